@@ -1,0 +1,71 @@
+# The whole interface of the project; `just` alone lists it.
+
+python := ".venv/bin/python"
+export PYTHONDONTWRITEBYTECODE := "1"
+
+[private]
+default:
+    @just --list --unsorted
+
+# Start the stack, detached, and wait until it is ready
+up kind="native": setup
+    @{{ python }} -m deploy.{{ kind }} up
+
+# Stop the stack; its data stays
+down: setup
+    @{{ python }} -m deploy.native down
+
+# What runs, where, since when
+status: setup
+    @{{ python }} -m deploy.native status
+
+# The last log lines of all services or one; `just logs api --follow`
+logs *arguments: setup
+    @{{ python }} -m deploy.native logs {{ arguments }}
+
+# Print the admin key, and nothing else
+[no-exit-message]
+key:
+    @cat "${PRICING_HOME:-.pricing}/admin.key"
+
+# Bring the database's schema up to date
+migrate: setup
+    @{{ python }} -m shared.catalogue migrate
+
+# Insert or update the products of a CSV file, all of them or none
+import file: setup
+    @{{ python }} -m shared.catalogue import {{ quote(file) }}
+
+# Show the active pricing policy; with a file, publish that one and reprice everything by it
+policy *file: setup
+    @{{ python }} -m shared.catalogue policy {{ file }}
+
+# Install the locked dependencies into .venv
+setup:
+    @test -x {{ python }} || python3 -m venv .venv
+    @cmp -s requirements-dev.lock .venv/installed.lock || { \
+        test -x .venv/bin/uv || .venv/bin/pip install -q uv; \
+        .venv/bin/uv pip sync -q --python .venv --require-hashes requirements-dev.lock && \
+        cp requirements-dev.lock .venv/installed.lock; }
+
+# Run the tests: starts what it needs on free ports, and stops it (a few minutes)
+test *arguments: setup
+    @{{ python }} -m pytest {{ arguments }}
+
+# Formatting, lint, types
+lint: setup
+    @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .
+
+# Everything that must hold before a commit: formatting, lint, types, import rules, tests
+check: lint test
+
+# Bring all files into the project's format
+format: setup
+    @.venv/bin/ruff check -q --fix . ; .venv/bin/ruff format -q .
+
+# Resolve the dependencies anew into the two lock files
+lock: setup
+    @.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+        pyproject.toml -o requirements.lock
+    @.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
+        pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock

@@ -1,0 +1,45 @@
+"""`python -m api`: Granian with several worker processes."""
+
+import sys
+
+from shared import logs
+from shared.process_group import prepare_metrics
+from shared.settings import InvalidSettings, Settings, load
+
+# Connections, idle ones included; what exceeds it hangs, so it is above what clients keep open.
+BACKLOG = 4096
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    try:
+        settings = load()
+    except InvalidSettings as error:
+        sys.exit(str(error))
+    logs.configure("pricing-api", settings)
+    prepare_metrics(settings.home_dir, "api")
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    from granian.constants import Interfaces, Loops
+    from granian.server import Server
+
+    Server(
+        "api.app:create_app",
+        factory=True,
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        address=settings.host,
+        port=settings.port,
+        workers=settings.api_processes,
+        backlog=BACKLOG,
+        backpressure=BACKLOG,
+        respawn_failed_workers=True,
+        workers_kill_timeout=settings.drain_timeout_s,
+        log_enabled=False,
+    ).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Request bodies: decoded strictly, straight from their bytes into a msgspec type."""
+
+from collections.abc import Generator
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.dto import AbstractDTO, DTOConfig
+from litestar.dto.data_structures import DTOFieldDefinition
+from litestar.openapi.spec import Reference, Schema
+from litestar.typing import FieldDefinition
+
+from shared.errors import translated
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class StrictBody(AbstractDTO[T]):
+    """Gives a handler its `data`; `dto=StrictBody[PriceQuery], return_dto=None`.
+
+    Litestar's own way decodes numbers as floats and coerces strings to numbers; here amounts keep their
+    digits, and a wrong type is an error that names its field.
+    """
+
+    config: ClassVar[DTOConfig] = DTOConfig()
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """The body as the handler's type.
+
+        Raises:
+            NotJson: it is no JSON.
+            InvalidInput: it is of the wrong shape.
+        """
+        with translated():
+            return msgspec.json.decode(value, type=self.model_type)
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+    ) -> None:
+        """Nothing to prepare: msgspec has the type."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+    ) -> Reference | Schema:
+        """The schema of the type itself."""
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
+        """None are needed: no transfer model is generated."""
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        """No transfer model, no nested fields."""
+        return False

@@ -1,0 +1,29 @@
+"""Who may write: the bearer of a known API key."""
+
+import asyncio
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from api.services import Services
+from shared.catalogue import keys
+from shared.errors import Unauthorized, translated
+
+
+async def requires_key(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg] # any
+    """Litestar guard of the writes.
+
+    Raises:
+        Unauthorized: no `Authorization: Bearer KEY`, or not a known key.
+    """
+    scheme, _space, key = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise Unauthorized("writes need the header `Authorization: Bearer KEY`; `just key` prints one")
+    services: Services = connection.app.state.services
+    if not await asyncio.to_thread(_is_known, services, key.strip()):
+        raise Unauthorized("the key is not known, or was revoked")
+
+
+def _is_known(services: Services, key: str) -> bool:
+    with translated(), services.writes.connection() as conn:
+        return keys.is_valid(conn, key)

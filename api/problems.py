@@ -1,0 +1,95 @@
+"""Errors become RFC 9457 `application/problem+json` here, and nowhere else."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from msgspec import Meta
+
+from shared.errors import AlreadyEnded, InvalidInput, NotFound, NotJson, Unauthorized, Unavailable, translate
+from shared.pricing.quote import NoPrice
+from shared.telemetry import current_trace_id
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+# The first class that matches decides: subclasses stand before their parents.
+STATUSES: tuple[tuple[type[Exception], int], ...] = (
+    (NotJson, 400),
+    (InvalidInput, 422),
+    (NoPrice, 422),
+    (NotFound, 404),
+    (AlreadyEnded, 409),
+    (Unauthorized, 401),
+    (Unavailable, 503),
+)
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error, after RFC 9457."""
+
+    type: Annotated[str, Meta(description="Names the kind of problem", examples=["urn:pricing:invalid-input"])]
+    title: Annotated[str, Meta(description="The status in words", examples=["Unprocessable Content"])]
+    status: Annotated[int, Meta(description="The HTTP status", examples=[422])]
+    detail: Annotated[str, Meta(description="What is wrong, for people", examples=["Expected `int` >= 1"])]
+    instance: Annotated[str, Meta(description="The path asked for", examples=["/api/v1/price"])]
+    trace_id: Annotated[str, Meta(description="The trace of the request", examples=["0" * 31 + "1"])]
+    path: Annotated[
+        str | None, Meta(description="The first wrong field, for a wrong document", examples=["$.quantity"])
+    ] = None
+
+
+def problem_of(error: Exception, instance: str) -> Problem:
+    """The problem that an error is to the caller; a 500 for what nobody foresaw, which says nothing more."""
+    if isinstance(error, ValidationException):
+        error = _wrong_parameter(error)
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, "http", error.detail or HTTPStatus(error.status_code).phrase, instance)
+    known = error if isinstance(error, NoPrice) else translate(error) or error
+    for kind, status in STATUSES:
+        if isinstance(known, kind):
+            path = "$.currency" if isinstance(known, NoPrice) else getattr(known, "path", None)
+            detail = known.reason if isinstance(known, InvalidInput) else str(known)
+            return _problem(status, _name(kind), detail, instance, path)
+    return _problem(500, "internal", "an unforeseen error; the log has it under the trace id", instance)
+
+
+def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Litestar's exception handler for everything."""
+    problem = problem_of(error, request.url.path)
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem.status == 500:
+        log.error("unforeseen error", path=request.url.path, exc_info=error)
+    if problem.status == 503:
+        log.warning("unavailable", path=request.url.path, error=problem.detail)
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _wrong_parameter(error: ValidationException) -> InvalidInput:
+    """What Litestar says of a query or path parameter, as the engine says it of a field."""
+    first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    return InvalidInput(first.get("message", error.detail), f"$.{first.get('key', '')}".rstrip("."))
+
+
+def _problem(status: int, name: str, detail: str, instance: str, path: str | None = None) -> Problem:
+    return Problem(
+        type=f"urn:pricing:{name}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=instance,
+        trace_id=current_trace_id(),
+        path=path,
+    )
+
+
+def _name(kind: type[Exception]) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).strip("-")

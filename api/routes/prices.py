@@ -1,0 +1,127 @@
+"""Price queries: the read path."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Router, post
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+from msgspec import Meta
+
+from api.bodies import StrictBody
+from api.problems import Problem, problem_of
+from api.services import Services
+from shared.cache.markets import market_of
+from shared.cache.reader import Found, Source
+from shared.errors import NotFound, PricingError
+from shared.pricing.models import Market, PriceQuery, Quote
+from shared.pricing.quote import NoPrice, quote
+
+Explain = Annotated[bool, Parameter(description="Also answer the steps that led to the price, and what was not used")]
+
+
+class PriceAnswer(Quote, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to one price query."""
+
+    source: Annotated[Source, Meta(description="Where the price sheet came from", examples=["cache"])]
+
+
+class PriceQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several price queries at once."""
+
+    items: Annotated[
+        list[PriceQuery],
+        Meta(min_length=1, max_length=500, description="The queries", examples=[[{"product_id": "P-100"}]]),
+    ]
+
+
+class ItemAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one of several queries: a price, or why there is none."""
+
+    price: Annotated[PriceAnswer | None, Meta(description="The price, as a single query answers it")] = None
+    error: Annotated[Problem | None, Meta(description="Why there is no price")] = None
+
+
+class PriceAnswers(msgspec.Struct, frozen=True):
+    """The answers to several queries."""
+
+    items: Annotated[list[ItemAnswer], Meta(description="One per query, in the order of the queries")]
+
+
+@post(
+    "/price",
+    status_code=200,
+    dto=StrictBody[PriceQuery],
+    return_dto=None,
+    operation_id="getPrice",
+    summary="What does this product cost, here, for this customer, now?",
+    description="Answers from the cached price sheet of the product, or from the database where it is not cached.",
+)
+async def get_price(
+    services: Services,
+    data: Annotated[
+        PriceQuery,
+        Body(
+            examples=[
+                Example(
+                    summary="A member in New York",
+                    value={"product_id": "P-100", "user_location": "NY", "is_prime_member": True},
+                ),
+                Example(summary="A hundred pieces", value={"product_id": "P-100", "quantity": 100}),
+            ]
+        ),
+    ],
+    explain: Explain = False,
+) -> PriceAnswer:
+    """Price one query."""
+    found, markets = await services.reader.find([data.product_id])
+    return _answer(data, found, markets, explain)
+
+
+@post(
+    "/prices",
+    status_code=200,
+    dto=StrictBody[PriceQueries],
+    return_dto=None,
+    operation_id="getPrices",
+    summary="Up to 500 price queries at once",
+    description="Each item has a price or an error of its own; a query of the wrong shape refuses the whole request.",
+)
+async def get_prices(
+    request: Request[Any, Any, Any],
+    services: Services,
+    data: Annotated[
+        PriceQueries,
+        Body(examples=[Example(value={"items": [{"product_id": "P-100"}, {"product_id": "P-101", "quantity": 20}]})]),
+    ],
+    explain: Explain = False,
+) -> PriceAnswers:
+    """Price several queries with one look-up."""
+    found, markets = await services.reader.find([query.product_id for query in data.items])
+    instance = request.url.path
+    return PriceAnswers([_item(query, found, markets, explain, instance) for query in data.items])
+
+
+def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:
+    hit = found.get(query.product_id)
+    if hit is None:
+        raise NotFound(f"no product {query.product_id!r}")
+    priced = quote(hit.sheet, market_of(markets, query.user_location), query, explain=explain)
+    return PriceAnswer(**msgspec.structs.asdict(priced), source=hit.source)
+
+
+def _item(
+    query: PriceQuery,
+    found: Mapping[str, Found],
+    markets: Mapping[str, Market],
+    explain: bool,
+    instance: str,
+) -> ItemAnswer:
+    try:
+        return ItemAnswer(price=_answer(query, found, markets, explain))
+    except (PricingError, NoPrice) as error:
+        return ItemAnswer(error=problem_of(error, instance))
+
+
+router = Router("/api/v1", route_handlers=[get_price, get_prices], tags=["Prices"])

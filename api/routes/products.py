@@ -1,0 +1,136 @@
+"""Products: what the catalogue knows, what the market says, what they cost, and what they cost before."""
+
+import asyncio
+from typing import Annotated
+from uuid import uuid4
+
+import msgspec
+import redis
+import structlog
+from litestar import Router, get, put
+from litestar.params import Parameter
+from msgspec import Meta
+
+from api.bodies import StrictBody
+from api.identity import requires_key
+from api.services import Services
+from shared.catalogue import policies, prices, products, tasks
+from shared.catalogue.prices import Cause, PriceChange, Repriced
+from shared.catalogue.products import ProductView
+from shared.catalogue.scope import Scope
+from shared.errors import ExternalAPIError, InvalidInput, translated
+from shared.feed import FeedQuote
+from shared.messaging import propagation
+from shared.pricing.models import ProductInput
+
+log = structlog.get_logger(__name__)
+
+ProductPath = Annotated[str, Parameter(description="The product's id")]
+
+
+class ProductAnswer(msgspec.Struct, frozen=True):
+    """A product as three services know it at this moment."""
+
+    catalogue: Annotated[ProductView, Meta(description="What the database knows")]
+    cached_version: Annotated[int | None, Meta(description="The version that Redis holds; null: none", examples=[3])]
+    market_data: Annotated[list[FeedQuote] | None, Meta(description="What the market-data feed says; null: it is away")]
+
+
+class History(msgspec.Struct, frozen=True):
+    """A page of a product's past prices."""
+
+    changes: Annotated[list[PriceChange], Meta(description="Newest first")]
+
+
+@get(
+    "/products/{product_id:str}",
+    operation_id="getProduct",
+    summary="A product, its signals and its published price",
+    description="Asks the database, Redis and, where there is one, the market-data feed, all at once.",
+)
+async def get_product(services: Services, product_id: ProductPath) -> ProductAnswer:
+    """Look a product up."""
+    view, version, market_data = await asyncio.gather(
+        asyncio.to_thread(_view, services, product_id),
+        services.reader.cached_version(product_id),
+        asyncio.to_thread(_market_data, services, product_id),
+    )
+    return ProductAnswer(view, version, market_data)
+
+
+@put(
+    "/products/{product_id:str}",
+    guards=[requires_key],
+    security=[{"key": []}],
+    dto=StrictBody[ProductInput],
+    return_dto=None,
+    sync_to_thread=True,
+    operation_id="putProduct",
+    summary="Insert or replace a product",
+    description="Its price is decided in the same transaction; writing it again as it stands changes nothing.",
+)
+def put_product(services: Services, product_id: ProductPath, data: ProductInput) -> ProductView:
+    """Write a product."""
+    if data.product_id != product_id:
+        raise InvalidInput(f"not the id in the path, {product_id!r}", "$.product_id")
+    _write(services, data)
+    return _view(services, product_id)
+
+
+@get(
+    "/products/{product_id:str}/price-history",
+    sync_to_thread=True,
+    operation_id="getPriceHistory",
+    summary="What a product has cost",
+    description="Every change with its cause: the event, task or write, and the policy. Newest first.",
+)
+def get_price_history(
+    services: Services,
+    product_id: ProductPath,
+    limit: Annotated[int, Parameter(ge=1, le=1000, description="The most changes to answer")] = 100,
+    before_version: Annotated[int | None, Parameter(description="Only changes before this version; to page on")] = None,
+) -> History:
+    """Look a product's past up."""
+    with translated(), services.writes.connection() as conn:
+        return History(prices.history(conn, product_id, limit, before_version))
+
+
+def _view(services: Services, product_id: str) -> ProductView:
+    with translated(), services.writes.connection() as conn:
+        return products.view(conn, product_id)
+
+
+def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
+    try:
+        return services.feed.quotes([product_id])
+    except ExternalAPIError as error:
+        log.warning("market-data feed away", error=str(error))
+        return None
+
+
+def _write(services: Services, product: ProductInput) -> None:
+    """Write and decide in one transaction, then put the sheet; the task in between outlives a crash."""
+    task_id = None
+    with translated(), services.writes.connection() as conn:
+        cause = Cause("write", str(uuid4()))
+        repriced = prices.write_products(conn, [product], policies.active(conn), cause)
+        if _is_update(repriced):
+            scope = Scope(product_ids=repriced.changed)
+            task_id = tasks.create(conn, "publication", scope, propagation.current()["traceparent"])
+            tasks.claim_one(conn, task_id)
+    if task_id is None:
+        return
+    try:
+        services.writer.put(list(repriced.sheets.values()))
+    except redis.RedisError as error:
+        log.warning("redis away, the sweep will publish the price", product_id=product.product_id, error=str(error))
+        return
+    with translated(), services.writes.connection() as conn:
+        tasks.done_by_writer(conn, task_id)
+
+
+def _is_update(repriced: Repriced) -> bool:
+    return bool(set(repriced.changed) - set(repriced.created))
+
+
+router = Router("/api/v1", route_handlers=[get_product, put_product, get_price_history], tags=["Products"])

@@ -1,0 +1,124 @@
+"""Background jobs: asked for, looked at, aborted."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+import redis
+import structlog
+from litestar import Router, delete, get, post
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+from msgspec import Meta
+
+from api.bodies import StrictBody
+from api.identity import requires_key
+from api.services import Services
+from shared.catalogue import tasks
+from shared.catalogue.scope import Scope
+from shared.catalogue.tasks import TaskView
+from shared.errors import translated
+from shared.market_events import RecalculationRequested
+from shared.messaging import broker, messages, propagation
+from shared.telemetry import current_trace_id
+
+log = structlog.get_logger(__name__)
+
+TaskId = Annotated[UUID, Parameter(description="The task's id")]
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A task that was accepted: it is stored, and will run whatever dies meanwhile."""
+
+    task_id: Annotated[UUID, Meta(description="The task's id", examples=["018f6b1e-0000-4000-8000-000000000000"])]
+    status: Annotated[str, Meta(description="Always queued", examples=["queued"])]
+    trace_id: Annotated[str, Meta(description="The trace of its whole way", examples=["0" * 31 + "1"])]
+
+
+class AbortAccepted(msgspec.Struct, frozen=True):
+    """The abort was asked for; the task's status tells when it took effect."""
+
+    task_id: Annotated[UUID, Meta(description="The task's id", examples=["018f6b1e-0000-4000-8000-000000000000"])]
+
+
+@post(
+    "/recalculate",
+    status_code=200,
+    guards=[requires_key],
+    security=[{"key": []}],
+    dto=StrictBody[RecalculationRequested],
+    return_dto=None,
+    sync_to_thread=True,
+    operation_id="recalculate",
+    summary="Decide prices anew in the background",
+    description="Of these products, of a category, or, without a body, of everything. One recalculation runs at a "
+    "time; another one ends `skipped`, and `result.merged_into` names the one that includes it.",
+)
+def recalculate(
+    services: Services,
+    data: Annotated[
+        RecalculationRequested | None,
+        Body(
+            examples=[
+                Example(value={"product_ids": ["P-100", "P-101"]}),
+                Example(value={"category": "grocery"}),
+            ]
+        ),
+    ] = None,
+) -> Queued:
+    """Queue a recalculation."""
+    scope = Scope.of(data or RecalculationRequested())
+    with translated(), services.writes.connection() as conn:
+        task_id = tasks.create(conn, "recalculation", scope, propagation.current()["traceparent"])
+        tasks.claim_one(conn, task_id)
+    _ring(services, task_id)
+    return Queued(task_id, "queued", current_trace_id())
+
+
+@get(
+    "/tasks/{task_id:uuid}",
+    sync_to_thread=True,
+    operation_id="getTask",
+    summary="How a background job is going",
+    description="Status, progress, attempts, result or error.",
+)
+def get_task(services: Services, task_id: TaskId) -> TaskView:
+    """Look a task up."""
+    with translated(), services.writes.connection() as conn:
+        return tasks.view(conn, task_id)
+
+
+@delete(
+    "/tasks/{task_id:uuid}",
+    status_code=202,
+    guards=[requires_key],
+    security=[{"key": []}],
+    sync_to_thread=True,
+    operation_id="abortTask",
+    summary="Abort a background job",
+    description="A queued one ends at once, a running one at its next step; what it has decided so far stays.",
+)
+def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
+    """Ask for an abort."""
+    with translated(), services.writes.connection() as conn:
+        is_running = tasks.request_abort(conn, task_id)
+    if is_running:
+        _interrupt(services, task_id)
+    return AbortAccepted(task_id)
+
+
+def _ring(services: Services, task_id: UUID) -> None:
+    try:
+        messages.ring_task(services.doorbell, "recalculation", task_id)
+    except redis.RedisError as error:
+        log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
+
+
+def _interrupt(services: Services, task_id: UUID) -> None:
+    try:
+        broker.abort_task(services.abortable, task_id)
+    except redis.RedisError as error:
+        log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
+
+
+router = Router("/api/v1", route_handlers=[recalculate, get_task, abort_task], tags=["Tasks"])

@@ -1,0 +1,89 @@
+"""The API's composition root: its clients and services, built once per process and closed in reverse order."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+import redis
+import redis.asyncio
+from dramatiq.broker import Broker
+from dramatiq_abort import Abortable
+from opentelemetry.instrumentation.redis import RedisInstrumentor
+
+from shared import telemetry
+from shared.cache.reader import PriceReader
+from shared.cache.writer import SheetWriter
+from shared.catalogue import database
+from shared.catalogue.database import AsyncPool, Pool
+from shared.feed import MarketDataFeed
+from shared.messaging import broker, channel
+from shared.settings import Settings
+
+PROCESS = "pricing-api"
+READ_CONNECTIONS = 8
+WRITE_CONNECTIONS = 4
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What the handlers work with.
+
+    Attributes:
+        reader: Finds sheets and markets for quotes.
+        reads: Pool of the read path (asyncio).
+        writes: Pool of everything else; handlers that use it run on threads.
+        cache: Redis of the read path (asyncio).
+        events: Redis of the channels.
+        doorbell: Where messages are enqueued.
+        abortable: How a worker is told to abort.
+        writer: Puts sheets after a write of the API's own.
+        feed: The market-data feed.
+    """
+
+    settings: Settings
+    reader: PriceReader
+    reads: AsyncPool
+    writes: Pool
+    cache: redis.asyncio.Redis
+    events: redis.Redis
+    doorbell: Broker
+    abortable: Abortable
+    writer: SheetWriter
+    feed: MarketDataFeed
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Services]:
+    """Build the services; nothing needs to answer yet, each look-up bounds its own wait."""
+    async with AsyncExitStack() as stack:
+        tracing = telemetry.configure(PROCESS, settings)
+        stack.callback(tracing.shutdown)
+        reads = database.read_pool(settings, PROCESS, READ_CONNECTIONS)
+        await reads.open(wait=False)
+        stack.push_async_callback(reads.close)
+        writes = database.pool(settings, PROCESS, WRITE_CONNECTIONS)
+        writes.open(wait=False)
+        stack.callback(writes.close)
+        cache = channel.cache_client(settings.redis_for("cache"), PROCESS)
+        stack.push_async_callback(cache.aclose)
+        sync_cache = channel.client(settings.redis_for("cache"), PROCESS)
+        stack.callback(sync_cache.close)
+        events = channel.client(settings.redis_for("events"), PROCESS)
+        stack.callback(events.close)
+        queue = channel.client(settings.redis_for("broker"), PROCESS)
+        stack.callback(queue.close)
+        for client in (cache, sync_cache, events):
+            RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
+        feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
+        stack.callback(feed.close)
+        yield Services(
+            settings=settings,
+            reader=PriceReader(cache, reads, settings.cache_ttl_s),
+            reads=reads,
+            writes=writes,
+            cache=cache,
+            events=events,
+            doorbell=broker.create(queue),
+            abortable=broker.abortable(queue),
+            writer=SheetWriter(sync_cache, events, settings.cache_ttl_s),
+            feed=feed,
+        )

@@ -1,0 +1,1 @@
+"""Ways to run the pricing engine: as local processes, in containers."""

@@ -1,0 +1,97 @@
+"""`python -m deploy.native`: start, stop and look at the native stack."""
+
+import os
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from deploy.native import home as place
+from deploy.native import logs as log_files
+from deploy.native import plan, processes, programs, stack
+
+_LINES = 50
+
+
+@click.group()
+@click.pass_context
+def main(context: click.Context) -> None:
+    """PostgreSQL, Redis and the pricing engine as processes of this machine, all below PRICING_HOME."""
+    context.obj = place.locate(os.environ)
+
+
+@main.command()
+@click.option("--only", default="", metavar="NAMES", help="Programs, with commas: postgres,redis.")
+@click.pass_obj
+def up(home: Path, only: str) -> None:
+    """Start what does not run, wait until it is ready, print the addresses."""
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    _print_addresses(stack.up(home, os.environ, names, lambda line: click.echo(f"· {line}")))
+
+
+@main.command()
+@click.pass_obj
+def down(home: Path) -> None:
+    """Stop everything; data is kept."""
+    ran = stack.down(home, lambda line: click.echo(f"· {line}"))
+    click.echo(f"Everything is stopped; the data stays in {home}." if ran else "Nothing runs.")
+
+
+@main.command()
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Show every program; exit code 0 when all run."""
+    now = plan.read(context.obj, os.environ)
+    found = now.supervisor.programs()
+    if not found:
+        orphans = len(processes.leftovers(now.home))
+        left = f" {orphans} processes outlived their supervisor: up or down ends them." if orphans else ""
+        click.echo(f"Nothing runs.{left}")
+        context.exit(1)
+    table = Table("program", "state", "pid", "uptime", "address")
+    for name in now.state.programs:
+        program = found[name]
+        pid, uptime = (str(program.pid), str(timedelta(seconds=program.now - program.start)))
+        table.add_row(name, program.statename, *((pid, uptime) if program.pid else ("", "")), now.address(name))
+    Console().print(table)
+    context.exit(0 if all(found[name].statename == "RUNNING" for name in now.state.programs) else 1)
+
+
+@main.command()
+@click.argument("service", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
+@click.pass_obj
+def logs(home: Path, service: str | None, follow: bool) -> None:
+    """Show the last lines of every log, or of one SERVICE."""
+    known = (*programs.NAMES, "supervisord")
+    if service and service not in known:
+        raise click.UsageError(f"There is no service {service}; there are {', '.join(known)}.")
+    names = [service] if service else known
+    paths = {name: place.log_file(home, name) for name in names}
+    for name, path in paths.items():
+        for line in log_files.tail(path, _LINES):
+            click.echo(f"{name:<11} {line}")
+    if follow:
+        with suppress(KeyboardInterrupt):
+            for name, line in log_files.follow(paths):
+                click.echo(f"{name:<11} {line}")
+
+
+def _print_addresses(now: plan.Stack) -> None:
+    found = now.supervisor.programs()
+    running = [name for name in now.state.programs if found[name].lives]
+    click.echo()
+    for name in running:
+        click.echo(f"{name:<11} {now.address(name)}")
+    if "api" in running:
+        click.echo(f"{'docs':<11} {now.address('api')}/docs")
+        click.echo(f"{'metrics':<11} {now.address('api')}/metrics")
+        click.echo(f"{'admin key':<11} just key")
+    click.echo(f"{'stop':<11} just down")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""PRICING_HOME: the one folder that the stack writes to, readable by its owner only."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.native.errors import StackError
+
+STATE_FILE = "native.json"
+ENV_FILE = "stack.env"
+CONFIG_FILE = "supervisord.conf"
+_OURS = {STATE_FILE, ENV_FILE, "admin.key", "native.lock"}
+
+
+def locate(env: Mapping[str, str]) -> Path:
+    """The absolute path of the home: PRICING_HOME, else `.pricing` in the current folder."""
+    return Path(env.get("PRICING_HOME") or ".pricing").expanduser().resolve()
+
+
+def prepare(home: Path) -> None:
+    """Make the home and its logs folder with mode 0700; no folder outside it is made or changed.
+
+    Raises:
+        StackError: the folder cannot be made, or holds what is not ours and is open to others.
+    """
+    try:
+        home.mkdir(mode=0o700, exist_ok=True)
+        _close(home)
+        log_folder(home).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StackError(f"PRICING_HOME {home} cannot be used: {error.strerror}.") from error
+
+
+def log_folder(home: Path) -> Path:
+    """Where each program's log is."""
+    return home / "logs"
+
+
+def log_file(home: Path, program: str) -> Path:
+    """The log of one program, stdout and stderr in one."""
+    return log_folder(home) / f"{program}.log"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, with mode 0600 from its first byte."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    new.replace(path)
+
+
+@contextmanager
+def locked(home: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the home's lock; `when_waiting` is called once when another process has it."""
+    with os.fdopen(os.open(home / "native.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            when_waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _close(home: Path) -> None:
+    if home.stat().st_mode & 0o777 == 0o700:
+        return
+    names = {path.name for path in home.iterdir()}
+    if names and not names & _OURS:
+        raise StackError(f"PRICING_HOME {home} holds other things: choose a folder of its own.")
+    home.chmod(0o700)

@@ -1,0 +1,76 @@
+"""What one start is about: which programs make up the stack, and what they are run with."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from deploy.native import environment, processes, programs, state
+from deploy.native.errors import StackError
+from deploy.native.state import State
+from deploy.native.supervisor_client import Supervisor
+from shared.settings import Settings
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What a stack is made of, and what its programs are run with: the content of `stack.env`."""
+
+    home: Path
+    state: State
+    values: Mapping[str, str]
+    settings: Settings
+    env: Mapping[str, str]
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Its supervisord, running or not."""
+        return Supervisor(self.state)
+
+    def address(self, name: str) -> str:
+        """Where one of its programs answers."""
+        return programs.address(name, self.state, self.settings)
+
+
+def read(home: Path, env: Mapping[str, str]) -> Stack:
+    """The stack as it was last started, running or not."""
+    home = home.resolve()
+    values = environment.load(home)
+    return Stack(home, state.load(home), values, environment.settings_of(home, values), env)
+
+
+def settle(home: Path, env: Mapping[str, str], say: Say) -> Stack:
+    """What this start is about: while a program of the engine lives, what it was started with."""
+    kept = state.load(home)
+    alive = Supervisor(kept)
+    if alive.pid() is None:
+        processes.end_leftovers(home, say)
+    living = alive.living()
+    choice = environment.given(env, kept)
+    if living & set(programs.APPS):
+        stack = read(home, env)
+        if other := [name for name, value in choice.items() if stack.values.get(name) != value]:
+            say(f"what runs keeps its {', '.join(sorted(other))}: to change that, `just down` first")
+        return stack
+    available = environment.available(choice, env)
+    jaeger_starts = "jaeger" in available and "jaeger" not in living
+    if jaeger_starts and not all(map(state.port_is_free, programs.JAEGER_PORTS)):
+        say("jaeger is left out: somebody listens on its ports")
+        available = tuple(name for name in available if name != "jaeger")
+    chosen = msgspec.structs.replace(state.with_free_ports(kept, living, alive.pid()), programs=available)
+    values = environment.compose(choice, chosen)
+    stack = Stack(home, chosen, values, environment.settings_of(home, values), env)
+    state.save(home, chosen)
+    environment.save(home, values)
+    return stack
+
+
+def refuse_taken_ports(stack: Stack, starting: Sequence[str]) -> None:
+    """Raise StackError, with its owner and the variable to set, for a fixed port that is not free."""
+    for variable, port in environment.ports_to_take(starting, stack.settings).items():
+        if not state.port_is_free(port, "0.0.0.0"):  # noqa: S104 - a probe: any address of this machine
+            who = processes.listener_on(port)
+            raise StackError(f"Port {port} is taken by {who}: set {variable} to a free port.")

@@ -1,0 +1,63 @@
+"""Whether a program does its work: the questions that `up` asks until all is well."""
+
+import httpx
+import psycopg
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from deploy.native import programs
+from deploy.native.state import State
+from shared.settings import Settings
+
+
+def why_not_ready(name: str, state: State, settings: Settings) -> str | None:
+    """None once a program does its work, else the reason why not; makes the database `pricing`."""
+    if name == "postgres":
+        return _postgres(state)
+    if name == "redis":
+        return _redis(state)
+    address = programs.address(name, state, settings)
+    return _http(f"{address}/health/ready" if name == "api" else address)
+
+
+def _postgres(state: State) -> str | None:
+    try:
+        with psycopg.connect(
+            host="127.0.0.1",
+            port=state.postgres_port,
+            user="pricing",
+            password=state.postgres_password,
+            dbname="postgres",
+            connect_timeout=2,
+            autocommit=True,
+        ) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'pricing'").fetchone():
+                connection.execute("CREATE DATABASE pricing")
+    except psycopg.Error as error:
+        return str(error).strip()
+    return None
+
+
+def _redis(state: State) -> str | None:
+    try:
+        with redis.Redis(
+            host="127.0.0.1",
+            port=state.redis_port,
+            password=state.redis_password,
+            socket_timeout=2,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+        ) as client:
+            client.ping()
+    except redis.RedisError as error:
+        return str(error)
+    return None
+
+
+def _http(url: str) -> str | None:
+    try:
+        answer = httpx.get(url, timeout=5, trust_env=False)
+    except httpx.HTTPError as error:
+        return f"{url}: {error}"
+    return None if answer.status_code == 200 else f"{url}: {answer.status_code} {answer.text[:300]}"

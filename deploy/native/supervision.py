@@ -1,0 +1,86 @@
+"""supervisord: its configuration and its start, detached from the shell."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.native import home as place
+from deploy.native.errors import StackError
+from deploy.native.programs import APPS, NAMES, REPOSITORY
+from deploy.native.state import State
+
+# %(here)s is the home. A log's name is expanded twice, hence the second %. Paths stay out of this file,
+# which has no quoting that holds for every path.
+_SUPERVISOR = """\
+[supervisord]
+logfile=%(here)s/logs/supervisord.log
+logfile_maxbytes=10MB
+logfile_backups=3
+pidfile=%(here)s/supervisord.pid
+childlogdir=%(here)s/logs
+nocleanup=true
+umask=077
+{user}
+[inet_http_server]
+port=127.0.0.1:{port}
+username=pricing
+password={password}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+"""
+_PROGRAM = """
+[program:{name}]
+command=%(ENV_NATIVE_PYTHON)s -m deploy.native.run {name}
+autostart=false
+autorestart=true
+startretries=1000000
+stopsignal={stop_signal}
+stopwaitsecs={stop_wait_s}
+stopasgroup={as_group}
+killasgroup={as_group}
+redirect_stderr=true
+stdout_logfile=%%(here)s/logs/{name}.log
+stdout_logfile_maxbytes=10MB
+stdout_logfile_backups=3
+"""
+
+
+def start(home: Path, state: State, env: Mapping[str, str]) -> None:
+    """Start supervisord, detached from this shell; it starts no program by itself.
+
+    Raises:
+        StackError: it did not start; the text is its own.
+    """
+    config = home / place.CONFIG_FILE
+    place.write_private(config, _configuration(state))
+    done = subprocess.run(  # noqa: S603 - our own arguments, no shell
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
+        cwd=REPOSITORY,
+        env={**env, "NATIVE_PYTHON": shlex.quote(sys.executable)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        umask=0o077,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError(f"The supervisor did not start:\n{done.stdout.strip()}")
+
+
+def _configuration(state: State) -> str:
+    user = "user=0\n" if os.geteuid() == 0 else ""  # else it warns that it runs as root
+    head = _SUPERVISOR.format(user=user, port=state.supervisor_port, password=state.supervisor_password)
+    return head + "".join(
+        _PROGRAM.format(
+            name=name,
+            stop_signal="INT" if name == "postgres" else "TERM",
+            stop_wait_s=60 if name == "postgres" else 20,
+            as_group="true" if name in APPS else "false",
+        )
+        for name in NAMES
+    )

@@ -1,0 +1,1 @@
+"""The listener: from Redis Pub/Sub to Dramatiq messages."""

@@ -1,0 +1,179 @@
+"""The bridge: what is published becomes a recorded event, what waits becomes a message."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+import structlog
+from dramatiq.broker import Broker
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
+
+from shared.catalogue import events, tasks
+from shared.catalogue.database import Pool
+from shared.catalogue.events import EventRecord, WaitingEvent
+from shared.catalogue.tasks import WaitingTask
+from shared.errors import InvalidInput
+from shared.market_events import CloudEvent, checked_time, decode, parse_data
+from shared.messaging import messages, propagation
+from shared.messaging.channel import MARKET_EVENTS
+from shared.metrics import EVENTS_RECEIVED, RINGS
+from shared.telemetry import tracer
+
+log = structlog.get_logger(__name__)
+
+MAX_RAW_CHARS = 4_000
+
+
+class Bridge:
+    """Records channel messages in PostgreSQL and rings the workers for what waits there.
+
+    Any number of bridges may run: an event is recorded once, and only one of them gets to ring for it.
+    """
+
+    def __init__(self, pool: Pool, doorbell: Broker, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._pool, self._doorbell, self._now = pool, doorbell, now
+
+    def receive(self, raw_messages: Sequence[bytes]) -> None:
+        """Record what came over the channel, and ring for it. What is no event is recorded as rejected."""
+        records = list({(record.source, record.id): record for record in map(self._record, raw_messages)}.values())
+        with self._pool.connection() as conn:
+            new = events.record(conn, records)
+        for record in records:
+            _note_receipt(record, is_new=(record.source, record.id) in new)
+        with self._pool.connection() as conn:
+            claimed = events.claim(conn, [(record.source, record.id) for record in records if not record.reason])
+        self._ring_or_release(claimed, "channel")
+
+    def sweep(self) -> int:
+        """Ring for all that waits and that nobody rang for within 20 s; how much that was."""
+        with self._pool.connection() as conn:
+            waiting = events.claim(conn)
+        self._ring_or_release(waiting, "sweep")
+        with self._pool.connection() as conn:
+            waiting_tasks = tasks.claim_waiting(conn)
+        try:
+            for task in waiting_tasks:
+                self._ring_task(task)
+        except redis.RedisError:
+            with self._pool.connection() as conn:
+                tasks.release(conn, waiting_tasks)
+            raise
+        return len(waiting) + len(waiting_tasks)
+
+    def _ring_task(self, task: WaitingTask) -> None:
+        context = propagation.extract({"traceparent": task.traceparent})
+        with tracer.start_as_current_span("sweep tasks", context=context):
+            log.info("task found waiting", task_id=str(task.task_id), kind=task.kind)
+            messages.ring_task(self._doorbell, task.kind, task.task_id)
+        RINGS.labels(messages.TASK_ACTORS[task.kind], "sweep").inc()
+
+    def _ring_or_release(self, claimed: Sequence[WaitingEvent], reason: str) -> None:
+        try:
+            self._ring_events(claimed, reason)
+        except redis.RedisError:
+            with self._pool.connection() as conn:
+                events.release(conn, claimed)
+            raise
+
+    def _ring_events(self, claimed: Sequence[WaitingEvent], reason: str) -> None:
+        """Ring once per product and market; a ring continues the trace of its first event."""
+        rings: dict[tuple[str | None, ...], WaitingEvent] = {}
+        for event in claimed:
+            target = event.product_id or event.market
+            rings.setdefault((event.product_id, event.market) if target else event.key, event)
+        for event in rings.values():
+            context = propagation.extract({"traceparent": event.traceparent, "tracestate": event.tracestate})
+            with tracer.start_as_current_span(
+                f"process {MARKET_EVENTS}",
+                context=context,
+                kind=SpanKind.CONSUMER,
+                attributes={
+                    "messaging.system": "redis",
+                    "messaging.operation.type": "process",
+                    "messaging.destination.name": MARKET_EVENTS,
+                    "messaging.message.id": event.id,
+                },
+            ):
+                log.info("event received", event_id=event.id, source=event.source, type=event.type, by=reason)
+                RINGS.labels(self._ring(event), reason).inc()
+
+    def _ring(self, event: WaitingEvent) -> str:
+        if event.product_id:
+            messages.ring_product(self._doorbell, event.product_id)
+            return messages.APPLY_PRODUCT_EVENTS
+        if event.market:
+            messages.ring_market(self._doorbell, event.market)
+            return messages.APPLY_MARKET_EVENTS
+        messages.ring_recalculation_request(self._doorbell, event.source, event.id)
+        return messages.REQUEST_RECALCULATION
+
+    def _record(self, raw: bytes) -> EventRecord:
+        now = self._now()
+        try:
+            event = decode(raw)
+        except InvalidInput as error:
+            return _unreadable(raw, str(error), now)
+        try:
+            data = parse_data(event.type, event.data)
+            time = checked_time(event.time, now)
+        except InvalidInput as error:
+            return _rejected(event, str(error), now)
+        return EventRecord(
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            time=time,
+            data=event.data,
+            product_id=getattr(data, "product_id", None),
+            market=getattr(data, "market", None),
+            **_context(event),
+        )
+
+
+def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:
+    """What is no event at all: kept whole as far as it is text, the same bytes once."""
+    text = raw.decode(errors="replace")[:MAX_RAW_CHARS]
+    digest = hashlib.sha256(raw).hexdigest()
+    return EventRecord(
+        source="channel", id=digest, type="unreadable", time=now, reason=reason, raw=text, **_own_context()
+    )
+
+
+def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
+    return EventRecord(
+        source=event.source,
+        id=event.id,
+        type=event.type,
+        time=now,
+        data=event.data,
+        reason=reason,
+        **_context(event),
+    )
+
+
+def _context(event: CloudEvent) -> dict[str, Any]:
+    """The trace context that an event brings; a new trace where it brings none."""
+    carrier = {"traceparent": event.traceparent, "tracestate": event.tracestate}
+    return carrier if propagation.link_to(carrier) else _own_context()
+
+
+def _own_context() -> dict[str, Any]:
+    with tracer.start_as_current_span(f"receive {MARKET_EVENTS}", context=Context(), kind=SpanKind.CONSUMER):
+        return propagation.current()
+
+
+def _note_receipt(record: EventRecord, is_new: bool) -> None:
+    outcome = "duplicate" if not is_new else "rejected" if record.reason else "recorded"
+    EVENTS_RECEIVED.labels(outcome).inc()
+    if record.reason and is_new:
+        trace_id = record.traceparent.split("-")[1]
+        log.warning(
+            "event rejected",
+            event_id=record.id,
+            source=record.source,
+            reason=record.reason,
+            trace_id=trace_id,
+        )

@@ -1,0 +1,79 @@
+"""The Pub/Sub link: a subscription that notices within seconds when it is dead."""
+
+import time
+from collections.abc import Callable
+
+import redis
+from redis.client import PubSub
+
+PING_EVERY_S = 1.0
+DEAD_AFTER_S = 3.0
+BATCH = 500
+
+
+class Link:
+    """A subscription to one channel.
+
+    redis-py never notices a dead Pub/Sub connection: its health check writes a PING and waits for nothing.
+    So this one pings every second and wants a pong within three.
+    """
+
+    def __init__(self, client: redis.Redis, channel: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client, self._channel, self._monotonic = client, channel, monotonic
+        self._pubsub: PubSub | None = None
+        self._pinged_at = self._heard_at = 0.0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a subscription that was heard of lately."""
+        return self._pubsub is not None
+
+    def take(self, wait_s: float) -> list[bytes]:
+        """What was published since the last call, up to 500 messages; subscribes first where that is due.
+
+        Args:
+            wait_s: How long to wait for a first message.
+
+        Raises:
+            redis.ConnectionError: the link is dead or cannot be made; the next call tries again.
+        """
+        try:
+            pubsub = self._pubsub or self._subscribe()
+            self._ping(pubsub)
+            return self._drain(pubsub, wait_s)
+        except (redis.RedisError, OSError) as error:
+            self.close()
+            raise redis.ConnectionError(str(error)) from error
+
+    def close(self) -> None:
+        """Drop the subscription."""
+        if self._pubsub is not None:
+            self._pubsub.close()
+            self._pubsub = None
+
+    def _subscribe(self) -> PubSub:
+        pubsub: PubSub = self._client.pubsub()  # type: ignore[no-untyped-call] # redis-py has no type here
+        pubsub.subscribe(self._channel)
+        self._pubsub = pubsub
+        self._pinged_at = self._heard_at = self._monotonic()
+        return pubsub
+
+    def _ping(self, pubsub: PubSub) -> None:
+        now = self._monotonic()
+        if now - self._heard_at > DEAD_AFTER_S:
+            raise redis.ConnectionError(f"no pong for {DEAD_AFTER_S:.0f} s")
+        if now - self._pinged_at >= PING_EVERY_S:
+            pubsub.ping()
+            self._pinged_at = now
+
+    def _drain(self, pubsub: PubSub, wait_s: float) -> list[bytes]:
+        taken: list[bytes] = []
+        message = pubsub.get_message(timeout=wait_s)
+        while message is not None:
+            self._heard_at = self._monotonic()
+            if message["type"] == "message":
+                taken.append(message["data"])
+            if len(taken) == BATCH:
+                break
+            message = pubsub.get_message(timeout=0)
+        return taken

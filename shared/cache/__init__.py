@@ -1,0 +1,1 @@
+"""Redis as a cache of price sheets."""

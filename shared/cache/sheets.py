@@ -1,0 +1,109 @@
+"""Price sheets in Redis: keys, codec, and the versioned put that lets no stale writer win.
+
+A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<json>`, so that the script
+compares versions without parsing JSON. It serves every location, customer and quantity of its product.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from shared.catalogue.prices import StoredSheet
+from shared.errors import PricingError
+from shared.pricing.models import PriceSheet
+
+# A script of 250 sheets holds Redis for about 2 ms (7 µs a key).
+BATCH = 250
+FILL_WITHIN_MS = 2_000
+
+
+class CorruptSheet(PricingError):
+    """A cached entry is no price sheet."""
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """A sheet read from PostgreSQL for a key that Redis did not have, or could not use.
+
+    Attributes:
+        seen: The entry that did not decode, which may be replaced whatever its version; empty: none.
+    """
+
+    sheet: StoredSheet
+    seen: bytes = b""
+
+
+class Script(Protocol):
+    """A registered Lua script of a redis-py client, sync or asyncio."""
+
+    def __call__(self, keys: Sequence[str], args: Sequence[bytes | str | int]) -> object:
+        """Run it; the asyncio client's answer is to be awaited."""
+
+
+def key(product_id: str) -> str:
+    """The Redis key of a product's sheet."""
+    return f"pricing:sheet:{product_id}"
+
+
+def decode(entry: bytes) -> PriceSheet:
+    """The sheet in a cached entry.
+
+    Raises:
+        CorruptSheet: it is none; read it from the database instead.
+    """
+    version, _, document = entry.partition(b"|")
+    try:
+        sheet = _decoder.decode(document)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptSheet(str(error)) from None
+    if version != b"%d" % sheet.version:
+        raise CorruptSheet("the entry's version is not its sheet's")
+    return sheet
+
+
+def sheet_of(stored: StoredSheet) -> PriceSheet:
+    """The sheet in a row of PostgreSQL."""
+    return _decoder.decode(stored.json)
+
+
+def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str], list[bytes | str | int]]:
+    """Keys and arguments of `PUT` for a new version, which replaces any older one."""
+    return _arguments([Fill(sheet) for sheet in sheets], ttl_s, read_at_ms=0)
+
+
+def fill_arguments(fills: Iterable[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
+    """Keys and arguments of `PUT` for sheets read from PostgreSQL after `read_at_ms`, by Redis TIME."""
+    return _arguments(list(fills), ttl_s, read_at_ms)
+
+
+def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
+    arguments: list[bytes | str | int] = [read_at_ms, FILL_WITHIN_MS]
+    for fill in fills:
+        # Keys that were made together shall not end together.
+        ttl_ms = int(ttl_s * 1000 * random.uniform(0.9, 1.1))  # noqa: S311 # no secret
+        arguments += [fill.sheet.version, f"{fill.sheet.version}|{fill.sheet.json}", ttl_ms, fill.seen]
+    return [key(fill.sheet.product_id) for fill in fills], arguments
+
+
+_decoder = msgspec.json.Decoder(PriceSheet)
+
+# An entry is replaced by its own or a later version, or where it is the very entry that did not decode.
+# A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: what it saw may be old.
+PUT = """
+local read_at, within = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now = redis.call('TIME')
+local late = read_at > 0 and now[1] * 1000 + now[2] / 1000 - read_at > within
+local put = 0
+for i, key in ipairs(KEYS) do
+  local at = 3 + (i - 1) * 4
+  local version, value, ttl_ms, seen = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local held = redis.call('GET', key)
+  local held_version = held and held ~= seen and tonumber(string.match(held, '^(%d+)|'))
+  if not (late or (held_version and held_version > version)) then
+    redis.call('SET', key, value, 'PX', ttl_ms)
+    put = put + 1
+  end
+end
+return put
+"""

@@ -1,0 +1,28 @@
+"""The write side of the cache: new versions are put, then announced."""
+
+from collections.abc import Sequence
+
+import redis
+
+from shared.cache import sheets
+from shared.catalogue.prices import StoredSheet
+from shared.messaging.channel import announce
+
+
+class SheetWriter:
+    """Puts sheets into Redis for the workers and the API's writes."""
+
+    def __init__(self, cache: redis.Redis, events: redis.Redis, ttl_s: float) -> None:
+        self._cache, self._events, self._ttl_s = cache, events, ttl_s
+        self._put = cache.register_script(sheets.PUT)
+
+    def put(self, stored: Sequence[StoredSheet]) -> None:
+        """Put these versions, in scripts of 250, and announce them on `price_changes`.
+
+        Putting an older version, or the same again, changes nothing.
+        """
+        for start in range(0, len(stored), sheets.BATCH):
+            batch = stored[start : start + sheets.BATCH]
+            keys, arguments = sheets.put_arguments(batch, self._ttl_s)
+            self._put(keys=keys, args=arguments)
+        announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])

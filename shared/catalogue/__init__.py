@@ -1,0 +1,1 @@
+"""PostgreSQL: the truth about products, prices, events and tasks."""

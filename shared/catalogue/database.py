@@ -1,0 +1,67 @@
+"""Connections to PostgreSQL: with every wait bounded."""
+
+from typing import Any
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from shared.settings import Settings
+
+POOL_WAIT_S = 2.0
+CONNECT_TIMEOUT_S = 2
+READ_TIMEOUT_MS = 2_000
+WRITE_TIMEOUT_MS = 30_000
+
+Conn = Connection[DictRow]
+Pool = ConnectionPool[Conn]
+AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+
+def pool(settings: Settings, process: str, size: int) -> Pool:
+    """A closed pool for the workers, the listener and the API's writes; `open()` it, `close()` it.
+
+    A statement ends after 30 s, a wait for a connection after 2 s with `psycopg_pool.PoolTimeout`.
+
+    Args:
+        settings: Gives the database's URL.
+        process: Shown as `application_name` in `pg_stat_activity`.
+        size: The most connections that it holds.
+    """
+    return ConnectionPool(
+        settings.database_url,
+        connection_class=Connection[DictRow],
+        kwargs=_options(process, WRITE_TIMEOUT_MS),
+        min_size=1,
+        max_size=size,
+        timeout=POOL_WAIT_S,
+        check=ConnectionPool.check_connection,
+        open=False,
+    )
+
+
+def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
+    """A closed asyncio pool for price queries: as `pool`, but a statement ends after 2 s."""
+    return AsyncConnectionPool(
+        settings.database_url,
+        connection_class=AsyncConnection[DictRow],
+        kwargs=_options(process, READ_TIMEOUT_MS) | {"autocommit": True},
+        min_size=1,
+        max_size=size,
+        timeout=POOL_WAIT_S,
+        open=False,
+    )
+
+
+def connect(settings: Settings, process: str) -> Conn:
+    """One connection, for commands: as a context manager it is one transaction, and closes."""
+    return Connection[DictRow].connect(settings.database_url, **_options(process, timeout_ms=0))
+
+
+def _options(process: str, timeout_ms: int) -> dict[str, Any]:
+    return {
+        "row_factory": dict_row,
+        "application_name": process,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC",
+    }

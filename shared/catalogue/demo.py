@@ -1,0 +1,78 @@
+"""The demo catalogue: 900 products, the same on every machine, made by arithmetic."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from shared.catalogue import policies, prices, products, signals
+from shared.catalogue.database import Conn
+from shared.market_events import CompetitorPriceChanged, DemandChanged
+from shared.pricing.models import ProductInput, Tier
+from shared.pricing.money import round_to
+
+CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
+CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
+# One US dollar in the other currencies, roughly: a price of 50 USD shall be one of 7,500 JPY.
+SCALE = {"USD": Decimal(1), "JPY": Decimal(150), "KWD": Decimal("0.3")}
+NOUNS = ("Kettle", "Lamp", "Jacket", "Notebook", "Speaker", "Coffee", "Scarf", "Chair", "Atlas")
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def demo_products() -> Iterator[ProductInput]:
+    """`P-100` … `P-999`: five categories, three currencies, every second one with volume tiers."""
+    for number in range(100, 1000):
+        currency = CURRENCIES[number % 5]
+        price = round_to(_dollars(number) * SCALE[currency], currency)
+        yield ProductInput(
+            product_id=f"P-{number}",
+            name=f"{NOUNS[number % 9]} {number}",
+            category=CATEGORIES[number // 5 % 5],
+            currency=currency,
+            base_price=price,
+            cost=_share(price, "0.6", currency),
+            stock=number * 7 % 250,
+            tiers=_tiers(price, currency) if number % 2 == 0 else (),
+        )
+
+
+def demo_signals(product: ProductInput) -> Iterator[CompetitorPriceChanged | DemandChanged]:
+    """Two rivals a little below and above the list price, and a demand index, for most products."""
+    number = int(product.product_id.removeprefix("P-"))
+    if number % 7:
+        for rival, percent in (("acme", 92 + number % 11), ("globex", 97 + number % 13)):
+            yield CompetitorPriceChanged(
+                product_id=product.product_id,
+                competitor=rival,
+                price=_share(product.base_price, f"{percent / 100:.2f}", product.currency),
+                currency=product.currency,
+                in_stock=number % 10 != 3,
+            )
+    if number % 3 == 0:
+        yield DemandChanged(product_id=product.product_id, index=Decimal(90 + number % 30) / 100)
+
+
+def load(conn: Conn) -> int:
+    """Write the demo catalogue with its signals and first prices; how many products."""
+    catalogue = list(demo_products())
+    written = products.upsert(conn, catalogue)
+    for product in catalogue:
+        for signal in demo_signals(product):
+            signals.apply(conn, signal, "demo", EPOCH, "demo")
+    prices.reprice(conn, written, policies.active(conn), prices.Cause("demo", "demo"))
+    return len(catalogue)
+
+
+def _dollars(number: int) -> Decimal:
+    return Decimal(500 + number * 37 % 9500) / 100
+
+
+def _share(price: Decimal, share: str, currency: str) -> Decimal:
+    return round_to(price * Decimal(share), currency)
+
+
+def _tiers(price: Decimal, currency: str) -> tuple[Tier, ...]:
+    return (
+        Tier(up_to=9, unit_price=price),
+        Tier(up_to=49, unit_price=_share(price, "0.95", currency)),
+        Tier(up_to=None, unit_price=_share(price, "0.90", currency)),
+    )

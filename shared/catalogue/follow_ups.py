@@ -1,0 +1,115 @@
+"""Follow-ups: what becomes of a recalculation that is asked for while another one runs.
+
+It ends `skipped`, and `result.merged_into` names the one that includes it: a run that started after it was
+asked for and has all its products, or the one queued follow-up, whose scope is the union of such requests.
+"""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from shared.catalogue.database import Conn
+from shared.catalogue.scope import Scope
+
+
+def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
+    """End a queued recalculation where another one includes it: it started later, and has all its products.
+
+    Such a run read each of these products after this task was asked for, so doing it again changes nothing.
+    """
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
+    task = _lock_queued(conn, task_id)
+    if task is None or task["attempts"]:
+        return False
+    later = conn.execute(
+        "SELECT task_id, scope FROM tasks WHERE kind = 'recalculation' AND status IN ('running', 'succeeded')"
+        " AND started_at > %s ORDER BY started_at DESC LIMIT 20",
+        [task["created_at"]],
+    ).fetchall()
+    into = next((row["task_id"] for row in later if _scope(row["scope"]).covers(_scope(task["scope"]))), None)
+    if into is not None:
+        _skip(conn, task_id, into)
+    return into is not None
+
+
+def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
+    """End a queued recalculation because another one runs; the one queued follow-up takes over its scope.
+
+    Returns:
+        False where nothing is running any longer. The follow-up itself stays queued and waits for its turn.
+    """
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
+    task = _lock_queued(conn, task_id)
+    if task is None or task["follow_up"]:
+        return True
+    if not conn.execute("SELECT 1 FROM tasks WHERE kind = 'recalculation' AND status = 'running'").fetchone():
+        return False
+    _skip(conn, task_id, _into_follow_up(conn, task_id))
+    return True
+
+
+def claim_follow_up(conn: Conn) -> UUID | None:
+    """Take the queued follow-up, if there is one, for ringing now that the run before it has ended."""
+    row = conn.execute(
+        "UPDATE tasks SET enqueued_at = clock_timestamp() WHERE follow_up AND status = 'queued' RETURNING task_id"
+    ).fetchone()
+    return UUID(str(row["task_id"])) if row else None
+
+
+def pass_on_merged(conn: Conn, task_id: UUID) -> None:
+    """A run that did not succeed leaves what was merged into it to the follow-up."""
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
+    merged = conn.execute(
+        "SELECT task_id FROM tasks WHERE status = 'skipped' AND result->>'merged_into' = %s", [str(task_id)]
+    ).fetchall()
+    for row in merged:
+        _skip(conn, row["task_id"], _into_follow_up(conn, row["task_id"]))
+
+
+def _lock_queued(conn: Conn, task_id: UUID) -> dict[str, Any] | None:
+    return conn.execute(
+        "SELECT scope, follow_up, created_at, attempts FROM tasks WHERE task_id = %s AND status = 'queued' FOR UPDATE",
+        [task_id],
+    ).fetchone()
+
+
+def _skip(conn: Conn, task_id: UUID, into: UUID) -> None:
+    conn.execute(
+        "UPDATE tasks SET status = 'skipped', finished_at = clock_timestamp(),"
+        " result = jsonb_build_object('merged_into', %s::text) WHERE task_id = %s",
+        [str(into), task_id],
+    )
+
+
+def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
+    """Add a task's scope to the queued follow-up, or make one of it; the follow-up's id."""
+    task = conn.execute("SELECT scope, traceparent FROM tasks WHERE task_id = %s", [task_id]).fetchone()
+    assert task  # noqa: S101 # the caller holds its row
+    waiting = conn.execute(
+        "SELECT task_id, scope FROM tasks WHERE follow_up AND status = 'queued' FOR UPDATE"
+    ).fetchone()
+    scope = _scope(task["scope"])
+    if waiting is not None:
+        union = _json(_scope(waiting["scope"]).union(scope))
+        conn.execute("UPDATE tasks SET scope = %s WHERE task_id = %s", [union, waiting["task_id"]])
+        return UUID(str(waiting["task_id"]))
+    row = conn.execute(
+        "INSERT INTO tasks (task_id, kind, scope, traceparent, follow_up)"
+        " VALUES (gen_random_uuid(), 'recalculation', %s, %s, true) RETURNING task_id",
+        [_json(scope), task["traceparent"]],
+    ).fetchone()
+    assert row  # noqa: S101 # INSERT … RETURNING answers a row
+    return UUID(str(row["task_id"]))
+
+
+def _scope(document: object) -> Scope:
+    return msgspec.convert(document, Scope)
+
+
+def _json(scope: Scope) -> str:
+    return msgspec.json.encode(scope).decode()
+
+
+# Any number; whoever changes the follow-up holds it.
+_FOLLOW_UP_LOCK = 7_203_772

@@ -1,0 +1,52 @@
+"""Markets: few, held whole by every process, each with a version of its own."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from shared.catalogue.database import AsyncPool, Conn
+from shared.pricing.models import DEFAULT_MARKET_CODE, Market
+
+# The reference figures: a location multiplies, 0.95 where it is not named.
+SHIPPED = {
+    DEFAULT_MARKET_CODE: Decimal("0.95"),
+    "NY": Decimal("1.10"),
+    "LA": Decimal("1.05"),
+    "MIA": Decimal("0.98"),
+    "SF": Decimal("1.12"),
+    "CHI": Decimal("1.00"),
+    "LON": Decimal("1.08"),
+    "TYO": Decimal("1.04"),
+    "KWI": Decimal("1.02"),
+}
+
+
+async def load(pool: AsyncPool) -> Mapping[str, Market]:
+    """All markets by code."""
+    async with pool.connection() as conn:
+        rows = await (await conn.execute("SELECT code, multiplier, version FROM markets")).fetchall()
+    return {row["code"]: Market(**row) for row in rows}
+
+
+def change(conn: Conn, code: str, multiplier: Decimal, time: datetime, event_id: str) -> int | None:
+    """Set a market's multiplier unless a later event did; the version, or None where the event is superseded."""
+    row = conn.execute(
+        """
+        INSERT INTO markets AS m (code, multiplier, time, event_id) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (code) DO UPDATE SET multiplier = excluded.multiplier, version = m.version + 1,
+            time = excluded.time, event_id = excluded.event_id
+        WHERE (m.time, m.event_id) < (excluded.time, excluded.event_id)
+        RETURNING version
+        """,
+        [code, multiplier, time, event_id],
+    ).fetchone()
+    return int(row["version"]) if row else None
+
+
+def ensure_shipped(conn: Conn) -> None:
+    """Add the shipped markets that are missing; those that exist keep their figures."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO markets (code, multiplier) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            list(SHIPPED.items()),
+        )

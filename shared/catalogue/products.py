@@ -1,0 +1,96 @@
+"""Products: what the catalogue knows of each."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from shared.catalogue.database import Conn
+from shared.errors import NotFound
+from shared.pricing.models import ProductInput
+
+FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers")
+
+
+class SignalView(msgspec.Struct, frozen=True):
+    """What the market last said about a product."""
+
+    kind: str
+    source: str
+    value: Decimal
+    currency: str | None
+    in_stock: bool
+    time: datetime
+
+
+class ProductView(msgspec.Struct, frozen=True):
+    """A product with its published price and the signals that a decision would read now."""
+
+    product: ProductInput
+    published_price: Decimal
+    version: int
+    policy_version: int
+    computed_at: datetime
+    signals: tuple[SignalView, ...]
+
+
+def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
+    """Insert or update products, in the caller's transaction; the ids of those that were not so before."""
+    ordered = sorted(products, key=lambda product: product.product_id)
+    columns = [[getattr(product, name) for product in ordered] for name in FIELDS]
+    tiers = [msgspec.json.encode(product.tiers).decode() for product in ordered]
+    return [row["product_id"] for row in conn.execute(_UPSERT, [*columns, tiers])]
+
+
+def lock(conn: Conn, product_id: str) -> bool:
+    """Lock a product's row until the transaction ends; False where there is none."""
+    query = "SELECT 1 FROM products WHERE product_id = %s FOR UPDATE"
+    return conn.execute(query, [product_id]).fetchone() is not None
+
+
+def view(conn: Conn, product_id: str) -> ProductView:
+    """One product whole, by one statement.
+
+    Raises:
+        NotFound: no such product.
+    """
+    row = conn.execute(_VIEW, [product_id]).fetchone()
+    if row is None:
+        raise NotFound(f"no product {product_id!r}")
+    return ProductView(
+        product=product_of(row),
+        published_price=row["published_price"],
+        version=row["version"],
+        policy_version=row["policy_version"],
+        computed_at=row["computed_at"],
+        signals=msgspec.convert(row["signals"], tuple[SignalView, ...]),
+    )
+
+
+def product_of(row: Mapping[str, Any]) -> ProductInput:
+    """The product in a row of the table `products`."""
+    return msgspec.convert({name: row[name] for name in (*FIELDS, "tiers")}, ProductInput)
+
+
+_SETS = ", ".join(f"{name} = excluded.{name}" for name in (*FIELDS, "tiers") if name != "product_id")
+_OLD = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
+_NEW = ", ".join(f"excluded.{name}" for name in (*FIELDS, "tiers"))
+
+_UPSERT = f"""
+INSERT INTO products AS p ({", ".join(FIELDS)}, tiers)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
+    %s::integer[], %s::numeric[], %s::numeric[], %s::text[], %s::jsonb[])
+ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
+WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
+RETURNING product_id
+"""  # noqa: S608 # only names of columns
+
+_VIEW = """
+SELECT p.*, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
+    SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
+        'currency', s.currency, 'in_stock', s.in_stock, 'time', s.time) ORDER BY s.kind, s.source)
+    FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
+FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
+"""

@@ -1,0 +1,174 @@
+"""Market events: what other services and the API may tell the engine, as CloudEvents 1.0 in JSON."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from shared.errors import InvalidInput, NotJson, translated
+from shared.pricing.models import CurrencyCode, ProductId
+from shared.pricing.money import amount_in_currency, known_currency, multiplier
+
+MAX_AHEAD = timedelta(minutes=5)
+MAX_EVENT_BYTES = 64_000
+
+Rival = Annotated[str, Meta(min_length=1, max_length=64, description="Who asks that price", examples=["acme"])]
+MarketCode = Annotated[
+    str, Meta(min_length=1, max_length=64, description="A market, as in `user_location`", examples=["NY"])
+]
+ProductIds = Annotated[
+    tuple[ProductId, ...],
+    Meta(min_length=1, max_length=10_000, description="Only these products", examples=[["P-100", "P-101"]]),
+]
+Category = Annotated[str, Meta(min_length=1, max_length=64, description="Only this category", examples=["electronics"])]
+
+
+class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The `data` of an event: absolute new values, never differences."""
+
+    type: ClassVar[str]
+
+
+class CompetitorPriceChanged(EventData, frozen=True):
+    """A rival asks another price for the product, or has run out of it."""
+
+    type = "competitor_price_changed"
+    product_id: ProductId
+    competitor: Rival
+    price: Annotated[Decimal, Meta(description="The rival's unit price, ≥ 0", examples=["94.50"])]
+    currency: CurrencyCode
+    in_stock: Annotated[bool, Meta(description="Whether the rival can deliver", examples=[True])] = True
+
+    def __post_init__(self) -> None:
+        known_currency("currency", self.currency)
+        amount_in_currency("price", self.price, self.currency)
+
+
+class DemandChanged(EventData, frozen=True):
+    """Demand for the product is now `index` times the normal."""
+
+    type = "demand_changed"
+    product_id: ProductId
+    index: Annotated[Decimal, Meta(description="1 is normal; 0.01 to 100", examples=["1.2"])]
+
+    def __post_init__(self) -> None:
+        multiplier("index", self.index)
+
+
+class StockChanged(EventData, frozen=True):
+    """We have this many pieces."""
+
+    type = "stock_changed"
+    product_id: ProductId
+    stock: Annotated[int, Meta(ge=0, le=1_000_000_000, description="Pieces", examples=[40])]
+
+
+class CostChanged(EventData, frozen=True):
+    """One piece costs us this much."""
+
+    type = "cost_changed"
+    product_id: ProductId
+    cost: Annotated[Decimal, Meta(description="Unit cost, ≥ 0, in the product's currency", examples=["61.00"])]
+    currency: CurrencyCode
+
+    def __post_init__(self) -> None:
+        known_currency("currency", self.currency)
+        amount_in_currency("cost", self.cost, self.currency)
+
+
+class MarketChanged(EventData, frozen=True):
+    """Prices in a market are multiplied by this; a market that is not known yet is made."""
+
+    type = "market_changed"
+    market: MarketCode
+    multiplier: Annotated[Decimal, Meta(description="0.01 to 100", examples=["1.08"])]
+
+    def __post_init__(self) -> None:
+        multiplier("multiplier", self.multiplier)
+
+
+class RecalculationRequested(EventData, frozen=True):
+    """Decide prices anew: of these products, of a category, or of everything."""
+
+    type = "recalculation_requested"
+    product_ids: ProductIds | None = None
+    category: Category | None = None
+
+    def __post_init__(self) -> None:
+        if self.product_ids is not None and self.category is not None:
+            raise ValueError("`category` cannot be given together with `product_ids`")
+
+
+EVENT_TYPES: dict[str, type[EventData]] = {
+    kind.type: kind
+    for kind in (
+        CompetitorPriceChanged,
+        DemandChanged,
+        StockChanged,
+        CostChanged,
+        MarketChanged,
+        RecalculationRequested,
+    )
+}
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The envelope on the channel. Further CloudEvents attributes are allowed and ignored."""
+
+    specversion: Annotated[str, Meta(pattern=r"^1\.")]
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    source: Annotated[str, Meta(min_length=1, max_length=200)]
+    type: Annotated[str, Meta(min_length=1, max_length=100)]
+    time: datetime | None = None
+    data: dict[str, Any] = {}
+    traceparent: str = ""
+    tracestate: str = ""
+
+
+def decode(raw: bytes) -> CloudEvent:
+    """The envelope in a channel message.
+
+    Raises:
+        NotJson: the bytes are no JSON, or more than 64,000.
+        InvalidInput: no CloudEvent.
+    """
+    if len(raw) > MAX_EVENT_BYTES:
+        raise NotJson(f"more than {MAX_EVENT_BYTES} bytes")
+    with translated():
+        return _envelope.decode(raw)
+
+
+def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
+    """The validated data of an event.
+
+    Raises:
+        InvalidInput: the type is not known, or the data is not of its shape; names the first wrong field.
+    """
+    kind = EVENT_TYPES.get(type_)
+    if kind is None:
+        raise InvalidInput(f"unknown event type; known: {', '.join(EVENT_TYPES)}", "$.type")
+    try:
+        with translated():
+            return msgspec.convert(data, kind)
+    except InvalidInput as wrong:
+        raise InvalidInput(wrong.reason, path + wrong.path.removeprefix("$")) from None
+
+
+def checked_time(time: datetime | None, now: datetime) -> datetime:
+    """When the event happened: as it says, or `now` where it does not.
+
+    Raises:
+        InvalidInput: no UTC offset, or more than 5 minutes ahead of `now`.
+    """
+    if time is None:
+        return now
+    if time.tzinfo is None:
+        raise InvalidInput("needs a UTC offset, as in 2026-01-31T12:00:00Z", "$.time")
+    if time > now + MAX_AHEAD:
+        raise InvalidInput(f"more than 5 minutes ahead of {now:%Y-%m-%dT%H:%M:%SZ}", "$.time")
+    return time.astimezone(UTC)
+
+
+_envelope = msgspec.json.Decoder(CloudEvent)

@@ -1,0 +1,1 @@
+"""Between the processes: the broker, the messages, the channels, the trace context."""

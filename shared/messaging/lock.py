@@ -1,0 +1,50 @@
+"""The recalculation lock: a fast refusal that spares the database. The claim in PostgreSQL is what counts."""
+
+from uuid import UUID
+
+import redis
+
+from shared.errors import LockLost
+
+KEY = "pricing:lock:recalculate"
+TTL_MS = 30_000
+
+# Ours already counts as taken: after a lost reply the same call succeeds, and renewing is taking again.
+_TAKE = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= ARGV[1] and ARGV[3] == '0' then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class RecalculationLock:
+    """A lock of 30 s in Redis whose value is the id of the task that holds it."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._take = client.register_script(_TAKE)
+        self._release = client.register_script(_RELEASE)
+
+    def acquire(self, task_id: UUID, force: bool = False) -> bool:
+        """Take the lock, or renew it; False where another task holds it.
+
+        Args:
+            task_id: Who takes it.
+            force: Take it all the same: its holder is not running any more.
+        """
+        return bool(self._take(keys=[KEY], args=[str(task_id), TTL_MS, int(force)]))
+
+    def renew(self, task_id: UUID) -> None:
+        """Hold it for another 30 s; also when it vanished with Redis' data meanwhile.
+
+        Raises:
+            LockLost: another task holds it.
+        """
+        if not self.acquire(task_id):
+            raise LockLost("another recalculation took the lock")
+
+    def release(self, task_id: UUID) -> None:
+        """Let it go where it is ours."""
+        self._release(keys=[KEY], args=[str(task_id)])

@@ -1,0 +1,68 @@
+"""The messages that ring for work, built here by whoever sends them; the actors live with the workers.
+
+A message says only where to look: what is to be done stands in PostgreSQL. Its options carry the sender's
+`traceparent` and `tracestate`, which Dramatiq's retries keep.
+"""
+
+from uuid import UUID
+
+from dramatiq import Message
+from dramatiq.broker import Broker
+from dramatiq.message import generate_unique_id
+from opentelemetry.trace import SpanKind
+
+from shared.messaging import propagation
+from shared.telemetry import tracer
+
+# Single events never wait behind a full run: queues of their own.
+EVENTS_QUEUE = "events"
+TASKS_QUEUE = "tasks"
+
+APPLY_PRODUCT_EVENTS = "apply_product_events"
+APPLY_MARKET_EVENTS = "apply_market_events"
+REQUEST_RECALCULATION = "request_recalculation"
+TASK_ACTORS = {"recalculation": "recalculate", "publication": "publish_prices"}
+ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, *TASK_ACTORS.values()}
+
+
+def ring_product(broker: Broker, product_id: str) -> None:
+    """Have the waiting events of a product applied."""
+    _send(broker, EVENTS_QUEUE, APPLY_PRODUCT_EVENTS, product_id)
+
+
+def ring_market(broker: Broker, market: str) -> None:
+    """Have the waiting events of a market applied."""
+    _send(broker, EVENTS_QUEUE, APPLY_MARKET_EVENTS, market)
+
+
+def ring_recalculation_request(broker: Broker, source: str, event_id: str) -> None:
+    """Have a `recalculation_requested` event made a task."""
+    _send(broker, EVENTS_QUEUE, REQUEST_RECALCULATION, source, event_id)
+
+
+def ring_task(broker: Broker, kind: str, task_id: UUID) -> None:
+    """Have a task run. The message has the task's id, by which dramatiq-abort finds it."""
+    _send(broker, TASKS_QUEUE, TASK_ACTORS[kind], str(task_id), message_id=str(task_id))
+
+
+def _send(broker: Broker, queue: str, actor: str, *args: str, message_id: str | None = None) -> None:
+    with tracer.start_as_current_span(
+        f"send {queue}",
+        kind=SpanKind.PRODUCER,
+        attributes={
+            "messaging.system": "dramatiq",
+            "messaging.operation.type": "send",
+            "messaging.destination.name": queue,
+            "pricing.actor": actor,
+        },
+    ) as span:
+        message: Message[None] = Message(
+            queue_name=queue,
+            actor_name=actor,
+            args=args,
+            kwargs={},
+            options=dict(propagation.current()),
+            message_id=message_id or generate_unique_id(),
+        )
+        span.set_attribute("messaging.message.id", message.message_id)
+        broker.enqueue(message)

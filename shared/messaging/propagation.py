@@ -1,0 +1,32 @@
+"""W3C trace context, carried by hand: into and out of headers, events and message options."""
+
+from collections.abc import Mapping, MutableMapping
+
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_propagator = TraceContextTextMapPropagator()
+
+
+def inject(carrier: MutableMapping[str, str]) -> None:
+    """Write the current context as `traceparent` and, where it has one, `tracestate`."""
+    _propagator.inject(carrier)
+
+
+def current() -> dict[str, str]:
+    """The current context as `traceparent` and `tracestate`; both empty outside a trace."""
+    carrier = {"traceparent": "", "tracestate": ""}
+    inject(carrier)
+    return carrier
+
+
+def extract(carrier: Mapping[str, str]) -> Context:
+    """The context that a carrier names; an empty one where it names none, or nonsense."""
+    return _propagator.extract(carrier, context=Context())
+
+
+def link_to(carrier: Mapping[str, str]) -> Link | None:
+    """A link to the span that a carrier names."""
+    context = get_current_span(extract(carrier)).get_span_context()
+    return Link(context) if context.is_valid else None

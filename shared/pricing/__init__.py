@@ -1,0 +1,1 @@
+"""The price as a pure function: standard library and msgspec only, no clock, no dice, no I/O."""

@@ -1,0 +1,164 @@
+"""Amounts, currencies and rounding. Money is Decimal; no float, no ambient decimal context.
+
+The checks at the end are for `__post_init__`: each raises a ValueError whose text starts with the
+field in backticks, for instance "`price` must be 0 or more".
+"""
+
+from contextlib import AbstractContextManager
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
+from typing import Literal
+
+Rounding = Literal["HALF_UP", "HALF_DOWN", "HALF_EVEN"]
+
+MAX_AMOUNT = Decimal("999999999999.9999")
+MIN_MULTIPLIER = Decimal("0.01")
+MAX_MULTIPLIER = Decimal(100)
+
+# ISO 4217 list one (active codes, funds included) by number of decimals, as of 2026. Metals, bond
+# units and test codes are left out: they have no minor unit.
+_CODES = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: """AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
+        CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
+        GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL
+        MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
+        PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
+        TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG""",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+EXPONENTS = {code: digits for digits, codes in _CODES.items() for code in codes.split()}
+
+# 60 digits keep every product exact: published price (14 + 12 digits before and after the point)
+# × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 52. The one division (by
+# the list price, for a tier) is inexact, but a quotient that is no tie is at least 1e-36 from one,
+# and its error is below 1e-44 for any price that can be charged. Every trap is named, so that nothing
+# depends on what another library did to the default context.
+_EXACT = Context(
+    prec=60,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+_UNITS = [Decimal(1).scaleb(-digits) for digits in range(7)]
+_SHOWN_DECIMALS = 6
+
+
+class UnknownCurrency(ValueError):
+    """The code is no active ISO 4217 currency with a minor unit."""
+
+
+def exact() -> AbstractContextManager[Context]:
+    """The decimal context of all price arithmetic, whatever the caller's own is: `with exact(): …`."""
+    return localcontext(_EXACT)
+
+
+def exponent(currency: str) -> int:
+    """Decimals of the currency's minor unit by ISO 4217: JPY 0, USD 2, KWD 3, CLF 4.
+
+    Raises:
+        UnknownCurrency: not an active ISO 4217 code in capitals.
+    """
+    try:
+        return EXPONENTS[currency]
+    except KeyError:
+        raise UnknownCurrency(f"{currency!r} is not an active ISO 4217 currency code") from None
+
+
+def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP") -> Decimal:
+    """Round to the currency's minor unit: 8.925 USD is 8.93, with HALF_DOWN 8.92."""
+    return amount.quantize(_UNITS[exponent(currency)], f"ROUND_{rounding}", _EXACT)
+
+
+def ceil_to(amount: Decimal, currency: str) -> Decimal:
+    """The smallest amount in whole minor units that is not below `amount`."""
+    return amount.quantize(_UNITS[exponent(currency)], ROUND_CEILING, _EXACT)
+
+
+def floor_to(amount: Decimal, currency: str) -> Decimal:
+    """The largest amount in whole minor units that is not above `amount`."""
+    return amount.quantize(_UNITS[exponent(currency)], ROUND_FLOOR, _EXACT)
+
+
+def trimmed(amount: Decimal, currency: str) -> Decimal:
+    """The same value with the currency's decimals, and more only where they are not zero.
+
+    Equal amounts come out with equal digits, so 35 and 35.000 give the same bytes.
+    """
+    unit = _UNITS[exponent(currency)]
+    whole = amount.quantize(unit, context=_EXACT)
+    return whole if whole == amount else amount.normalize(_EXACT)
+
+
+def shown(amount: Decimal, currency: str) -> Decimal:
+    """The amount as an explanation shows it: `trimmed`, with at most six decimals."""
+    return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
+
+
+def percent(part: Decimal) -> str:
+    """A share in words: 0.05 is "5 %"."""
+    return f"{plain(part.scaleb(2, _EXACT))} %"
+
+
+def plain(number: Decimal) -> str:
+    """A number in words, without exponent and trailing zeros: 1.2500 is "1.25"."""
+    return f"{number.normalize(_EXACT):f}"
+
+
+def known_currency(field: str, code: str) -> None:
+    """Raise ValueError unless `code` is an active ISO 4217 currency."""
+    if code not in EXPONENTS:
+        raise UnknownCurrency(f"`{field}` must be an active ISO 4217 code such as USD")
+
+
+def amount(field: str, value: Decimal) -> None:
+    """Raise ValueError unless `value` is in [0, 999999999999.9999] with at most 4 decimals."""
+    _within(field, value, Decimal(0), MAX_AMOUNT)
+    _decimals(field, value, 4)
+
+
+def amount_in_currency(field: str, value: Decimal, currency: str) -> None:
+    """Raise ValueError unless `value` is an amount in whole minor units of a known currency.
+
+    Trailing zeros are no decimals: 10.0000 USD passes, 10.001 USD does not.
+    """
+    _within(field, value, Decimal(0), MAX_AMOUNT)
+    _decimals(field, value, exponent(currency), f" in {currency}")
+
+
+def multiplier(field: str, value: Decimal) -> None:
+    """Raise ValueError unless `value` is in [0.01, 100] with at most 4 decimals."""
+    _within(field, value, MIN_MULTIPLIER, MAX_MULTIPLIER)
+    _decimals(field, value, 4)
+
+
+def share(field: str, value: Decimal) -> None:
+    """Raise ValueError unless `value` is in [0, 1] with at most 4 decimals; 0.05 is 5 %."""
+    _within(field, value, Decimal(0), Decimal(1))
+    _decimals(field, value, 4)
+
+
+def _within(field: str, value: Decimal, lowest: Decimal, highest: Decimal) -> None:
+    # Comparing never writes out the zeros of 1e999999; a sign is refused for -0 as well.
+    if not value.is_finite() or value.is_signed() or not lowest <= value <= highest:
+        raise ValueError(f"`{field}` must be a number from {lowest} to {highest}")
+
+
+def _decimals(field: str, value: Decimal, places: int, where: str = "") -> None:
+    # Only after _within: quantizing a number with a huge exponent would fail otherwise.
+    if value != value.quantize(_UNITS[places], context=_EXACT):
+        raise ValueError(f"`{field}` must have at most {places} decimals{where}")

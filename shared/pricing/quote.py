@@ -1,0 +1,128 @@
+"""The price at read time: from the cached sheet to one answer, in microseconds."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from shared.pricing.models import Market, PriceQuery, PriceSheet, Quote, Rejection, Step, Tier
+from shared.pricing.money import exact, percent, plain, round_to, shown
+
+_NONE = Decimal(0)
+_ONE = Decimal(1)
+
+
+class NoPrice(Exception):
+    """The product has no price in the currency asked for."""
+
+    def __init__(self, product_id: str, currency: str) -> None:
+        super().__init__(f"{product_id} has no price in {currency}")
+        self.product_id = product_id
+        self.currency = currency
+
+
+def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool = False) -> Quote:
+    """Price one query from a sheet; the same inputs give the same quote everywhere.
+
+    Published price → market multiplier → volume tier → membership → ceiling → floor → rounding, once,
+    to the currency's ISO 4217 exponent; the floor wins over everything. Amounts are Decimals in the
+    sheet's currency, `total` is the rounded unit price × quantity. `market` is the one that the caller
+    found for `query.user_location`.
+
+    `explain` adds `steps` and `rejected`, those of the background decision first; the figures of the
+    answer are the same without.
+
+    Raises:
+        NoPrice: the sheet has no price in the query's currency.
+    """
+    if query.currency is not None and query.currency != sheet.currency:
+        raise NoPrice(sheet.product_id, query.currency)
+    tier = tier_of(sheet.tiers, query.quantity)
+    rate = sheet.membership_rate if query.is_prime_member else _NONE
+    with exact():
+        prices = _prices(sheet, market, tier, rate)
+        return Quote(
+            product_id=sheet.product_id,
+            currency=sheet.currency,
+            quantity=query.quantity,
+            base_price=sheet.list_price,
+            final_price=prices.unit,
+            total=prices.unit * query.quantity,
+            discount_rate=rate,
+            market=market.code,
+            version=sheet.version,
+            computed_at=sheet.computed_at,
+            valid_until=sheet.valid_until,
+            steps=(*sheet.steps, *_steps(sheet, market, tier, rate, prices)) if explain else None,
+            rejected=(*sheet.rejected, *_rejected(sheet, query)) if explain else None,
+        )
+
+
+def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
+    """The tier whose range holds the whole quantity (`up_to` is inclusive); None where there are no tiers."""
+    for tier in tiers:
+        if tier.up_to is None or quantity <= tier.up_to:
+            return tier
+    return None
+
+
+class _Prices(NamedTuple):
+    """The unit price after each rule."""
+
+    published: Decimal
+    in_market: Decimal
+    in_tier: Decimal
+    for_member: Decimal
+    under_ceiling: Decimal
+    over_floor: Decimal
+    unit: Decimal
+
+
+def _prices(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal) -> _Prices:
+    in_market = sheet.published_price * market.multiplier
+    if tier is None:
+        numerator, divisor = in_market, _ONE
+    elif sheet.list_price == 0:  # no proportion to keep: the tier's own price stands
+        numerator, divisor = tier.unit_price * market.multiplier, _ONE
+    else:
+        numerator, divisor = in_market * tier.unit_price, sheet.list_price
+    # Divided last, so that a tie of the exact result is still a tie when it is rounded.
+    for_member = numerator * (1 - rate) / divisor
+    under_ceiling = for_member if sheet.ceiling is None else min(for_member, sheet.ceiling)
+    over_floor = max(under_ceiling, sheet.floor)
+    return _Prices(
+        published=sheet.published_price,
+        in_market=in_market,
+        in_tier=numerator / divisor,
+        for_member=for_member,
+        under_ceiling=under_ceiling,
+        over_floor=over_floor,
+        unit=round_to(over_floor, sheet.currency, sheet.rounding),
+    )
+
+
+def _steps(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal, prices: _Prices) -> Iterator[Step]:
+    def step(rule: str, before: Decimal, after: Decimal, reason: str) -> Step:
+        return Step(rule=rule, before=shown(before, sheet.currency), after=shown(after, sheet.currency), reason=reason)
+
+    yield step("market", prices.published, prices.in_market, f"market {market.code} × {plain(market.multiplier)}")
+    if tier is not None:
+        yield step("tier", prices.in_market, prices.in_tier, _tier_reason(sheet, tier))
+    if rate:
+        yield step("membership", prices.in_tier, prices.for_member, f"member: {percent(rate)} off")
+    if prices.under_ceiling != prices.for_member:
+        yield step("ceiling", prices.for_member, prices.under_ceiling, f"not above {prices.under_ceiling}")
+    if prices.over_floor != prices.under_ceiling:
+        yield step("floor", prices.under_ceiling, prices.over_floor, f"not below {sheet.floor}")
+    if prices.unit != prices.over_floor:
+        yield step("rounding", prices.over_floor, prices.unit, f"{sheet.rounding} in {sheet.currency}")
+
+
+def _tier_reason(sheet: PriceSheet, tier: Tier) -> str:
+    quantities = "for any larger quantity" if tier.up_to is None else f"up to {tier.up_to}"
+    prices = f"{shown(tier.unit_price, sheet.currency)} beside the list price {sheet.list_price}"
+    return f"tier {quantities}: {prices}"
+
+
+def _rejected(sheet: PriceSheet, query: PriceQuery) -> Iterator[Rejection]:
+    if sheet.membership_rate and not query.is_prime_member:
+        yield Rejection(rule="membership", reason=f"not a member: {percent(sheet.membership_rate)} not taken")

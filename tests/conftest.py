@@ -1,0 +1,69 @@
+"""Fixtures: real servers, started on free ports and stopped again."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.native import environment, stack, state
+from shared import settings
+from shared.settings import Settings
+from tests.support.collector import Collector
+from tests.support.engine import Engine
+from tests.support.feed import FakeFeed
+
+
+def _environ(**ours: object) -> dict[str, str]:
+    """This process's environment without settings of the engine, and with these."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
+    return clean | {name: str(value) for name, value in ours.items()}
+
+
+def _settings(home: Path) -> Settings:
+    values: Mapping[str, str] = environment.load(home)
+    return settings.load({**values, "PRICING_HOME": str(home)})
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """PostgreSQL and Redis without the engine's processes, for tests that call the code itself."""
+    home = tmp_path_factory.mktemp("servers") / "home"
+    stack.up(home, _environ(), ["postgres", "redis"])
+    yield _settings(home)
+    stack.down(home)
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[Collector]:
+    """Where the running engine's spans end up."""
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="session")
+def feed() -> Iterator[FakeFeed]:
+    """The running engine's market-data feed."""
+    feed = FakeFeed()
+    yield feed
+    feed.close()
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed: FakeFeed) -> Iterator[Engine]:
+    """The whole stack with the demo catalogue."""
+    home = tmp_path_factory.mktemp("engine") / "home"
+    environ = _environ(
+        PRICING_PORT=state.free_port(),
+        PRICING_WORKER_METRICS_PORT=state.free_port(),
+        PRICING_LISTENER_METRICS_PORT=state.free_port(),
+        PRICING_FEED_URL=feed.url,
+        PRICING_FEED_TIMEOUT_S=1,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+    )
+    stack.up(home, environ)
+    engine = Engine(home, _settings(home))
+    yield engine
+    engine.close()
+    stack.down(home)

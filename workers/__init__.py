@@ -1,0 +1,1 @@
+"""The background workers: Dramatiq actors that decide prices."""

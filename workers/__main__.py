@@ -1,0 +1,41 @@
+"""`python -m workers`: Dramatiq with several worker processes of several threads."""
+
+import os
+import sys
+
+from shared import logs
+from shared.process_group import prepare_metrics
+from shared.settings import InvalidSettings, load
+
+# How long an idle consumer sleeps; it polls. The default is up to a second.
+IDLE_SLEEP_MS = 50
+
+
+def main() -> int:
+    """Work until SIGTERM."""
+    try:
+        settings = load()
+    except InvalidSettings as error:
+        sys.exit(str(error))
+    logs.configure("pricing-worker", settings)
+    prepare_metrics(settings.home_dir, "worker")
+    os.environ["dramatiq_worker_timeout"] = str(IDLE_SLEEP_MS)  # noqa: SIM112 # Dramatiq's own spelling
+
+    from dramatiq import cli
+
+    # Dramatiq's command line has no types.
+    arguments = cli.make_argument_parser().parse_args(  # type: ignore[no-untyped-call]
+        [
+            "workers.app:create_broker",
+            f"--processes={settings.worker_processes}",
+            f"--threads={settings.worker_threads}",
+            f"--worker-shutdown-timeout={settings.drain_timeout_s * 1000}",
+            "--skip-logging",
+        ]
+    )
+    code: int = cli.main(arguments)  # type: ignore[no-untyped-call]
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

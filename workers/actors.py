@@ -1,0 +1,64 @@
+"""The actors: one short function per job, which calls one service."""
+
+from uuid import UUID
+
+import dramatiq
+from dramatiq.actor import ActorDecorator
+from dramatiq.broker import Broker
+from dramatiq_abort import Abort
+
+from shared.messaging import messages
+from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
+from workers import market, publication, recalculation
+from workers.services import Services
+from workers.settlement import Settle, Settlement
+
+EVENT_TIME_LIMIT_MS = 60_000
+TASK_TIME_LIMIT_MS = 3_600_000
+
+
+def register(broker: Broker, services: Services) -> None:
+    """Declare every actor on a broker, bound to the services of its process."""
+    settle = Settlement(services)
+
+    def event_actor(settled: Settle) -> ActorDecorator:
+        return dramatiq.actor(
+            broker=broker,
+            queue_name=EVENTS_QUEUE,
+            time_limit=EVENT_TIME_LIMIT_MS,
+            abortable=False,
+            settle=settled,
+        )
+
+    def task_actor() -> ActorDecorator:
+        return dramatiq.actor(
+            broker=broker,
+            queue_name=TASKS_QUEUE,
+            time_limit=TASK_TIME_LIMIT_MS,
+            notify_shutdown=True,
+            throws=(Abort,),
+            settle=settle.task,
+        )
+
+    @event_actor(settle.product_events)
+    def apply_product_events(product_id: str) -> None:
+        market.apply_product_events(services, product_id)
+
+    @event_actor(settle.market_events)
+    def apply_market_events(code: str) -> None:
+        market.apply_market_events(services, code)
+
+    @event_actor(settle.recalculation_request)
+    def request_recalculation(source: str, event_id: str) -> None:
+        market.request_recalculation(services, source, event_id)
+
+    @task_actor()
+    def recalculate(task_id: str) -> None:
+        recalculation.run(services, UUID(task_id))
+
+    @task_actor()
+    def publish_prices(task_id: str) -> None:
+        publication.run(services, UUID(task_id))
+
+    if broker.get_declared_actors() != messages.ACTORS:
+        raise RuntimeError(f"no actor for some of {sorted(messages.ACTORS)}")

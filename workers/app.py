@@ -1,0 +1,41 @@
+"""What Dramatiq runs in each worker process: the broker with its middleware and actors."""
+
+import dramatiq
+from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLimit
+
+from shared import logs, telemetry
+from shared.messaging import broker
+from shared.process_group import end_with_parent
+from shared.settings import load
+from workers import actors, services
+from workers.middleware import Cleanup, MetricsServer, Settling, Tracing, worth_a_retry
+
+MIN_BACKOFF_MS = 200
+MAX_BACKOFF_MS = 30_000
+
+
+def create_broker() -> None:
+    """Build the process's services and register the actors; Dramatiq's command line calls it after the fork."""
+    settings = load()
+    logs.configure(services.PROCESS, settings)
+    end_with_parent(grace_s=settings.drain_timeout_s)
+    tracing = telemetry.configure(services.PROCESS, settings)
+    running = services.build(settings, tracing)
+    # Before an actor they see a message in this order, after it in the reverse: `Settling` is told after
+    # `Retries` has decided, `Tracing` ends last.
+    consuming = broker.create(
+        running.queue,
+        [
+            Cleanup(running),
+            MetricsServer(),
+            Tracing(),
+            Settling(),
+            Retries(retry_when=worth_a_retry, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
+            AgeLimit(),
+            TimeLimit(),
+            ShutdownNotifications(),
+            broker.abortable(running.queue),
+        ],
+    )
+    actors.register(consuming, running)
+    dramatiq.set_broker(consuming)

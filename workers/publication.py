@@ -1,0 +1,30 @@
+"""Publications: prices that a write has decided in PostgreSQL are put into Redis."""
+
+from uuid import UUID
+
+import structlog
+
+from shared.catalogue import prices, tasks
+from workers.services import Services
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+
+
+def run(services: Services, task_id: UUID) -> None:
+    """Put the sheets of a task's products as they stand now; doing it again changes nothing."""
+    with services.pool.connection() as conn:
+        task = tasks.start(conn, task_id)
+    if task is None:
+        return
+    ids = list(task.scope.product_ids)
+    for start in range(0, len(ids), BATCH):
+        with services.pool.connection() as conn:
+            sheets = prices.stored_sheets(conn, ids[start : start + BATCH])
+        services.writer.put(sheets)
+        with services.pool.connection() as conn:
+            tasks.advance(conn, task, done=len(sheets), total=len(ids))
+    with services.pool.connection() as conn:
+        tasks.succeed(conn, task)
+    log.info("prices published", task_id=str(task_id), products=len(ids))

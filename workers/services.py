@@ -1,0 +1,72 @@
+"""The worker's composition root: its clients and services, built once per process after the fork."""
+
+import msgspec
+import redis
+from dramatiq.broker import Broker
+from opentelemetry.instrumentation.redis import RedisInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+
+from shared.cache.writer import SheetWriter
+from shared.catalogue import database
+from shared.catalogue.database import Pool
+from shared.feed import MarketDataFeed
+from shared.messaging import broker, channel
+from shared.messaging.lock import RecalculationLock
+from shared.settings import Settings
+
+PROCESS = "pricing-worker"
+
+
+class Services(msgspec.Struct, frozen=True):
+    """What the jobs work with.
+
+    Attributes:
+        pool: PostgreSQL.
+        queue: Redis of the queues, for the broker and for aborts; not traced, for it polls.
+        writer: Puts and announces sheets.
+        lock: One recalculation at a time.
+        feed: The market-data feed.
+        doorbell: Where further messages are enqueued.
+    """
+
+    settings: Settings
+    tracing: TracerProvider
+    pool: Pool
+    cache: redis.Redis
+    events: redis.Redis
+    queue: redis.Redis
+    writer: SheetWriter
+    lock: RecalculationLock
+    feed: MarketDataFeed
+    doorbell: Broker
+
+    def close(self) -> None:
+        """Close everything, in the reverse order of the building."""
+        self.feed.close()
+        for client in (self.queue, self.events, self.cache):
+            client.close()
+        self.pool.close()
+        self.tracing.shutdown()
+
+
+def build(settings: Settings, tracing: TracerProvider) -> Services:
+    """Build the services; nothing needs to answer yet."""
+    pool = database.pool(settings, PROCESS, size=settings.worker_threads + 2)
+    pool.open(wait=False)
+    cache = channel.client(settings.redis_for("cache"), PROCESS)
+    events = channel.client(settings.redis_for("events"), PROCESS)
+    queue = channel.client(settings.redis_for("broker"), PROCESS)
+    for client in (cache, events):
+        RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
+    return Services(
+        settings=settings,
+        tracing=tracing,
+        pool=pool,
+        cache=cache,
+        events=events,
+        queue=queue,
+        writer=SheetWriter(cache, events, settings.cache_ttl_s),
+        lock=RecalculationLock(cache),
+        feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
+        doorbell=broker.create(queue),
+    )
