@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIType, Schema, SecurityScheme, Tag
+from litestar.openapi.spec import Components, OpenAPIType, RequestBody, Schema, SecurityScheme, Tag
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
@@ -27,6 +27,7 @@ from shared.process_group import end_with_parent
 from shared.settings import Settings, load
 
 MAX_BODY_BYTES = 1_000_000
+BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
 
 
@@ -60,7 +61,7 @@ def create_litestar(settings: Settings) -> Litestar:
             app.state.services = running
             yield
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *(module.router for module in (prices, events, tasks, products, operations)),
             create_static_files_router(ASSETS, [_swagger_ui()], include_in_schema=False),
@@ -73,6 +74,15 @@ def create_litestar(settings: Settings) -> Litestar:
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
+    _document_optional_bodies(app)
+    return app
+
+
+def _document_optional_bodies(app: Litestar) -> None:
+    """Litestar documents every body as required, also one that may be left out."""
+    for item in (app.openapi_schema.paths or {}).values():
+        if item.post and item.post.operation_id in BODIES_OPTIONAL and isinstance(item.post.request_body, RequestBody):
+            item.post.request_body.required = False
 
 
 def _services(state: State) -> Services:

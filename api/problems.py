@@ -7,9 +7,11 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 
 from shared.errors import AlreadyEnded, InvalidInput, NotFound, NotJson, Unauthorized, Unavailable, translate
+from shared.fields import TraceId
 from shared.pricing.quote import NoPrice
 from shared.telemetry import current_trace_id
 
@@ -29,6 +31,15 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unavailable, 503),
 )
 
+MEANINGS = {
+    400: "The body is not JSON",
+    401: "The key is missing, unknown or revoked",
+    404: "There is no such thing",
+    409: "The task has ended",
+    422: "Of the wrong shape or content; `path` names the first wrong field",
+    503: "Something is away; try again after `Retry-After` seconds",
+}
+
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """An error, after RFC 9457."""
@@ -38,10 +49,18 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Annotated[int, Meta(description="The HTTP status", examples=[422])]
     detail: Annotated[str, Meta(description="What is wrong, for people", examples=["Expected `int` >= 1"])]
     instance: Annotated[str, Meta(description="The path asked for", examples=["/api/v1/price"])]
-    trace_id: Annotated[str, Meta(description="The trace of the request", examples=["0" * 31 + "1"])]
+    trace_id: TraceId
     path: Annotated[
         str | None, Meta(description="The first wrong field, for a wrong document", examples=["$.quantity"])
     ] = None
+
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """What an operation may answer besides its result, for its OpenAPI document."""
+    return {
+        status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=MEANINGS[status], generate_examples=False)
+        for status in (400, *statuses)
+    }
 
 
 def problem_of(error: Exception, instance: str) -> Problem:
@@ -76,6 +95,8 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[P
 def _wrong_parameter(error: ValidationException) -> InvalidInput:
     """What Litestar says of a query or path parameter, as the engine says it of a field."""
     first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
+    if first.get("key") == "data":
+        return NotJson("the request has no body")
     return InvalidInput(first.get("message", error.detail), f"$.{first.get('key', '')}".rstrip("."))
 
 

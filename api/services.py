@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 import redis
 import redis.asyncio
-from dramatiq.broker import Broker
-from dramatiq_abort import Abortable
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 from shared import telemetry
@@ -16,7 +14,8 @@ from shared.cache.writer import SheetWriter
 from shared.catalogue import database
 from shared.catalogue.database import AsyncPool, Pool
 from shared.feed import MarketDataFeed
-from shared.messaging import broker, channel
+from shared.messaging import channel
+from shared.messaging.messages import Doorbell
 from shared.settings import Settings
 
 PROCESS = "pricing-api"
@@ -33,8 +32,7 @@ class Services(msgspec.Struct, frozen=True):
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
-        doorbell: Where messages are enqueued.
-        abortable: How a worker is told to abort.
+        doorbell: Rings the workers.
         writer: Puts sheets after a write of the API's own.
         feed: The market-data feed.
     """
@@ -45,8 +43,7 @@ class Services(msgspec.Struct, frozen=True):
     writes: Pool
     cache: redis.asyncio.Redis
     events: redis.Redis
-    doorbell: Broker
-    abortable: Abortable
+    doorbell: Doorbell
     writer: SheetWriter
     feed: MarketDataFeed
 
@@ -82,8 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             writes=writes,
             cache=cache,
             events=events,
-            doorbell=broker.create(queue),
-            abortable=broker.abortable(queue),
+            doorbell=Doorbell(queue),
             writer=SheetWriter(sync_cache, events, settings.cache_ttl_s),
             feed=feed,
         )

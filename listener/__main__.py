@@ -13,8 +13,9 @@ from listener.link import Link
 from listener.loop import Loop
 from shared import logs, telemetry
 from shared.catalogue import database
-from shared.messaging import broker, channel
+from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
+from shared.messaging.messages import Doorbell
 from shared.metrics import group_registry
 from shared.settings import InvalidSettings, Settings, load
 
@@ -49,7 +50,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
         log.info("listening", channel=MARKET_EVENTS)
-        Loop(Link(events, MARKET_EVENTS), Bridge(pool, broker.create(queue))).run(stop)
+        Loop(Link(events, MARKET_EVENTS), Bridge(pool, Doorbell(queue))).run(stop)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from typing import Any
 
 import redis
 import structlog
-from dramatiq.broker import Broker
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
@@ -19,6 +18,7 @@ from shared.errors import InvalidInput
 from shared.market_events import CloudEvent, checked_time, decode, parse_data
 from shared.messaging import messages, propagation
 from shared.messaging.channel import MARKET_EVENTS
+from shared.messaging.messages import Doorbell
 from shared.metrics import EVENTS_RECEIVED, RINGS
 from shared.telemetry import tracer
 
@@ -33,7 +33,7 @@ class Bridge:
     Any number of bridges may run: an event is recorded once, and only one of them gets to ring for it.
     """
 
-    def __init__(self, pool: Pool, doorbell: Broker, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, pool: Pool, doorbell: Doorbell, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._pool, self._doorbell, self._now = pool, doorbell, now
 
     def receive(self, raw_messages: Sequence[bytes]) -> None:
@@ -67,7 +67,7 @@ class Bridge:
         context = propagation.extract({"traceparent": task.traceparent})
         with tracer.start_as_current_span("sweep tasks", context=context):
             log.info("task found waiting", task_id=str(task.task_id), kind=task.kind)
-            messages.ring_task(self._doorbell, task.kind, task.task_id)
+            self._doorbell.task(task.kind, task.task_id)
         RINGS.labels(messages.TASK_ACTORS[task.kind], "sweep").inc()
 
     def _ring_or_release(self, claimed: Sequence[WaitingEvent], reason: str) -> None:
@@ -102,12 +102,12 @@ class Bridge:
 
     def _ring(self, event: WaitingEvent) -> str:
         if event.product_id:
-            messages.ring_product(self._doorbell, event.product_id)
+            self._doorbell.product(event.product_id)
             return messages.APPLY_PRODUCT_EVENTS
         if event.market:
-            messages.ring_market(self._doorbell, event.market)
+            self._doorbell.market(event.market)
             return messages.APPLY_MARKET_EVENTS
-        messages.ring_recalculation_request(self._doorbell, event.source, event.id)
+        self._doorbell.recalculation_request(event.source, event.id)
         return messages.REQUEST_RECALCULATION
 
     def _record(self, raw: bytes) -> EventRecord:

@@ -104,6 +104,10 @@ def translate(error: BaseException) -> PricingError | None:
             return _invalid(str(error))
         case msgspec.DecodeError() | UnicodeDecodeError():
             return NotJson(f"not JSON: {error}")
+        case RecursionError():
+            return NotJson("nested too deeply")
+        case psycopg.DataError():
+            return InvalidInput(f"a value that cannot be stored: {_one_line(error)}")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return DatabaseUnavailable(f"PostgreSQL: {_one_line(error)}")
         case redis.ConnectionError() | redis.TimeoutError():

@@ -6,12 +6,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import httpx
 import msgspec
+from msgspec import Meta
 from opentelemetry.trace import SpanKind
 
 from shared.errors import ExternalAPIError, ExternalAPITimeout
+from shared.fields import AT
 from shared.market_events import CompetitorPriceChanged
 from shared.messaging import propagation
 from shared.telemetry import tracer
@@ -20,7 +23,7 @@ from shared.telemetry import tracer
 class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False):
     """A competitor's price as the feed tells it; without a `time` it is as of now."""
 
-    time: datetime | None = None
+    time: Annotated[datetime | None, Meta(description="When it was so; null: now.", examples=[AT])] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,6 +10,7 @@ from msgspec import Meta
 from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.models import CurrencyCode, ProductId
 from shared.pricing.money import amount_in_currency, known_currency, multiplier
+from shared.pricing.text import clean_text
 
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
@@ -30,6 +31,13 @@ class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     type: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str):
+                    clean_text(field, text)
+
 
 class CompetitorPriceChanged(EventData, frozen=True):
     """A rival asks another price for the product, or has run out of it."""
@@ -42,6 +50,7 @@ class CompetitorPriceChanged(EventData, frozen=True):
     in_stock: Annotated[bool, Meta(description="Whether the rival can deliver", examples=[True])] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known_currency("currency", self.currency)
         amount_in_currency("price", self.price, self.currency)
 
@@ -54,6 +63,7 @@ class DemandChanged(EventData, frozen=True):
     index: Annotated[Decimal, Meta(description="1 is normal; 0.01 to 100", examples=["1.2"])]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         multiplier("index", self.index)
 
 
@@ -74,6 +84,7 @@ class CostChanged(EventData, frozen=True):
     currency: CurrencyCode
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known_currency("currency", self.currency)
         amount_in_currency("cost", self.cost, self.currency)
 
@@ -86,6 +97,7 @@ class MarketChanged(EventData, frozen=True):
     multiplier: Annotated[Decimal, Meta(description="0.01 to 100", examples=["1.08"])]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         multiplier("multiplier", self.multiplier)
 
 
@@ -97,6 +109,7 @@ class RecalculationRequested(EventData, frozen=True):
     category: Category | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.product_ids is not None and self.category is not None:
             raise ValueError("`category` cannot be given together with `product_ids`")
 
@@ -125,6 +138,10 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     data: dict[str, Any] = {}
     traceparent: str = ""
     tracestate: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("id", "source", "type", "traceparent", "tracestate"):
+            clean_text(field, getattr(self, field))
 
 
 def decode(raw: bytes) -> CloudEvent:
@@ -168,7 +185,10 @@ def checked_time(time: datetime | None, now: datetime) -> datetime:
         raise InvalidInput("needs a UTC offset, as in 2026-01-31T12:00:00Z", "$.time")
     if time > now + MAX_AHEAD:
         raise InvalidInput(f"more than 5 minutes ahead of {now:%Y-%m-%dT%H:%M:%SZ}", "$.time")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput("no year of the common era", "$.time") from None
 
 
 _envelope = msgspec.json.Decoder(CloudEvent)

@@ -12,7 +12,7 @@ from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.scope import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
-from shared.messaging import messages, propagation
+from shared.messaging import propagation
 from shared.metrics import DECISIONS, PRICES_CHANGED
 from workers.services import Services
 
@@ -68,7 +68,7 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
         events.settle(conn, waiting)
     if waiting:
         log.info("event settled", event_id=event_id, type="recalculation_requested", task_id=str(task_id))
-        messages.ring_task(services.doorbell, "recalculation", task_id)
+        services.doorbell.task("recalculation", task_id)
 
 
 def _decide(conn: Conn, product_id: str, waiting: list[WaitingEvent]) -> list[StoredSheet]:

@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 from shared.errors import retryable, translate
 from shared.messaging import propagation
 from shared.metrics import TASKS_ENDED, group_registry
+from shared.process_group import end_with_parent
 from shared.settings import load
 from shared.telemetry import tracer
 from workers.services import Services
@@ -130,6 +131,7 @@ class Cleanup(Middleware):
 def serve_metrics() -> int:
     """Serve `/metrics` on `PRICING_WORKER_METRICS_PORT` until the process ends."""
     settings = load()
+    end_with_parent(grace_s=1)
     _, thread = start_http_server(settings.worker_metrics_port, settings.host, group_registry())
     thread.join()
     return 0

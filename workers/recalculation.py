@@ -11,7 +11,6 @@ from shared.catalogue.database import Conn
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.catalogue.tasks import Busy, RunningTask
 from shared.feed import FeedQuote
-from shared.messaging import messages
 from shared.metrics import DECISIONS, PRICES_CHANGED
 from workers.services import Services
 
@@ -47,7 +46,7 @@ def ring_follow_up(services: Services) -> None:
     with services.pool.connection() as conn:
         task_id = follow_ups.claim_follow_up(conn)
     if task_id is not None:
-        messages.ring_task(services.doorbell, "recalculation", task_id)
+        services.doorbell.task("recalculation", task_id)
 
 
 def _claim(services: Services, task_id: UUID) -> RunningTask | None:

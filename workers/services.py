@@ -2,7 +2,6 @@
 
 import msgspec
 import redis
-from dramatiq.broker import Broker
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
@@ -10,8 +9,9 @@ from shared.cache.writer import SheetWriter
 from shared.catalogue import database
 from shared.catalogue.database import Pool
 from shared.feed import MarketDataFeed
-from shared.messaging import broker, channel
+from shared.messaging import channel
 from shared.messaging.lock import RecalculationLock
+from shared.messaging.messages import Doorbell
 from shared.settings import Settings
 
 PROCESS = "pricing-worker"
@@ -26,7 +26,7 @@ class Services(msgspec.Struct, frozen=True):
         writer: Puts and announces sheets.
         lock: One recalculation at a time.
         feed: The market-data feed.
-        doorbell: Where further messages are enqueued.
+        doorbell: Rings for further work.
     """
 
     settings: Settings
@@ -38,7 +38,7 @@ class Services(msgspec.Struct, frozen=True):
     writer: SheetWriter
     lock: RecalculationLock
     feed: MarketDataFeed
-    doorbell: Broker
+    doorbell: Doorbell
 
     def close(self) -> None:
         """Close everything, in the reverse order of the building."""
@@ -68,5 +68,5 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         writer=SheetWriter(cache, events, settings.cache_ttl_s),
         lock=RecalculationLock(cache),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
-        doorbell=broker.create(queue),
+        doorbell=Doorbell(queue),
     )

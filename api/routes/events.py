@@ -15,12 +15,15 @@ from opentelemetry import trace
 
 from api.bodies import StrictBody
 from api.identity import requires_key
+from api.problems import documented
 from api.services import Services
+from shared import fields
 from shared.catalogue import events
 from shared.catalogue.events import EventRecord, EventView
 from shared.errors import translated
 from shared.market_events import CloudEvent, checked_time, parse_data
 from shared.messaging import channel, propagation
+from shared.pricing.text import clean_text
 from shared.telemetry import current_trace_id
 
 log = structlog.get_logger(__name__)
@@ -59,9 +62,8 @@ class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
 
     def __post_init__(self) -> None:
-        for field in ("event_id", "source"):
-            if "\0" in (getattr(self, field) or ""):
-                raise ValueError(f"`{field}` must not contain NUL")
+        clean_text("event_id", self.event_id)
+        clean_text("source", self.source)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -74,10 +76,10 @@ class Published(msgspec.Struct, frozen=True):
             examples=["published"],
         ),
     ]
-    event_id: Annotated[str, Meta(description="The event's id", examples=["e-1"])]
-    source: Annotated[str, Meta(description="Who said so", examples=["repricer"])]
+    event_id: fields.EventId
+    source: fields.EventSource
     channel: Annotated[str, Meta(description="The Pub/Sub channel", examples=[channel.MARKET_EVENTS])]
-    trace_id: Annotated[str, Meta(description="The trace of its whole way", examples=["0" * 31 + "1"])]
+    trace_id: fields.TraceId
 
 
 @post(
@@ -89,6 +91,7 @@ class Published(msgspec.Struct, frozen=True):
     return_dto=None,
     sync_to_thread=True,
     operation_id="publishMarketEvent",
+    responses=documented(401, 422, 503),
     summary="Tell the engine what happened in the market",
     description="Stores the event, then publishes it on `market_events`. Without a body: recalculate everything.",
 )
@@ -126,6 +129,7 @@ def publish_market_event(
     "/market-events/{event_id:str}",
     sync_to_thread=True,
     operation_id="getMarketEvent",
+    responses=documented(404, 422, 503),
     summary="What became of an event",
     description="Its status: received, applied, superseded (by a later one), rejected or failed, with the reason.",
 )

@@ -1,7 +1,7 @@
 """For operators: health and metrics."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Annotated, Literal
 
 import msgspec
@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.services import Services
 from shared.catalogue import statistics
+from shared.catalogue.database import bounded
 from shared.metrics import exposition
 
 PROBE_TIMEOUT_S = 1.0
@@ -97,9 +98,9 @@ async def _ask_redis(services: Services) -> None:
     await services.cache.execute_command("PING")  # type: ignore[no-untyped-call] # redis-py has no type here
 
 
-async def _probe(question: Awaitable[None]) -> Dependency:
+async def _probe(question: Coroutine[None, None, None]) -> Dependency:
     try:
-        await asyncio.wait_for(question, PROBE_TIMEOUT_S)
+        await bounded(question, PROBE_TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 # whatever the reason: it is down, and the answer says why
         return Dependency("down", f"{type(error).__name__}: {error}".strip(": "))
     return Dependency("up")

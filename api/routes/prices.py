@@ -10,7 +10,7 @@ from litestar.params import Body, Parameter
 from msgspec import Meta
 
 from api.bodies import StrictBody
-from api.problems import Problem, problem_of
+from api.problems import Problem, documented, problem_of
 from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import Found, Source
@@ -55,6 +55,7 @@ class PriceAnswers(msgspec.Struct, frozen=True):
     dto=StrictBody[PriceQuery],
     return_dto=None,
     operation_id="getPrice",
+    responses=documented(404, 422, 503),
     summary="What does this product cost, here, for this customer, now?",
     description="Answers from the cached price sheet of the product, or from the database where it is not cached.",
 )
@@ -85,6 +86,7 @@ async def get_price(
     dto=StrictBody[PriceQueries],
     return_dto=None,
     operation_id="getPrices",
+    responses=documented(422, 503),
     summary="Up to 500 price queries at once",
     description="Each item has a price or an error of its own; a query of the wrong shape refuses the whole request.",
 )

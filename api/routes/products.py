@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from api.bodies import StrictBody
 from api.identity import requires_key
+from api.problems import documented
 from api.services import Services
 from shared.catalogue import policies, prices, products, tasks
 from shared.catalogue.prices import Cause, PriceChange, Repriced
@@ -45,6 +46,7 @@ class History(msgspec.Struct, frozen=True):
 @get(
     "/products/{product_id:str}",
     operation_id="getProduct",
+    responses=documented(404, 422, 503),
     summary="A product, its signals and its published price",
     description="Asks the database, Redis and, where there is one, the market-data feed, all at once.",
 )
@@ -66,6 +68,7 @@ async def get_product(services: Services, product_id: ProductPath) -> ProductAns
     return_dto=None,
     sync_to_thread=True,
     operation_id="putProduct",
+    responses=documented(401, 422, 503),
     summary="Insert or replace a product",
     description="Its price is decided in the same transaction; writing it again as it stands changes nothing.",
 )
@@ -81,6 +84,7 @@ def put_product(services: Services, product_id: ProductPath, data: ProductInput)
     "/products/{product_id:str}/price-history",
     sync_to_thread=True,
     operation_id="getPriceHistory",
+    responses=documented(404, 422, 503),
     summary="What a product has cost",
     description="Every change with its cause: the event, task or write, and the policy. Newest first.",
 )

@@ -13,13 +13,15 @@ from msgspec import Meta
 
 from api.bodies import StrictBody
 from api.identity import requires_key
+from api.problems import documented
 from api.services import Services
+from shared import fields
 from shared.catalogue import tasks
 from shared.catalogue.scope import Scope
 from shared.catalogue.tasks import TaskView
 from shared.errors import translated
 from shared.market_events import RecalculationRequested
-from shared.messaging import broker, messages, propagation
+from shared.messaging import propagation
 from shared.telemetry import current_trace_id
 
 log = structlog.get_logger(__name__)
@@ -30,15 +32,15 @@ TaskId = Annotated[UUID, Parameter(description="The task's id")]
 class Queued(msgspec.Struct, frozen=True):
     """A task that was accepted: it is stored, and will run whatever dies meanwhile."""
 
-    task_id: Annotated[UUID, Meta(description="The task's id", examples=["018f6b1e-0000-4000-8000-000000000000"])]
+    task_id: fields.TaskId
     status: Annotated[str, Meta(description="Always queued", examples=["queued"])]
-    trace_id: Annotated[str, Meta(description="The trace of its whole way", examples=["0" * 31 + "1"])]
+    trace_id: fields.TraceId
 
 
 class AbortAccepted(msgspec.Struct, frozen=True):
     """The abort was asked for; the task's status tells when it took effect."""
 
-    task_id: Annotated[UUID, Meta(description="The task's id", examples=["018f6b1e-0000-4000-8000-000000000000"])]
+    task_id: fields.TaskId
 
 
 @post(
@@ -50,6 +52,7 @@ class AbortAccepted(msgspec.Struct, frozen=True):
     return_dto=None,
     sync_to_thread=True,
     operation_id="recalculate",
+    responses=documented(401, 422, 503),
     summary="Decide prices anew in the background",
     description="Of these products, of a category, or, without a body, of everything. One recalculation runs at a "
     "time; another one ends `skipped`, and `result.merged_into` names the one that includes it.",
@@ -79,6 +82,7 @@ def recalculate(
     "/tasks/{task_id:uuid}",
     sync_to_thread=True,
     operation_id="getTask",
+    responses=documented(404, 422, 503),
     summary="How a background job is going",
     description="Status, progress, attempts, result or error.",
 )
@@ -95,6 +99,7 @@ def get_task(services: Services, task_id: TaskId) -> TaskView:
     security=[{"key": []}],
     sync_to_thread=True,
     operation_id="abortTask",
+    responses=documented(401, 404, 409, 422, 503),
     summary="Abort a background job",
     description="A queued one ends at once, a running one at its next step; what it has decided so far stays.",
 )
@@ -109,14 +114,14 @@ def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
 
 def _ring(services: Services, task_id: UUID) -> None:
     try:
-        messages.ring_task(services.doorbell, "recalculation", task_id)
+        services.doorbell.task("recalculation", task_id)
     except redis.RedisError as error:
         log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
 
 
 def _interrupt(services: Services, task_id: UUID) -> None:
     try:
-        broker.abort_task(services.abortable, task_id)
+        services.doorbell.abort(task_id)
     except redis.RedisError as error:
         log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import structlog
 
 from shared.catalogue import markets
-from shared.catalogue.database import AsyncPool
+from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, translated
 from shared.pricing.models import DEFAULT_MARKET_CODE, Market
 
 log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1.0
+# How long a query waits for newer markets where it has older ones.
+WAIT_S = 0.1
 
 
 class MarketsCopy:
@@ -23,32 +25,30 @@ class MarketsCopy:
         self._database = database
         self._markets: Mapping[str, Market] = {}
         self._read_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def current(self) -> Mapping[str, Market]:
-        """All markets by code; an older copy where PostgreSQL is away.
+        """All markets by code; an older copy where PostgreSQL is away or slow.
 
         Raises:
             DatabaseUnavailable: PostgreSQL is away and there is no copy.
         """
-        if self._is_old():
-            async with self._lock:
-                if self._is_old():
-                    await self._read()
+        if self._reading is None and time.monotonic() - self._read_at > MAX_AGE_S:
+            self._reading = asyncio.create_task(self._read())
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=WAIT_S if self._markets else None)
+        if not self._markets:
+            raise DatabaseUnavailable("PostgreSQL: no markets read yet")
         return self._markets
 
     async def _read(self) -> None:
         try:
             with translated():
-                self._markets = await markets.load(self._database)
+                self._markets = await bounded(markets.load(self._database))
         except DatabaseUnavailable as error:
-            if not self._markets:
-                raise
             log.warning("markets are those of before", error=str(error))
         self._read_at = time.monotonic()
-
-    def _is_old(self) -> bool:
-        return time.monotonic() - self._read_at > MAX_AGE_S
+        self._reading = None
 
 
 def market_of(all_markets: Mapping[str, Market], location: str | None) -> Market:

@@ -15,7 +15,7 @@ from shared.cache import sheets
 from shared.cache.markets import MarketsCopy
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.catalogue import prices
-from shared.catalogue.database import AsyncPool
+from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
 from shared.metrics import CACHE_READS
 from shared.pricing.models import Market, PriceSheet
@@ -74,7 +74,7 @@ class PriceReader:
         found = {product_id: Found(sheet, "cache") for product_id, sheet in cached.sheets.items()}
         if missing := [product_id for product_id in product_ids if product_id not in found]:
             with _guarded(self._database_breaker, DatabaseUnavailable):
-                stored = await prices.read_sheets(self._database, missing)
+                stored = await bounded(prices.read_sheets(self._database, missing))
             await self._fill(stored, cached)
             found |= {sheet.product_id: Found(sheets.sheet_of(sheet), "database") for sheet in stored}
         return found

@@ -1,16 +1,21 @@
 """Connections to PostgreSQL: with every wait bounded."""
 
-from typing import Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from shared.errors import DatabaseUnavailable
 from shared.settings import Settings
+
+T = TypeVar("T")
 
 POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 2
-READ_TIMEOUT_MS = 2_000
+READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
 
 Conn = Connection[DictRow]
@@ -45,17 +50,45 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
     return AsyncConnectionPool(
         settings.database_url,
         connection_class=AsyncConnection[DictRow],
-        kwargs=_options(process, READ_TIMEOUT_MS) | {"autocommit": True},
+        kwargs=_options(process, int(READ_TIMEOUT_S * 1000)) | {"autocommit": True},
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
+        check=AsyncConnectionPool.check_connection,
         open=False,
     )
+
+
+async def bounded(work: Coroutine[None, None, T], timeout_s: float = READ_TIMEOUT_S) -> T:
+    """The result of a read, or an error in time even where PostgreSQL takes the query and never answers.
+
+    psycopg waits for seconds before it gives up a query that is cancelled; that happens in the background.
+
+    Raises:
+        DatabaseUnavailable: not within `timeout_s`.
+    """
+    task = asyncio.create_task(work)
+    _abandoned.add(task)
+    task.add_done_callback(_forget)
+    await asyncio.wait({task}, timeout=timeout_s)
+    if task.done():
+        return task.result()
+    task.cancel()
+    raise DatabaseUnavailable(f"PostgreSQL: no answer within {timeout_s} s")
 
 
 def connect(settings: Settings, process: str) -> Conn:
     """One connection, for commands: as a context manager it is one transaction, and closes."""
     return Connection[DictRow].connect(settings.database_url, **_options(process, timeout_ms=0))
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled():
+        task.exception()
+
+
+_abandoned: set[asyncio.Task[Any]] = set()
 
 
 def _options(process: str, timeout_ms: int) -> dict[str, Any]:

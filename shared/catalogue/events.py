@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from shared.catalogue.database import Conn
 from shared.errors import NotFound
+from shared.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 
 RING_AGAIN_S = 20
 
@@ -61,18 +63,23 @@ class WaitingEvent(msgspec.Struct, frozen=True):
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of an event."""
 
-    event_id: str
-    source: str
-    type: str
-    status: str
-    attempts: int
-    received_at: datetime
-    trace_id: str
-    data: dict[str, Any]
-    reason: str | None = None
-    applied_at: datetime | None = None
-    task_id: UUID | None = None
-    version: int | None = None
+    event_id: EventId
+    source: EventSource
+    type: EventType
+    status: Annotated[
+        Literal["received", "applied", "superseded", "rejected", "failed"],
+        Meta(description="received: it waits; superseded: a later event says otherwise."),
+    ]
+    attempts: Attempts
+    received_at: CreatedAt
+    trace_id: TraceId
+    data: Annotated[dict[str, Any], Meta(description="The event's data.", examples=[{"product_id": "P-100"}])]
+    reason: Annotated[str | None, Meta(description="Why it was rejected or failed.", examples=["unknown product"])] = (
+        None
+    )
+    applied_at: Annotated[datetime | None, Meta(description="When it was settled.", examples=[AT])] = None
+    task_id: Annotated[UUID | None, Meta(description="The task that it asked for.", examples=[TASK_ID])] = None
+    version: Annotated[int | None, Meta(description="The sheet's version that includes it.", examples=[7])] = None
 
 
 def record(conn: Conn, records: Sequence[EventRecord]) -> set[tuple[str, str]]:

@@ -1,17 +1,18 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.catalogue import products
 from shared.catalogue.database import AsyncPool, Conn
 from shared.catalogue.policies import ActivePolicy
 from shared.errors import NotFound
-from shared.pricing.models import PriceSheet, ProductInput, Signal
+from shared.fields import ComputedAt, PolicyVersion, TraceId, Version
+from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput, Signal
 from shared.pricing.repricing import decide, sheet_of
 from shared.telemetry import current_trace_id
 
@@ -46,17 +47,17 @@ class Repriced(msgspec.Struct, frozen=True):
 
 
 class PriceChange(msgspec.Struct, frozen=True):
-    """One row of a product's past; `old_price` is null for the first."""
+    """One row of a product's past. Prices are published ones: before market, quantity and membership."""
 
-    version: int
-    old_price: Decimal | None
-    new_price: Decimal
-    currency: str
-    cause: str
-    cause_id: str
-    policy_version: int
-    trace_id: str
-    at: datetime
+    version: Version
+    old_price: Annotated[Decimal | None, Meta(description="Before; null: it is the first.", examples=["49.90"])]
+    new_price: Annotated[Decimal, Meta(description="After.", examples=["47.50"])]
+    currency: CurrencyCode
+    cause: Annotated[str, Meta(description="event, task, write, import or demo.", examples=["event"])]
+    cause_id: Annotated[str, Meta(description="The id of that.", examples=["e-1"])]
+    policy_version: PolicyVersion
+    trace_id: TraceId
+    at: ComputedAt
 
 
 def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.catalogue.database import Conn
 from shared.errors import NotFound
+from shared.fields import AT, ComputedAt, PolicyVersion, Version
 from shared.pricing.models import ProductInput
 
 FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers")
@@ -17,23 +19,25 @@ FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers
 class SignalView(msgspec.Struct, frozen=True):
     """What the market last said about a product."""
 
-    kind: str
-    source: str
-    value: Decimal
-    currency: str | None
-    in_stock: bool
-    time: datetime
+    kind: Annotated[str, Meta(description="competitor, demand, stock or cost.", examples=["competitor"])]
+    source: Annotated[str, Meta(description="The competitor, or who measured.", examples=["acme"])]
+    value: Annotated[Decimal, Meta(description="A price, an index or a number of pieces.", examples=["47.50"])]
+    currency: Annotated[str | None, Meta(description="Of a price.", examples=["USD"])]
+    in_stock: Annotated[bool, Meta(description="Whether the competitor can deliver.", examples=[True])]
+    time: Annotated[datetime, Meta(description="When it was so.", examples=[AT])]
 
 
 class ProductView(msgspec.Struct, frozen=True):
     """A product with its published price and the signals that a decision would read now."""
 
-    product: ProductInput
-    published_price: Decimal
-    version: int
-    policy_version: int
-    computed_at: datetime
-    signals: tuple[SignalView, ...]
+    product: Annotated[ProductInput, Meta(description="As it was written, with later stock and cost.")]
+    published_price: Annotated[
+        Decimal, Meta(description="Before market, quantity and membership; not rounded.", examples=["47.50"])
+    ]
+    version: Version
+    policy_version: PolicyVersion
+    computed_at: ComputedAt
+    signals: Annotated[tuple[SignalView, ...], Meta(description="What the market said last.")]
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:

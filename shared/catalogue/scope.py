@@ -1,6 +1,9 @@
 """Scopes: which products a background job is about."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from shared.market_events import RecalculationRequested
 
@@ -8,8 +11,8 @@ from shared.market_events import RecalculationRequested
 class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
     """Products by id, products by category, or, with neither, everything."""
 
-    product_ids: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
+    product_ids: Annotated[tuple[str, ...], Meta(description="These products.", examples=[["P-100"]])] = ()
+    categories: Annotated[tuple[str, ...], Meta(description="And these categories.", examples=[["grocery"]])] = ()
 
     @classmethod
     def of(cls, request: RecalculationRequested) -> "Scope":

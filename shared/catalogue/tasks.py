@@ -2,52 +2,63 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 import msgspec
 import psycopg.errors
+from msgspec import Meta
 
 from shared.catalogue import follow_ups
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
-LEASE_S = 30
+LEASE_S = 15
 RING_AGAIN_S = 20
 RETRY_GRACE_S = 40
 ENDED = ("succeeded", "skipped", "failed", "aborted")
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Products done, and how many there are; null until that is known."""
+    """How far a task is."""
 
-    done: int
-    total: int | None
+    done: Annotated[int, Meta(description="Products done.", examples=[500])]
+    total: Annotated[int | None, Meta(description="Products in all; null: not known yet.", examples=[900])]
 
 
 class TaskError(msgspec.Struct, frozen=True):
-    """Why the last attempt ended: the error's class and its text."""
+    """Why the last attempt ended."""
 
-    type: str
-    message: str
+    type: Annotated[str, Meta(description="The error's class.", examples=["ExternalAPITimeout"])]
+    message: Annotated[str, Meta(description="The error's text.", examples=["the feed did not answer in time"])]
 
 
 class TaskView(msgspec.Struct, frozen=True):
     """A background job as the API shows it."""
 
-    task_id: UUID
-    kind: str
-    scope: Scope
-    status: str
-    progress: Progress
-    attempts: int
-    result: dict[str, Any] | None
-    error: TaskError | None
-    trace_id: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    task_id: TaskId
+    kind: Annotated[Literal["recalculation", "publication"], Meta(description="What it does.")]
+    scope: Annotated[Scope, Meta(description="Its products; empty: all.", examples=[{"categories": ["grocery"]}])]
+    status: Annotated[
+        Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"],
+        Meta(description="queued also between two attempts; skipped: another one includes it."),
+    ]
+    progress: Annotated[Progress, Meta(description="How far it is.", examples=[{"done": 500, "total": 900}])]
+    attempts: Attempts
+    result: Annotated[
+        dict[str, Any] | None,
+        Meta(
+            description="recalculated and changed prices, or merged_into: the task that includes a skipped one.",
+            examples=[{"recalculated": 900, "changed": 12}],
+        ),
+    ]
+    error: Annotated[TaskError | None, Meta(description="Why the last attempt ended; null: it did not fail.")]
+    trace_id: TraceId
+    created_at: CreatedAt
+    started_at: Annotated[datetime | None, Meta(description="When it was first begun.", examples=[AT])]
+    finished_at: Annotated[datetime | None, Meta(description="When it ended.", examples=[AT])]
 
 
 class WaitingTask(msgspec.Struct, frozen=True):
@@ -59,7 +70,7 @@ class WaitingTask(msgspec.Struct, frozen=True):
 
 
 class RunningTask(msgspec.Struct, frozen=True):
-    """A task that this worker holds, under a lease of 30 s that each step of progress renews.
+    """A task that this worker holds, under a lease of 15 s that each step of progress renews.
 
     Attributes:
         attempt: 1 at the first; higher ones put every sheet again.

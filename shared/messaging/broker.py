@@ -1,13 +1,12 @@
 """The Dramatiq broker on Redis, with this engine's bounds in place of Dramatiq's defaults."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 import redis
 from dramatiq.broker import Broker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
-from dramatiq_abort import Abortable, abort
+from dramatiq_abort import Abortable
 from dramatiq_abort.backends import RedisBackend
 
 NAMESPACE = "pricing:dramatiq"
@@ -39,8 +38,3 @@ def create(client: redis.Redis, middleware: Sequence[Middleware] = ()) -> Broker
 def abortable(client: redis.Redis) -> Abortable:
     """The middleware that interrupts a running actor, and the way to tell it so."""
     return Abortable(backend=RedisBackend(client=client, namespace=f"{NAMESPACE}:aborts:"), abort_ttl=ABORT_TTL_MS)
-
-
-def abort_task(middleware: Abortable, task_id: UUID) -> None:
-    """Interrupt the worker that runs a task, and cancel messages for it that still wait."""
-    abort(str(task_id), middleware=middleware)

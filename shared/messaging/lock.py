@@ -7,7 +7,7 @@ import redis
 from shared.errors import LockLost
 
 KEY = "pricing:lock:recalculate"
-TTL_MS = 30_000
+TTL_MS = 15_000
 
 # Ours already counts as taken: after a lost reply the same call succeeds, and renewing is taking again.
 _TAKE = """
@@ -21,7 +21,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class RecalculationLock:
-    """A lock of 30 s in Redis whose value is the id of the task that holds it."""
+    """A lock of 15 s in Redis whose value is the id of the task that holds it."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._take = client.register_script(_TAKE)
@@ -37,7 +37,7 @@ class RecalculationLock:
         return bool(self._take(keys=[KEY], args=[str(task_id), TTL_MS, int(force)]))
 
     def renew(self, task_id: UUID) -> None:
-        """Hold it for another 30 s; also when it vanished with Redis' data meanwhile.
+        """Hold it for another 15 s; also when it vanished with Redis' data meanwhile.
 
         Raises:
             LockLost: another task holds it.

@@ -6,12 +6,13 @@ A message says only where to look: what is to be done stands in PostgreSQL. Its 
 
 from uuid import UUID
 
+import redis
 from dramatiq import Message
-from dramatiq.broker import Broker
 from dramatiq.message import generate_unique_id
+from dramatiq_abort import abort
 from opentelemetry.trace import SpanKind
 
-from shared.messaging import propagation
+from shared.messaging import broker, propagation
 from shared.telemetry import tracer
 
 # Single events never wait behind a full run: queues of their own.
@@ -25,44 +26,52 @@ TASK_ACTORS = {"recalculation": "recalculate", "publication": "publish_prices"}
 ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, *TASK_ACTORS.values()}
 
 
-def ring_product(broker: Broker, product_id: str) -> None:
-    """Have the waiting events of a product applied."""
-    _send(broker, EVENTS_QUEUE, APPLY_PRODUCT_EVENTS, product_id)
+class Doorbell:
+    """Rings the workers: for what to do they look into PostgreSQL."""
 
+    def __init__(self, client: redis.Redis) -> None:
+        """A doorbell on the Redis of the queues; nothing is connected before the first ring."""
+        self._broker = broker.create(client)
+        self._abortable = broker.abortable(client)
 
-def ring_market(broker: Broker, market: str) -> None:
-    """Have the waiting events of a market applied."""
-    _send(broker, EVENTS_QUEUE, APPLY_MARKET_EVENTS, market)
+    def product(self, product_id: str) -> None:
+        """Have the waiting events of a product applied."""
+        self._send(EVENTS_QUEUE, APPLY_PRODUCT_EVENTS, product_id)
 
+    def market(self, code: str) -> None:
+        """Have the waiting events of a market applied."""
+        self._send(EVENTS_QUEUE, APPLY_MARKET_EVENTS, code)
 
-def ring_recalculation_request(broker: Broker, source: str, event_id: str) -> None:
-    """Have a `recalculation_requested` event made a task."""
-    _send(broker, EVENTS_QUEUE, REQUEST_RECALCULATION, source, event_id)
+    def recalculation_request(self, source: str, event_id: str) -> None:
+        """Have a `recalculation_requested` event made a task."""
+        self._send(EVENTS_QUEUE, REQUEST_RECALCULATION, source, event_id)
 
+    def task(self, kind: str, task_id: UUID) -> None:
+        """Have a task run. The message has the task's id, by which an abort finds it."""
+        self._send(TASKS_QUEUE, TASK_ACTORS[kind], str(task_id), message_id=str(task_id))
 
-def ring_task(broker: Broker, kind: str, task_id: UUID) -> None:
-    """Have a task run. The message has the task's id, by which dramatiq-abort finds it."""
-    _send(broker, TASKS_QUEUE, TASK_ACTORS[kind], str(task_id), message_id=str(task_id))
+    def abort(self, task_id: UUID) -> None:
+        """Interrupt the worker that runs a task, and cancel messages for it that still wait."""
+        abort(str(task_id), middleware=self._abortable)
 
-
-def _send(broker: Broker, queue: str, actor: str, *args: str, message_id: str | None = None) -> None:
-    with tracer.start_as_current_span(
-        f"send {queue}",
-        kind=SpanKind.PRODUCER,
-        attributes={
-            "messaging.system": "dramatiq",
-            "messaging.operation.type": "send",
-            "messaging.destination.name": queue,
-            "pricing.actor": actor,
-        },
-    ) as span:
-        message: Message[None] = Message(
-            queue_name=queue,
-            actor_name=actor,
-            args=args,
-            kwargs={},
-            options=dict(propagation.current()),
-            message_id=message_id or generate_unique_id(),
-        )
-        span.set_attribute("messaging.message.id", message.message_id)
-        broker.enqueue(message)
+    def _send(self, queue: str, actor: str, *args: str, message_id: str | None = None) -> None:
+        with tracer.start_as_current_span(
+            f"send {queue}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                "messaging.system": "dramatiq",
+                "messaging.operation.type": "send",
+                "messaging.destination.name": queue,
+                "pricing.actor": actor,
+            },
+        ) as span:
+            message: Message[None] = Message(
+                queue_name=queue,
+                actor_name=actor,
+                args=args,
+                kwargs={},
+                options=dict(propagation.current()),
+                message_id=message_id or generate_unique_id(),
+            )
+            span.set_attribute("messaging.message.id", message.message_id)
+            self._broker.enqueue(message)

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from shared.pricing import money
 from shared.pricing.money import Rounding
+from shared.pricing.text import clean_text
 
 DEFAULT_MARKET_CODE = "DEFAULT"
 
@@ -113,10 +114,10 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = ()
 
     def __post_init__(self) -> None:
-        _clean_text("product_id", self.product_id)
-        _clean_text("name", self.name)
-        _clean_text("category", self.category)
-        _clean_text("strategy", self.strategy)
+        clean_text("product_id", self.product_id)
+        clean_text("name", self.name)
+        clean_text("category", self.category)
+        clean_text("strategy", self.strategy)
         money.known_currency("currency", self.currency)
         self._check_amounts()
         if self.stock is not None and not 0 <= self.stock <= 1_000_000_000:
@@ -237,7 +238,7 @@ class PriceQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
 
     def __post_init__(self) -> None:
-        _clean_text("product_id", self.product_id)
+        clean_text("product_id", self.product_id)
         if self.currency is not None:
             money.known_currency("currency", self.currency)
 
@@ -279,12 +280,6 @@ class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
         tuple[Rejection, ...] | None,
         Meta(description="What was considered and not used; only when an explanation was asked for."),
     ] = None
-
-
-def _clean_text(field: str, text: str | None) -> None:
-    # `$` in a pattern also matches before a last line break, and PostgreSQL stores no NUL.
-    if text is not None and ("\0" in text or text.endswith("\n")):
-        raise ValueError(f"`{field}` must not contain NUL or end in a line break")
 
 
 def _check_tiers(tiers: tuple[Tier, ...], currency: str) -> None:
