@@ -1,7 +1,6 @@
 # The whole interface of the project; `just` alone lists it.
 
 python := ".venv/bin/python"
-export PYTHONDONTWRITEBYTECODE := "1"
 
 [private]
 default:
@@ -33,19 +32,21 @@ migrate: setup
     @{{ python }} -m shared.catalogue migrate
 
 # Insert or update the products of a CSV file, all of them or none
+[no-exit-message]
 import file: setup
     @{{ python }} -m shared.catalogue import {{ quote(file) }}
 
 # Show the active pricing policy; with a file, publish that one and reprice everything by it
+[no-exit-message]
 policy *file: setup
-    @{{ python }} -m shared.catalogue policy {{ file }}
+    @{{ python }} -m shared.catalogue policy {{ if file == "" { "" } else { quote(file) } }}
 
 # Install the locked dependencies into .venv
 setup:
     @test -x {{ python }} || python3 -m venv .venv
     @cmp -s requirements-dev.lock .venv/installed.lock || { \
         test -x .venv/bin/uv || .venv/bin/pip install -q uv; \
-        .venv/bin/uv pip sync -q --python .venv --require-hashes requirements-dev.lock && \
+        .venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock && \
         cp requirements-dev.lock .venv/installed.lock; }
 
 # Run the tests: starts what it needs on free ports, and stops it (a few minutes)

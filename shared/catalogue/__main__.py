@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from shared import logs
-from shared.catalogue import database, demo, importer, keys, markets, migrations, policies, tasks
+from shared.catalogue import database, demo, importer, keys, markets, policies, tasks
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import translate
@@ -37,6 +37,9 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def migrate(settings: Settings) -> None:
     """Bring the schema up to date; make the admin key, the default policy and the markets where missing."""
+    # Alembic takes longer to import than every other command takes to run.
+    from shared.catalogue import migrations
+
     with _database(settings) as conn:
         migrations.migrate(settings)
         policies.ensure_default(conn)
