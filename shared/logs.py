@@ -15,6 +15,7 @@ QUIET = {
     "psycopg.pool": logging.ERROR,
     "dramatiq.middleware.retries": logging.CRITICAL,
     "dramatiq.worker.WorkerThread": logging.CRITICAL,
+    "dramatiq_abort": logging.CRITICAL,
     "opentelemetry": logging.CRITICAL,
     "alembic": logging.WARNING,
 }

@@ -28,6 +28,7 @@ DECISIONS = Counter("pricing_decisions", "Prices decided by the workers, changed
 PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision changed", ["cause"])
 TASKS_ENDED = Counter("pricing_tasks_ended", "Attempts at background jobs by how they ended", ["actor", "outcome"])
 EVENTS_RECEIVED = Counter("pricing_events_received", "Market events taken from the channel", ["outcome"])
+EVENTS_SETTLED = Counter("pricing_events_settled", "Market events by what became of them", ["status"])
 RINGS = Counter("pricing_rings", "Messages enqueued by the listener", ["actor", "reason"])
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop survived", ["error"])
 

@@ -7,13 +7,13 @@ from opentelemetry import trace
 
 from shared.catalogue import events, markets, policies, prices, products, signals, tasks
 from shared.catalogue.database import Conn
-from shared.catalogue.events import WaitingEvent
+from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.scope import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
 from shared.messaging import propagation
-from shared.metrics import DECISIONS, PRICES_CHANGED
+from shared.metrics import DECISIONS, EVENTS_SETTLED, PRICES_CHANGED
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -34,9 +34,8 @@ def apply_product_events(services: Services, product_id: str) -> None:
         sheets = _decide(conn, product_id, waiting) if exists else []
     services.writer.put(sheets)
     with services.pool.connection() as conn:
-        events.settle(conn, waiting)
-    for event in waiting:
-        log.info("event settled", event_id=event.id, type=event.type, product_id=product_id)
+        settled = events.settle(conn, waiting)
+    _note(settled, product_id=product_id)
 
 
 def apply_market_events(services: Services, code: str) -> None:
@@ -49,9 +48,8 @@ def apply_market_events(services: Services, code: str) -> None:
             assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
             version = markets.change(conn, code, data.multiplier, event.time, event.id)
             events.decide(conn, event, "applied" if version else "superseded", version=version)
-        events.settle(conn, waiting)
-    for event in waiting:
-        log.info("event settled", event_id=event.id, type=event.type, market=code)
+        settled = events.settle(conn, waiting)
+    _note(settled, market=code)
 
 
 def request_recalculation(services: Services, source: str, event_id: str) -> None:
@@ -65,9 +63,9 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
             tasks.create(conn, "recalculation", Scope.of(data), propagation.current()["traceparent"], task_id)
             tasks.claim_one(conn, task_id)
             events.decide(conn, event, "applied", task_id=task_id)
-        events.settle(conn, waiting)
-    if waiting:
-        log.info("event settled", event_id=event_id, type="recalculation_requested", task_id=str(task_id))
+        settled = events.settle(conn, waiting)
+    _note(settled, task_id=str(task_id))
+    if settled:
         services.doorbell.task("recalculation", task_id)
 
 
@@ -101,6 +99,20 @@ def _apply(conn: Conn, event: WaitingEvent) -> tuple[str, str | None]:
 def _reject(conn: Conn, waiting: list[WaitingEvent], reason: str) -> None:
     for event in waiting:
         events.decide(conn, event, "rejected", reason=reason)
+
+
+def _note(settled: list[SettledEvent], **fields: str) -> None:
+    for event in settled:
+        EVENTS_SETTLED.labels(event.status).inc()
+        log.info(
+            "event settled",
+            event_id=event.id,
+            type=event.type,
+            status=event.status,
+            reason=event.reason,
+            version=event.version,
+            **fields,
+        )
 
 
 def _link(waiting: list[WaitingEvent]) -> None:

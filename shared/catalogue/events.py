@@ -60,6 +60,16 @@ class WaitingEvent(msgspec.Struct, frozen=True):
         return self.source, self.id
 
 
+class SettledEvent(msgspec.Struct, frozen=True):
+    """What became of an event, for the log."""
+
+    id: str
+    type: str
+    status: str
+    reason: str | None
+    version: int | None
+
+
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of an event."""
 
@@ -155,17 +165,19 @@ def decide(
     )
 
 
-def settle(conn: Conn, settled: Iterable[WaitingEvent]) -> None:
+def settle(conn: Conn, decided: Iterable[WaitingEvent]) -> list[SettledEvent]:
     """Make the decided outcomes final: what they changed is where a query finds it."""
-    keys = [event.key for event in settled]
-    conn.execute(
+    keys = [event.key for event in decided]
+    rows = conn.execute(
         """
         UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp()
         FROM unnest(%s::text[], %s::text[]) AS k (source, id)
         WHERE e.source = k.source AND e.id = k.id AND e.status = 'received' AND e.outcome IS NOT NULL
+        RETURNING e.id, e.type, e.status, e.reason, e.version
         """,
         [[source for source, _ in keys], [id_ for _, id_ in keys]],
     )
+    return [SettledEvent(**row) for row in rows]
 
 
 def fail_waiting(conn: Conn, reason: str, **which: Any) -> int:
