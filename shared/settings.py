@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         host: Address that the API listens on.
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
+        admin_key: The first API key, where it is made outside; else it is made in `home`.
         feed_url: Market-data feed, asked when prices are recalculated; empty: none.
         cache_ttl_s: How long a sheet stays in Redis, ± 10 %.
         trace_read_ratio: Share of price queries that are traced when the caller did not decide.
@@ -50,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     listener_metrics_port: Port = 9192
     feed_url: str = ""
     feed_timeout_s: Seconds = 2.0
+    admin_key: str = ""
     cache_ttl_s: Seconds = 3600.0
     trace_read_ratio: Ratio = 0.01
     trace_write_ratio: Ratio = 1.0

@@ -44,7 +44,7 @@ def migrate(settings: Settings) -> None:
         migrations.migrate(settings)
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
-        keys.ensure_admin_key(conn, settings.home_dir)
+        keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
 
 
 @main.command("demo")

@@ -123,6 +123,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     except psycopg.errors.UniqueViolation:
         raise Busy from None
     if row is None:
+        _end_abandoned(conn, task_id)
         return None
     return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), attempt=row["attempts"], cursor=row["cursor"])
 
@@ -269,6 +270,17 @@ def view(conn: Conn, task_id: UUID) -> TaskView:
     return msgspec.convert({name: row[name] for name in TaskView.__struct_fields__}, TaskView)
 
 
+def _end_abandoned(conn: Conn, task_id: UUID) -> None:
+    """A task whose abort was asked for, and whose worker died before it could end it, ends here."""
+    abandoned = conn.execute(
+        "SELECT 1 FROM tasks WHERE task_id = %s AND abort_requested"
+        " AND (status = 'queued' OR lease_until < clock_timestamp())",
+        [task_id],
+    ).fetchone()
+    if abandoned:
+        end_aborted(conn, task_id)
+
+
 def _scope(document: object) -> Scope:
     return msgspec.convert(document, Scope)
 
@@ -307,7 +319,7 @@ UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id IN (
     WHERE (status = 'queued' AND (enqueued_at IS NULL
             OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s)))
         OR (status = 'running' AND lease_until < clock_timestamp()
-            AND enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s))
+            AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s)))
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING task_id, kind, traceparent
 """

@@ -1,0 +1,103 @@
+"""`python -m deploy.docker`: start, stop and look at the stack in containers."""
+
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+import click
+
+from deploy.docker import compose, passwords
+from deploy.docker.compose import REPOSITORY, DockerError
+from deploy.native import home as place
+
+READY_S = 180
+POLL_S = 0.5
+SERVICES = ("api", "worker", "listener", "redis", "postgres", "jaeger", "migrate")
+SCALABLE = ("worker", "listener")
+
+
+@click.group()
+@click.pass_context
+def main(context: click.Context) -> None:
+    """The pricing engine and its servers as containers; data in named volumes, passwords in .env."""
+    context.obj = place.locate(os.environ)
+
+
+@main.command()
+@click.argument("scale", nargs=-1, metavar="[SERVICE=N]…")
+@click.pass_obj
+def up(home: Path, scale: tuple[str, ...]) -> None:
+    """Build what is missing, start what does not run, wait until all is healthy, print the addresses."""
+    sizes = [argument for pair in scale for argument in ("--scale", _checked(pair))]
+    if not compose.engine_answers():
+        raise DockerError("No Docker engine answers: start it, or use `just up native`.")
+    passwords.ensure(REPOSITORY, home)
+    compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
+    _wait()
+    base = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
+    for name, address in (
+        ("api", base),
+        ("docs", f"{base}/docs"),
+        ("metrics", f"{base}/metrics"),
+        ("jaeger", "http://127.0.0.1:16686"),
+        ("admin key", "just key"),
+        ("stop", "just down"),
+    ):
+        click.echo(f"{name:<11} {address}")
+
+
+@main.command()
+def down() -> None:
+    """Stop and remove the containers; data stays in the volumes."""
+    if not compose.containers():
+        click.echo("Nothing runs.")
+        return
+    compose.run("down", "--remove-orphans")
+    click.echo("Everything is stopped; the data stays in Docker's volumes.")
+
+
+@main.command()
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Show every container; exit code 0 when all are well."""
+    compose.run("ps")
+    context.exit(1 if compose.unhealthy() else 0)
+
+
+@main.command()
+@click.argument("service", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
+def logs(service: str | None, follow: bool) -> None:
+    """Show the last lines of every log, or of one SERVICE."""
+    if service and service not in SERVICES:
+        raise click.UsageError(f"There is no service {service}; there are {', '.join(SERVICES)}.")
+    compose.run("logs", "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
+
+
+def _checked(pair: str) -> str:
+    service, _, count = pair.partition("=")
+    if service not in SCALABLE or not count.isdecimal():
+        raise click.UsageError(f"{pair}: scale as {'=2 '.join(SCALABLE)}=2.")
+    return pair
+
+
+def _wait() -> None:
+    deadline = time.monotonic() + READY_S
+    while waiting := compose.unhealthy() or _not_ready():
+        if time.monotonic() > deadline:
+            raise DockerError(f"Not ready after {READY_S} s: {'; '.join(waiting)}. `just logs` says why.")
+        time.sleep(POLL_S)
+
+
+def _not_ready() -> list[str]:
+    url = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}/health/ready"
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # our own address
+            return [] if response.status == 200 else [f"{url} answers {response.status}"]
+    except OSError as error:
+        return [f"{url}: {error}"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Docker Compose as a command: `docker compose` where there is one, else docker-compose 1.29."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROJECT = "pricing"
+
+
+class DockerError(click.ClickException):
+    """What keeps Docker from doing what was asked, in a sentence for its user; exit code 1."""
+
+
+def engine_answers() -> bool:
+    """Whether a Docker engine can be reached from here."""
+    docker = shutil.which("docker")
+    return docker is not None and _run([docker, "info"], capture=True).returncode == 0
+
+
+def run(*arguments: str, capture: bool = False) -> str:
+    """Run a Compose command in this project; its output where it is captured.
+
+    Raises:
+        DockerError: there is no Compose, or the command failed.
+    """
+    done = _run([*_command(), "-p", PROJECT, *arguments], capture=capture)
+    if done.returncode:
+        reason = (done.stderr or "").strip() or "see above"
+        raise DockerError(f"docker compose {arguments[0]} failed: {reason}")
+    return done.stdout or ""
+
+
+def containers() -> list[str]:
+    """The ids of the project's containers, stopped ones included; none where no engine answers."""
+    if not engine_answers():
+        return []
+    label = f"label=com.docker.compose.project={PROJECT}"
+    return _run(["docker", "ps", "-aq", "--filter", label], capture=True).stdout.split()
+
+
+def unhealthy() -> list[str]:
+    """A line for each container that is not what it should be yet: healthy, or ended well, or running."""
+    if not (ids := containers()):
+        return ["no containers"]
+    template = (
+        '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} '
+        "{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.ExitCode}}"
+    )
+    lines = _run(["docker", "inspect", "--format", template, *ids], capture=True).stdout.splitlines()
+    return [line for line in lines if not _is_well(line)]
+
+
+def _is_well(line: str) -> bool:
+    _, status, health, code = line.split()
+    return (status == "running" and health in ("healthy", "-")) or (status == "exited" and code == "0")
+
+
+def _command() -> list[str]:
+    if shutil.which("docker") and _run(["docker", "compose", "version"], capture=True).returncode == 0:
+        return ["docker", "compose"]
+    if old := shutil.which("docker-compose"):
+        return [old]
+    raise DockerError("There is no Docker Compose: install the docker-compose-plugin, or use `just up native`.")
+
+
+def _run(command: Sequence[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=capture, text=True, check=False)  # noqa: S603 # ours
