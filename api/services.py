@@ -72,9 +72,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
         stack.callback(feed.close)
+        reader = PriceReader(cache, reads, settings.cache_ttl_s)
+        await reader.prepare()
         yield Services(
             settings=settings,
-            reader=PriceReader(cache, reads, settings.cache_ttl_s),
+            reader=reader,
             reads=reads,
             writes=writes,
             cache=cache,

@@ -59,7 +59,7 @@ class Bridge:
                 self._ring_task(task)
         except redis.RedisError:
             with self._pool.connection() as conn:
-                tasks.release(conn, waiting_tasks)
+                tasks.release(conn, [task.task_id for task in waiting_tasks])
             raise
         return len(waiting) + len(waiting_tasks)
 

@@ -27,7 +27,7 @@ def create_broker() -> None:
         running.queue,
         [
             Cleanup(running),
-            MetricsServer(),
+            MetricsServer(settings),
             Tracing(),
             Settling(),
             Retries(retry_when=worth_a_retry, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),

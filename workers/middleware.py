@@ -1,6 +1,7 @@
 """Dramatiq middleware: the trace, the rows, the metrics, the end. One concern each."""
 
 import threading
+import time
 from typing import Any
 
 import structlog
@@ -14,14 +15,14 @@ from prometheus_client import start_http_server
 from shared.errors import retryable, translate
 from shared.messaging import propagation
 from shared.metrics import TASKS_ENDED, group_registry
-from shared.process_group import end_with_parent
-from shared.settings import load
+from shared.settings import Settings
 from shared.telemetry import tracer
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
 MAX_RETRIES = 5
+METRICS_PORT_RETRY_S = 2
 
 
 def worth_a_retry(retries: int, error: BaseException) -> bool:
@@ -109,12 +110,26 @@ class Settling(Middleware):
 
 
 class MetricsServer(Middleware):
-    """Answers scrapes for all worker processes, from a process of its own."""
+    """Answers scrapes for all worker processes, from whichever of them has the port.
 
-    @property
-    def forks(self) -> list[Any]:
-        """What Dramatiq's master forks once."""
-        return [serve_metrics]
+    Dramatiq could fork a process for it, but would not notice that process's death.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._address = settings.worker_metrics_port, settings.host
+
+    def after_process_boot(self, broker: Broker) -> None:
+        """Begin to serve."""
+        threading.Thread(target=self._serve, name="metrics", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                start_http_server(*self._address, group_registry())
+            except OSError:
+                time.sleep(METRICS_PORT_RETRY_S)
+            else:
+                return
 
 
 class Cleanup(Middleware):
@@ -126,15 +141,6 @@ class Cleanup(Middleware):
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close."""
         self._services.close()
-
-
-def serve_metrics() -> int:
-    """Serve `/metrics` on `PRICING_WORKER_METRICS_PORT` until the process ends."""
-    settings = load()
-    end_with_parent(grace_s=1)
-    _, thread = start_http_server(settings.worker_metrics_port, settings.host, group_registry())
-    thread.join()
-    return 0
 
 
 def _outcome(message: MessageProxy, exception: BaseException | None) -> str:

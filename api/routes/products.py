@@ -128,6 +128,8 @@ def _write(services: Services, product: ProductInput) -> None:
         services.writer.put(list(repriced.sheets.values()))
     except redis.RedisError as error:
         log.warning("redis away, the sweep will publish the price", product_id=product.product_id, error=str(error))
+        with translated(), services.writes.connection() as conn:
+            tasks.release(conn, [task_id])
         return
     with translated(), services.writes.connection() as conn:
         tasks.done_by_writer(conn, task_id)

@@ -117,6 +117,8 @@ def _ring(services: Services, task_id: UUID) -> None:
         services.doorbell.task("recalculation", task_id)
     except redis.RedisError as error:
         log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
+        with translated(), services.writes.connection() as conn:
+            tasks.release(conn, [task_id])
 
 
 def _interrupt(services: Services, task_id: UUID) -> None:

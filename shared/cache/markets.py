@@ -14,7 +14,7 @@ from shared.pricing.models import DEFAULT_MARKET_CODE, Market
 log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1.0
-# How long a query waits for newer markets where it has older ones.
+# How long a query waits for newer markets.
 WAIT_S = 0.1
 
 
@@ -35,8 +35,10 @@ class MarketsCopy:
         """
         if self._reading is None and time.monotonic() - self._read_at > MAX_AGE_S:
             self._reading = asyncio.create_task(self._read())
-        if self._reading is not None:
-            await asyncio.wait({self._reading}, timeout=WAIT_S if self._markets else None)
+            # One query waits a little for newer markets; the others meanwhile take those that are there.
+            await asyncio.wait({self._reading}, timeout=WAIT_S)
+        if not self._markets and self._reading is not None:
+            await asyncio.wait({self._reading})
         if not self._markets:
             raise DatabaseUnavailable("PostgreSQL: no markets read yet")
         return self._markets
@@ -47,8 +49,11 @@ class MarketsCopy:
                 self._markets = await bounded(markets.load(self._database))
         except DatabaseUnavailable as error:
             log.warning("markets are those of before", error=str(error))
-        self._read_at = time.monotonic()
-        self._reading = None
+        except Exception:
+            log.exception("markets cannot be read")
+        finally:
+            self._read_at = time.monotonic()
+            self._reading = None
 
 
 def market_of(all_markets: Mapping[str, Market], location: str | None) -> Market:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import msgspec
@@ -63,6 +63,11 @@ class PriceReader:
             DatabaseUnavailable: something is not cached, and PostgreSQL is away.
         """
         return await asyncio.gather(self._sheets(list(dict.fromkeys(product_ids))), self._markets.current())
+
+    async def prepare(self) -> None:
+        """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""
+        with suppress(DatabaseUnavailable):
+            await self._markets.current()
 
     async def cached_version(self, product_id: str) -> int | None:
         """The version of a product's sheet in Redis; None where it holds none or is away."""

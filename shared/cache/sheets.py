@@ -5,7 +5,8 @@ compares versions without parsing JSON. It serves every location, customer and q
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -59,6 +60,8 @@ def decode(entry: bytes) -> PriceSheet:
         raise CorruptSheet(str(error)) from None
     if version != b"%d" % sheet.version:
         raise CorruptSheet("the entry's version is not its sheet's")
+    if not all(amount.is_finite() for amount in _amounts(sheet)):
+        raise CorruptSheet("an amount is no finite number")
     return sheet
 
 
@@ -75,6 +78,13 @@ def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str
 def fill_arguments(fills: Iterable[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
     """Keys and arguments of `PUT` for sheets read from PostgreSQL after `read_at_ms`, by Redis TIME."""
     return _arguments(list(fills), ttl_s, read_at_ms)
+
+
+def _amounts(sheet: PriceSheet) -> Iterator[Decimal]:
+    yield from (sheet.list_price, sheet.published_price, sheet.floor, sheet.membership_rate)
+    yield from (tier.unit_price for tier in sheet.tiers)
+    if sheet.ceiling is not None:
+        yield sheet.ceiling
 
 
 def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:

@@ -94,6 +94,8 @@ def write(conn: Conn, inputs: list[ProductInput], step: Callable[[int], None] = 
 
 def _products(rows: "csv.DictReader[str]") -> list[ProductInput]:
     header = set(rows.fieldnames or ())
+    if len(header) < len(rows.fieldnames or ()):
+        raise RejectedFile("a column stands twice in the header")
     if missing := sorted(REQUIRED - header):
         raise RejectedFile(f"the header has no column {', '.join(missing)}; columns: {', '.join(COLUMNS)}")
     if unknown := sorted(header - set(COLUMNS)):

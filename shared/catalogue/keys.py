@@ -3,6 +3,8 @@
 import hashlib
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from shared.catalogue.database import Conn
@@ -28,13 +30,18 @@ def is_valid(conn: Conn, key: str) -> bool:
 
 
 def _in_file(home: Path) -> str:
+    """The key in the home's file; the file appears whole or not at all, and the first one stays."""
     path = home / ADMIN_KEY_FILE
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-    except FileExistsError:
-        pass
+    if path.exists() and not path.read_text().strip():
+        path.unlink()
+    # mkstemp: mode 0600 from the start.
+    descriptor, draft = tempfile.mkstemp(dir=home, prefix=ADMIN_KEY_FILE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    Path(draft).unlink()
     return path.read_text().strip()
 
 

@@ -226,11 +226,11 @@ def claim_one(conn: Conn, task_id: UUID) -> None:
     conn.execute("UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id = %s", [task_id])
 
 
-def release(conn: Conn, claimed: Sequence[WaitingTask]) -> None:
-    """Give back what was claimed but could not be rung."""
+def release(conn: Conn, task_ids: Sequence[UUID]) -> None:
+    """Give back tasks that were claimed but could not be rung for."""
     conn.execute(
         "UPDATE tasks SET enqueued_at = NULL WHERE task_id = ANY(%s) AND status IN ('queued', 'running')",
-        [[task.task_id for task in claimed]],
+        [list(task_ids)],
     )
 
 

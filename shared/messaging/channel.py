@@ -28,14 +28,14 @@ def client(url: str, process: str) -> redis.Redis:
     Nothing is connected before the first command.
     """
     pool = redis.BlockingConnectionPool.from_url(url, **_options(process, COMMAND_TIMEOUT_S), timeout=0.5)
-    return redis.Redis(connection_pool=pool)
+    return redis.Redis.from_pool(pool)
 
 
 def cache_client(url: str, process: str) -> redis.asyncio.Redis:
     """An asyncio client for price queries: 0.25 s at most, for then PostgreSQL is the better answer."""
     options = _options(process, CACHE_TIMEOUT_S) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=0.25)
-    return redis.asyncio.Redis(connection_pool=pool)
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def publish(events: redis.Redis, event: CloudEvent) -> int:
