@@ -96,5 +96,7 @@ def _options(process: str, timeout_ms: int) -> dict[str, Any]:
         "row_factory": dict_row,
         "application_name": process,
         "connect_timeout": CONNECT_TIMEOUT_S,
+        # Not left to the server: one with the encoding SQL_ASCII would answer bytes for text.
+        "client_encoding": "utf8",
         "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC",
     }
