@@ -6,21 +6,25 @@ python := ".venv/bin/python"
 default:
     @just --list --unsorted
 
-# Start the stack, detached, and wait until it is ready
-up kind="native": setup
-    @{{ python }} -m deploy.{{ kind }} up
+# Start the stack and wait until it is ready: `just up`, `just up native`, `just up docker worker=3`
+[no-exit-message]
+up *arguments: setup
+    @{{ python }} -m deploy up {{ arguments }}
 
 # Stop the stack; its data stays
+[no-exit-message]
 down: setup
-    @{{ python }} -m deploy.native down
+    @{{ python }} -m deploy down
 
 # What runs, where, since when
+[no-exit-message]
 status: setup
-    @{{ python }} -m deploy.native status
+    @{{ python }} -m deploy status
 
 # The last log lines of all services or one; `just logs api --follow`
+[no-exit-message]
 logs *arguments: setup
-    @{{ python }} -m deploy.native logs {{ arguments }}
+    @{{ python }} -m deploy logs {{ arguments }}
 
 # Print the admin key, and nothing else
 [no-exit-message]
@@ -29,17 +33,17 @@ key:
 
 # Bring the database's schema up to date
 migrate: setup
-    @{{ python }} -m shared.catalogue migrate
+    @{{ python }} -m deploy catalogue migrate
 
 # Insert or update the products of a CSV file, all of them or none
 [no-exit-message]
 import file: setup
-    @{{ python }} -m shared.catalogue import {{ quote(file) }}
+    @{{ python }} -m deploy catalogue import {{ quote(file) }}
 
 # Show the active pricing policy; with a file, publish that one and reprice everything by it
 [no-exit-message]
 policy *file: setup
-    @{{ python }} -m shared.catalogue policy {{ if file == "" { "" } else { quote(file) } }}
+    @{{ python }} -m deploy catalogue policy {{ if file == "" { "" } else { quote(file) } }}
 
 # Install the locked dependencies into .venv
 setup:

@@ -1,5 +1,6 @@
 """Docker Compose as a command: `docker compose` where there is one, else docker-compose 1.29."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -40,6 +41,18 @@ def containers() -> list[str]:
         return []
     label = f"label=com.docker.compose.project={PROJECT}"
     return _run(["docker", "ps", "-aq", "--filter", label], capture=True).stdout.split()
+
+
+def catalogue(arguments: Sequence[str]) -> int:
+    """Run `python -m shared.catalogue` in a container of its own; its exit code.
+
+    The folders of the files that are named are mounted, and files are written as the caller.
+    """
+    folders = {str(Path(argument).resolve().parent) for argument in arguments if Path(argument).is_file()}
+    mounts = [part for folder in sorted(folders | {str(Path.cwd())}) for part in ("-v", f"{folder}:{folder}")]
+    options = ["--rm", "--no-deps", "-T", "-u", f"{os.getuid()}:{os.getgid()}", "-w", str(Path.cwd())]
+    command = [*_command(), "-p", PROJECT, "run", *options, *mounts, "-e", "PYTHONPATH=/app", "worker"]
+    return _run([*command, "python", "-m", "shared.catalogue", *arguments], capture=False).returncode
 
 
 def unhealthy() -> list[str]:

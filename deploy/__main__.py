@@ -1,0 +1,83 @@
+"""`python -m deploy`: the stack, in containers where a Docker engine answers, else as local processes."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from deploy.docker import __main__ as docker
+from deploy.docker import compose
+from deploy.native import __main__ as native
+from deploy.native import home as place
+from deploy.native import plan
+
+COMMANDS = {"native": native.main, "docker": docker.main}
+
+
+@click.group()
+def main() -> None:
+    """Start, stop and look at the stack, whichever way it runs."""
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, metavar="[native|docker] [SERVICE=N]…")
+def up(arguments: tuple[str, ...]) -> None:
+    """Start what does not run, wait until it is ready, print the addresses."""
+    kind, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
+    if kind is None:
+        kind = next(iter(running()), None) or ("docker" if compose.engine_answers() else "native")
+        click.echo(f"· {kind} stack")
+    _do(kind, "up", *rest)
+
+
+@main.command()
+def down() -> None:
+    """Stop the stack; its data stays."""
+    kinds = running()
+    for kind in kinds:
+        _do(kind, "down")
+    if not kinds:
+        # There may be processes that outlived their supervisor.
+        _do("native", "down")
+
+
+@main.command()
+def status() -> None:
+    """What runs, where, since when; exit code 0 when all is well."""
+    for kind in running() or ["native"]:
+        _do(kind, "status")
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, metavar="[SERVICE] [--follow]")
+def logs(arguments: tuple[str, ...]) -> None:
+    """The last log lines of all services or one."""
+    for kind in running() or ["native"]:
+        _do(kind, "logs", *arguments)
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1)
+def catalogue(arguments: tuple[str, ...]) -> None:
+    """A command of `shared.catalogue`, run where it reaches the stack's database."""
+    if "docker" in running():
+        sys.exit(compose.catalogue(arguments))
+    sys.exit(subprocess.run([sys.executable, "-m", "shared.catalogue", *arguments], check=False).returncode)  # noqa: S603 # ours
+
+
+def running() -> list[str]:
+    """The kinds of stack that run just now."""
+    home = place.locate(os.environ)
+    is_native = (home / place.STATE_FILE).exists() and plan.read(home, os.environ).supervisor.programs()
+    return [kind for kind, runs in (("native", is_native), ("docker", compose.containers())) if runs]
+
+
+def _do(kind: str, *arguments: str) -> None:
+    code: int | None = COMMANDS[kind].main(list(arguments), prog_name="just", standalone_mode=False)
+    if code:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
