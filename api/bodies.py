@@ -1,6 +1,7 @@
 """Request bodies: decoded strictly, straight from their bytes into a msgspec type."""
 
 from collections.abc import Generator
+from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -32,7 +33,7 @@ class StrictBody(AbstractDTO[T]):
             InvalidInput: it is of the wrong shape.
         """
         with translated():
-            return msgspec.json.decode(value, type=self.model_type)
+            return msgspec.json.Decoder(self.model_type, float_hook=Decimal).decode(value)
 
     @classmethod
     def create_for_field_definition(

@@ -191,4 +191,5 @@ def checked_time(time: datetime | None, now: datetime) -> datetime:
         raise InvalidInput("no year of the common era", "$.time") from None
 
 
-_envelope = msgspec.json.Decoder(CloudEvent)
+# Numbers in `data` keep their digits: they never are floats, and are stored as strings.
+_envelope = msgspec.json.Decoder(CloudEvent, float_hook=Decimal)

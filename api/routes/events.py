@@ -11,7 +11,6 @@ from litestar import Router, get, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
-from opentelemetry import trace
 
 from api.bodies import StrictBody
 from api.identity import requires_key
@@ -122,7 +121,10 @@ def publish_market_event(
     ] = None,
 ) -> Published:
     """Accept an event."""
-    return _accept(services, data or MarketEvent())
+    event = data or MarketEvent()
+    event_id = event.event_id or str(uuid4())
+    with channel.sending(event_id):
+        return _accept(services, event, event_id)
 
 
 @get(
@@ -143,9 +145,8 @@ def get_market_event(
         return events.view(conn, event_id, source)
 
 
-def _accept(services: Services, event: MarketEvent) -> Published:
-    cloud_event, record = _recorded(event)
-    trace.get_current_span().set_attribute("messaging.message.id", record.id)
+def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:
+    cloud_event, record = _recorded(event, event_id)
     with translated(), services.writes.connection() as conn:
         is_new = bool(events.record(conn, [record]))
     status = _publish(services, cloud_event) if is_new else "duplicate"
@@ -153,11 +154,10 @@ def _accept(services: Services, event: MarketEvent) -> Published:
     return Published(status, record.id, record.source, channel.MARKET_EVENTS, current_trace_id())
 
 
-def _recorded(event: MarketEvent) -> tuple[CloudEvent, EventRecord]:
+def _recorded(event: MarketEvent, event_id: str) -> tuple[CloudEvent, EventRecord]:
     data = parse_data(event.type, event.data)
     time = checked_time(event.time, datetime.now(UTC))
     context = propagation.current()
-    event_id = event.event_id or str(uuid4())
     record = EventRecord(
         source=event.source,
         id=event_id,

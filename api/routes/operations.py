@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from litestar import MediaType, Response, Router, get
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -63,6 +64,7 @@ async def live() -> Live:
 @get(
     "/health/ready",
     operation_id="ready",
+    responses={503: ResponseSpec(Readiness, description="Neither answers", generate_examples=False)},
     summary="Can it do its work?",
     description="200 while prices are served, 503 where neither PostgreSQL nor Redis answers.",
 )

@@ -139,10 +139,13 @@ def lock_waiting(
     product_id: str | None = None,
     market: str | None = None,
     key: tuple[str, str] | None = None,
+    attempt: int = 1,
 ) -> list[WaitingEvent]:
-    """The waiting events of a product, a market, or one by (source, id), oldest first; locked, attempts counted."""
+    """The waiting events of a product, a market, or one by (source, id), oldest first; locked, the attempt counted."""
     source, id_ = key or (None, None)
-    rows = conn.execute(_LOCK, {"product_id": product_id, "market": market, "source": source, "id": id_}).fetchall()
+    rows = conn.execute(
+        _LOCK, {"product_id": product_id, "market": market, "source": source, "id": id_, "attempt": attempt}
+    ).fetchall()
     return sorted((WaitingEvent(**row) for row in rows), key=lambda event: (event.time, event.id))
 
 
@@ -182,7 +185,7 @@ def settle(conn: Conn, decided: Iterable[WaitingEvent]) -> list[SettledEvent]:
 
 def fail_waiting(conn: Conn, reason: str, **which: Any) -> int:
     """Give up on the waiting events of a product, a market or a key, with the reason; how many."""
-    waiting = lock_waiting(conn, **which)
+    waiting = lock_waiting(conn, **which, attempt=0)
     for event in waiting:
         decide(conn, event, "failed", reason=reason, version=event.version)
     settle(conn, waiting)
@@ -225,7 +228,7 @@ RETURNING {_WAITING}
 """  # noqa: S608 # only names of columns
 
 _LOCK = f"""
-UPDATE market_events SET attempts = attempts + 1 WHERE status = 'received' AND (
+UPDATE market_events SET attempts = attempts + %(attempt)s WHERE status = 'received' AND (
     product_id = %(product_id)s OR market = %(market)s OR (source = %(source)s AND id = %(id)s))
 RETURNING {_WAITING}
 """  # noqa: S608 # only names of columns

@@ -1,7 +1,8 @@
 """The Pub/Sub channels: `market_events` in, `price_changes` out; and clients that bound every wait."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -38,8 +39,9 @@ def cache_client(url: str, process: str) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_pool(pool)
 
 
-def publish(events: redis.Redis, event: CloudEvent) -> int:
-    """Publish an event on `market_events`; how many subscribers got it."""
+@contextmanager
+def sending(event_id: str) -> Iterator[None]:
+    """The span of an event that is recorded and published; the event carries this span's context."""
     with tracer.start_as_current_span(
         f"send {MARKET_EVENTS}",
         kind=SpanKind.PRODUCER,
@@ -47,10 +49,15 @@ def publish(events: redis.Redis, event: CloudEvent) -> int:
             "messaging.system": "redis",
             "messaging.operation.type": "send",
             "messaging.destination.name": MARKET_EVENTS,
-            "messaging.message.id": event.id,
+            "messaging.message.id": event_id,
         },
     ):
-        return int(events.publish(MARKET_EVENTS, msgspec.json.encode(event)))
+        yield
+
+
+def publish(events: redis.Redis, event: CloudEvent) -> int:
+    """Publish an event on `market_events`; how many subscribers got it."""
+    return int(events.publish(MARKET_EVENTS, msgspec.json.encode(event)))
 
 
 def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:

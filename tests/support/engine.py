@@ -1,5 +1,8 @@
 """The running stack as a test uses it: over HTTP, and over its own PostgreSQL and Redis."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
@@ -66,6 +69,13 @@ class Engine:
         assert response.status_code == 200, response.text
         return cast(dict[str, Any], response.json())
 
+    def broadcast(self, type_: str, data: dict[str, object], **attributes: object) -> str:
+        """Publish a CloudEvent as another service does, with nothing but Redis; its id, a new one unless given."""
+        event: dict[str, object] = {"specversion": "1.0", "id": str(uuid4()), "source": "elsewhere"}
+        event |= {"type": type_, "data": data} | attributes
+        self.redis.publish("market_events", json.dumps(event))
+        return str(event["id"])
+
     def settled(self, event_id: str) -> dict[str, Any]:
         """The event once it is settled."""
 
@@ -96,6 +106,13 @@ class Engine:
             return task if task["status"] in ENDED else None
 
         return eventually(look, f"task {task_id} ended")
+
+    @contextmanager
+    def locked(self, product_id: str) -> Iterator[None]:
+        """Hold a product's row within the block: whoever decides its price waits, for up to 30 s."""
+        with psycopg.connect(self.settings.database_url) as conn:
+            conn.execute("SELECT 1 FROM products WHERE product_id = %s FOR UPDATE", [product_id])
+            yield
 
     def history(self, product_id: str) -> list[dict[str, Any]]:
         """A product's price history, newest first."""

@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -35,6 +37,24 @@ class FakeFeed:
         """Listen on the same port again."""
         self._server = self._listen(self._port)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Refuse connections within the block, and listen again after it."""
+        self.go_away()
+        try:
+            yield
+        finally:
+            self.come_back()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Take requests within the block without answering them."""
+        self.hold.set()
+        try:
+            yield
+        finally:
+            self.hold.clear()
+
     def close(self) -> None:
         """Let go of what is held, and stop."""
         self._closing.set()
@@ -57,10 +77,11 @@ class FakeFeed:
                     pass
                 quotes = [quote for product_id in asked["product_ids"] for quote in feed.quotes.get(product_id, [])]
                 body = json.dumps({"quotes": quotes}).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # who was held may have given up
+                    self.send_response(200)
+                    self.send_header("content-length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the parent's name
                 """Say nothing."""

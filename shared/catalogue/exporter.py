@@ -1,0 +1,90 @@
+"""The exporter: the catalogue in the very format that the importer reads, whatever its size."""
+
+import gzip
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+from psycopg import sql
+
+from shared.catalogue.database import Conn
+
+STDOUT = Path("-")
+Format = Literal["csv", "jsonl"]
+
+
+def format_of(path: Path) -> Format:
+    """The format that a name asks for: `.jsonl` and `.jsonl.gz` are JSON Lines, all others CSV."""
+    return "jsonl" if path.name.removesuffix(".gz").endswith(".jsonl") else "csv"
+
+
+def run(conn: Conn, path: Path, form: Format, category: str | None = None) -> int:
+    """Write the products in the order of their ids; how many.
+
+    The file appears, or is replaced, only when it is complete.
+
+    Args:
+        conn: In a transaction.
+        path: Where to; `-` is standard output. Packed where it ends in `.gz`.
+        form: CSV with a header, or JSON Lines with amounts as strings.
+        category: Only products of this one; None: all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with _opened(path) as file:
+        return _write_csv(conn, file, category) if form == "csv" else _write_json(conn, file, category)
+
+
+def _write_csv(conn: Conn, file: BinaryIO, category: str | None) -> int:
+    cursor = conn.cursor()
+    with cursor.copy(_CSV.format(category=sql.Literal(category))) as copy:
+        for data in copy:
+            file.write(data)
+    return cursor.rowcount
+
+
+def _write_json(conn: Conn, file: BinaryIO, category: str | None) -> int:
+    cursor = conn.cursor()
+    with cursor.copy(_JSON.format(category=sql.Literal(category))) as copy:
+        copy.set_types(["text"])
+        for (line,) in copy.rows():
+            file.write(line.encode() + b"\n")
+    return cursor.rowcount
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if path == STDOUT:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            if path.name.endswith(".gz"):
+                with gzip.GzipFile(path.name.removesuffix(".gz"), "wb", fileobj=file) as packed:
+                    yield cast(BinaryIO, packed)
+            else:
+                yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+_CATEGORY = "WHERE {category}::text IS NULL OR category = {category} ORDER BY product_id"
+
+_CSV = sql.SQL(
+    "COPY (SELECT product_id, name, category, currency, base_price, cost, stock, min_price, max_price, strategy,"
+    f" CASE tiers WHEN '[]' THEN NULL ELSE tiers END AS tiers FROM products {_CATEGORY})"  # noqa: S608 # a literal
+    " TO STDOUT (FORMAT csv, HEADER)"
+)
+
+_JSON = sql.SQL(
+    "COPY (SELECT row_to_json(p)::text FROM (SELECT product_id, name, category, currency,"
+    " base_price::text, cost::text, stock, min_price::text, max_price::text, strategy, tiers"
+    f" FROM products {_CATEGORY}) p) TO STDOUT"  # noqa: S608 # a literal
+)

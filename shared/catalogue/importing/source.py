@@ -1,0 +1,138 @@
+"""Sources: a file or standard input, plain or gzip, as text lines whose numbers are those of an editor."""
+
+import gzip
+import io
+import os
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from shared.catalogue.importing.columns import RefusedFile
+
+STDIN = Path("-")
+MAX_LINE = 1 << 20
+_GZIP = b"\x1f\x8b"
+_CHUNK_BYTES = 1 << 16
+
+
+class Lines:
+    """The lines of a text, with their ends. Bytes that are not UTF-8 come as lone surrogates.
+
+    Attributes:
+        number: Of the last line that was read, from 1.
+        start: Of the first line since `begin`.
+    """
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        self._text, self._taken, self._first = text, list[str](), ""
+        self.number = self.start = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line, self._first = self._first or self._read(), ""
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._taken.append(line)
+        return line
+
+    def first(self) -> str:
+        """The first line that is not blank, which stays to be read; empty where there is none."""
+        while (line := self._read()) and not line.strip():
+            self.number += 1
+        self._first = line
+        return line
+
+    def begin(self) -> None:
+        """A row begins with the next line."""
+        self.start = self.number + 1
+        self._taken.clear()
+
+    def raw(self) -> str:
+        """The lines of the row as they stand, without the last one's end."""
+        return "".join(self._taken).rstrip("\r\n")
+
+    def _read(self) -> str:
+        try:
+            line = self._text.readline(MAX_LINE)
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise RefusedFile("the gzip file is cut short or damaged") from None
+        except OSError as error:
+            raise RefusedFile(f"it cannot be read: {error.strerror or error}") from None
+        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
+            raise RefusedFile(f"line {self.number + 1} has more than {MAX_LINE:,} characters: no CSV and no JSON Lines")
+        return line
+
+
+class Source:
+    """An opened file, or standard input.
+
+    Attributes:
+        size: In bytes, as stored; None where it is not known.
+        lines: What it says, unpacked.
+    """
+
+    def __init__(self, raw: BinaryIO, advance: Callable[[int], None]) -> None:
+        self._fileno = raw.fileno()
+        self._before = self._stat()
+        self.size = self._before and self._before[0]
+        self.lines = Lines(_text(io.BufferedReader(_Counted(raw, advance), _CHUNK_BYTES)))
+
+    def check_unchanged(self) -> None:
+        """Raise RefusedFile where somebody wrote to the file after it was opened."""
+        if self._stat() != self._before:
+            raise RefusedFile("another process is still writing to it")
+
+    def _stat(self) -> tuple[int, int] | None:
+        status = os.fstat(self._fileno)
+        return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+@contextmanager
+def opened(path: Path, advance: Callable[[int], None] = lambda _: None) -> Iterator[Source]:
+    """Open a source; `-` is standard input.
+
+    Args:
+        path: What to read.
+        advance: Called with the number of bytes after each read.
+
+    Raises:
+        RefusedFile: it cannot be opened or, later, read.
+    """
+    if path == STDIN:
+        yield Source(sys.stdin.buffer, advance)
+        return
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise RefusedFile(error.strerror or str(error)) from None
+    with raw:
+        yield Source(raw, advance)
+
+
+class _Counted(io.RawIOBase):
+    """Reads on until the buffer is full, also from a pipe, so that a peek sees all it asks for."""
+
+    def __init__(self, raw: BinaryIO, advance: Callable[[int], None]) -> None:
+        self._raw, self._advance = raw, advance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] # BufferedReader passes a memoryview
+        data = self._raw.read(len(buffer))
+        buffer[: len(data)] = data
+        self._advance(len(data))
+        return len(data)
+
+
+def _text(buffered: io.BufferedReader) -> io.TextIOWrapper:
+    packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
+    unpacked = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if packed else buffered  # type: ignore[arg-type] # a GzipFile is a raw stream to it
+    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="")

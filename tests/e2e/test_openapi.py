@@ -1,0 +1,230 @@
+"""The documentation says everything and needs nobody else; the metrics speak for all processes."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from tests.support.engine import Engine
+from tests.support.waiting import eventually
+
+# So that any of the processes may answer.
+A_CONNECTION_OF_ITS_OWN = {"connection": "close"}
+METHODS = {"get", "put", "post", "delete", "patch"}
+Document = dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """One operation of the document."""
+
+    method: str
+    path: str
+    content: Document
+
+
+@pytest.fixture(scope="module")
+def document(engine: Engine) -> Document:
+    response = engine.http.get("/docs/openapi.json")
+    assert response.status_code == 200
+    found: Document = response.json()
+    return found
+
+
+def operations(document: Document) -> list[Operation]:
+    return [
+        Operation(method, path, content)
+        for path, item in document["paths"].items()
+        for method, content in item.items()
+        if method in METHODS
+    ]
+
+
+def fields(document: Document, names: set[str]) -> Iterator[tuple[str, Document]]:
+    for name in sorted(names):
+        for field, content in document["components"]["schemas"][name].get("properties", {}).items():
+            yield f"{name}.{field}", content
+
+
+def references(document: Document, content: object) -> set[str]:
+    """The names of the schemas that some part of the document leads to."""
+    found: set[str] = set()
+    waiting = [content]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            name = str(part.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                waiting.append(document["components"]["schemas"][name])
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return found
+
+
+def test_it_is_openapi_3_1_with_every_path_of_the_contract(document: Document) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert {(o.method, o.path) for o in operations(document)} >= {
+        ("post", "/api/v1/price"),
+        ("post", "/api/v1/prices"),
+        ("post", "/api/v1/recalculate"),
+        ("get", "/api/v1/tasks/{task_id}"),
+        ("delete", "/api/v1/tasks/{task_id}"),
+        ("post", "/api/v1/publish-market-event"),
+        ("get", "/api/v1/market-events/{event_id}"),
+        ("get", "/api/v1/products/{product_id}"),
+        ("put", "/api/v1/products/{product_id}"),
+        ("get", "/api/v1/products/{product_id}/price-history"),
+        ("get", "/health/live"),
+        ("get", "/health/ready"),
+        ("get", "/metrics"),
+    }
+
+
+def test_every_operation_has_a_name_of_its_own_a_summary_and_a_description(document: Document) -> None:
+    names = [operation.content["operationId"] for operation in operations(document)]
+    assert len(set(names)) == len(names)
+    for operation in operations(document):
+        assert operation.content["summary"], operation.path
+        assert operation.content["description"], operation.path
+        assert operation.content["tags"], operation.path
+
+
+def test_every_parameter_has_a_description(document: Document) -> None:
+    for operation in operations(document):
+        for parameter in operation.content.get("parameters", []):
+            assert parameter.get("description") or parameter["schema"].get("description"), parameter
+
+
+def test_every_field_has_a_description(document: Document) -> None:
+    every = set(document["components"]["schemas"])
+    assert [name for name, content in fields(document, every) if not content.get("description")] == []
+
+
+def test_every_field_of_a_request_has_an_example(document: Document) -> None:
+    requested = references(document, [o.content.get("requestBody", {}) for o in operations(document)])
+    assert {"PriceQuery", "ProductInput", "MarketEvent"} <= requested
+    found = dict(fields(document, requested))
+    assert [name for name, content in found.items() if not content.get("examples", content.get("example"))] == []
+
+
+def test_every_error_is_a_problem_document(document: Document) -> None:
+    """Except the readiness report, which is the same document whether all is well or not."""
+    for operation in operations(document):
+        if operation.path == "/health/ready":
+            continue
+        for status, response in operation.content["responses"].items():
+            if int(status) >= 400:
+                assert set(response["content"]) == {"application/problem+json"}, (operation.path, status)
+                assert response["description"]
+
+
+def test_every_write_says_that_it_needs_a_key(document: Document) -> None:
+    for operation in operations(document):
+        is_read = operation.method == "get" or operation.path.startswith("/api/v1/price")
+        assert bool(operation.content.get("security")) is not is_read, operation.path
+        assert ("401" in operation.content["responses"]) is not is_read, operation.path
+    assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_an_amount_is_a_string(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["PriceAnswer"]["properties"]["final_price"]["type"] == "string"
+    assert schemas["ProductInput"]["properties"]["base_price"]["type"] == "string"
+
+
+def test_an_answer_has_the_fields_that_the_document_says(engine: Engine, document: Document) -> None:
+    answer = engine.http.post("/api/v1/price?explain=true", json={"product_id": "P-100"}).json()
+    documented = document["components"]["schemas"]["PriceAnswer"]
+    assert set(answer) == set(documented["properties"])
+    assert set(documented["required"]) <= set(answer)
+
+
+def links(page: str) -> list[str]:
+    return re.findall(r"""<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s*["']([^"']+)""", page)
+
+
+def test_the_page_needs_nobody_else(engine: Engine) -> None:
+    page = engine.http.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert links(page.text)
+    assert [link for link in links(page.text) if not re.match(r"/(?!/)", link)] == []
+    assert not re.search(r"@import|url\(\s*['\"]?(?:https?:)?//", page.text)
+
+
+def test_all_that_the_page_needs_is_there(engine: Engine) -> None:
+    page = engine.http.get("/docs").text
+    for link in links(page):
+        asset = engine.http.get(link)
+        assert asset.status_code == 200, link
+        assert asset.content
+        if link.endswith(".css"):
+            assert not re.search(rb"@import|url\(\s*['\"]?(?:https?:)?//", asset.content)
+    assert {link.rpartition(".")[2] for link in links(page)} >= {"js", "css", "png"}
+
+
+def samples(engine: Engine) -> list[Sample]:
+    response = engine.http.get("/metrics", headers=A_CONNECTION_OF_ITS_OWN)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    families = list(text_string_to_metric_families(response.text))
+    return [sample for family in families for sample in family.samples]
+
+
+def queries_counted(engine: Engine) -> float:
+    return sum(
+        sample.value
+        for sample in samples(engine)
+        if sample.name == "http_request_duration_seconds_count"
+        and (sample.labels["route"], sample.labels["method"]) == ("/api/v1/price", "POST")
+    )
+
+
+def test_every_query_is_counted_whichever_process_answers(engine: Engine) -> None:
+    sent = 100
+    before = queries_counted(engine)
+    for _ in range(sent):
+        answer = engine.http.post("/api/v1/price", json={"product_id": "P-100"}, headers=A_CONNECTION_OF_ITS_OWN)
+        assert answer.status_code == 200
+    # A request is counted after its answer has been sent.
+    eventually(lambda: queries_counted(engine) == before + sent, "all queries counted")
+
+
+def test_any_process_answers_a_scrape_with_the_same(engine: Engine) -> None:
+    assert len({queries_counted(engine) for _ in range(10)}) == 1
+
+
+def test_no_metric_stands_there_twice(engine: Engine) -> None:
+    found = [(sample.name, *sorted(sample.labels.items())) for sample in samples(engine)]
+    assert len(found) == len(set(found))
+
+
+def test_the_metrics_of_the_contract_are_there(engine: Engine) -> None:
+    product_id = engine.put_product()["product_id"]
+    engine.price(product_id)
+    engine.price(product_id)
+    found = {sample.name for sample in samples(engine)}
+    assert {"http_request_duration_seconds_bucket", "pricing_cache_reads_total"} <= found
+    assert "pricing_prices_recalculated_total" in found
+    results = {sample.labels["result"] for sample in samples(engine) if sample.name == "pricing_cache_reads_total"}
+    assert {"hit", "miss"} <= results
+
+
+def test_a_route_is_a_template_and_never_a_product(engine: Engine, document: Document) -> None:
+    product_id = engine.put_product()["product_id"]
+    engine.http.get(f"/api/v1/products/{product_id}")
+    engine.http.get(f"/api/v1/products/{product_id}/price-history")
+    engine.http.get(f"/api/v1/market-events/{product_id}")
+    engine.http.get(f"/{product_id}")
+    engine.http.request("BREW", f"/api/v1/products/{product_id}")
+    found = [sample for sample in samples(engine) if sample.name == "http_request_duration_seconds_count"]
+    routes = {sample.labels["route"] for sample in found}
+    assert not any(product_id in str(sample.labels) for sample in samples(engine))
+    assert not any("P-1" in route for route in routes)
+    assert "unmatched" in routes
+    documented = {re.sub(r"{(\w+)}", "{}", path) for path in document["paths"]}
+    assert {re.sub(r"{[^}]*}", "{}", route) for route in routes if route.startswith("/api/")} <= documented
+    assert "BREW" not in {sample.labels["method"] for sample in found}

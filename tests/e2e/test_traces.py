@@ -1,0 +1,204 @@
+"""One trace from the request to the worker's last write, and who decides whether there is one."""
+
+import json
+from collections.abc import Iterable, Sequence
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.support.collector import CollectedSpan, Collector
+from tests.support.engine import Engine
+from tests.support.feed import FakeFeed
+from tests.support.waiting import eventually
+
+LOOK_UP = "TIME MGET"
+PUT = "EVALSHA"  # the versioned put is a script
+CALLER = "1" * 16
+
+
+def outline(spans: Iterable[CollectedSpan]) -> str:
+    return "\n".join(f"{span.span_id} below {span.parent_id or '-':16} {span.service}: {span.name}" for span in spans)
+
+
+def whole_trace(collector: Collector, trace_id: str, *names: str, caller: str = "") -> list[CollectedSpan]:
+    """The spans of a trace once it has all of these and every span's parent is there.
+
+    Args:
+        collector: Where they are.
+        trace_id: Which trace.
+        names: Span names; one given twice is to be there twice.
+        caller: The span above the first one, which somebody else exports; empty: there is none.
+    """
+    found: list[CollectedSpan] = []
+
+    def look() -> bool:
+        found[:] = collector.trace(trace_id)
+        ids = {span.span_id for span in found} | {caller}
+        present = [span.name for span in found]
+        return all(span.parent_id in ids for span in found) and all(
+            present.count(name) >= names.count(name) for name in names
+        )
+
+    try:
+        eventually(look, f"trace {trace_id} with {names}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{outline(found)}") from None
+    return found
+
+
+def root_of(spans: Iterable[CollectedSpan], caller: str = "") -> CollectedSpan:
+    """The one span of a trace that has no parent of ours."""
+    (root,) = (span for span in spans if span.parent_id == caller)
+    return root
+
+
+def the(spans: Sequence[CollectedSpan], name: str, service: str) -> CollectedSpan:
+    """The only span of this name in this service."""
+    (span,) = (span for span in spans if (span.name, span.service) == (name, service))
+    return span
+
+
+def a_rival(product_id: str) -> dict[str, object]:
+    return {"product_id": product_id, "competitor": "acme", "price": "95.00", "currency": "USD"}
+
+
+def line(engine: Engine, service: str, trace_id: str, event: str) -> dict[str, str]:
+    """A service's log line of one trace that says this, once it is written."""
+
+    def look() -> dict[str, str] | None:
+        records = [json.loads(text) for text in engine.log_lines(service, trace_id)]
+        return next((record for record in records if record["event"] == event), None)
+
+    return eventually(look, f"the {service}'s line {event!r} of trace {trace_id}")
+
+
+def ask(engine: Engine, product_id: str, trace_id: str, sampled: bool) -> httpx.Response:
+    """A price query with a caller's trace; one after the other they go to the same API process."""
+    headers = {"traceparent": f"00-{trace_id}-{CALLER}-{sampled:02x}"}
+    response = engine.http.post("/api/v1/price", json={"product_id": product_id}, headers=headers)
+    assert response.status_code == 200, response.text
+    return response
+
+
+def test_an_event_over_http_is_one_trace_through_all_services(engine: Engine, collector: Collector) -> None:
+    product_id = engine.put_product(strategy="match")["product_id"]
+    published = engine.publish("competitor_price_changed", a_rival(product_id))
+    assert engine.settled(published["event_id"])["status"] == "applied"
+
+    spans = whole_trace(collector, published["trace_id"], "send market_events", "PUBLISH", "process events", PUT)
+    assert {span.service for span in spans} == {"pricing-api", "pricing-listener", "pricing-worker"}
+    root = root_of(spans)
+    assert (root.service, root.name) == ("pricing-api", "POST /api/v1/publish-market-event")
+    sent = the(spans, "send market_events", "pricing-api")
+    received = the(spans, "process market_events", "pricing-listener")
+    rung = the(spans, "send events", "pricing-listener")
+    worked = the(spans, "process events", "pricing-worker")
+    assert sent.parent_id == root.span_id
+    assert the(spans, "PUBLISH", "pricing-api").parent_id == sent.span_id
+    assert received.parent_id == sent.span_id
+    assert rung.parent_id == received.span_id
+    assert worked.parent_id == rung.span_id
+    puts = [span for span in spans if span.name == PUT]
+    assert {(span.service, span.parent_id) for span in puts} == {("pricing-worker", worked.span_id)}
+    assert {span.attributes["messaging.message.id"] for span in (sent, received)} == {published["event_id"]}
+
+
+def test_an_event_of_any_redis_client_is_one_trace(engine: Engine, collector: Collector) -> None:
+    product_id = engine.put_product(strategy="match")["product_id"]
+    event = engine.settled(engine.broadcast("competitor_price_changed", a_rival(product_id)))
+    spans = whole_trace(collector, event["trace_id"], "process market_events", "send events", "process events", PUT)
+    assert {span.service for span in spans} == {"pricing-listener", "pricing-worker"}
+    assert root_of(spans).service == "pricing-listener"
+
+
+def test_an_event_of_any_redis_client_continues_its_trace(engine: Engine, collector: Collector) -> None:
+    product_id = engine.put_product(strategy="match")["product_id"]
+    trace_id = uuid4().hex
+    traceparent = f"00-{trace_id}-{CALLER}-01"
+    engine.broadcast("competitor_price_changed", a_rival(product_id), traceparent=traceparent)
+    names = ("process market_events", "send events", "process events", PUT)
+    spans = whole_trace(collector, trace_id, *names, caller=CALLER)
+    assert root_of(spans, CALLER).service == "pricing-listener"
+
+
+def test_the_log_lines_of_an_event_share_its_trace(engine: Engine) -> None:
+    product_id = engine.put_product(strategy="match")["product_id"]
+    published = engine.publish("competitor_price_changed", a_rival(product_id))
+    engine.settled(published["event_id"])
+    trace_id = published["trace_id"]
+    accepted = line(engine, "api", trace_id, "event accepted")
+    received = line(engine, "listener", trace_id, "event received")
+    settled = line(engine, "worker", trace_id, "event settled")
+    assert {record["event_id"] for record in (accepted, received, settled)} == {published["event_id"]}
+    assert accepted["timestamp"] < settled["timestamp"]
+    assert received["timestamp"] < settled["timestamp"]
+
+
+@pytest.mark.parametrize("source", ["database", "cache"])
+def test_a_traced_price_query_shows_its_look_up(engine: Engine, collector: Collector, source: str) -> None:
+    product_id = str(engine.put_product()["product_id"])
+    if source == "cache":
+        engine.price(product_id)
+    trace_id = uuid4().hex
+    response = ask(engine, product_id, trace_id, sampled=True)
+    assert response.json()["source"] == source
+    assert response.headers["traceresponse"].split("-")[1] == trace_id
+
+    spans = whole_trace(collector, trace_id, LOOK_UP, caller=CALLER)
+    root = root_of(spans, CALLER)
+    assert (root.service, root.name) == ("pricing-api", "POST /api/v1/price")
+    below = [LOOK_UP, PUT] if source == "database" else [LOOK_UP]
+    assert [(span.name, span.parent_id) for span in spans[1:]] == [(name, root.span_id) for name in below]
+
+
+def test_a_price_query_that_the_caller_does_not_sample_leaves_no_span(engine: Engine, collector: Collector) -> None:
+    product_id = str(engine.put_product()["product_id"])
+    unsampled, sampled = uuid4().hex, uuid4().hex
+    response = ask(engine, product_id, unsampled, sampled=False)
+    assert response.headers["traceresponse"].split("-")[1] == unsampled
+    # The same process exports in the order of the requests: when the later is there, the earlier would be.
+    ask(engine, product_id, sampled, sampled=True)
+    whole_trace(collector, sampled, "POST /api/v1/price", caller=CALLER)
+    assert collector.trace(unsampled) == []
+
+
+def test_an_event_that_its_sender_does_not_sample_keeps_its_trace_id(engine: Engine, collector: Collector) -> None:
+    product_id = engine.put_product(strategy="match")["product_id"]
+    unsampled = uuid4().hex
+    traceparent = f"00-{unsampled}-{CALLER}-00"
+    event = engine.settled(engine.broadcast("competitor_price_changed", a_rival(product_id), traceparent=traceparent))
+    assert (event["status"], event["trace_id"]) == ("applied", unsampled)
+    assert engine.history(product_id)[0]["trace_id"] == unsampled
+    line(engine, "worker", unsampled, "event settled")
+    # Each process exports in the order of its work: a later, sampled event's spans come after.
+    sampled = uuid4().hex
+    engine.broadcast("competitor_price_changed", a_rival(product_id), traceparent=f"00-{sampled}-{CALLER}-01")
+    whole_trace(collector, sampled, "process market_events", "process events", caller=CALLER)
+    assert collector.trace(unsampled) == []
+
+
+def test_a_task_that_is_tried_again_stays_in_its_trace(engine: Engine, collector: Collector, feed: FakeFeed) -> None:
+    product_id = str(engine.put_product(strategy="match")["product_id"])
+    with feed.away():
+        task_id = engine.recalculate(product_ids=[product_id])
+        eventually(lambda: engine.task(task_id)["attempts"] >= 2, "two attempts")
+        feed.quotes[product_id] = [a_rival(product_id)]
+    task = engine.ended(task_id)
+    assert task["status"] == "succeeded"
+
+    names = ["process tasks", "POST market-data feed"] * task["attempts"]
+    spans = whole_trace(collector, task["trace_id"], "send tasks", *names)
+    root = root_of(spans)
+    assert (root.service, root.name) == ("pricing-api", "POST /api/v1/recalculate")
+    sent = the(spans, "send tasks", "pricing-api")
+    attempts = [span for span in spans if span.name == "process tasks"]
+    assert {span.parent_id for span in attempts} == {sent.span_id}
+    assert len(attempts) == task["attempts"]
+    assert engine.history(product_id)[0]["trace_id"] == task["trace_id"]
+    line(engine, "worker", task["trace_id"], "attempt ended")
+    line(engine, "worker", task["trace_id"], "recalculation done")
+    # The feed was told the trace as well.
+    headers = [headers for headers, asked in feed.requests if product_id in asked["product_ids"]][-1]
+    sent_with = {name.lower(): value for name, value in headers.items()}["traceparent"]
+    assert sent_with.split("-")[1] == task["trace_id"]

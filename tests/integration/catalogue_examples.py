@@ -1,0 +1,78 @@
+"""Products, sheets and rivals to start from, and what a test asks of the tables about them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from shared.catalogue import prices, signals
+from shared.catalogue.database import Conn, Pool
+from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.prices import Cause, Repriced, StoredSheet
+from shared.market_events import CompetitorPriceChanged
+from shared.pricing.models import ProductInput
+from tests.support import pricing_examples
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+T = TypeVar("T")
+
+
+def new_id() -> str:
+    return f"I-{uuid4().hex[:12]}"
+
+
+def task_cause() -> Cause:
+    return Cause("task", str(uuid4()))
+
+
+def product(product_id: str, **fields: Any) -> ProductInput:
+    """One whose price follows its rivals, up to 20 % a step."""
+    return pricing_examples.product(product_id=product_id, **{"category": "electronics", **fields})
+
+
+def stored(product_id: str, version: int = 1, **fields: Any) -> StoredSheet:
+    """A sheet as PostgreSQL has it."""
+    sheet = pricing_examples.sheet(product_id=product_id, version=version, **fields)
+    return StoredSheet(product_id, version, msgspec.json.encode(sheet).decode())
+
+
+def write(pool: Pool, policy: ActivePolicy, *inputs: ProductInput) -> Repriced:
+    with pool.connection() as conn:
+        return prices.write_products(conn, inputs, policy, Cause("write", str(uuid4())))
+
+
+def add_rival(conn: Conn, product_id: str, price: str, currency: str = "USD") -> None:
+    rival = CompetitorPriceChanged(product_id=product_id, competitor="acme", price=Decimal(price), currency=currency)
+    assert signals.apply(conn, rival, "test", NOON, str(uuid4()))
+
+
+def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """Run jobs in a thread each, started together; what they return, in their order.
+
+    Raises:
+        BaseException: what the first of them raised.
+    """
+    barrier = threading.Barrier(len(jobs))
+    results: dict[int, T] = {}
+    raised: list[BaseException] = []
+
+    def run(index: int, job: Callable[[], T]) -> None:
+        try:
+            barrier.wait()
+            results[index] = job()
+        except BaseException as error:  # noqa: BLE001 # whatever it is, the test's own thread raises it
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(index, job)) for index, job in enumerate(jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads), "a job hangs"
+    if raised:
+        raise raised[0]
+    return [results[index] for index in range(len(jobs))]

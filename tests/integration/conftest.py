@@ -1,0 +1,70 @@
+"""A migrated catalogue on real servers, and clients of it; each test uses products of its own."""
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import msgspec
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from shared.catalogue import database, markets, migrations, policies
+from shared.catalogue.database import Pool
+from shared.catalogue.policies import ActivePolicy
+from shared.messaging import channel
+from shared.settings import Settings
+
+PROCESS = "tests"
+
+
+@pytest.fixture(scope="session")
+def settings(servers: Settings) -> Settings:
+    """Settings of a migrated catalogue with the default policy and the shipped markets."""
+    migrations.migrate(servers)
+    with database.connect(servers, PROCESS) as conn:
+        policies.ensure_default(conn)
+        markets.ensure_shipped(conn)
+    return servers
+
+
+@pytest.fixture(scope="session")
+def pool(settings: Settings) -> Iterator[Pool]:
+    """Connections enough for tests that let several writers loose at once."""
+    pool = database.pool(settings, PROCESS, size=8)
+    pool.open(wait=True)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="session")
+def policy(pool: Pool) -> ActivePolicy:
+    """The shipped policy."""
+    with pool.connection() as conn:
+        return policies.active(conn)
+
+
+@pytest.fixture(scope="session")
+def cache(settings: Settings) -> Iterator[redis.Redis]:
+    """Redis as the workers use it."""
+    client = channel.client(settings.redis_for("cache"), PROCESS)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def new_database(servers: Settings) -> Iterator[Callable[[], Settings]]:
+    """Makes empty databases on the running server; they are dropped at the end."""
+    names: list[sql.Identifier] = []
+    address, _, _ = servers.database_url.rpartition("/")
+
+    def make() -> Settings:
+        name = f"t_{uuid4().hex[:12]}"
+        names.append(sql.Identifier(name))
+        server.execute(sql.SQL("CREATE DATABASE {}").format(names[-1]))
+        return msgspec.structs.replace(servers, database_url=f"{address}/{name}")
+
+    with psycopg.connect(servers.database_url, autocommit=True) as server:
+        yield make
+        for name in names:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

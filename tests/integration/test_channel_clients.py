@@ -1,0 +1,60 @@
+"""Clients of Redis: named, and gone when they are closed."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+import redis
+
+from shared.messaging import channel
+from shared.settings import Settings
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def process() -> str:
+    """A name by which the server knows the test's own connections."""
+    return f"test-{uuid4().hex[:8]}"
+
+
+def connected(cache: redis.Redis, process: str) -> int:
+    return sum(str(client["name"]).startswith(process) for client in cache.client_list())
+
+
+def test_a_client_says_who_it_is_and_its_connections_end_with_it(
+    settings: Settings, cache: redis.Redis, process: str
+) -> None:
+    client = channel.client(settings.redis_for("cache"), process)
+    assert connected(cache, process) == 0
+    client.ping()
+    assert connected(cache, process) == 1
+    client.close()
+    eventually(lambda: connected(cache, process) == 0, "its connection is closed", deadline_s=10)
+
+
+def test_the_cache_client_says_who_it_is_and_its_connections_end_with_it(
+    settings: Settings, cache: redis.Redis, process: str
+) -> None:
+    async def test() -> None:
+        client = channel.cache_client(settings.redis_for("cache"), process)
+        await asyncio.gather(*(client.get("nothing") for _ in range(3)))
+        assert connected(cache, process) > 0
+        await client.aclose()
+        await asyncio.to_thread(
+            eventually, lambda: connected(cache, process) == 0, "its connections are closed", deadline_s=10
+        )
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("name", ["a name with spaces", "pricing-api"])
+def test_any_process_name_is_one_that_redis_takes(settings: Settings, name: str) -> None:
+    client = channel.client(settings.redis_for("cache"), name)
+    assert client.ping()
+    client.connection_pool.disconnect()
+
+
+def test_a_server_that_is_away_is_told_at_the_first_command_and_not_before() -> None:
+    client = channel.client("redis://127.0.0.1:1", "nobody")
+    with pytest.raises(redis.ConnectionError):
+        client.ping()

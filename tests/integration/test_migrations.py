@@ -1,0 +1,77 @@
+"""The schema: from nothing, again, and by several at once."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+
+from shared.catalogue import database, markets, migrations
+from shared.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = {
+    "products",
+    "signals",
+    "markets",
+    "policies",
+    "prices",
+    "price_history",
+    "market_events",
+    "tasks",
+    "api_keys",
+    "alembic_version",
+}
+
+
+def tables(settings: Settings) -> set[str]:
+    with psycopg.connect(settings.database_url) as conn:
+        return {row[0] for row in conn.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+def revisions(settings: Settings) -> list[str]:
+    with psycopg.connect(settings.database_url) as conn:
+        return [row[0] for row in conn.execute("SELECT version_num FROM alembic_version")]
+
+
+def test_the_schema_comes_from_nothing_and_again_is_nothing(new_database: Callable[[], Settings]) -> None:
+    settings = new_database()
+    assert tables(settings) == set()
+    migrations.migrate(settings)
+    assert tables(settings) >= TABLES
+    before = revisions(settings)
+    with psycopg.connect(settings.database_url) as conn:
+        conn.execute("INSERT INTO markets (code, multiplier) VALUES ('X', 1)")
+    migrations.migrate(settings)
+    assert revisions(settings) == before
+    with psycopg.connect(settings.database_url) as conn:
+        assert conn.execute("SELECT code FROM markets").fetchall() == [("X",)]
+
+
+def test_several_who_migrate_at_once_end_with_one_schema(new_database: Callable[[], Settings], tmp_path: Path) -> None:
+    settings = new_database()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
+    environ |= {"PRICING_HOME": str(tmp_path / "home"), "PRICING_DATABASE_URL": settings.database_url}
+    command = [sys.executable, "-m", "shared.catalogue", "migrate"]
+    running = [subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE) for _ in range(3)]
+    outcomes = [(process.communicate()[1], process.returncode) for process in running]
+    assert [code for _, code in outcomes] == [0, 0, 0], outcomes
+    assert tables(settings) >= TABLES
+    assert len(revisions(settings)) == 1
+    with psycopg.connect(settings.database_url) as conn:
+        assert conn.execute("SELECT count(*) FROM policies").fetchone() == (1,)
+        assert conn.execute("SELECT count(*) FROM markets").fetchone() == (len(markets.SHIPPED),)
+        assert conn.execute("SELECT count(*) FROM api_keys").fetchone() == (1,)
+
+
+def test_shipped_markets_keep_the_figures_that_an_event_gave_them(new_database: Callable[[], Settings]) -> None:
+    settings = new_database()
+    migrations.migrate(settings)
+    with database.connect(settings, "tests") as conn:
+        markets.ensure_shipped(conn)
+        conn.execute("UPDATE markets SET multiplier = 3 WHERE code = 'NY'")
+        markets.ensure_shipped(conn)
+        row = conn.execute("SELECT multiplier FROM markets WHERE code = 'NY'").fetchone()
+    assert row == {"multiplier": 3}

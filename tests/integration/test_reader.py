@@ -1,0 +1,337 @@
+"""The read path: Redis first, PostgreSQL for the rest, and an answer whatever is away."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+import psycopg
+import pytest
+import redis
+
+from shared.cache import reader, sheets
+from shared.cache.markets import market_of
+from shared.cache.reader import PriceReader
+from shared.cache.writer import SheetWriter
+from shared.catalogue import database, markets, migrations, policies
+from shared.catalogue.database import Pool
+from shared.catalogue.policies import ActivePolicy
+from shared.errors import DatabaseUnavailable
+from shared.messaging import channel
+from shared.pricing.models import DEFAULT_MARKET_CODE
+from shared.settings import Settings
+from tests.integration.catalogue_examples import new_id, product, stored, write
+from tests.integration.gate import Gate, gate_to
+
+TTL_S = 1000.0
+DEADLINE_S = 20.0
+
+
+class Stand(NamedTuple):
+    """A reader, and the gates to what it reads."""
+
+    reader: PriceReader
+    redis: Gate
+    postgres: Gate
+
+    async def sources(self, *product_ids: str) -> dict[str, str]:
+        found, _ = await self.reader.find(product_ids)
+        return {product_id: hit.source for product_id, hit in found.items()}
+
+
+@asynccontextmanager
+async def stand(settings: Settings) -> AsyncIterator[Stand]:
+    async with AsyncExitStack() as stack:
+        to_redis = await stack.enter_async_context(gate_to(settings.redis_for("cache")))
+        to_postgres = await stack.enter_async_context(gate_to(settings.database_url))
+        by_gates = msgspec.structs.replace(settings, database_url=to_postgres.url)
+        pool = database.read_pool(by_gates, "tests", size=4)
+        await pool.open()
+        stack.push_async_callback(pool.close)
+        cache = channel.cache_client(to_redis.url, "tests")
+        stack.push_async_callback(cache.aclose, close_connection_pool=True)
+        yield Stand(PriceReader(cache, pool, TTL_S), to_redis, to_postgres)
+
+
+def run(settings: Settings, test: Callable[[Stand], Coroutine[None, None, None]]) -> None:
+    """Run a test's coroutine with a stand of its own."""
+
+    async def on_a_stand() -> None:
+        async with stand(settings) as own:
+            await test(own)
+
+    asyncio.run(on_a_stand())
+
+
+async def eventually(look: Callable[[], Awaitable[bool]], what: str) -> None:
+    end = time.monotonic() + DEADLINE_S
+    while not await look():
+        assert time.monotonic() < end, what
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def product_id(pool: Pool, policy: ActivePolicy) -> str:
+    product_id = new_id()
+    write(pool, policy, product(product_id))
+    return product_id
+
+
+def test_a_sheet_comes_from_the_database_and_then_from_the_cache(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        first, all_markets = await own.reader.find([product_id])
+        second, _ = await own.reader.find([product_id])
+        assert (first[product_id].source, second[product_id].source) == ("database", "cache")
+        assert first[product_id].sheet == second[product_id].sheet
+        assert set(all_markets) >= set(markets.SHIPPED)
+
+    run(settings, test)
+
+
+def test_cached_and_uncached_products_are_found_together_and_unknown_ones_left_out(
+    settings: Settings, pool: Pool, policy: ActivePolicy, product_id: str
+) -> None:
+    other = new_id()
+    write(pool, policy, product(other))
+
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        assert await own.sources(product_id, new_id(), other) == {product_id: "cache", other: "database"}
+        assert await own.sources() == {}
+
+    run(settings, test)
+
+
+def test_a_product_that_is_asked_for_twice_at_once_is_found_once(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        assert await own.sources(product_id, product_id) == {product_id: "database"}
+        answers = await asyncio.gather(*(own.reader.find([product_id, product_id]) for _ in range(50)))
+        sheets_found = [found[product_id].sheet for found, _ in answers]
+        assert sheets_found == [sheets_found[0]] * 50
+
+    run(settings, test)
+
+
+def test_everybody_gets_the_sheet_when_all_ask_a_cold_cache_at_once(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        answers = await asyncio.gather(*(own.sources(product_id) for _ in range(30)))
+        assert all(set(answer) == {product_id} for answer in answers)
+        assert await own.sources(product_id) == {product_id: "cache"}
+
+    run(settings, test)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"",
+        b"garbage",
+        b"7|{}",
+        b'1|{"product_id":',
+        b"\xff\xfe",
+        b"99999|" + stored("P-1", 1).json.encode(),
+    ],
+)
+def test_an_entry_that_does_not_decode_is_read_again_and_healed(
+    settings: Settings, cache: redis.Redis, product_id: str, entry: bytes
+) -> None:
+    cache.set(sheets.key(product_id), entry, ex=1000)
+
+    async def test(own: Stand) -> None:
+        assert await own.reader.cached_version(product_id) is None
+        assert await own.sources(product_id) == {product_id: "database"}
+        assert await own.sources(product_id) == {product_id: "cache"}
+        assert await own.reader.cached_version(product_id) == 1
+
+    run(settings, test)
+
+
+def test_a_key_of_another_type_is_read_again_and_healed(
+    settings: Settings, cache: redis.Redis, product_id: str
+) -> None:
+    cache.delete(sheets.key(product_id))
+    cache.hset(sheets.key(product_id), "a", "b")
+
+    async def test(own: Stand) -> None:
+        assert await own.sources(product_id) == {product_id: "database"}
+        assert await own.sources(product_id) == {product_id: "cache"}
+
+    run(settings, test)
+
+
+def test_a_version_that_was_put_is_what_is_read(settings: Settings, cache: redis.Redis, product_id: str) -> None:
+    SheetWriter(cache, cache, TTL_S).put([stored(product_id, 7)])
+
+    async def test(own: Stand) -> None:
+        found, _ = await own.reader.find([product_id])
+        assert (found[product_id].source, found[product_id].sheet.version) == ("cache", 7)
+
+    run(settings, test)
+
+
+def test_a_slow_read_does_not_replace_what_was_put_meanwhile(
+    settings: Settings, cache: redis.Redis, product_id: str
+) -> None:
+    writer = SheetWriter(cache, cache, TTL_S)
+
+    async def test(own: Stand) -> None:
+        reading = asyncio.create_task(own.reader.find([product_id]))
+        await asyncio.to_thread(writer.put, [stored(product_id, 9)])
+        await reading
+        assert await own.reader.cached_version(product_id) == 9
+
+    run(settings, test)
+
+
+def test_without_redis_the_database_answers(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        own.redis.shut()
+        assert await own.sources(product_id) == {product_id: "database"}
+        assert await own.reader.cached_version(product_id) is None
+
+    run(settings, test)
+
+
+def test_where_nothing_listens_in_place_of_redis_the_database_answers(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.redis.close()
+        for _ in range(reader.BREAKER_FAILURES + 3):
+            assert await own.sources(product_id) == {product_id: "database"}
+
+    run(settings, test)
+
+
+def test_a_redis_that_is_away_is_asked_once_a_second_at_most(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        own.redis.shut()
+        started, before = time.monotonic(), own.redis.visits
+        for _ in range(200):
+            assert await own.sources(product_id) == {product_id: "database"}
+        periods = int((time.monotonic() - started) / reader.BREAKER_OPEN_S) + 1
+        # What a query asks: a look-up; where that one is the last to fail, nothing more.
+        assert own.redis.visits - before <= reader.BREAKER_FAILURES + periods
+
+    run(settings, test)
+
+
+def test_when_redis_is_back_the_cache_is_used_again(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        own.redis.shut()
+        for _ in range(reader.BREAKER_FAILURES + 3):
+            await own.reader.find([product_id])
+        own.redis.open()
+
+        async def is_cached() -> bool:
+            return await own.sources(product_id) == {product_id: "cache"}
+
+        await eventually(is_cached, "the cache is used again")
+
+    run(settings, test)
+
+
+def test_without_the_database_what_is_cached_is_answered_and_what_is_not_is_unavailable(
+    settings: Settings, product_id: str
+) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        own.postgres.shut()
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                await own.reader.find([product_id, new_id()])
+        found, all_markets = await own.reader.find([product_id])
+        assert found[product_id].source == "cache"
+        assert market_of(all_markets, "NY").code == "NY"
+
+    run(settings, test)
+
+
+def test_when_the_database_is_back_it_is_asked_again(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([])
+        own.postgres.shut()
+        for _ in range(reader.BREAKER_FAILURES + 1):
+            with pytest.raises(DatabaseUnavailable):
+                await own.reader.find([product_id])
+        own.postgres.open()
+
+        async def answers() -> bool:
+            try:
+                return bool(await own.sources(product_id))
+            except DatabaseUnavailable:
+                return False
+
+        await eventually(answers, "the database answers again")
+
+    run(settings, test)
+
+
+def test_with_both_away_it_is_one_error(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        own.redis.shut()
+        own.postgres.shut()
+        with pytest.raises(DatabaseUnavailable):
+            await own.reader.find([product_id])
+
+    run(settings, test)
+
+
+def test_a_market_that_changes_is_seen_within_a_moment(settings: Settings, pool: Pool) -> None:
+    code = new_id()
+
+    async def test(own: Stand) -> None:
+        _, before = await own.reader.find([])
+        assert market_of(before, code).code == DEFAULT_MARKET_CODE
+        with pool.connection() as conn:
+            conn.execute("INSERT INTO markets (code, multiplier) VALUES (%s, 2)", [code])
+
+        async def is_seen() -> bool:
+            _, now = await own.reader.find([])
+            return market_of(now, code).multiplier == Decimal(2)
+
+        await eventually(is_seen, "the market is seen")
+
+    run(settings, test)
+
+
+def test_an_unknown_or_missing_location_has_the_default_market(settings: Settings) -> None:
+    async def test(own: Stand) -> None:
+        _, found = await own.reader.find([])
+        assert {market_of(found, location).code for location in (None, "", "nowhere", DEFAULT_MARKET_CODE)} == {
+            DEFAULT_MARKET_CODE
+        }
+
+    run(settings, test)
+
+
+def test_a_process_that_was_there_before_the_schema_reads_when_it_has_come(
+    new_database: Callable[[], Settings],
+) -> None:
+    settings = new_database()
+
+    def migrate() -> None:
+        migrations.migrate(settings)
+        with database.connect(settings, "tests") as conn:
+            policies.ensure_default(conn)
+            markets.ensure_shipped(conn)
+
+    async def test(own: Stand) -> None:
+        with pytest.raises((DatabaseUnavailable, psycopg.errors.UndefinedTable)):
+            await own.reader.find([new_id()])
+        await asyncio.to_thread(migrate)
+
+        async def answers() -> bool:
+            try:
+                _, found = await own.reader.find([])
+            except (DatabaseUnavailable, psycopg.errors.UndefinedTable):
+                return False
+            return DEFAULT_MARKET_CODE in found
+
+        await eventually(answers, "the markets are read")
+
+    run(settings, test)

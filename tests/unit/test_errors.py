@@ -1,0 +1,225 @@
+"""The translation of the libraries' errors covers all of them, and says where a document is wrong."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+import psycopg
+import psycopg_pool
+import pytest
+import redis
+
+from shared import errors
+from shared.errors import (
+    DatabaseUnavailable,
+    ExternalAPITimeout,
+    InvalidInput,
+    LockLost,
+    NotFound,
+    NotJson,
+    PricingError,
+    RedisUnavailable,
+    Unauthorized,
+    retryable,
+    translate,
+    translated,
+)
+
+
+class Inner(msgspec.Struct):
+    """A struct whose own check names its field."""
+
+    price: Decimal
+
+    def __post_init__(self) -> None:
+        if self.price < 0:
+            raise ValueError("`price` must be 0 or more")
+
+
+class Outer(msgspec.Struct, forbid_unknown_fields=True):
+    """Holds structs at depth."""
+
+    data: Inner
+    more: list[Inner] = []
+    named: dict[str, Inner] = {}
+
+
+class Nested(msgspec.Struct):
+    """A check that names a field further down."""
+
+    tiers: list[int]
+
+    def __post_init__(self) -> None:
+        raise ValueError("`tiers[1].unit_price` must have at most 2 decimals in USD")
+
+
+def subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from subclasses(child)
+
+
+def unicode_error() -> UnicodeDecodeError:
+    return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *subclasses(psycopg.OperationalError),
+        psycopg.InterfaceError,
+        psycopg_pool.PoolTimeout,
+        psycopg_pool.PoolClosed,
+        psycopg_pool.TooManyRequests,
+    ],
+)
+def test_every_way_of_postgres_to_be_away_is_one_error(kind: type[Exception]) -> None:
+    translated_error = translate(kind("gone"))
+    assert type(translated_error) is DatabaseUnavailable
+    assert "gone" in str(translated_error)
+    assert retryable(kind("gone"))
+
+
+def test_a_server_that_is_shut_down_and_a_statement_that_lasts_too_long_are_among_them() -> None:
+    known = set(subclasses(psycopg.OperationalError))
+    assert {psycopg.errors.AdminShutdown, psycopg.errors.QueryCanceled, psycopg.errors.TooManyConnections} <= known
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *subclasses(redis.ConnectionError),
+        *subclasses(redis.TimeoutError),
+        redis.BusyLoadingError,
+        redis.exceptions.MaxConnectionsError,
+    ],
+)
+def test_every_way_of_redis_to_be_away_is_one_error(kind: type[Exception]) -> None:
+    error = kind.__new__(kind, "gone")
+    assert type(translate(error)) is RedisUnavailable
+    assert retryable(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        msgspec.DecodeError("Input data was truncated"),
+        unicode_error(),
+    ],
+)
+def test_what_is_no_json_is_told_so(error: Exception) -> None:
+    known = translate(error)
+    assert isinstance(known, NotJson)
+    assert known.path == "$"
+    assert not retryable(error)
+
+
+@pytest.mark.parametrize("error", [psycopg.DataError("NUL"), psycopg.errors.NumericValueOutOfRange("too large")])
+def test_what_postgres_cannot_store_is_the_callers_fault(error: Exception) -> None:
+    assert type(translate(error)) is InvalidInput
+    assert not retryable(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("x"),
+        KeyError("x"),
+        RuntimeError("x"),
+        psycopg.errors.UniqueViolation("x"),
+        psycopg.ProgrammingError("x"),
+        redis.ResponseError("x"),
+        redis.DataError("x"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_nobody_foresaw_is_not_translated_and_not_retried(error: BaseException) -> None:
+    assert translate(error) is None
+    assert not retryable(error)
+
+
+def test_our_own_errors_stay_as_they_are() -> None:
+    error = NotFound("no product")
+    assert translate(error) is error
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_retryable"),
+    [
+        (errors.PricingError, False),
+        (errors.InvalidInput, False),
+        (errors.NotJson, False),
+        (errors.NotFound, False),
+        (errors.AlreadyEnded, False),
+        (errors.Unauthorized, False),
+        (errors.Unavailable, True),
+        (errors.DatabaseUnavailable, True),
+        (errors.RedisUnavailable, True),
+        (errors.LockLost, True),
+        (errors.ExternalAPIError, True),
+        (errors.ExternalAPITimeout, True),
+    ],
+)
+def test_retryable_is_a_property_of_the_class(kind: type[PricingError], is_retryable: bool) -> None:
+    assert kind.retryable is is_retryable
+    assert retryable(kind("x")) is is_retryable
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    names = {kind.__name__ for kind in subclasses(PricingError) if kind.__module__ == errors.__name__}
+    assert errors.__doc__
+    drawn = {word for line in errors.__doc__.splitlines() for word in line.replace("─", " ").split()}
+    assert names <= drawn
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (b'{"data": {"price": "-1"}}', "$.data.price"),
+        (b'{"data": {"price": "1"}, "more": [{"price": "1"}, {"price": "-1"}]}', "$.more[1].price"),
+        (b'{"data": {"price": []}}', "$.data.price"),
+        (b'{"data": {}}', "$.data"),
+        (b'{"data": {"price": "1"}, "what": 1}', "$.what"),
+        (b"{}", "$"),
+        (b"[]", "$"),
+        (b'{"data": 1}', "$.data"),
+        (b'{"data": {"price": "1"}, "named": {"a": {"price": "-1"}}}', "$.named[...].price"),
+    ],
+)
+def test_the_path_of_the_first_wrong_field(document: bytes, path: str) -> None:
+    with pytest.raises(InvalidInput) as wrong, translated():
+        msgspec.json.decode(document, type=Outer)
+    assert wrong.value.path == path
+
+
+def test_a_check_may_name_a_field_further_down() -> None:
+    with pytest.raises(InvalidInput) as wrong, translated():
+        msgspec.json.decode(b'{"tiers": []}', type=Nested)
+    assert wrong.value.path == "$.tiers[1].unit_price"
+
+
+def test_a_reason_stands_without_its_path_and_the_text_has_both() -> None:
+    with pytest.raises(InvalidInput) as wrong, translated():
+        msgspec.json.decode(b'{"data": {"price": "-1"}}', type=Outer)
+    assert wrong.value.reason == "`price` must be 0 or more"
+    assert str(wrong.value) == "$.data.price: `price` must be 0 or more"
+
+
+def test_a_block_lets_out_the_engines_error_with_its_cause() -> None:
+    away = redis.ConnectionError("refused")
+    with pytest.raises(RedisUnavailable) as raised, translated():
+        raise away
+    assert raised.value.__cause__ is away
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), Unauthorized("x"), LockLost("x"), ExternalAPITimeout("x")])
+def test_a_block_lets_out_what_it_cannot_translate_and_what_is_ours(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, translated():
+        raise error
+    assert raised.value is error
+
+
+def test_an_error_of_several_lines_is_one_sentence() -> None:
+    text = str(translate(psycopg.OperationalError("connection failed:\n  refused\n")))
+    assert text == "PostgreSQL: connection failed: refused"
+    assert str(translate(psycopg.OperationalError())) == "PostgreSQL: OperationalError"
