@@ -16,9 +16,9 @@ from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
 from shared import fields
-from shared.catalogue import tasks
+from shared.catalogue import task_view, tasks
 from shared.catalogue.scope import Scope
-from shared.catalogue.tasks import TaskView
+from shared.catalogue.task_view import TaskView
 from shared.errors import translated
 from shared.market_events import RecalculationRequested
 from shared.messaging import propagation
@@ -89,7 +89,7 @@ def recalculate(
 def get_task(services: Services, task_id: TaskId) -> TaskView:
     """Look a task up."""
     with translated(), services.writes.connection() as conn:
-        return tasks.view(conn, task_id)
+        return task_view.view(conn, task_id)
 
 
 @delete(

@@ -5,11 +5,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.catalogue import follow_ups, tasks
+from shared.catalogue import follow_ups, task_view, tasks
 from shared.catalogue.database import Pool
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.scope import Scope
-from shared.catalogue.tasks import Busy, RunningTask, TaskError, TaskView, WaitingTask
+from shared.catalogue.task_view import TaskView
+from shared.catalogue.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.errors import AlreadyEnded, NotFound
 from tests.integration.catalogue_examples import at_once, new_id, product, write
 
@@ -39,7 +40,7 @@ class Tasks:
 
     def view(self, task_id: UUID) -> TaskView:
         with self._pool.connection() as conn:
-            return tasks.view(conn, task_id)
+            return task_view.view(conn, task_id)
 
     def status(self, task_id: UUID) -> str:
         return self.view(task_id).status
