@@ -45,12 +45,15 @@ import file: setup
 policy *file: setup
     @{{ python }} -m deploy catalogue policy {{ if file == "" { "" } else { quote(file) } }}
 
-# Install the locked dependencies into .venv
+sync := ".venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock"
+
+# Install the locked dependencies into .venv (behind a proxy, with the system's certificates)
 setup:
     @test -x {{ python }} || python3 -m venv .venv
     @cmp -s requirements-dev.lock .venv/installed.lock || { \
+        echo "· installing the locked dependencies into .venv"; \
         test -x .venv/bin/uv || .venv/bin/pip install -q uv; \
-        .venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock && \
+        { {{ sync }} 2>/dev/null || UV_SYSTEM_CERTS=1 {{ sync }}; } && \
         cp requirements-dev.lock .venv/installed.lock; }
 
 # Run the tests: starts what it needs on free ports, and stops it (a few minutes)
