@@ -13,8 +13,8 @@ from deploy.native import home as place
 
 READY_S = 180
 POLL_S = 0.5
-SERVICES = ("api", "worker", "listener", "redis", "postgres", "jaeger", "migrate")
-SCALABLE = ("worker", "listener")
+SERVICES = ("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate")
+SCALABLE = ("api", "worker", "listener")
 
 
 @click.group()
@@ -22,6 +22,7 @@ SCALABLE = ("worker", "listener")
 def main(context: click.Context) -> None:
     """The pricing engine and its servers as containers; data in named volumes, passwords in .env."""
     context.obj = place.locate(os.environ)
+    os.environ["COMPOSE_PROFILES"] = "gateway"
 
 
 @main.command()
@@ -33,6 +34,7 @@ def up(home: Path, scale: tuple[str, ...]) -> None:
     if not compose.engine_answers():
         raise DockerError("No Docker engine answers: start it, or use `just up native`.")
     passwords.ensure(REPOSITORY, home)
+    _publish(several="api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")})
     compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
     _wait()
     base = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
@@ -73,6 +75,15 @@ def logs(service: str | None, follow: bool) -> None:
     if service and service not in SERVICES:
         raise click.UsageError(f"There is no service {service}; there are {', '.join(SERVICES)}.")
     compose.run("logs", "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
+
+
+def _publish(several: bool) -> None:
+    """Give the published port to the API's one container, or to the gateway in front of several."""
+    host, port = os.environ.get("PRICING_HOST", "127.0.0.1"), os.environ.get("PRICING_PORT", "8000")
+    os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port}"
+    if not several:
+        compose.run("rm", "--stop", "--force", "gateway", capture=True)
+        del os.environ["COMPOSE_PROFILES"]
 
 
 def _checked(pair: str) -> str:
