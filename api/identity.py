@@ -7,7 +7,7 @@ from litestar.handlers import BaseRouteHandler
 
 from api.services import Services
 from shared.catalogue import keys
-from shared.errors import Unauthorized, translated
+from shared.errors import Unauthorized
 
 
 async def requires_key(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg] # any
@@ -25,5 +25,5 @@ async def requires_key(connection: ASGIConnection, _: BaseRouteHandler) -> None:
 
 
 def _is_known(services: Services, key: str) -> bool:
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         return keys.is_valid(conn, key)

@@ -1,7 +1,7 @@
 """The API's composition root: its clients and services, built once per process and closed in reverse order."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import msgspec
 import redis
@@ -12,7 +12,8 @@ from shared import telemetry
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
 from shared.catalogue import database
-from shared.catalogue.database import AsyncPool, Pool
+from shared.catalogue.database import AsyncPool, Conn, Pool
+from shared.errors import translated
 from shared.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
@@ -46,6 +47,16 @@ class Services(msgspec.Struct, frozen=True):
     doorbell: Doorbell
     writer: SheetWriter
     feed: MarketDataFeed
+
+    @contextmanager
+    def transaction(self) -> Iterator[Conn]:
+        """A connection and a transaction, for handlers on threads; commits unless an error comes out.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL is away, or all connections are taken for 2 s.
+        """
+        with translated(), self.writes.connection() as conn:
+            yield conn
 
 
 @asynccontextmanager

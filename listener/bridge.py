@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import redis
 import structlog
 from opentelemetry.context import Context
@@ -121,16 +122,7 @@ class Bridge:
             time = checked_time(event.time, now)
         except InvalidInput as error:
             return _rejected(event, str(error), now)
-        return EventRecord(
-            source=event.source,
-            id=event.id,
-            type=event.type,
-            time=time,
-            data=event.data,
-            product_id=getattr(data, "product_id", None),
-            market=getattr(data, "market", None),
-            **_context(event),
-        )
+        return EventRecord.accepted(msgspec.structs.replace(event, time=time, **_context(event)), data)
 
 
 def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:

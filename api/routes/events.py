@@ -19,7 +19,6 @@ from api.services import Services
 from shared import fields
 from shared.catalogue import events
 from shared.catalogue.events import EventRecord, EventView
-from shared.errors import translated
 from shared.market_events import CloudEvent, checked_time, parse_data
 from shared.messaging import channel, propagation
 from shared.pricing.text import clean_text
@@ -141,43 +140,27 @@ def get_market_event(
     source: Annotated[str | None, Parameter(description="Who said so; not given: the latest of that id")] = None,
 ) -> EventView:
     """Look an event up."""
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         return events.view(conn, event_id, source)
 
 
 def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:
-    cloud_event, record = _recorded(event, event_id)
-    with translated(), services.writes.connection() as conn:
-        is_new = bool(events.record(conn, [record]))
-    status = _publish(services, cloud_event) if is_new else "duplicate"
-    log.info("event accepted", event_id=record.id, type=record.type, status=status)
-    return Published(status, record.id, record.source, channel.MARKET_EVENTS, current_trace_id())
-
-
-def _recorded(event: MarketEvent, event_id: str) -> tuple[CloudEvent, EventRecord]:
     data = parse_data(event.type, event.data)
-    time = checked_time(event.time, datetime.now(UTC))
-    context = propagation.current()
-    record = EventRecord(
-        source=event.source,
-        id=event_id,
-        type=event.type,
-        time=time,
-        data=event.data,
-        product_id=getattr(data, "product_id", None),
-        market=getattr(data, "market", None),
-        **context,
-    )
     cloud_event = CloudEvent(
         specversion="1.0",
         id=event_id,
         source=event.source,
         type=event.type,
-        time=time,
+        time=checked_time(event.time, datetime.now(UTC)),
         data=event.data,
-        **context,
+        **propagation.current(),
     )
-    return cloud_event, record
+    record = EventRecord.accepted(cloud_event, data)
+    with services.transaction() as conn:
+        is_new = bool(events.record(conn, [record]))
+    status = _publish(services, cloud_event) if is_new else "duplicate"
+    log.info("event accepted", event_id=record.id, type=record.type, status=status)
+    return Published(status, record.id, record.source, channel.MARKET_EVENTS, current_trace_id())
 
 
 def _publish(services: Services, event: CloudEvent) -> str:

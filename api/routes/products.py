@@ -19,7 +19,7 @@ from shared.catalogue import policies, prices, products, tasks
 from shared.catalogue.prices import Cause, PriceChange, Repriced
 from shared.catalogue.products import ProductView
 from shared.catalogue.scope import Scope
-from shared.errors import ExternalAPIError, InvalidInput, translated
+from shared.errors import ExternalAPIError, InvalidInput
 from shared.feed import FeedQuote
 from shared.messaging import propagation
 from shared.pricing.models import ProductInput
@@ -95,12 +95,12 @@ def get_price_history(
     before_version: Annotated[int | None, Parameter(description="Only changes before this version; to page on")] = None,
 ) -> History:
     """Look a product's past up."""
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         return History(prices.history(conn, product_id, limit, before_version))
 
 
 def _view(services: Services, product_id: str) -> ProductView:
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         return products.view(conn, product_id)
 
 
@@ -115,7 +115,7 @@ def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
 def _write(services: Services, product: ProductInput) -> None:
     """Write and decide in one transaction, then put the sheet; the task in between outlives a crash."""
     task_id = None
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         cause = Cause("write", str(uuid4()))
         repriced = prices.write_products(conn, [product], policies.active(conn), cause)
         if _is_update(repriced):
@@ -128,10 +128,10 @@ def _write(services: Services, product: ProductInput) -> None:
         services.writer.put(list(repriced.sheets.values()))
     except redis.RedisError as error:
         log.warning("redis away, the sweep will publish the price", product_id=product.product_id, error=str(error))
-        with translated(), services.writes.connection() as conn:
+        with services.transaction() as conn:
             tasks.release(conn, [task_id])
         return
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         tasks.done_by_writer(conn, task_id)
 
 

@@ -19,7 +19,6 @@ from shared import fields
 from shared.catalogue import task_view, tasks
 from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
-from shared.errors import translated
 from shared.market_events import RecalculationRequested
 from shared.messaging import propagation
 from shared.telemetry import current_trace_id
@@ -71,7 +70,7 @@ def recalculate(
 ) -> Queued:
     """Queue a recalculation."""
     scope = Scope.of(data or RecalculationRequested())
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         task_id = tasks.create(conn, "recalculation", scope, propagation.current()["traceparent"])
         tasks.claim_one(conn, task_id)
     _ring(services, task_id)
@@ -88,7 +87,7 @@ def recalculate(
 )
 def get_task(services: Services, task_id: TaskId) -> TaskView:
     """Look a task up."""
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         return task_view.view(conn, task_id)
 
 
@@ -105,7 +104,7 @@ def get_task(services: Services, task_id: TaskId) -> TaskView:
 )
 def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
     """Ask for an abort."""
-    with translated(), services.writes.connection() as conn:
+    with services.transaction() as conn:
         is_running = tasks.request_abort(conn, task_id)
     if is_running:
         _interrupt(services, task_id)
@@ -117,7 +116,7 @@ def _ring(services: Services, task_id: UUID) -> None:
         services.doorbell.task("recalculation", task_id)
     except redis.RedisError as error:
         log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
-        with translated(), services.writes.connection() as conn:
+        with services.transaction() as conn:
             tasks.release(conn, [task_id])
 
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from shared.catalogue.database import Conn
 from shared.errors import NotFound
 from shared.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
+from shared.market_events import CloudEvent, EventData
 
 RING_AGAIN_S = 20
 
@@ -37,6 +38,22 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     raw: str | None = None
     traceparent: str = ""
     tracestate: str = ""
+
+    @classmethod
+    def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
+        """The record of an event with its validated data; its time is known."""
+        assert event.time is not None  # noqa: S101 # what `checked_time` gives
+        return cls(
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            time=event.time,
+            data=event.data,
+            product_id=getattr(data, "product_id", None),
+            market=getattr(data, "market", None),
+            traceparent=event.traceparent,
+            tracestate=event.tracestate,
+        )
 
 
 class WaitingEvent(msgspec.Struct, frozen=True):
