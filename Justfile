@@ -60,6 +60,16 @@ setup:
 test *arguments: setup
     @{{ python }} -m pytest {{ arguments }}
 
+# Put load on the running stack and judge it: `just load --users 50 --seconds 60`; `--ui` opens Locust's own page
+[no-exit-message]
+load *arguments: setup
+    @{{ python }} -m tests.load {{ arguments }}
+
+# Check what the README promises, with measured figures
+[no-exit-message]
+verify *arguments: setup
+    @{{ python }} -m tests.verify {{ arguments }}
+
 # Formatting, lint, types
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .

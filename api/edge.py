@@ -8,11 +8,13 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
 from shared.messaging import propagation
-from shared.metrics import HTTP_DURATION
+from shared.metrics import CACHE_HIT_DURATION, HTTP_DURATION
 from shared.telemetry import as_read, tracer
 
 READS = ("/api/v1/price", "/api/v1/prices")
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
+# Where the price routes say, in the scope's state, that every sheet came from Redis.
+ALL_CACHED = "pricing_all_cached"
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
@@ -49,7 +51,10 @@ class Edge:
                 detach(token)
             method = scope["method"] if scope["method"] in METHODS else "other"
             route = str(scope.get("path_template") or "unmatched")
-            HTTP_DURATION.labels(method, route, status[0]).observe(time.perf_counter() - started)
+            duration_s = time.perf_counter() - started
+            HTTP_DURATION.labels(method, route, status[0]).observe(duration_s)
+            if scope.get("state", {}).get(ALL_CACHED):
+                CACHE_HIT_DURATION.observe(duration_s)
             if span is not None:
                 _end_span(span, method, route, status[0])
 

@@ -19,6 +19,11 @@ HTTP_DURATION = Histogram(
     ["method", "route", "status"],
     buckets=LATENCY_BUCKETS_S,
 )
+CACHE_HIT_DURATION = Histogram(
+    "pricing_cache_hit_duration_seconds",
+    "The same for price queries of which every sheet came from Redis",
+    buckets=LATENCY_BUCKETS_S,
+)
 CACHE_READS = Counter(
     "pricing_cache_reads",
     "Price sheets looked up in Redis: hit, miss, corrupt (did not decode) or error (Redis away)",
