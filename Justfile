@@ -35,15 +35,23 @@ key:
 migrate: setup
     @{{ python }} -m deploy catalogue migrate
 
-# Insert or update the products of a CSV file, all of them or none
+# Insert or update the products of a CSV or JSON Lines file; `just import --help`
 [no-exit-message]
-import file: setup
-    @{{ python }} -m deploy catalogue import {{ quote(file) }}
+[positional-arguments]
+import *arguments: setup
+    @{{ python }} -m deploy catalogue import "$@"
+
+# Write the catalogue as import reads it: `just export FILE.csv.gz`; `just export --help`
+[no-exit-message]
+[positional-arguments]
+export *arguments: setup
+    @{{ python }} -m deploy catalogue export "$@"
 
 # Show the active pricing policy; with a file, publish that one and reprice everything by it
 [no-exit-message]
+[positional-arguments]
 policy *file: setup
-    @{{ python }} -m deploy catalogue policy {{ if file == "" { "" } else { quote(file) } }}
+    @{{ python }} -m deploy catalogue policy "$@"
 
 sync := ".venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock"
 

@@ -1,4 +1,4 @@
-"""Commands for operators: `python -m shared.catalogue migrate|demo|import|policy`."""
+"""Commands for operators: `python -m shared.catalogue migrate|demo|import|export|policy`."""
 
 import sys
 from collections.abc import Iterator
@@ -9,15 +9,18 @@ import click
 import msgspec
 import psycopg
 from rich.console import Console
-from rich.progress import Progress
 
 from shared import logs
-from shared.catalogue import database, demo, importer, keys, markets, policies, tasks
+from shared.catalogue import database, demo, exporter, importer, keys, markets, policies, tasks
 from shared.catalogue.database import Conn
+from shared.catalogue.importing import screen
+from shared.catalogue.importing.columns import Columns, constants, parse_map
 from shared.catalogue.scope import Scope
-from shared.errors import translate
+from shared.errors import InvalidInput, translate
 from shared.pricing.policy import Policy
 from shared.settings import InvalidSettings, Settings, load
+
+INTERRUPTED = 130
 
 console = Console(stderr=True, highlight=False)
 
@@ -59,24 +62,61 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 
 
 @main.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--map", "names", default="", metavar="OURS=THEIRS,…", help="The file's columns for ours; no others.")
+@click.option("--currency", help="Of rows that have none.")
+@click.option("--category", help="Of rows that have none.")
+@click.option("--dry-run", is_flag=True, help="Do everything, keep nothing, say what would have been.")
+@click.option("--skip-bad", is_flag=True, help="Import the good rows where there are bad ones too.")
+@click.option("--rejects", type=click.Path(path_type=Path), help="Where bad rows go; else FILE.rejects.csv, here.")
 @click.pass_obj
-def import_file(settings: Settings, file: Path) -> None:
-    """Insert or update the products of a CSV file, all of them or none.
+def import_file(
+    settings: Settings,
+    file: Path,
+    names: str,
+    currency: str | None,
+    category: str | None,
+    rejects: Path | None,
+    *,
+    dry_run: bool,
+    skip_bad: bool,
+) -> None:
+    """Insert or update the products of a FILE, or of standard input: `-`.
 
-    Columns: product_id, name, currency, base_price; and, where wanted, category, cost, stock, min_price,
-    max_price, strategy, tiers (JSON). Exit code 2: nothing was imported.
+    CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price;
+    and, where wanted, category, cost, stock, min_price, max_price, strategy, tiers (JSON). A product is written
+    whole: what its row leaves out is empty afterwards.
+
+    Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
     try:
-        products = importer.read(file)
-    except importer.RejectedFile as refused:
-        console.print(str(refused), *importer.shown(refused.rejects), sep="\n", markup=False, soft_wrap=True)
-        sys.exit(2)
-    with _database(settings) as conn, Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("importing", total=len(products))
-        done = importer.write(conn, products, lambda count: progress.advance(bar, count))
-    console.print(f"{done.rows} products: {done.created} new, {done.changed} changed, "
-                  f"{done.rows - done.created - done.changed} as they were")  # fmt: skip
+        columns = Columns(parse_map(names), constants(currency=currency, category=category))
+        with _database(settings) as conn:
+            code = screen.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+    except (ValueError, InvalidInput) as error:
+        raise click.UsageError(str(error)) from None
+    except click.ClickException as error:
+        console.print(f"Error: {error.message}; nothing was imported", markup=False, soft_wrap=True)
+        code = importer.NOTHING
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was imported")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+@main.command("export")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Else by the FILE's name, or csv.")
+@click.option("--category", help="Only products of this one.")
+@click.pass_obj
+def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
+    """Write the catalogue to a FILE, or to standard output, as `import` reads it; gzip where it ends in .gz."""
+    try:
+        with _database(settings) as conn:
+            count = exporter.run(conn, file, form or exporter.format_of(file), category)
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror or error}") from None
+    console.print(f"{count:,} products")
 
 
 @main.command("policy")

@@ -75,16 +75,19 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-_CATEGORY = "WHERE {category}::text IS NULL OR category = {category} ORDER BY product_id"
+_CSV = sql.SQL("""
+COPY (
+    SELECT product_id, name, category, currency, base_price, cost, stock, min_price, max_price, strategy,
+        CASE WHEN tiers <> '[]' THEN tiers END AS tiers
+    FROM products WHERE {category}::text IS NULL OR category = {category}::text ORDER BY product_id
+) TO STDOUT (FORMAT csv, HEADER)
+""")
 
-_CSV = sql.SQL(
-    "COPY (SELECT product_id, name, category, currency, base_price, cost, stock, min_price, max_price, strategy,"
-    f" CASE tiers WHEN '[]' THEN NULL ELSE tiers END AS tiers FROM products {_CATEGORY})"  # noqa: S608 # a literal
-    " TO STDOUT (FORMAT csv, HEADER)"
-)
-
-_JSON = sql.SQL(
-    "COPY (SELECT row_to_json(p)::text FROM (SELECT product_id, name, category, currency,"
-    " base_price::text, cost::text, stock, min_price::text, max_price::text, strategy, tiers"
-    f" FROM products {_CATEGORY}) p) TO STDOUT"  # noqa: S608 # a literal
-)
+_JSON = sql.SQL("""
+COPY (
+    SELECT row_to_json(p)::text FROM (
+        SELECT product_id, name, category, currency, base_price::text, cost::text, stock, min_price::text,
+            max_price::text, strategy, tiers
+        FROM products WHERE {category}::text IS NULL OR category = {category}::text ORDER BY product_id) p
+) TO STDOUT
+""")

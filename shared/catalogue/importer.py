@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from shared.catalogue import policies
 from shared.catalogue.database import Conn
 from shared.catalogue.importing import staging, writing
+from shared.catalogue.importing.checking import Check, checked
 from shared.catalogue.importing.columns import Columns, RefusedFile
 from shared.catalogue.importing.rows import rows
 from shared.catalogue.importing.source import Source
 from shared.catalogue.importing.staging import Reject, Staged
 from shared.catalogue.importing.writing import Written
+from shared.catalogue.policies import ActivePolicy
 
 ALL, SOME, NOTHING = 0, 1, 2
 
@@ -53,7 +57,7 @@ def run(
     *,
     rejects: Path,
     skip_bad: bool = False,
-    pricing: Callable[[int], Callable[[int], None]] = lambda _: lambda _: None,
+    writes: Callable[[], None] = lambda: None,
 ) -> Imported:
     """Import a source, in the caller's transaction; all its rows are checked before the first one is written.
 
@@ -66,22 +70,29 @@ def run(
         columns: How its columns become ours.
         rejects: Where bad rows are written, if there are any.
         skip_bad: Import the others, where there are bad ones.
-        pricing: Called with the number of products to price; what it returns is called with the number of
-            products after each batch of them.
+        writes: Called when all rows are read and products begin to be written.
 
     Raises:
-        RefusedFile: it cannot be read, is no such file, has no rows, or was written to meanwhile.
+        RefusedFile: it cannot be read, is no such file, has no rows, or was written to meanwhile; or the
+            active policy was replaced.
     """
     began = time.monotonic()
-    staged = staging.stage(conn, rows(source.lines, columns))
+    policy, at = policies.active(conn), datetime.now(UTC)
+    reader, found = rows(source.lines, columns)
+    staged = staging.stage(conn, checked(Check(reader, policy, at), found))
     if not staged.rows:
         raise RefusedFile("it has no rows")
     source.check_unchanged()
     if staged.rejected:
         staging.write_rejects(conn, rejects)
     is_refused = staged.rejected == staged.rows or (staged.rejected > 0 and not skip_bad)
-    written = Written(0, 0) if is_refused else _write(conn, pricing)
-    source.check_unchanged()
+    written = Written(0, 0)
+    if not is_refused:
+        writes()
+        written = writing.upsert(conn)
+        writing.price(conn, policy, at)
+        source.check_unchanged()
+        _check_policy(conn, policy)
     return Imported(
         staged.rows,
         written.created,
@@ -93,10 +104,10 @@ def run(
     )
 
 
-def _write(conn: Conn, pricing: Callable[[int], Callable[[int], None]]) -> Written:
-    written = writing.upsert(conn)
-    writing.price(conn, pricing(written.created + written.changed))
-    return written
+def _check_policy(conn: Conn, policy: ActivePolicy) -> None:
+    """The run that a new policy starts does not see products which are not committed yet."""
+    if policies.active(conn).version != policy.version:
+        raise RefusedFile("the pricing policy was replaced meanwhile; import it again")
 
 
 def _shown(conn: Conn, staged: Staged) -> list[Reject]:

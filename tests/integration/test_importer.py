@@ -1,78 +1,181 @@
 """The importer: all rows of a file or none, and each bad one by its line and column."""
 
+import csv
+import gzip
+import io
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from shared.catalogue import importer, products
+from shared.catalogue import database, importer, policies, prices, products
 from shared.catalogue.database import Pool
-from shared.catalogue.importer import Imported, Reject, RejectedFile
-from shared.errors import NotFound
+from shared.catalogue.importing import source, staging, writing
+from shared.catalogue.importing.columns import Columns, RefusedFile, constants, parse_map
+from shared.catalogue.importing.rows import rows
+from shared.catalogue.policies import ActivePolicy
+from shared.errors import InvalidInput, NotFound
 from shared.pricing.models import ProductInput, Tier
-from tests.integration.catalogue_examples import new_id
+from shared.pricing.policy import DEFAULT_POLICY
+from shared.settings import Settings
+from tests.integration.catalogue_examples import at_once, new_id
+from tests.integration.importing_examples import (
+    HEADER,
+    NO_MAP,
+    Done,
+    command,
+    environ,
+    generated,
+    imported,
+    migrated,
+    ran,
+    scalar,
+)
+from tests.support.waiting import eventually
 
-HEADER = "product_id,name,currency,base_price"
 Writing = Callable[[str | bytes], Path]
+NewDatabase = Callable[[], Settings]
+BIGBASKET = "product_id=index,name=product,category=category,base_price=market_price"
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Writing:
     def write(content: str | bytes) -> Path:
-        path = tmp_path / "products.csv"
+        path = tmp_path / "products"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     return write
 
 
-def refused(path: Path) -> RejectedFile:
-    with pytest.raises(RejectedFile) as wrong:
-        importer.read(path)
-    return wrong.value
+def products_in(path: Path, columns: Columns = NO_MAP) -> list[ProductInput]:
+    with source.opened(path) as opened:
+        reader, found = rows(opened.lines, columns)
+        return [reader.product(row) for row in found]
 
 
-def rejects(path: Path) -> list[tuple[int, str]]:
-    return [(reject.line, reject.column) for reject in refused(path).rejects]
+def rejects_in(pool: Pool, path: Path) -> list[list[str]]:
+    """Line, column, reason and raw text of every reject; the file has bad rows, so that nothing is imported."""
+    done = imported(pool, path)
+    assert done.code == 2
+    return list(csv.reader(io.StringIO(done.rejects, newline="")))[1:]
 
 
-def imported(pool: Pool, inputs: list[ProductInput]) -> Imported:
+def bad(pool: Pool, path: Path) -> list[tuple[int, str]]:
+    return [(int(line), column) for line, column, _, _ in rejects_in(pool, path)]
+
+
+def stored(pool: Pool, product_id: str) -> ProductInput:
     with pool.connection() as conn:
-        return importer.write(conn, inputs)
+        return products.view(conn, product_id).product
 
 
 def publications(pool: Pool, product_id: str) -> int:
+    query = "SELECT count(*) AS n FROM tasks WHERE kind = 'publication' AND scope->'product_ids' ? %s"
     with pool.connection() as conn:
-        row = conn.execute(
-            "SELECT count(*) AS n FROM tasks WHERE kind = 'publication' AND scope->'product_ids' ? %s", [product_id]
-        ).fetchone()
+        row = conn.execute(query, [product_id]).fetchone()
     return int(row["n"]) if row else 0
 
 
-def test_rows_become_products(file: Writing) -> None:
+def counts(done: Done) -> str:
+    """The summary line without the time."""
+    return done.said.strip().splitlines()[-1].split(";")[0]
+
+
+# Formats
+
+
+def test_csv_rows_become_products(file: Writing) -> None:
     path = file(
         f"{HEADER},category,cost,stock,min_price,max_price,strategy,tiers\n"
         'A-1,"Kettle, 1.7 l ""quick""",USD,49.90,home,31.20,12,35.00,69.00,match,'
-        '"[{""up_to"": 9, ""unit_price"": ""49.90""}, {""up_to"": null, ""unit_price"": ""44.90""}]"\n'
+        '"[{""up_to"": 9, ""unit_price"": ""49.90""}, {""up_to"": null, ""unit_price"": 44.90}]"\n'
         "A-2,Lamp,JPY,1500,,,,,,,\n"
     )
-    first, second = importer.read(path)
+    first, second = products_in(path)
     assert first.name == 'Kettle, 1.7 l "quick"'
     assert (first.cost, first.stock, first.strategy) == (Decimal("31.20"), 12, "match")
     assert first.tiers[1] == Tier(up_to=None, unit_price=Decimal("44.90"))
     assert second == ProductInput(product_id="A-2", name="Lamp", currency="JPY", base_price=Decimal(1500))
 
 
+def test_json_lines_become_products_and_their_amounts_are_read_digit_by_digit(file: Writing) -> None:
+    path = file(
+        '\n {"product_id": "A-1", "name": "Kettle", "currency": "CLF", "base_price": 100000000000.0001,'
+        ' "stock": 12, "cost": null, "tiers": [{"up_to": null, "unit_price": 0.3}]}\n\n'
+        '{"product_id": "A-2", "name": "Lamp \\u00e4", "currency": "USD", "base_price": "0.10"}'
+    )
+    first, second = products_in(path)
+    assert (first.base_price, first.stock) == (Decimal("100000000000.0001"), 12)
+    assert first.tiers == (Tier(up_to=None, unit_price=Decimal("0.3")),)
+    assert second == ProductInput(product_id="A-2", name="Lamp ä", currency="USD", base_price=Decimal("0.10"))
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_any_line_end_and_a_byte_order_mark_are_taken(file: Writing, end: str) -> None:
-    text = end.join([HEADER, "A-1,Kettle,USD,1.00", "A-2,Läufer,USD,2.00"])
-    assert [product.name for product in importer.read(file(b"\xef\xbb\xbf" + text.encode()))] == ["Kettle", "Läufer"]
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_any_line_end_a_byte_order_mark_and_gzip_are_taken(
+    file: Writing, end: str, mark: bytes, pack: Callable[[bytes], bytes]
+) -> None:
+    table = end.join([HEADER, "A-1,Kettle,USD,1.00", "A-2,Läufer,USD,2.00"])
+    objects = end.join(
+        f'{{"product_id": "A-{n}", "name": "{name}", "currency": "USD", "base_price": 1}}'
+        for n, name in ((1, "Kettle"), (2, "Läufer"))
+    )
+    for text in (table, objects):
+        assert [product.name for product in products_in(file(pack(mark + text.encode())))] == ["Kettle", "Läufer"]
 
 
 def test_columns_may_stand_in_any_order_and_names_may_have_line_breaks(file: Writing) -> None:
-    [product] = importer.read(file('base_price,currency,name,product_id\n1.00,USD,"two\nlines",A-1\n'))
-    assert (product.product_id, product.name) == ("A-1", "two\nlines")
+    path = file('base_price,currency,name,product_id\n1.00,USD,"two\nlines",A-1\n')
+    assert [(product.product_id, product.name) for product in products_in(path)] == [("A-1", "two\nlines")]
+
+
+def test_the_line_of_a_row_is_where_it_starts(pool: Pool, file: Writing) -> None:
+    path = file(f'{HEADER}\nA-1,"two\nlines",USD,1\n\nA 2,"two\nlines",USD,1\nA-3,Lamp,USD,x\n')
+    assert bad(pool, path) == [(5, "product_id"), (7, "base_price")]
+
+
+# Columns
+
+
+def test_a_map_names_their_columns_and_passes_over_the_others(file: Writing) -> None:
+    names = parse_map('product_id=index,"name=title, long",base_price=price')
+    columns = Columns(names, constants(currency="INR", category="toys"))
+    [product] = products_in(file('index,"title, long",price,price 2,,\n7,Kettle,1.5,x,,\n'), columns)
+    assert product == ProductInput(
+        product_id="7", name="Kettle", currency="INR", category="toys", base_price=Decimal("1.5")
+    )
+    columns = Columns(parse_map("product_id=index,name=title,base_price=price"), {"currency": "INR"})
+    [product] = products_in(file('{"index": 7, "title": "Kettle", "price": 1.5, "more": [1]}\n'), columns)
+    assert (product.product_id, product.base_price, product.currency) == ("7", Decimal("1.5"), "INR")
+
+
+def test_a_constant_stands_in_only_where_a_row_has_none(file: Writing) -> None:
+    path = file("product_id,name,currency,base_price\nA-1,Kettle,,1\nA-2,Kettle,JPY,1\n")
+    assert [product.currency for product in products_in(path, Columns(constants={"currency": "USD"}))] == ["USD", "JPY"]
+
+
+@pytest.mark.parametrize("text", ["product_id", "id=index", "name=", "name=a,name=b", "name=a,,"])
+def test_a_map_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"form|ours|twice"):
+        parse_map(text)
+
+
+def test_constants_that_no_product_could_have_are_refused() -> None:
+    for wrong in ({"currency": "XXX", "category": None}, {"currency": None, "category": "x" * 65}):
+        with pytest.raises(InvalidInput):
+            constants(**wrong)
+
+
+# Bad rows
 
 
 @pytest.mark.parametrize(
@@ -81,27 +184,34 @@ def test_columns_may_stand_in_any_order_and_names_may_have_line_breaks(file: Wri
         (",Kettle,USD,1.00", "product_id"),
         ("A 1,Kettle,USD,1.00", "product_id"),
         ("A-1,,USD,1.00", "name"),
+        ("A-1,  ,USD,1.00", "name"),
+        ("A-1,Ket\0tle,USD,1.00", "name"),
+        (f"A-1,{'x' * 201},USD,1.00", "name"),
+        ("A-1,Kettle,,1.00", "currency"),
         ("A-1,Kettle,usd,1.00", "currency"),
         ("A-1,Kettle,XXX,1.00", "currency"),
-        ("A-1,Kettle,USD,", "base_price"),
-        ("A-1,Kettle,USD,cheap", "base_price"),
-        ("A-1,Kettle,USD,-1", "base_price"),
-        ("A-1,Kettle,USD,NaN", "base_price"),
-        ("A-1,Kettle,USD,1e999999", "base_price"),
-        ("A-1,Kettle,USD,1.001", "base_price"),
-        ('A-1,Kettle,USD,"1,000.00"', "base_price"),
-        ("A-1,Kettle,USD,$1.00", "base_price"),
+        *(
+            (f"A-1,Kettle,USD,{price}", "base_price")
+            for price in ("", "cheap", "-1", "-0", "NaN", "Infinity", "1e999999", "1e2", "1.001", '"1,000.00"', "$1.00")
+        ),
+        *((f"A-1,Kettle,USD,{price}", "base_price") for price in ("1_0", " 1", "1 ", "١", "１", "+1", ".5", "0x1")),
+        ("A-1,Kettle,JPY,1.5", "base_price"),
+        ("A-1,Kettle,USD", "row"),
+        ("A-1,Kettle,USD,1.00,more", "row"),
+        ("A-1", "row"),
+        ('A-1,"Ket"tle,USD,1.00', "row"),
     ],
 )
-def test_a_bad_row_refuses_the_whole_file_by_line_and_column(file: Writing, row: str, column: str) -> None:
-    [reject] = refused(file(f"{HEADER}\nA-0,Lamp,USD,1.00\n{row}\nA-2,Lamp,USD,1.00\n")).rejects
-    assert (reject.line, column in (reject.column, *reject.reason.split("`"))) == (3, True), reject
+def test_a_bad_row_is_named_by_line_and_column(pool: Pool, file: Writing, row: str, column: str) -> None:
+    [reject] = rejects_in(pool, file(f"{HEADER}\nA-0,Lamp,USD,1.00\n{row}\nA-2,Lamp,USD,1.00\n"))
+    assert [*reject[:2], reject[3]] == ["3", column, row.replace("\0", "\\x00")]
 
 
-@pytest.mark.parametrize("row", ["A-1,Kettle,USD", "A-1,Kettle,USD,1.00,more", "A-1"])
-def test_a_row_of_another_length_is_refused(file: Writing, row: str) -> None:
-    [reject] = refused(file(f"{HEADER}\n{row}\n")).rejects
-    assert (reject.line, reject.column) == (2, "row")
+def test_a_field_without_end_is_a_bad_row_that_is_kept(pool: Pool, file: Writing) -> None:
+    long = f"A-1,{'x' * 200_000},USD,1.00"
+    done = imported(pool, file(f"{HEADER}\n{long}\n"))
+    assert "line 2, row: no CSV: field larger than" in done.said
+    assert long in done.rejects
 
 
 @pytest.mark.parametrize(
@@ -109,117 +219,340 @@ def test_a_row_of_another_length_is_refused(file: Writing, row: str) -> None:
     [
         ("stock", "1.5", "stock"),
         ("stock", "-1", "stock"),
+        ("stock", "1_0", "stock"),
         ("stock", "99999999999", "stock"),
         ("cost", "NaN", "cost"),
         ("min_price", "1.001", "min_price"),
+        ("tiers", "cheap", "tiers"),
         ("tiers", '"[{""up_to"": 9, ""unit_price"": ""1.00""}]"', "tiers[0].up_to"),
         ("tiers", '"[{""up_to"": null, ""unit_price"": ""1.001""}]"', "tiers[0].unit_price"),
+        ("tiers", '"[{""up_to"": null, ""unit_price"": ""1_0""}]"', "tiers[0].unit_price"),
     ],
 )
-def test_a_bad_optional_column_is_named(file: Writing, name: str, value: str, column: str) -> None:
-    assert rejects(file(f"{HEADER},{name}\nA-1,Kettle,USD,1.00,{value}\n")) == [(2, column)]
+def test_a_bad_optional_column_is_named(pool: Pool, file: Writing, name: str, value: str, column: str) -> None:
+    assert bad(pool, file(f"{HEADER},{name}\nA-1,Kettle,USD,1.00,{value}\n")) == [(2, column)]
 
 
-def test_tiers_that_are_no_json_are_refused_in_their_row(file: Writing) -> None:
-    [reject] = refused(file(f"{HEADER},tiers\nA-1,Kettle,USD,1.00,cheap\n")).rejects
-    assert reject.line == 2
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ('"base_price": -1', "base_price"),
+        ('"base_price": "1_0"', "base_price"),
+        ('"base_price": 1e999999', "base_price"),
+        ('"base_price": true', "base_price"),
+        ('"base_price": 0.1000000000000000055', "base_price"),
+        ('"base_price": null', "base_price"),
+        ('"name": ""', "name"),
+        ('"name": "\\ud800"', "row"),
+        ('"stock": "12"', "stock"),
+        ('"colour": "red"', "colour"),
+        ("oops", "row"),
+    ],
+)
+def test_a_bad_object_is_named_by_line_and_column(pool: Pool, file: Writing, change: str, column: str) -> None:
+    begin = '{"product_id": "A-1", "name": "Kettle", "currency": "USD", "base_price": 1'
+    path = file(f"{begin}}}\n\n{begin}, {change}}}\n[1]\n")
+    assert bad(pool, path) == [(3, column), (4, "row")]
 
 
-def test_all_bad_rows_are_told_and_few_of_them_shown(file: Writing) -> None:
-    path = file("\n".join([HEADER, *(f"A-{n},Kettle,USD,cheap" for n in range(30))]))
-    error = refused(path)
-    assert [reject.line for reject in error.rejects] == list(range(2, 32))
-    lines = list(importer.shown(error.rejects))
-    assert len(lines) == importer.SHOWN_REJECTS + 1
-    assert lines[0].startswith("line 2, base_price: ")
-    assert lines[-1] == "… and 10 more"
-    assert list(importer.shown([Reject(2, "row", "why")])) == ["line 2, row: why"]
+@pytest.mark.parametrize("head", [f"{HEADER}\n", '{"product_id": "A-0"}\n'])
+def test_bytes_that_are_no_utf8_are_a_bad_row_of_their_own(pool: Pool, file: Writing, head: str) -> None:
+    path = file(head.encode() + "A-1,Läufer,USD,1.00\n".encode("latin-1"))
+    assert rejects_in(pool, path)[-1] == ["2", "row", "not UTF-8", "A-1,L\\xe4ufer,USD,1.00"]
 
 
-def test_a_product_that_stands_twice_is_refused(file: Writing) -> None:
-    path = file(f"{HEADER}\nA-1,Kettle,USD,1.00\nA-2,Lamp,USD,1.00\nA-1,Kettle,USD,2.00\n")
-    assert rejects(path) == [(4, "product_id")]
+def test_all_bad_rows_are_in_the_rejects_file_and_few_of_them_on_the_screen(pool: Pool, file: Writing) -> None:
+    ids = [new_id() for _ in range(30)]
+    lines = [f'{product_id},"Ket,tle",USD,cheap' for product_id in ids]
+    done = imported(pool, file("\n".join([HEADER, *lines, f"{ids[0]},Kettle,USD,1.00"])))
+    read = list(csv.reader(io.StringIO(done.rejects)))
+    assert read[0] == ["line", "column", "reason", "raw"]
+    assert read[1:] == [
+        [str(line), "base_price", "must be a plain number such as 49.90", raw] for line, raw in enumerate(lines, 2)
+    ]
+    assert done.said.count("base_price") == staging.SHOWN_REJECTS
+    assert "… and 10 more" in done.said
+    assert (done.code, counts(done)) == (2, "31 rows: 0 new, 0 changed, 0 unchanged, 30 rejected")
+    with pytest.raises(NotFound):
+        stored(pool, ids[0])
+
+
+def test_the_second_row_of_a_product_is_refused_and_the_first_one_imported(pool: Pool, file: Writing) -> None:
+    one, two = new_id(), new_id()
+    path = file(f"{HEADER}\n{one},Kettle,USD,1.00\n{two},Lamp,USD,2.00\n{one},Kettle,USD,3.00\n{one},bad,USD,x\n")
+    assert imported(pool, path).code == 2
+    done = imported(pool, path, skip_bad=True)
+    assert (done.code, counts(done)) == (1, "4 rows: 2 new, 0 changed, 0 unchanged, 2 rejected")
+    assert f'4,product_id,{one} stands in line 2 too,"{one},Kettle,USD,3.00"' in done.rejects
+    assert stored(pool, one).base_price == Decimal("1.00")
+
+
+def test_where_every_row_is_bad_nothing_is_imported(pool: Pool, file: Writing) -> None:
+    assert imported(pool, file(f"{HEADER}\nA-1,Kettle,USD,x\n"), skip_bad=True).code == 2
+
+
+# Bad files
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no column base_price, currency, name, product_id"),
-        (b"\n\n", "no column"),
+        (b"", "empty"),
+        (b"\n\n", "empty"),
         (HEADER.encode(), "no rows"),
         (f"{HEADER}\n\n\n".encode(), "no rows"),
         (b"product_id,name,currency\nA-1,Kettle,USD\n", "no column base_price"),
-        (b"A-1,Kettle,USD,1.00\nA-2,Kettle,USD,1.00\n", "no column"),
+        (b"A-1,Kettle,USD,1.00\nA-2,Kettle,USD,1.00\n", "no column product_id, name, currency, base_price"),
         (f"{HEADER},colour\nA-1,Kettle,USD,1.00,red\n".encode(), "unknown column 'colour'"),
         (f"{HEADER},\nA-1,Kettle,USD,1.00,red\n".encode(), "unknown column ''"),
-        (f"{HEADER}\nA-1,Läufer,USD,1.00\n".encode("latin-1"), "not UTF-8"),
-        (f"{HEADER}\nA-1,Kettle,USD,1.00\n".encode("utf-16"), "not UTF-8"),
-        (f'{HEADER}\nA-1,"Kettle,USD,1.00\n'.encode(), "no CSV"),
-        (f'{HEADER}\nA-1,"Ket"tle,USD,1.00\n'.encode(), "no CSV"),
-        (b"\x1f\x8b\x08\x00" + bytes(range(256)), "not UTF-8"),
-        (f"{HEADER}\nA-1,{'x' * 200_000},USD,1.00\n".encode(), "no CSV"),
+        (f"{HEADER},base_price\nA-1,Kettle,USD,1.00,2.00\n".encode(), "'base_price' stands in the header twice"),
+        (f"{HEADER},Läufer\n".encode("latin-1"), "not UTF-8"),
+        (f"{HEADER}\nA-1,Kettle,USD,1.00\n".encode("utf-16"), "binary"),
+        (bytes(100), "binary"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not UTF-8"),
+        (b'[{"product_id": "A-1"}]', "a JSON array"),
+        (b"\x1f\x8b\x08\x00" + bytes(range(256)), "cut short or damaged"),
+        (gzip.compress(f"{HEADER}\nA-1,Kettle,USD,1.00\n".encode())[:-9], "cut short or damaged"),
+        (gzip.compress(b""), "empty"),
+        (f"{HEADER}\n{'x' * 2_000_000}".encode(), "line 2 has more than"),
     ],
 )
-def test_what_is_no_such_file_is_refused_with_a_sentence(file: Writing, content: bytes, said: str) -> None:
-    error = refused(file(content))
-    assert said in str(error)
-    assert error.rejects == []
+def test_what_is_no_such_file_is_refused_with_a_sentence(pool: Pool, file: Writing, content: bytes, said: str) -> None:
+    done = imported(pool, file(content))
+    assert (done.code, len(done.said.splitlines()), done.rejects) == (2, 1, ""), done
+    assert said in done.said
+    assert done.said.endswith("; nothing was imported\n")
 
 
-def test_a_column_that_stands_twice_is_refused(file: Writing) -> None:
-    """Which of the two prices would it be?"""
-    assert "twice" in str(refused(file(f"{HEADER},base_price\nA-1,Kettle,USD,1.00,2.00\n")))
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("name=title", "--map names no column product_id"), ("product_id=x,name=y,currency=z,base_price=w", "'x'")],
+)
+def test_a_map_that_does_not_fit_is_refused(pool: Pool, file: Writing, text: str, said: str) -> None:
+    done = imported(pool, file(f"{HEADER}\nA-1,Kettle,USD,1.00\n"), Columns(parse_map(text)))
+    assert done.code == 2
+    assert said in done.said
 
 
-def test_a_nul_byte_is_refused(file: Writing) -> None:
-    refused(file(f"{HEADER}\nA-1,Ket\0tle,USD,1.00\n"))
-    refused(file(bytes(100)))
+def test_a_folder_and_a_missing_file_are_refused_with_a_sentence(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name, said in (("folder", "directory"), ("nothing.csv", "No such file")):
+        done = imported(pool, tmp_path / name)
+        assert (done.code, said in done.said) == (2, True), done
 
 
-def test_a_folder_and_a_missing_file_are_refused_with_a_sentence(tmp_path: Path) -> None:
-    assert "directory" in str(refused(tmp_path))
-    assert "No such file" in str(refused(tmp_path / "nothing.csv"))
+def test_a_file_that_somebody_still_writes_is_refused(pool: Pool, file: Writing) -> None:
+    product_id = new_id()
+    path = file(f"{HEADER}\n{product_id},Kettle,USD,1.00\n")
+    for when in ("while it is read", "while it is written"):
+
+        def append() -> None:
+            with path.open("a") as late:
+                late.write(f"{new_id()},Late,USD,1.00\n")
+
+        with (
+            pytest.raises(RefusedFile, match="still writing"),
+            pool.connection() as conn,
+            source.opened(path) as opened,
+        ):
+            if when == "while it is read":
+                append()
+            writes = append if when == "while it is written" else lambda: None
+            importer.run(conn, opened, NO_MAP, rejects=path.with_name("rejects"), writes=writes)
+    with pytest.raises(NotFound):
+        stored(pool, product_id)
+
+
+def test_rejects_are_not_written_over_the_file_nor_where_nobody_can(pool: Pool, tmp_path: Path) -> None:
+    path = tmp_path / "products.csv"
+    path.write_text(f"{HEADER}\nA-1,Kettle,USD,x\n")
+    for rejects, said in ((path, "over it"), (tmp_path / "no" / "file.csv", "cannot be written")):
+        done = imported(pool, path, rejects=rejects)
+        assert (done.code, said in done.said) == (2, True), done
+    assert path.read_text().startswith(HEADER)
+
+
+def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(new_database: NewDatabase, tmp_path: Path) -> None:
+    """Its run would not see products that are not committed yet."""
+    settings = migrated(new_database())
+    path = generated(tmp_path / "products.csv", 3)
+
+    def replace() -> None:
+        with database.connect(settings, "tests") as other:
+            policies.publish(other, DEFAULT_POLICY)
+
+    with (
+        pytest.raises(RefusedFile, match="policy"),
+        database.connect(settings, "tests") as conn,
+        source.opened(path) as opened,
+    ):
+        importer.run(conn, opened, NO_MAP, rejects=tmp_path / "rejects", writes=replace)
+
+
+# What becomes of products
 
 
 def test_new_changed_and_unchanged_products_are_counted(pool: Pool, file: Writing) -> None:
+    one, two, three = new_id(), new_id(), new_id()
+    path = file(f"{HEADER}\n{one},Kettle,USD,1.00\n{two},Lamp,USD,2.00\n")
+    assert counts(imported(pool, path)) == "2 rows: 2 new, 0 changed, 0 unchanged, 0 rejected"
+    again = imported(pool, path)
+    assert (again.code, counts(again)) == (0, "2 rows: 0 new, 0 changed, 2 unchanged, 0 rejected")
+    assert publications(pool, one) == 0
+    done = imported(pool, file(f"{HEADER}\n{one},Kettle,USD,1.10\n{two},Lamp,USD,2.00\n{three},New,USD,3\n"))
+    assert counts(done) == "3 rows: 1 new, 1 changed, 1 unchanged, 0 rejected"
+    assert [publications(pool, product_id) for product_id in (one, two, three)] == [1, 0, 0]
+    assert stored(pool, one).base_price == Decimal("1.10")
+
+
+def test_a_first_price_is_the_one_that_any_other_write_would_decide(
+    pool: Pool, file: Writing, policy: ActivePolicy
+) -> None:
+    tiers = '"[{""up_to"": 9, ""unit_price"": ""9.50""}, {""up_to"": null, ""unit_price"": ""9""}]"'
+    columns = f"{HEADER},category,cost,stock,min_price,max_price,strategy,tiers"
+    for strategy in ("match", "list_price", "gone"):
+        one, two = new_id(), new_id()
+        path = file(f"{columns}\n{one},Ket\\tle,USD,10.00,home,9.90,3,1,20,{strategy},{tiers}\n")
+        assert imported(pool, path).code == 0
+        with pool.connection() as conn:
+            twin = products.view(conn, one).product
+            twin = msgspec.structs.replace(twin, product_id=two)
+            prices.write_products(conn, [twin], policy, prices.Cause("write", "test"))
+            sheets = {sheet.product_id: sheet for sheet in prices.stored_sheets(conn, [one, two])}
+            [first], [second] = prices.history(conn, one, 9, None), prices.history(conn, two, 9, None)
+        assert _timeless(sheets[one].json) == _timeless(sheets[two].json.replace(two, one))
+        assert (first.version, first.new_price, first.old_price) == (1, second.new_price, None)
+        assert (first.cause, first.currency) == ("import", "USD")
+
+
+def _timeless(sheet: str) -> str:
+    before, _, rest = sheet.partition('"computed_at":')
+    return before + rest.partition(",")[2]
+
+
+def test_publications_are_cut_into_small_tasks(pool: Pool, file: Writing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "PUBLISHED", 3)
+    monkeypatch.setattr(writing, "REPRICED", 2)
+    ids = sorted(new_id() for _ in range(7))
+    for price in ("1.00", "1.10"):
+        imported(pool, file("\n".join([HEADER, *(f"{i},Kettle,USD,{price}" for i in ids)])))
+    with pool.connection() as conn:
+        query = "SELECT scope->'product_ids' AS ids FROM tasks WHERE scope->'product_ids' ?| %s"
+        found = conn.execute(query, [ids]).fetchall()
+    assert sorted(row["ids"] for row in found) == [ids[:3], ids[3:6], ids[6:]]
+
+
+def test_a_dry_run_says_what_would_be_and_keeps_nothing(pool: Pool, file: Writing) -> None:
     one, two = new_id(), new_id()
-    read = importer.read(file(f"{HEADER}\n{one},Kettle,USD,1.00\n{two},Lamp,USD,2.00\n"))
-    assert imported(pool, read) == Imported(rows=2, created=2, changed=0)
-    assert imported(pool, read) == Imported(rows=2, created=0, changed=0)
-    again = importer.read(file(f"{HEADER}\n{one},Kettle,USD,1.50\n{two},Lamp,USD,2.00\n{new_id()},New,USD,3\n"))
-    assert imported(pool, again) == Imported(rows=3, created=1, changed=1)
+    path = file(f"{HEADER}\n{one},Kettle,USD,1.00\n{two},Kettle,USD,x\n")
+    assert imported(pool, path, dry_run=True).code == 2
+    done = imported(pool, path, skip_bad=True, dry_run=True)
+    assert (done.code, done.rejects.count("\n")) == (1, 2)
+    assert counts(done) == "dry run, nothing was kept: 2 rows: 1 new, 0 changed, 0 unchanged, 1 rejected"
+    with pytest.raises(NotFound):
+        stored(pool, one)
+
+
+def test_two_imports_at_once_both_end_well(pool: Pool, tmp_path: Path) -> None:
+    ids = [new_id() for _ in range(300)]
+    paths = []
+    for number, order in enumerate((ids, ids[::-1])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        paths.append(folder / "products.csv")
+        paths[-1].write_text("\n".join([HEADER, *(f"{i},Kettle,USD,1.0{number}" for i in order)]))
+    for _ in range(3):
+        done = at_once([partial(imported, pool, path) for path in paths])
+        assert [one.code for one in done] == [0, 0], done
     with pool.connection() as conn:
-        assert products.view(conn, one).product.base_price == Decimal("1.50")
+        assert len(prices.stored_sheets(conn, ids)) == len(ids)
 
 
-def test_only_changed_products_are_published(pool: Pool, file: Writing) -> None:
+# The command
+
+
+def test_the_catalogue_of_a_grocer_is_imported(new_database: NewDatabase, tmp_path: Path) -> None:
+    data = os.environ.get("PRICING_TEST_DATA")
+    if not data:
+        pytest.skip("PRICING_TEST_DATA is unset")
+    settings = migrated(new_database())
+    arguments = ("import", Path(data) / "bigbasket_products.csv", "--map", BIGBASKET, "--currency", "INR")
+    refused = ran(settings, *arguments, cwd=tmp_path)
+    assert refused.returncode == 2
+    rejects = (tmp_path / "bigbasket_products.csv.rejects.csv").read_text().splitlines()
+    assert len(rejects) == 2
+    assert rejects[1].startswith("14366,name,is missing,")
+    assert scalar(settings, "SELECT count(*) FROM products") == 0
+    assert ran(settings, *arguments, "--skip-bad", cwd=tmp_path).returncode == 1
+    assert scalar(settings, "SELECT count(*) FROM products JOIN prices USING (product_id)") == 27_554
+    assert scalar(settings, "SELECT sum(base_price) FROM products") == Decimal("10527331.39")
+
+
+def test_standard_input_is_read(settings: Settings, pool: Pool, tmp_path: Path) -> None:
     product_id = new_id()
-    read = importer.read(file(f"{HEADER}\n{product_id},Kettle,USD,1.00\n"))
-    imported(pool, read)
-    imported(pool, read)
-    assert publications(pool, product_id) == 0
-    imported(pool, importer.read(file(f"{HEADER}\n{product_id},Kettle,USD,1.10\n")))
-    assert publications(pool, product_id) == 1
+    content = gzip.compress(f"{HEADER}\n{product_id},Kettle,USD,1.00\n".encode())
+    done = ran(settings, "import", "-", cwd=tmp_path, stdin=content)
+    assert (done.returncode, done.stdout) == (0, b""), done
+    assert b"1 rows: 1 new" in done.stderr
+    assert stored(pool, product_id).name == "Kettle"
+    refused = ran(settings, "import", "-", cwd=tmp_path, stdin=b"")
+    assert (refused.returncode, b"standard input: it is empty" in refused.stderr) == (2, True)
 
 
-def test_a_file_is_written_in_batches_and_told_so(pool: Pool, file: Writing) -> None:
-    rows = [f"{new_id()},Kettle,USD,1.00" for _ in range(importer.BATCH + 5)]
-    steps: list[int] = []
-    with pool.connection() as conn:
-        done = importer.write(conn, importer.read(file("\n".join([HEADER, *rows]))), steps.append)
-        conn.rollback()
-    assert steps == [importer.BATCH, 5]
-    assert done == Imported(rows=importer.BATCH + 5, created=importer.BATCH + 5, changed=0)
+def test_options_that_make_no_sense_and_a_database_that_is_away_exit_with_2(settings: Settings, tmp_path: Path) -> None:
+    for wrong in (("--map", "id=x"), ("--currency", "XXX")):
+        assert ran(settings, "import", "-", *wrong, cwd=tmp_path, stdin=b"").returncode == 2
+    away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
+    done = ran(away, "import", "-", cwd=tmp_path, stdin=b"")
+    assert (done.returncode, b"is it running?" in done.stderr) == (2, True), done
 
 
-def test_an_import_that_is_broken_off_has_imported_nothing(pool: Pool, file: Writing) -> None:
-    ids = [new_id() for _ in range(importer.BATCH + 1)]
-    read = importer.read(file("\n".join([HEADER, *(f"{i},Kettle,USD,1.00" for i in ids)])))
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_an_import_that_is_broken_off_leaves_the_catalogue_as_it_was(
+    new_database: NewDatabase, tmp_path: Path, signal_: signal.Signals, code: int
+) -> None:
+    settings = migrated(new_database())
+    path = generated(tmp_path / "products.csv", 20_000)
+    (tmp_path / "before.csv").write_text(f"{HEADER}\nG-0,Before,USD,7.00\n")
+    assert ran(settings, "import", "before.csv", cwd=tmp_path).returncode == 0
+    importing = subprocess.Popen(command("import", path), env=environ(settings), cwd=tmp_path, stderr=subprocess.PIPE)
+    eventually(lambda: scalar(settings, _WRITING), "products are being written")
+    importing.send_signal(signal_)
+    _, said = importing.communicate(timeout=30)
+    assert importing.returncode == code
+    assert signal_ == signal.SIGKILL or said.endswith(b"interrupted; nothing was imported\n")
+    eventually(lambda: not scalar(settings, _CONNECTED), "PostgreSQL noticed")
+    assert scalar(settings, "SELECT count(*) FROM products") == 1
+    assert scalar(settings, "SELECT count(*) FROM price_history") == 1
+    assert scalar(settings, "SELECT name FROM products") == "Before"
 
-    def break_off(_: int) -> None:
-        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), pool.connection() as conn:
-        importer.write(conn, read, break_off)
-    with pool.connection() as conn, pytest.raises(NotFound):
-        products.view(conn, sorted(ids)[0])
+_CONNECTED = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'pricing-catalogue' AND datname = current_database()
+"""
+_WRITING = f"{_CONNECTED} AND query ~ 'INSERT INTO (products|prices)'"
+
+
+def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
+    settings = migrated(new_database())
+    few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (10_000, 50_000))
+    assert many < few * 1.2
+
+
+def _peak_kb(settings: Settings, path: Path) -> int:
+    """The most memory that one of an import's processes took."""
+    script = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command("import", path, "--dry-run")],
+        env=environ(settings),
+        cwd=path.parent,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return int(done.stdout)

@@ -1,8 +1,8 @@
-"""Rows: CSV or JSON Lines, told apart by what they begin with, become products or rejects."""
+"""Rows: CSV or JSON Lines, told apart by what they begin with; each becomes a product or is refused."""
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -10,132 +10,140 @@ import msgspec
 
 from shared.catalogue.importing.columns import REQUIRED, Columns, RefusedFile
 from shared.catalogue.importing.source import Lines
-from shared.errors import InvalidInput, translated
+from shared.errors import InvalidInput, translate, translated
 from shared.pricing.models import ProductInput
 
 AMOUNTS = ("base_price", "cost", "min_price", "max_price")
-ROW = "row"
 
 
 class Row(NamedTuple):
-    """One row of a file: a product, or what is wrong.
+    """One row as it stands in a file; what is not UTF-8 in it are lone surrogates.
 
     Attributes:
         line: The physical line where it starts, from 1.
-        raw: The row as it stands in the file; what is not UTF-8 is written `\\xff`.
-        column: Of ours; `row` where it is no single one.
+        cells: What CSV makes of it, or why that makes nothing of it; None: it is an object of JSON.
     """
 
     line: int
     raw: str
-    product: ProductInput | None
-    column: str | None = None
-    reason: str | None = None
+    cells: list[str] | str | None
 
 
-def rows(lines: Lines, columns: Columns) -> Iterator[Row]:
-    """Every row of a file, good or bad; blank lines are none.
+class Reader(msgspec.Struct, frozen=True):
+    """Makes products of rows, also in another process.
 
-    Raises:
-        RefusedFile: it is empty, binary, or its header does not name what must be there.
+    Attributes:
+        constants: Our name → the value where a row has none.
+        positions: Of CSV: our columns, each with its place.
+        width: Of CSV: how many columns a row must have.
+        theirs: Of JSON: our name → the file's; empty: it has ours.
     """
-    first = lines.first()
-    if not first:
-        raise RefusedFile("it is empty")
-    if "\0" in first:
-        raise RefusedFile("it is binary, neither CSV nor JSON Lines in UTF-8")
-    if not _is_utf8(first) and not first.lstrip().startswith("{"):
-        raise RefusedFile("its first line is not UTF-8 text")
-    if first.lstrip().startswith("["):
-        raise RefusedFile("it is a JSON array; JSON Lines have one object per line, without brackets around them")
-    return _json_rows(lines, columns) if first.lstrip().startswith("{") else _csv_rows(lines, columns)
 
+    constants: Mapping[str, str]
+    positions: list[tuple[str, int]] = []
+    width: int = 0
+    theirs: Mapping[str, str] = {}
 
-def _csv_rows(lines: Lines, columns: Columns) -> Iterator[Row]:
-    reader = csv.reader(lines, strict=True)
-    try:
-        header = next(reader)
-    except csv.Error as error:
-        raise RefusedFile(f"its header is no CSV: {error}") from None
-    positions, width = columns.positions(header), len(header)
+    def product(self, row: Row) -> ProductInput:
+        """The product in a row.
 
-    def product() -> ProductInput | None:
-        try:
-            cells = next(reader)
-        except csv.Error as error:
-            raise InvalidInput(f"no CSV: {error}") from None
-        if not cells:
-            return None
-        if len(cells) != width:
-            raise InvalidInput(f"{len(cells)} columns, not {width} as in the header")
-        values: dict[str, Any] = {**columns.constants}
-        values.update((name, cells[at]) for name, at in positions if cells[at])
-        return _product(_from_text(values))
-
-    return _each(lines, product)
-
-
-def _json_rows(lines: Lines, columns: Columns) -> Iterator[Row]:
-    decoder = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-    if columns.theirs:
-        columns.check(columns.theirs)
-
-    def product() -> ProductInput | None:
-        line = next(lines)
-        if line.isspace():
-            return None
-        if not _is_utf8(line):
+        Raises:
+            InvalidInput: there is none, for a reason that names the column by its path, or `$`.
+        """
+        if not row.raw.isascii() and _SURROGATE(row.raw):
             raise InvalidInput("not UTF-8")
+        return _product(self._object(row.raw) if row.cells is None else self._record(row.cells))
+
+    def _record(self, cells: list[str] | str) -> dict[str, Any]:
+        if isinstance(cells, str):
+            raise InvalidInput(f"no CSV: {cells}")
+        if len(cells) != self.width:
+            raise InvalidInput(f"{len(cells)} columns, not {self.width} as in the header")
+        values: dict[str, Any] = {name: cells[at] for name, at in self.positions if cells[at]}
+        return _from_text({**self.constants, **values})
+
+    def _object(self, raw: str) -> dict[str, Any]:
         with translated():
-            found = decoder.decode(line)
-        if columns.theirs:
-            found = {ours: found[name] for ours, name in columns.theirs.items() if name in found}
+            found = _OBJECT.decode(raw)
+        if self.theirs:
+            found = {ours: found[name] for ours, name in self.theirs.items() if name in found}
         # Elsewhere an id is often a number.
         if type(found.get("product_id")) is int:
             found["product_id"] = str(found["product_id"])
         present = {name: value for name, value in found.items() if value is not None and value != ""}
-        return _product({**columns.constants, **present})
-
-    return _each(lines, product)
+        return {**self.constants, **present}
 
 
-def _each(lines: Lines, product: Callable[[], ProductInput | None]) -> Iterator[Row]:
+def rows(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Row]]:
+    """Every row of a file, good or bad, and what reads them; blank lines are none.
+
+    Raises:
+        RefusedFile: it is empty, binary, or its header does not name what must be there.
+    """
+    first = lines.first().lstrip()
+    if not first:
+        raise RefusedFile("it is empty")
+    if "\0" in first:
+        raise RefusedFile("it is binary, neither CSV nor JSON Lines in UTF-8")
+    if first.startswith("{"):
+        if columns.theirs:
+            columns.check(columns.theirs)
+        return Reader(columns.constants, theirs=columns.theirs), _objects(lines)
+    if _SURROGATE(first):
+        raise RefusedFile("its first line is not UTF-8 text")
+    if first.startswith("["):
+        raise RefusedFile("it is a JSON array; JSON Lines have one object per line, without brackets around them")
+    return _table(lines, columns)
+
+
+def _objects(lines: Lines) -> Iterator[Row]:
+    for line in lines:
+        if not line.isspace():
+            yield Row(lines.number, line.rstrip("\r\n"), None)
+
+
+def _table(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Row]]:
+    table = csv.reader(lines, strict=True)
+    try:
+        header = next(table)
+    except csv.Error as error:
+        raise RefusedFile(f"its header is no CSV: {error}") from None
+    reader = Reader(columns.constants, columns.positions(header), len(header))
+    return reader, _records(lines, table)
+
+
+def _records(lines: Lines, table: Iterator[list[str]]) -> Iterator[Row]:
     while True:
         lines.begin()
         try:
-            found = product()
-            if found is None:
-                continue
-            raw = lines.raw()
-            if not _is_utf8(raw):
-                raise InvalidInput("not UTF-8")
+            cells: list[str] | str = next(table)
         except StopIteration:
             return
-        except InvalidInput as error:
-            raw = lines.raw()
-            reason = error.reason if _is_utf8(raw) else "not UTF-8"
-            yield Row(lines.start, _printable(raw), None, error.path.removeprefix("$").strip(".") or ROW, reason)
-            continue
-        yield Row(lines.start, _printable(raw), found)
+        except csv.Error as error:
+            cells = str(error)
+        if cells:
+            yield Row(lines.start, lines.raw(), cells)
 
 
 def _product(values: dict[str, Any]) -> ProductInput:
     for name in AMOUNTS:
-        _check_amount(name, values.get(name))
+        if name in values:
+            _check_amount(name, values[name])
     for at, tier in enumerate(values.get("tiers") or ()):
         if isinstance(tier, dict):
             _check_amount(f"tiers[{at}].unit_price", tier.get("unit_price"))
     try:
-        with translated():
-            product = msgspec.convert(values, ProductInput)
-    except InvalidInput:
-        for name in REQUIRED:
-            if name not in values:
-                raise InvalidInput("is missing", f"$.{name}") from None
-        raise
+        product = msgspec.convert(values, ProductInput)
+    except msgspec.ValidationError as error:
+        raise _missing(values) or translate(error) or error from None
     if product.name.isspace():
         raise InvalidInput("is blank", "$.name")
     return product
+
+
+def _missing(values: dict[str, Any]) -> InvalidInput | None:
+    missing = [name for name in REQUIRED if name not in values]
+    return InvalidInput("is missing", f"$.{missing[0]}") if missing else None
 
 
 def _from_text(values: dict[str, Any]) -> dict[str, Any]:
@@ -157,18 +165,8 @@ def _check_amount(name: str, value: object) -> None:
         raise InvalidInput("must be a plain number such as 49.90", f"$.{name}")
 
 
-def _is_utf8(text: str) -> bool:
-    return text.isascii() or not _SURROGATE(text)
-
-
-def _printable(raw: str) -> str:
-    """PostgreSQL stores no NUL, and nothing writes a lone surrogate."""
-    if raw.isascii() and "\0" not in raw:
-        return raw
-    return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
-
-
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
 _SURROGATE = re.compile("[\ud800-\udfff]").search
+_OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _TIERS = msgspec.json.Decoder(list[Any], float_hook=Decimal)

@@ -134,5 +134,5 @@ class _Counted(io.RawIOBase):
 
 def _text(buffered: io.BufferedReader) -> io.TextIOWrapper:
     packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
-    unpacked = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if packed else buffered  # type: ignore[arg-type] # a GzipFile is a raw stream to it
+    unpacked = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if packed else buffered
     return io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="")

@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from shared.catalogue import products
 from shared.catalogue.database import Conn
+from shared.catalogue.importing.checking import COLUMNS, PRODUCT
 from shared.catalogue.importing.columns import RefusedFile
-from shared.catalogue.importing.rows import Row
 
-COLUMNS = (*products.FIELDS, "tiers")
 SHOWN_REJECTS = 20
 
 
@@ -30,18 +26,18 @@ class Staged(NamedTuple):
     rejected: int
 
 
-def stage(conn: Conn, rows: Iterable[Row]) -> Staged:
-    """Copy rows into a table that lives as long as the transaction; a product's second row becomes a reject.
+def stage(conn: Conn, checked: Iterable[bytes]) -> Staged:
+    """Copy checked rows into a table that lives as long as the transaction; a product's second row becomes a reject.
 
-    Rows are sent as they are read: nothing grows with the file but the table.
+    Rows are sent as they come: nothing grows with the file but the table.
     """
     conn.execute(_TABLE)
     # For this transaction: sorting and grouping a million rows shall not go through the disk more than once.
     conn.execute("SET LOCAL work_mem = '64MB'")
     conn.execute("SET LOCAL jit = off")
     with conn.cursor().copy(_COPY) as copy:
-        for row in rows:
-            copy.write_row(_staged(row))
+        for lines in checked:
+            copy.write(lines)
     conn.execute("ANALYZE import_rows")
     conn.execute(_TWICE)
     found = conn.execute("SELECT count(*) AS rows, count(reason) AS rejected FROM import_rows").fetchone()
@@ -69,23 +65,14 @@ def write_rejects(conn: Conn, path: Path) -> None:
         raise RefusedFile(f"the rejects cannot be written to {path}: {error.strerror}") from None
 
 
-def _staged(row: Row) -> tuple[Any, ...]:
-    if row.product is None:
-        return (row.line, row.raw, row.column, row.reason, *_NO_PRODUCT)
-    *fields, tiers = msgspec.structs.astuple(row.product)
-    return (row.line, row.raw, None, None, *fields, msgspec.json.encode(tiers).decode() if tiers else "[]")
-
-
-_NO_PRODUCT = (None,) * len(COLUMNS)
-_NAMES = ", ".join(COLUMNS)
-
 _TABLE = f"""
 CREATE TEMPORARY TABLE import_rows ON COMMIT DROP AS
-SELECT 0::bigint AS line, ''::text AS raw, ''::text AS field, ''::text AS reason, {_NAMES}
-FROM products WITH NO DATA
+SELECT 0::bigint AS line, ''::text AS raw, ''::text AS field, ''::text AS reason, {", ".join(PRODUCT)},
+    published_price, sheet
+FROM products JOIN prices USING (product_id) WITH NO DATA
 """  # noqa: S608 # only names of columns
 
-_COPY = f"COPY import_rows (line, raw, field, reason, {_NAMES}) FROM STDIN"
+_COPY = f"COPY import_rows ({', '.join(COLUMNS)}) FROM STDIN"
 
 _TWICE = """
 WITH twice AS (

@@ -1,0 +1,86 @@
+"""What an operator sees of an import: progress, bad rows, and one line about what came of it."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from shared.catalogue import importer
+from shared.catalogue.database import Conn
+from shared.catalogue.importer import Imported
+from shared.catalogue.importing import source
+from shared.catalogue.importing.columns import Columns, RefusedFile
+
+
+def run(
+    conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path | None, *, skip_bad: bool, dry_run: bool
+) -> int:
+    """Import a file in the caller's transaction, or roll that back; the exit code."""
+    rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
+    try:
+        if rejects.exists() and file.exists() and rejects.samefile(file):
+            raise RefusedFile("the rejects would be written over it")
+        done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
+    except RefusedFile as refused:
+        conn.rollback()
+        _say(console, f"{_name(file)}: {refused}; nothing was imported")
+        return importer.NOTHING
+    if dry_run or done.is_refused:
+        conn.rollback()
+    else:
+        conn.commit()
+    _report(console, done, rejects, dry_run=dry_run)
+    return done.exit_code
+
+
+def _imported(conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, *, skip_bad: bool) -> Imported:
+    with _progress(console) as progress:
+        reading = progress.add_task("reading", total=None)
+        with source.opened(file, lambda count: progress.advance(reading, count)) as opened:
+            progress.update(reading, total=opened.size)
+
+            def writes() -> None:
+                progress.update(reading, description="writing", total=None)
+
+            return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, writes=writes)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        # Elsewhere it would leave an empty line.
+        disable=not console.is_terminal,
+    )
+
+
+def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
+    for reject in done.rejects:
+        _say(console, f"line {reject.line}, {reject.column}: {reject.reason}")
+    if done.rejected > len(done.rejects):
+        _say(console, f"… and {done.rejected - len(done.rejects):,} more")
+    if done.rejected:
+        _say(console, f"bad rows are in {rejects}")
+    if done.is_refused and done.rejected < done.rows:
+        _say(console, "nothing was imported because of them; --skip-bad imports the others")
+    _say(console, f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}")
+
+
+def summary(done: Imported) -> str:
+    """One line: rows, what became of them, and how fast."""
+    counts = f"{done.rows:,} rows: {done.created:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged"
+    speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
+    return f"{counts}, {done.rejected:,} rejected; {speed}"
+
+
+def _name(file: Path) -> str:
+    return "standard input" if file == source.STDIN else str(file)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
