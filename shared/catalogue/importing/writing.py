@@ -92,7 +92,7 @@ WITH written AS (
     INSERT INTO products AS p ({_NAMES})
     SELECT {_of("r")} FROM import_rows r WHERE r.reason IS NULL AND NOT EXISTS (
         SELECT FROM products o WHERE o.product_id = r.product_id AND ({_of("o")}) IS NOT DISTINCT FROM ({_of("r")}))
-    ORDER BY r.product_id
+    ORDER BY r.product_id COLLATE "C"
     ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
     WHERE ({_of("p")}) IS DISTINCT FROM ({_of("excluded")})
     RETURNING p.product_id, p.currency, p.xmax = 0 AS is_new
