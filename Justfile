@@ -4,7 +4,7 @@ python := ".venv/bin/python"
 
 [private]
 default:
-    @just --list --unsorted
+    @{{ just_executable() }} --list --unsorted
 
 # Start the stack and wait until it is ready: `just up`, `just up native`, `just up docker worker=3`
 [no-exit-message]
@@ -32,6 +32,7 @@ key:
     @cat "${PRICING_HOME:-.pricing}/admin.key"
 
 # Bring the database's schema up to date
+[no-exit-message]
 migrate: setup
     @{{ python }} -m deploy catalogue migrate
 

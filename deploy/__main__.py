@@ -24,10 +24,16 @@ def main() -> None:
 @click.argument("arguments", nargs=-1, metavar="[native|docker] [SERVICE=N]…")
 def up(arguments: tuple[str, ...]) -> None:
     """Start what does not run, wait until it is ready, print the addresses."""
-    kind, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
-    if kind is None:
-        kind = next(iter(running()), None) or ("docker" if compose.engine_answers() else "native")
-        click.echo(f"· {kind} stack")
+    wanted, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
+    if wrong := [argument for argument in rest if "=" not in argument]:
+        raise click.UsageError(f"{wrong[0]}: it is `just up`, `just up native` or `just up docker worker=3`.")
+    runs = next(iter(running()), None)
+    if runs and wanted and runs != wanted:
+        raise click.ClickException(f"The {runs} stack runs: `just down` first.")
+    kind = wanted or runs or ("docker" if compose.engine_answers() else "native")
+    if kind == "native" and rest:
+        raise click.UsageError("A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES.")
+    click.echo(f"· {kind} stack")
     _do(kind, "up", *rest)
 
 

@@ -1,6 +1,7 @@
 """`python -m deploy.docker`: start, stop and look at the stack in containers."""
 
 import os
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -74,7 +75,8 @@ def logs(service: str | None, follow: bool) -> None:
     """Show the last lines of every log, or of one SERVICE."""
     if service and service not in SERVICES:
         raise click.UsageError(f"There is no service {service}; there are {', '.join(SERVICES)}.")
-    compose.run("logs", "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
+    colour = [] if sys.stdout.isatty() else ["--no-color"]
+    compose.run("logs", *colour, "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
 
 
 def _publish(several: bool) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
+from deploy.docker import passwords
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-PROJECT = "pricing"
 
 
 class DockerError(click.ClickException):
@@ -28,7 +29,7 @@ def run(*arguments: str, capture: bool = False) -> str:
     Raises:
         DockerError: there is no Compose, or the command failed.
     """
-    done = _run([*_command(), "-p", PROJECT, *arguments], capture=capture)
+    done = _run([*_command(), *arguments], capture=capture)
     if done.returncode:
         reason = (done.stderr or "").strip() or "see above"
         raise DockerError(f"docker compose {arguments[0]} failed: {reason}")
@@ -37,21 +38,23 @@ def run(*arguments: str, capture: bool = False) -> str:
 
 def containers() -> list[str]:
     """The ids of the project's containers, stopped ones included; none where no engine answers."""
-    if not engine_answers():
+    project = passwords.read(REPOSITORY).get(passwords.PROJECT)
+    if project is None or not engine_answers():
         return []
-    label = f"label=com.docker.compose.project={PROJECT}"
+    label = f"label=com.docker.compose.project={project}"
     return _run(["docker", "ps", "-aq", "--filter", label], capture=True).stdout.split()
 
 
 def catalogue(arguments: Sequence[str]) -> int:
     """Run `python -m shared.catalogue` in a container of its own; its exit code.
 
-    The folders of the files that are named are mounted, and files are written as the caller.
+    The folders of files that are named, to be read or to be written, are mounted, and files are written as the caller.
     """
-    folders = {str(Path(argument).resolve().parent) for argument in arguments if Path(argument).is_file()}
+    named = [Path(argument.rpartition("=")[2]) for argument in arguments]
+    folders = {str(path.resolve().parent) for path in named if len(path.parts) > 1 or path.is_file()}
     mounts = [part for folder in sorted(folders | {str(Path.cwd())}) for part in ("-v", f"{folder}:{folder}")]
     options = ["--rm", "--no-deps", "-T", "-u", f"{os.getuid()}:{os.getgid()}", "-w", str(Path.cwd())]
-    command = [*_command(), "-p", PROJECT, "run", *options, *mounts, "-e", "PYTHONPATH=/app", "worker"]
+    command = [*_command(), "run", *options, *mounts, "-e", "PYTHONPATH=/app", "worker"]
     return _run([*command, "python", "-m", "shared.catalogue", *arguments], capture=False).returncode
 
 

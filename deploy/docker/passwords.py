@@ -1,4 +1,4 @@
-"""`.env` beside compose.yaml: the passwords and the admin key, made once, readable by their owner only."""
+"""`.env` beside compose.yaml: project name, passwords and admin key, made once, readable by their owner only."""
 
 import secrets
 from pathlib import Path
@@ -6,21 +6,42 @@ from pathlib import Path
 from deploy.native import home as place
 from shared.catalogue.keys import ADMIN_KEY_FILE
 
-NAMES = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "PRICING_ADMIN_KEY")
+PROJECT = "COMPOSE_PROJECT_NAME"
+ADMIN_KEY = "PRICING_ADMIN_KEY"
 
 
 def ensure(repository: Path, home: Path) -> None:
     """Add what is missing to `.env` (mode 0600), and write the admin key where `just key` finds it.
 
-    What stands in `.env` already stays as it is, other lines included.
+    What stands in `.env` already stays as it is, other lines included. The project's name is made with the
+    passwords: another clone, or a lost `.env`, gets volumes of its own, whose passwords it knows. An admin
+    key that a native stack has made is kept.
     """
+    place.prepare(home)
     path = repository / ".env"
     lines = path.read_text().splitlines() if path.exists() else []
-    known = dict(line.split("=", 1) for line in lines if "=" in line)
-    added = {name: secrets.token_hex(24) for name in NAMES if not known.get(name)}
+    known = read(repository)
+    made = {
+        PROJECT: f"pricing-{secrets.token_hex(4)}",
+        "POSTGRES_PASSWORD": secrets.token_hex(24),
+        "REDIS_PASSWORD": secrets.token_hex(24),
+        ADMIN_KEY: _native_key(home) or secrets.token_hex(24),
+    }
+    added = {name: value for name, value in made.items() if not known.get(name)}
     if added:
         kept = [line for line in lines if line.partition("=")[0] not in added]
         place.write_private(path, "\n".join([*kept, *(f"{name}={value}" for name, value in added.items()), ""]))
     path.chmod(0o600)
-    place.prepare(home)
-    place.write_private(home / ADMIN_KEY_FILE, (known | added)["PRICING_ADMIN_KEY"] + "\n")
+    place.write_private(home / ADMIN_KEY_FILE, (known | added)[ADMIN_KEY] + "\n")
+
+
+def read(repository: Path) -> dict[str, str]:
+    """What stands in `.env`; nothing where there is none."""
+    path = repository / ".env"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def _native_key(home: Path) -> str:
+    path = home / ADMIN_KEY_FILE
+    return path.read_text().strip() if path.exists() else ""

@@ -38,6 +38,13 @@ class Visitor:
             raise CannotCheck(f"there is no {self.product_id} here; --product names one")
         return cast(dict[str, Any], answer.raise_for_status().json())
 
+    def free_price(self, **query: object) -> dict[str, Any]:
+        """A price that neither floor nor ceiling holds: only such prices must differ from one another."""
+        price = self.price(**query)
+        if held := {step["rule"] for step in price["steps"]} & {"floor", "ceiling"}:
+            raise CannotCheck(f"the {held.pop()} holds {self.product_id}'s price; --product names another")
+        return price
+
 
 def ready(visitor: Visitor) -> str:
     answer = visitor.http.get("/health/ready").json()
@@ -63,7 +70,7 @@ def cached(visitor: Visitor) -> str:
 
 
 def members(visitor: Visitor) -> str:
-    one, other = (visitor.price(is_prime_member=is_member) for is_member in (True, False))
+    one, other = (visitor.free_price(is_prime_member=is_member) for is_member in (True, False))
     if Decimal(one["discount_rate"]) == 0:
         raise CannotCheck("the active policy takes nothing off for members")
     assert other["discount_rate"] == "0", "a discount for somebody who is no member"
@@ -72,8 +79,9 @@ def members(visitor: Visitor) -> str:
 
 
 def locations(visitor: Visitor) -> str:
-    answers = [visitor.price(user_location=location) for location in ("NY", "LA", "MIA", "nowhere")]
+    answers = [visitor.free_price(user_location=location) for location in ("NY", "LA", "MIA", "nowhere")]
     assert answers[-1]["market"] == "DEFAULT", f"an unknown location is {answers[-1]['market']}"
+    assert len({answer["final_price"] for answer in answers}) > 1, "all locations have one price"
     return ", ".join(f"{answer['market']} {answer['final_price']}" for answer in answers)
 
 
