@@ -73,17 +73,19 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(writes.close)
         cache = channel.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
+        traced = channel.cache_client(settings.redis_for("cache"), PROCESS)
+        stack.push_async_callback(traced.aclose)
         sync_cache = channel.client(settings.redis_for("cache"), PROCESS)
         stack.callback(sync_cache.close)
         events = channel.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
         queue = channel.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
-        for client in (cache, sync_cache, events):
+        for client in (traced, sync_cache, events):
             RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
         stack.callback(feed.close)
-        reader = PriceReader(cache, reads, settings.cache_ttl_s)
+        reader = PriceReader(cache, reads, settings.cache_ttl_s, traced)
         await reader.prepare()
         yield Services(
             settings=settings,

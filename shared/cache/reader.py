@@ -10,6 +10,7 @@ import redis
 import redis.asyncio
 import structlog
 from circuitbreaker import CircuitBreaker
+from opentelemetry import trace
 
 from shared.cache import sheets
 from shared.cache.markets import MarketsCopy
@@ -49,8 +50,24 @@ class PriceReader:
     Redis PostgreSQL answers, without PostgreSQL what is cached still is answered.
     """
 
-    def __init__(self, cache: redis.asyncio.Redis, database: AsyncPool, ttl_s: float) -> None:
+    def __init__(
+        self,
+        cache: redis.asyncio.Redis,
+        database: AsyncPool,
+        ttl_s: float,
+        traced: redis.asyncio.Redis | None = None,
+    ) -> None:
+        """A reader of these servers.
+
+        Args:
+            cache: Redis.
+            database: PostgreSQL.
+            ttl_s: How long a sheet stays in Redis, ± 10 %.
+            traced: An instrumented client of the same Redis, for requests whose trace is recorded; the
+                instrumentation costs a third of a look-up also where nothing is.
+        """
         self._cache, self._database, self._ttl_s = cache, database, ttl_s
+        self._traced = traced or cache
         self._put = cache.register_script(sheets.PUT)
         self._markets = MarketsCopy(database)
         self._redis_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, RedisUnavailable, "redis")
@@ -84,10 +101,13 @@ class PriceReader:
             found |= {sheet.product_id: Found(sheets.sheet_of(sheet), "database") for sheet in stored}
         return found
 
+    def _client(self) -> redis.asyncio.Redis:
+        return self._traced if trace.get_current_span().is_recording() else self._cache
+
     async def _look_up(self, product_ids: Sequence[str]) -> _LookUp:
         try:
             with _guarded(self._redis_breaker, RedisUnavailable):
-                pipeline = self._cache.pipeline(transaction=False)
+                pipeline = self._client().pipeline(transaction=False)
                 pipeline.time()
                 pipeline.mget([sheets.key(product_id) for product_id in product_ids])
                 (seconds, microseconds), entries = await pipeline.execute()
@@ -107,7 +127,7 @@ class PriceReader:
         keys, arguments = sheets.fill_arguments(fills, self._ttl_s, seen.time_ms)
         try:
             with _guarded(self._redis_breaker, RedisUnavailable):
-                await self._put(keys=keys, args=arguments)
+                await self._put(keys=keys, args=arguments, client=self._client())
         except RedisUnavailable as error:
             log.debug("redis away, sheets not cached", error=str(error))
 
