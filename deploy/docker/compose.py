@@ -32,7 +32,7 @@ def run(*arguments: str, capture: bool = False) -> str:
     done = _run([*_command(), *arguments], capture=capture)
     if done.returncode:
         reason = (done.stderr or "").strip() or "see above"
-        raise DockerError(f"docker compose {arguments[0]} failed: {reason}")
+        raise DockerError(f"docker compose {arguments[0]} failed: {reason}. `just up native` needs no Docker.")
     return done.stdout or ""
 
 
