@@ -26,6 +26,11 @@ status: setup
 logs *arguments: setup
     @{{ python }} -m deploy logs {{ arguments }}
 
+# Draw a trace as a tree on a time axis: TRACE_ID, else the latest market event's
+[no-exit-message]
+trace *arguments: setup
+    @{{ python }} -m deploy.trace {{ arguments }}
+
 # Print the admin key, and nothing else
 [no-exit-message]
 key:

@@ -96,6 +96,7 @@ class Bridge:
                     "messaging.operation.type": "process",
                     "messaging.destination.name": MARKET_EVENTS,
                     "messaging.message.id": event.id,
+                    "pricing.event_id": event.id,
                 },
             ):
                 log.info("event received", event_id=event.id, source=event.source, type=event.type, by=reason)

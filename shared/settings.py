@@ -13,6 +13,7 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 STACK_FILE = "stack.env"
+TRACE_FOLDER = "traces"
 
 
 class InvalidSettings(ValueError):

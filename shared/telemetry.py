@@ -5,20 +5,19 @@ from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_value, set_value
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from shared.settings import Settings
+from shared.settings import TRACE_FOLDER, Settings
+from shared.span_exporters import EXPORT_TIMEOUT_S, Exporting, SpanFiles
 
 tracer = trace.get_tracer("pricing")
 
 _READ = create_key("pricing-read")
-EXPORT_TIMEOUT_S = 1
 
 
 class ReadWriteSampler(Sampler):
@@ -54,21 +53,24 @@ def as_read(context: Context) -> Context:
 def configure(service: str, settings: Settings, exporter: SpanExporter | None = None) -> TracerProvider:
     """Install the process's tracer provider; call after every fork, and `shutdown()` it at the end.
 
-    Spans are exported by OTLP over HTTP to where OpenTelemetry's own variables say; with neither
-    `OTEL_EXPORTER_OTLP_ENDPOINT` nor `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` set they go nowhere.
+    Spans are exported to where OpenTelemetry's own variables say, by OTLP over HTTP or, with
+    `OTEL_EXPORTER_OTLP_PROTOCOL=grpc`, over gRPC. With neither `OTEL_EXPORTER_OTLP_ENDPOINT` nor
+    `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` set they are kept as files in `traces` below the home; with
+    `OTEL_TRACES_EXPORTER=none` they go nowhere.
     A caller's sampled flag is honoured.
 
     Args:
         service: `pricing-api`, `pricing-worker` or `pricing-listener`.
         settings: Gives the sampling ratios.
-        exporter: Takes the spans in place of OTLP; for tests.
+        exporter: Takes the spans in place of what the variables say; for tests.
     """
+    # Today's names for the attributes of Redis spans, as everything here has them.
+    os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
     root = ReadWriteSampler(settings.trace_read_ratio, settings.trace_write_ratio)
     provider = TracerProvider(sampler=ParentBased(root), resource=Resource.create({"service.name": service}))
-    if exporter is None and _has_collector():
-        exporter = OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)
+    exporter = exporter or _chosen(service, settings)
     if exporter is not None:
-        provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=500))
+        provider.add_span_processor(Exporting(exporter, to=_otlp("ENDPOINT") or TRACE_FOLDER))
     trace.set_tracer_provider(provider)
     return provider
 
@@ -78,5 +80,21 @@ def current_trace_id() -> str:
     return f"{trace.get_current_span().get_span_context().trace_id:032x}"
 
 
-def _has_collector() -> bool:
-    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
+def _chosen(service: str, settings: Settings) -> SpanExporter | None:
+    if os.environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return None
+    if not _otlp("ENDPOINT"):
+        return SpanFiles(settings.home_dir / TRACE_FOLDER, service)
+    # Each brings its own transport, and is a tenth of a second to import.
+    if _otlp("PROTOCOL") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+        return GrpcExporter(timeout=EXPORT_TIMEOUT_S)
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+
+    return HttpExporter(timeout=EXPORT_TIMEOUT_S)
+
+
+def _otlp(name: str) -> str:
+    """One of OpenTelemetry's own variables: that of the traces, else that of everything."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")

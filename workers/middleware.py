@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import structlog
-from dramatiq import Broker, MessageProxy, Worker
+from dramatiq import Broker, Message, MessageProxy, Worker
 from dramatiq.middleware import Middleware, Shutdown
 from dramatiq_abort import Abort
 from opentelemetry.context import attach, detach
@@ -22,6 +22,7 @@ from workers.services import Services
 log = structlog.get_logger(__name__)
 
 MAX_RETRIES = 5
+ENQUEUED_AT_MS = "enqueued_at_ms"
 METRICS_PORT_RETRY_S = 2
 
 
@@ -39,8 +40,12 @@ class Tracing(Middleware):
     def __init__(self) -> None:
         self._current = threading.local()
 
+    def before_enqueue(self, broker: Broker, message: Message[Any], delay: int | None) -> None:
+        """Note when a message that is tried again comes into the queue, after its pause."""
+        message.options[ENQUEUED_AT_MS] = int(time.time() * 1000)
+
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Start the span."""
+        """Start the span; `pricing.queue_wait_ms` says how long the message lay in its queue."""
         span = tracer.start_span(
             f"process {message.queue_name}",
             context=propagation.extract(message.options),
@@ -52,6 +57,7 @@ class Tracing(Middleware):
                 "messaging.message.id": message.message_id,
                 "pricing.actor": message.actor_name,
                 "pricing.retries": message.options.get("retries", 0),
+                "pricing.queue_wait_ms": _waited_ms(message),
             },
         )
         self._current.span, self._current.token = span, attach(set_span_in_context(span))
@@ -141,6 +147,11 @@ class Cleanup(Middleware):
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close."""
         self._services.close()
+
+
+def _waited_ms(message: MessageProxy) -> int:
+    due_ms: int = message.options.get(ENQUEUED_AT_MS, message.message_timestamp)
+    return max(0, int(time.time() * 1000) - due_ms)
 
 
 def _outcome(message: MessageProxy, exception: BaseException | None) -> str:

@@ -14,7 +14,6 @@ class SheetWriter:
 
     def __init__(self, cache: redis.Redis, events: redis.Redis, ttl_s: float) -> None:
         self._cache, self._events, self._ttl_s = cache, events, ttl_s
-        self._put = cache.register_script(sheets.PUT)
 
     def put(self, stored: Sequence[StoredSheet]) -> None:
         """Put these versions, in scripts of 250, and announce them on `price_changes`.
@@ -24,5 +23,6 @@ class SheetWriter:
         for start in range(0, len(stored), sheets.BATCH):
             batch = stored[start : start + sheets.BATCH]
             keys, arguments = sheets.put_arguments(batch, self._ttl_s)
-            self._put(keys=keys, args=arguments)
+            # Not by its digest: the first call after Redis' start would fail, and be seen to in its trace.
+            self._cache.eval(sheets.PUT, len(keys), *keys, *arguments)
         announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])

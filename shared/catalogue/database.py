@@ -8,6 +8,7 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from shared.catalogue.tracing import AsyncTracedCursor, TracedCursor
 from shared.errors import DatabaseUnavailable
 from shared.settings import Settings
 
@@ -36,7 +37,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
     return ConnectionPool(
         settings.database_url,
         connection_class=Connection[DictRow],
-        kwargs=_options(process, WRITE_TIMEOUT_MS),
+        kwargs=_options(process, WRITE_TIMEOUT_MS) | {"cursor_factory": TracedCursor},
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
@@ -50,7 +51,8 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
     return AsyncConnectionPool(
         settings.database_url,
         connection_class=AsyncConnection[DictRow],
-        kwargs=_options(process, int(READ_TIMEOUT_S * 1000)) | {"autocommit": True},
+        kwargs=_options(process, int(READ_TIMEOUT_S * 1000))
+        | {"autocommit": True, "cursor_factory": AsyncTracedCursor},
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,

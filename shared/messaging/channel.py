@@ -50,6 +50,7 @@ def sending(event_id: str) -> Iterator[None]:
             "messaging.operation.type": "send",
             "messaging.destination.name": MARKET_EVENTS,
             "messaging.message.id": event_id,
+            "pricing.event_id": event_id,
         },
     ):
         yield

@@ -24,8 +24,7 @@ class RecalculationLock:
     """A lock of 15 s in Redis whose value is the id of the task that holds it."""
 
     def __init__(self, client: redis.Redis) -> None:
-        self._take = client.register_script(_TAKE)
-        self._release = client.register_script(_RELEASE)
+        self._client = client
 
     def acquire(self, task_id: UUID, force: bool = False) -> bool:
         """Take the lock, or renew it; False where another task holds it.
@@ -34,7 +33,7 @@ class RecalculationLock:
             task_id: Who takes it.
             force: Take it all the same: its holder is not running any more.
         """
-        return bool(self._take(keys=[KEY], args=[str(task_id), TTL_MS, int(force)]))
+        return bool(self._client.eval(_TAKE, 1, KEY, str(task_id), TTL_MS, int(force)))
 
     def renew(self, task_id: UUID) -> None:
         """Hold it for another 15 s; also when it vanished with Redis' data meanwhile.
@@ -47,4 +46,4 @@ class RecalculationLock:
 
     def release(self, task_id: UUID) -> None:
         """Let it go where it is ours."""
-        self._release(keys=[KEY], args=[str(task_id)])
+        self._client.eval(_RELEASE, 1, KEY, str(task_id))

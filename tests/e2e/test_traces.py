@@ -13,7 +13,7 @@ from tests.support.feed import FakeFeed
 from tests.support.waiting import eventually
 
 LOOK_UP = "TIME MGET"
-PUT = "EVALSHA"  # the versioned put is a script
+PUT, FILL = "EVAL", "EVALSHA"  # the versioned put is a script
 CALLER = "1" * 16
 
 
@@ -148,7 +148,7 @@ def test_a_traced_price_query_shows_its_look_up(engine: Engine, collector: Colle
     spans = whole_trace(collector, trace_id, LOOK_UP, caller=CALLER)
     root = root_of(spans, CALLER)
     assert (root.service, root.name) == ("pricing-api", "POST /api/v1/price")
-    below = [LOOK_UP, PUT] if source == "database" else [LOOK_UP]
+    below = [LOOK_UP, FILL] if source == "database" else [LOOK_UP]
     assert [(span.name, span.parent_id) for span in spans[1:]] == [(name, root.span_id) for name in below]
 
 

@@ -62,7 +62,7 @@ def one_trace(private: PrivateStack) -> str:
         roots = [span for span in spans if span.parent_id not in ids]
         is_whole = {span.service for span in spans} == {f"pricing-{service}" for service in SERVICES}
         # The worker's last write: the versioned put, a script.
-        ends = any(span.service == "pricing-worker" and span.name == "EVALSHA" for span in spans)
+        ends = any(span.service == "pricing-worker" and span.name == "EVAL" for span in spans)
         return spans if is_whole and ends and len(roots) == 1 else None
 
     spans = eventually(look, f"trace {trace_id} over three services, with one root")

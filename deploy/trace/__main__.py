@@ -1,0 +1,77 @@
+"""`python -m deploy.trace`: draw a trace in the terminal."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from deploy import __main__ as deployment
+from deploy.native import environment, programs
+from deploy.native import home as place
+from deploy.trace.drawing import draw
+from deploy.trace.files import TraceFiles
+from deploy.trace.jaeger import Jaeger
+from deploy.trace.spans import Span, Unavailable
+from shared.settings import TRACE_FOLDER
+
+WIDTH = 150  # of what is not a terminal
+# Spans arrive half a second after their end.
+WAIT_S, POLL_S = 3.0, 0.25
+
+
+@click.command()
+@click.argument("trace_id", required=False)
+@click.option("--jaeger", metavar="URL", help="Ask this Jaeger, not the one of the stack.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture of it here.")
+def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
+    """Draw a trace as a tree on a time axis: TRACE_ID, else the latest market event's.
+
+    Every answer of the API has its trace id in the header `traceresponse`, every problem document and log line
+    in `trace_id`. The spans come from the stack's Jaeger, or from its files where it has none.
+    """
+    try:
+        kept = Jaeger(jaeger) if jaeger else _kept()
+        spans = _whole(kept, trace_id or kept.latest_event())
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+    console = Console(record=svg is not None, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(draw(spans, console.width))
+    if svg:
+        console.save_svg(str(svg), title="just trace")
+
+
+def _kept() -> TraceFiles | Jaeger:
+    home = place.locate(os.environ)
+    if "docker" in deployment.running():
+        return Jaeger(programs.JAEGER_UI)
+    endpoint = environment.load(home).get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if endpoint == programs.JAEGER_OTLP:
+        return Jaeger(programs.JAEGER_UI)
+    if endpoint:
+        raise Unavailable(f"The spans of this stack go to {endpoint}: look there, or give --jaeger URL.")
+    return TraceFiles(home / TRACE_FOLDER)
+
+
+def _whole(kept: TraceFiles | Jaeger, trace_id: str) -> list[Span]:
+    """The spans of a trace, once all their parents are there or have had the time to come."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        spans = kept.trace(trace_id.lower())
+        ids = {span.span_id for span in spans}
+        orphans = sum(span.parent_id not in ids for span in spans)
+        if orphans == 1:
+            return spans
+        if time.monotonic() > deadline:
+            if spans:
+                return spans
+            raise Unavailable(f"There are no spans of trace {trace_id}: it was not sampled, or is long gone.")
+        time.sleep(POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

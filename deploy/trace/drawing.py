@@ -1,0 +1,84 @@
+"""A trace drawn: a line per span, its place in the tree left, its time on the axis right."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from deploy.trace.spans import Line, Span, tree
+
+COLOURS = {"pricing-api": "cyan", "pricing-listener": "magenta", "pricing-worker": "green"}
+OTHER, FAILED = "yellow", "bold red"
+# What says most about a span, as far as it has it, in this order; a zero says nothing.
+TELLING = {
+    "http.response.status_code": "status",
+    "pricing.event_id": "event",
+    "pricing.task_id": "task",
+    "pricing.product_id": "product",
+    "pricing.actor": "actor",
+    "pricing.retries": "retry",
+}
+AXIS_CELLS = range(20, 61)
+DURATION_CELLS = 8
+
+
+def draw(spans: Sequence[Span], width: int) -> RenderableType:
+    """The trace for a terminal of this width; `·` is time that a message waited in its queue."""
+    begin = min(span.start_ns - span.waited_ns for span in spans)
+    end = max(span.end_ns for span in spans)
+    cells = min(max(width - 90, AXIS_CELLS.start), AXIS_CELLS.stop - 1)
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column(no_wrap=True, width=cells)
+    table.add_column(no_wrap=True, width=DURATION_CELLS, justify="right")
+    table.add_row("", _axis(end - begin, cells), "")
+    for line in tree(spans):
+        span = line.span
+        table.add_row(_label(line), _bar(span, begin, end, cells), _duration(span.end_ns - span.start_ns))
+        for note in _notes(span):
+            table.add_row(Text(" " * len(line.guide) + "  ").append(note), "", "")
+    return Group(_heading(spans, end - begin), Text(), table)
+
+
+def _heading(spans: Sequence[Span], total_ns: int) -> Text:
+    services = sorted({span.service for span in spans})
+    text = Text(f"trace {spans[0].trace_id}  {len(spans)} spans, {_duration(total_ns)}  ")
+    for service in services:
+        text.append(f"■ {service}  ", COLOURS.get(service, OTHER))
+    failed = sum(span.error is not None for span in spans)
+    return text.append(f"{failed} failed", FAILED) if failed else text
+
+
+def _label(line: Line) -> Text:
+    span = line.span
+    text = Text(line.guide, "dim").append(span.name, FAILED if span.error else COLOURS.get(span.service, OTHER))
+    for attribute, name in TELLING.items():
+        if (value := span.attributes.get(attribute, "0")) != "0":
+            text.append(f"  {name} ", "dim").append(value)
+    return text
+
+
+def _notes(span: Span) -> list[Text]:
+    notes = [Text(f"✗ {span.error}", FAILED)] if span.error else []
+    return notes + [Text(f"↔ stands for trace {trace_id}, too", "dim") for trace_id in dict.fromkeys(span.links)]
+
+
+def _bar(span: Span, begin: int, end: int, cells: int) -> Text:
+    waited = _cell(span.start_ns - span.waited_ns, begin, end, cells)
+    first, last = _cell(span.start_ns, begin, end, cells), _cell(span.end_ns, begin, end, cells)
+    style = FAILED if span.error else COLOURS.get(span.service, OTHER)
+    return Text(" " * waited).append("·" * (first - waited), "dim").append("━" * max(last - first, 1), style)
+
+
+def _axis(total_ns: int, cells: int) -> Text:
+    ends = "0", _duration(total_ns)
+    return Text(ends[0] + " " * (cells - len(ends[0]) - len(ends[1])) + ends[1], "dim")
+
+
+def _cell(at: int, begin: int, end: int, cells: int) -> int:
+    return min(round((at - begin) * cells / max(end - begin, 1)), cells - 1)
+
+
+def _duration(ns: int) -> str:
+    return f"{ns / 1e9:.2f} s" if ns >= 1e9 else f"{ns / 1e6:.1f} ms"

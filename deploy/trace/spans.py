@@ -1,0 +1,58 @@
+"""Spans as they are drawn, whoever kept them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+
+class Unavailable(Exception):
+    """The trace cannot be had; the text says why and what to do."""
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """One span; ids are hex, times ns since 1970, `parent_id` is empty for a root.
+
+    Attributes:
+        error: Why it failed; None: it did not.
+        links: The ids of other traces that it stands for, too.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    service: str
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, str] = {}
+    error: str | None = None
+    links: tuple[str, ...] = ()
+
+    @property
+    def waited_ns(self) -> int:
+        """How long its message lay in the queue before it."""
+        return int(float(self.attributes.get("pricing.queue_wait_ms", 0)) * 1e6)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A span in its place in the tree: `guide` is what is drawn left of it."""
+
+    span: Span
+    guide: str
+
+
+def tree(spans: Sequence[Span]) -> list[Line]:
+    """Every span below its parent, siblings by their start; one whose parent is missing is a root."""
+    known = {span.span_id for span in spans}
+    children: dict[str, list[Span]] = {}
+    for span in sorted(spans, key=lambda span: (span.start_ns, span.end_ns)):
+        children.setdefault(span.parent_id if span.parent_id in known else "", []).append(span)
+    return [line for root in children.get("", ()) for line in _lines(root, children, "", "")]
+
+
+def _lines(span: Span, children: Mapping[str, Sequence[Span]], guide: str, below: str) -> Iterator[Line]:
+    yield Line(span, guide)
+    mine = children.get(span.span_id, ())
+    for child in mine:
+        is_last = child is mine[-1]
+        yield from _lines(child, children, below + ("└─ " if is_last else "├─ "), below + ("   " if is_last else "│  "))

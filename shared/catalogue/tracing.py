@@ -1,0 +1,67 @@
+"""Cursors whose statements are spans, within a trace that is recorded; elsewhere they leave none."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+from psycopg import AsyncCursor, Cursor
+from psycopg.abc import Params, QueryNoTemplate
+from psycopg.rows import DictRow
+
+from shared.telemetry import tracer
+
+LONGEST_TEXT = 500
+_WRITE = re.compile(r"\b(INSERT INTO|DELETE FROM|(?<!DO )(?<!FOR )UPDATE) (\w+)")
+_READ = re.compile(r"\bFROM (\w+)\b(?! *\()")
+
+
+class TracedCursor(Cursor[DictRow]):
+    """Of the workers, the listener and the API's writes."""
+
+    def execute(  # type: ignore[override] # without template strings
+        self, query: QueryNoTemplate, params: Params | None = None, **options: bool | None
+    ) -> Self:
+        """As psycopg's own."""
+        with _span(query):
+            return super().execute(query, params, **options)
+
+
+class AsyncTracedCursor(AsyncCursor[DictRow]):
+    """Of the read path."""
+
+    async def execute(  # type: ignore[override] # without template strings
+        self, query: QueryNoTemplate, params: Params | None = None, **options: bool | None
+    ) -> Self:
+        """As psycopg's own."""
+        with _span(query):
+            return await super().execute(query, params, **options)
+
+
+@contextmanager
+def _span(query: QueryNoTemplate) -> Iterator[None]:
+    # A pool checks its connections with an empty statement.
+    if not isinstance(query, str) or not query or not trace.get_current_span().is_recording():
+        yield
+        return
+    # Values are parameters: the text has none.
+    text = " ".join(query.split())[:LONGEST_TEXT]
+    summary = _summary(text)
+    attributes: dict[str, Any] = {
+        "db.system.name": "postgresql",
+        "db.operation.name": summary.partition(" ")[0],
+        "db.query.summary": summary,
+        "db.query.text": text,
+    }
+    with tracer.start_as_current_span(summary, kind=SpanKind.CLIENT, attributes=attributes):
+        yield
+
+
+def _summary(text: str) -> str:
+    """What a statement does to which table: `UPDATE market_events`."""
+    if write := _WRITE.search(text):
+        return f"{write[1].partition(' ')[0]} {write[2]}"
+    read = _READ.search(text)
+    return " ".join(part for part in (text.partition(" ")[0], read and read[1]) if part)

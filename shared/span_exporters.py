@@ -1,0 +1,141 @@
+"""Where spans go: an OTLP collector, or JSON lines in a folder; and what is said while they cannot go there."""
+
+import base64
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+log = structlog.get_logger(__name__)
+
+EXPORT_TIMEOUT_S = 1
+EXPORT_EVERY_MS = 500
+# An export that begins in time takes EXPORT_TIMEOUT_S at most: together less than 2 s.
+FLUSH_WITHIN_S = 0.8
+
+FILE_BYTES = 4_000_000
+FOLDER_BYTES = 64_000_000
+_IDS = {"traceId", "spanId", "parentSpanId"}
+
+
+class SpanFiles(SpanExporter):
+    """Keeps spans as OTLP JSON lines, a file per process; the oldest files of the folder make room.
+
+    A line is a `TracesData` document as OTLP's file format has it, its ids in hex. A file that has 4 MB is
+    followed by a new one; all files of all processes have 64 MB at most, and a batch.
+    """
+
+    def __init__(self, folder: Path, service: str) -> None:
+        self._folder, self._service = folder, service
+        self._path = self._next_path()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Append a line."""
+        document = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
+        line = msgspec.json.encode(_with_hex_ids(document)) + b"\n"
+        try:
+            self._append(line)
+            self._prune()
+        except OSError:
+            return SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS
+
+    def _append(self, line: bytes) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Opened anew for each batch: another process may have pruned the file.
+        with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            file.write(line)
+            is_full = file.tell() >= FILE_BYTES
+        if is_full:
+            self._path = self._next_path()
+
+    def _next_path(self) -> Path:
+        return self._folder / f"{self._service}-{os.getpid()}-{time.time_ns()}.jsonl"
+
+    def _prune(self) -> None:
+        kept = 0
+        for path in sorted(self._folder.glob("*.jsonl"), key=_changed_at, reverse=True):
+            with suppress(FileNotFoundError):
+                kept += path.stat().st_size
+                if kept > FOLDER_BYTES:
+                    path.unlink()
+
+
+class Exporting(BatchSpanProcessor):
+    """Hands spans over in the background, at most 2,048 waiting; what does not fit is dropped.
+
+    One line says that they cannot be handed over, one that they can again. `shutdown` takes less than 2 s.
+    """
+
+    def __init__(self, exporter: SpanExporter, to: str) -> None:
+        self._watched = _Watched(exporter, to)
+        super().__init__(self._watched, schedule_delay_millis=EXPORT_EVERY_MS)
+
+    def shutdown(self) -> None:
+        """Hand over what waits, as far as that is possible in the time."""
+        self._watched.end_within(FLUSH_WITHIN_S)
+        super().shutdown()  # type: ignore[no-untyped-call] # the SDK has no type here
+
+
+class _Watched(SpanExporter):
+    """Notices when another exporter begins to fail and when it works again."""
+
+    def __init__(self, exporter: SpanExporter, to: str) -> None:
+        self._exporter, self._to = exporter, to
+        self._fails = False
+        self._end_at = float("inf")
+
+    def end_within(self, seconds: float) -> None:
+        """Begin no export later than that, and none at all once one has failed."""
+        self._end_at = time.monotonic() + seconds
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Pass them on."""
+        ends = self._end_at < float("inf")
+        if ends and (self._fails or time.monotonic() > self._end_at):
+            return SpanExportResult.FAILURE
+        result = self._exporter.export(spans)
+        fails = result is not SpanExportResult.SUCCESS
+        if fails and not self._fails:
+            log.warning("spans cannot be exported, they are dropped until that works again", to=self._to)
+        elif self._fails and not fails:
+            log.info("spans are exported again", to=self._to)
+        self._fails = fails
+        return result
+
+    def shutdown(self) -> None:
+        """End the other one."""
+        self._exporter.shutdown()
+
+
+def _with_hex_ids(value: Any) -> Any:
+    """The same document with ids as OTLP's JSON has them; protobuf's own JSON has base64."""
+    if isinstance(value, list):
+        return [_with_hex_ids(item) for item in value]
+    if isinstance(value, dict):
+        return dict(_hex_items(value))
+    return value
+
+
+def _hex_items(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in document.items():
+        if name in _IDS:
+            yield name, base64.b64decode(value).hex()
+        else:
+            yield name, _with_hex_ids(value)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
