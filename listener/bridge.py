@@ -131,7 +131,7 @@ def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:
     text = raw.decode(errors="replace")[:MAX_RAW_CHARS]
     digest = hashlib.sha256(raw).hexdigest()
     return EventRecord(
-        source="channel", id=digest, type="unreadable", time=now, reason=reason, raw=text, **_own_context()
+        source="channel", id=digest, type="unreadable", time=now, reason=reason, raw=text, **_own_context(digest)
     )
 
 
@@ -150,11 +150,22 @@ def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
 def _context(event: CloudEvent) -> dict[str, Any]:
     """The trace context that an event brings; a new trace where it brings none."""
     carrier = {"traceparent": event.traceparent, "tracestate": event.tracestate}
-    return carrier if propagation.link_to(carrier) else _own_context()
+    return carrier if propagation.link_to(carrier) else _own_context(event.id)
 
 
-def _own_context() -> dict[str, Any]:
-    with tracer.start_as_current_span(f"receive {MARKET_EVENTS}", context=Context(), kind=SpanKind.CONSUMER):
+def _own_context(event_id: str) -> dict[str, Any]:
+    with tracer.start_as_current_span(
+        f"receive {MARKET_EVENTS}",
+        context=Context(),
+        kind=SpanKind.CONSUMER,
+        attributes={
+            "messaging.system": "redis",
+            "messaging.operation.type": "receive",
+            "messaging.destination.name": MARKET_EVENTS,
+            "messaging.message.id": event_id,
+            "pricing.event_id": event_id,
+        },
+    ):
         return propagation.current()
 
 

@@ -1,5 +1,8 @@
 """Who is traced: price queries at one ratio, the rest at another, and as the caller says where one does."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -13,6 +16,7 @@ from opentelemetry.trace import Span, get_current_span
 from shared import telemetry
 from shared.messaging import propagation
 from shared.telemetry import ReadWriteSampler, as_read
+from tests.support.collector import Collector
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -120,3 +124,20 @@ def test_outside_a_trace_there_is_nothing_to_carry() -> None:
 
 def test_the_sampler_describes_both_ratios() -> None:
     assert ReadWriteSampler(0.01, 1.0).get_description() == "ReadWrite{TraceIdRatioBased{0.01}, TraceIdRatioBased{1.0}}"
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_spans_go_to_the_collector_by_the_protocol_that_is_set(protocol: str) -> None:
+    collector = Collector()
+    endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.endpoint
+    code = (
+        "from shared import settings, telemetry\n"
+        "provider = telemetry.configure('pricing-test', settings.load({}))\n"
+        "with telemetry.tracer.start_as_current_span('work'): pass\n"
+        "provider.shutdown()\n"
+    )
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | environ, check=True)
+    spans = collector.spans()
+    collector.close()
+    assert [(span.service, span.name) for span in spans] == [("pricing-test", "work")]
