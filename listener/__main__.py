@@ -6,20 +6,24 @@ import threading
 from contextlib import ExitStack
 
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import REGISTRY, start_http_server
 
 from listener.bridge import Bridge
 from listener.link import Link
 from listener.loop import Loop
 from shared import logs, telemetry
 from shared.catalogue import database
+from shared.catalogue.statistics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Doorbell
-from shared.metrics import group_registry
+from shared.messaging.statistics import Messages
+from shared.metrics import Lately, group_registry
 from shared.settings import InvalidSettings, Settings, load
 
 PROCESS = "pricing-listener"
+# How old the figures of the queues may be; a scrape that finds them older asks PostgreSQL and Redis.
+MAX_AGE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +44,15 @@ def main() -> None:
 def _run(settings: Settings, stop: threading.Event) -> None:
     with ExitStack() as stack:
         stack.callback(telemetry.configure(PROCESS, settings).shutdown)
-        pool = database.pool(settings, PROCESS, size=2)
+        pool = database.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)
         queue = channel.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         events = channel.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
+        for collector in (Backlog(pool), Messages(queue)):
+            REGISTRY.register(Lately(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
         log.info("listening", channel=MARKET_EVENTS)

@@ -10,7 +10,7 @@ import structlog
 from listener.bridge import Bridge
 from listener.link import Link
 from shared.errors import retryable, translate
-from shared.metrics import LOOP_ERRORS
+from shared.metrics import LOOP_ERRORS, SWEPT_AT
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +75,7 @@ class Loop:
         if self._monotonic() - self._swept_at >= SWEEP_EVERY_S:
             self._bridge.sweep()
             self._swept_at = self._monotonic()
+            SWEPT_AT.set_to_current_time()
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Run a step; one line when it begins to fail for a passing reason, one when it works again."""

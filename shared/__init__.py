@@ -1,1 +1,3 @@
 """What two or more of the processes need."""
+
+VERSION = "0.1.0"

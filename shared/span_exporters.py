@@ -15,6 +15,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from shared.metrics import SPANS_LOST
+
 log = structlog.get_logger(__name__)
 
 EXPORT_TIMEOUT_S = 1
@@ -110,6 +112,8 @@ class _Watched(SpanExporter):
         elif self._fails and not fails:
             log.info("spans are exported again", to=self._to)
         self._fails = fails
+        if fails:
+            SPANS_LOST.inc(len(spans))
         return result
 
     def shutdown(self) -> None:

@@ -12,6 +12,8 @@ from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, SamplingResul
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
+from shared import VERSION
+from shared.metrics import PROCESSES
 from shared.settings import TRACE_FOLDER, Settings
 from shared.span_exporters import EXPORT_TIMEOUT_S, Exporting, SpanFiles
 
@@ -67,7 +69,9 @@ def configure(service: str, settings: Settings, exporter: SpanExporter | None = 
     # Today's names for the attributes of Redis spans, as everything here has them.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
     root = ReadWriteSampler(settings.trace_read_ratio, settings.trace_write_ratio)
-    provider = TracerProvider(sampler=ParentBased(root), resource=Resource.create({"service.name": service}))
+    resource = Resource.create({"service.name": service, "service.version": VERSION})
+    provider = TracerProvider(sampler=ParentBased(root), resource=resource)
+    PROCESSES.labels(service, VERSION).set(1)
     exporter = exporter or _chosen(service, settings)
     if exporter is not None:
         provider.add_span_processor(Exporting(exporter, to=_otlp("ENDPOINT") or TRACE_FOLDER))

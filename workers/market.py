@@ -13,7 +13,7 @@ from shared.catalogue.scope import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
 from shared.messaging import propagation
-from shared.metrics import DECISIONS, EVENTS_SETTLED, PRICES_CHANGED
+from shared.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,7 @@ def _reject(conn: Conn, waiting: list[WaitingEvent], reason: str) -> None:
 def _note(settled: list[SettledEvent], **fields: str) -> None:
     for event in settled:
         EVENTS_SETTLED.labels(event.status).inc()
+        EVENT_LAG.observe(event.lag_s)
         log.info(
             "event settled",
             event_id=event.id,

@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 
 from shared.errors import retryable, translate
 from shared.messaging import propagation
-from shared.metrics import TASKS_ENDED, group_registry
+from shared.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED, group_registry
 from shared.settings import Settings
 from shared.telemetry import tracer
 from workers.services import Services
@@ -94,6 +94,14 @@ class Settling(Middleware):
         """The option that actors have."""
         return {"settle"}
 
+    def __init__(self) -> None:
+        self._current = threading.local()
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Note how long it waited, and when it begins."""
+        QUEUE_WAIT.labels(message.queue_name).observe(_waited_ms(message) / 1000)
+        self._current.began = time.perf_counter()
+
     def after_process_message(
         self,
         broker: Broker,
@@ -104,6 +112,7 @@ class Settling(Middleware):
     ) -> None:
         """Count, log, settle."""
         outcome = _outcome(message, exception)
+        JOB_DURATION.labels(message.actor_name).observe(time.perf_counter() - self._current.began)
         TASKS_ENDED.labels(message.actor_name, outcome).inc()
         if exception is None:
             return

@@ -78,13 +78,14 @@ class WaitingEvent(msgspec.Struct, frozen=True):
 
 
 class SettledEvent(msgspec.Struct, frozen=True):
-    """What became of an event, for the log."""
+    """What became of an event, for the log and the metrics; `lag_s` since its acceptance."""
 
     id: str
     type: str
     status: str
     reason: str | None
     version: int | None
+    lag_s: float
 
 
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -193,7 +194,8 @@ def settle(conn: Conn, decided: Iterable[WaitingEvent]) -> list[SettledEvent]:
         UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp()
         FROM unnest(%s::text[], %s::text[]) AS k (source, id)
         WHERE e.source = k.source AND e.id = k.id AND e.status = 'received' AND e.outcome IS NOT NULL
-        RETURNING e.id, e.type, e.status, e.reason, e.version
+        RETURNING e.id, e.type, e.status, e.reason, e.version,
+            extract(epoch FROM e.applied_at - e.received_at)::float8 AS lag_s
         """,
         [[source for source, _ in keys], [id_ for _, id_ in keys]],
     )

@@ -1,9 +1,10 @@
 """Figures that only the database has, for the metrics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import psycopg
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from shared.catalogue.database import Pool
@@ -31,3 +32,78 @@ class PriceStatistics(Collector):
         if row:
             family.add_metric([], row["n_tup_ins"])
             yield family
+
+
+class Backlog(Collector):
+    """What waits, what has failed, what runs and imports came to, over all processes and machines."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def collect(self) -> Iterator[Metric]:
+        """All figures of one look; while PostgreSQL is away only that it is."""
+        try:
+            with self._pool.connection() as conn:
+                row = conn.execute(_BACKLOG).fetchone()
+        except psycopg.Error:
+            row = None
+        yield GaugeMetricFamily("pricing_postgres_up", "Whether PostgreSQL answers the listener", value=bool(row))
+        if row:
+            yield from _families(row)
+
+
+def _families(row: dict[str, Any]) -> Iterator[Metric]:
+    queues = ("events", "tasks")
+    yield _by(
+        GaugeMetricFamily("pricing_queue_depth", "Accepted and not ended, in PostgreSQL", labels=["queue"]),
+        ((queue, row[queue]) for queue in queues),
+    )
+    yield _by(
+        GaugeMetricFamily("pricing_queue_oldest_age_seconds", "How long the oldest of them waits", labels=["queue"]),
+        ((queue, row[f"{queue}_age_s"]) for queue in queues),
+    )
+    yield _by(
+        GaugeMetricFamily("pricing_dead_letters", "Given up with an error, to be looked at", labels=["queue"]),
+        ((queue, row[f"{queue}_failed"]) for queue in queues),
+    )
+    yield GaugeMetricFamily("pricing_tasks_running", "Background jobs that run just now", value=row["running"])
+    outcomes = ("created", "changed", "unchanged", "rejected")
+    yield _by(
+        CounterMetricFamily("pricing_import_rows", "Rows of imports that were kept", labels=["outcome"]),
+        ((outcome, row[outcome]) for outcome in outcomes),
+    )
+    if row["run_ended_at"] is not None:
+        for name, meaning, column in _LAST_RUN:
+            yield GaugeMetricFamily(f"pricing_last_run_{name}", meaning, value=float(row[column]))
+
+
+def _by(
+    family: GaugeMetricFamily | CounterMetricFamily, values: Iterable[tuple[str, float]]
+) -> GaugeMetricFamily | CounterMetricFamily:
+    for value, amount in values:
+        family.add_metric([value], float(amount))
+    return family
+
+
+_LAST_RUN = (
+    ("duration_seconds", "From the start to the end of the last recalculation that succeeded", "run_s"),
+    ("products", "Products that it decided", "run_products"),
+    ("timestamp_seconds", "When it ended", "run_ended_at"),
+)
+
+# Each part is answered by a small index, or by a table of a few rows.
+_BACKLOG = """
+SELECT w.*, q.*, i.*, r.*,
+    (SELECT count(*) FROM tasks WHERE status = 'running') AS running,
+    (SELECT count(*) FROM market_events WHERE status = 'failed') AS events_failed,
+    (SELECT count(*) FROM tasks WHERE status = 'failed') AS tasks_failed
+FROM (SELECT count(*) AS events, coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0) AS events_age_s
+        FROM market_events WHERE status = 'received') w,
+    (SELECT count(*) AS tasks, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS tasks_age_s
+        FROM tasks WHERE status = 'queued') q,
+    (SELECT coalesce(sum(created), 0) AS created, coalesce(sum(changed), 0) AS changed,
+        coalesce(sum(unchanged), 0) AS unchanged, coalesce(sum(rejected), 0) AS rejected FROM imports) i
+    LEFT JOIN (SELECT extract(epoch FROM finished_at - started_at) AS run_s,
+        coalesce((result->>'recalculated')::bigint, 0) AS run_products, extract(epoch FROM finished_at) AS run_ended_at
+        FROM tasks WHERE kind = 'recalculation' AND status = 'succeeded' ORDER BY finished_at DESC LIMIT 1) r ON true
+"""

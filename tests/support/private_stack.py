@@ -26,8 +26,11 @@ class PrivateStack:
 
 
 @contextmanager
-def running() -> Iterator[PrivateStack]:
+def running(**settings_of_its_own: str) -> Iterator[PrivateStack]:
     """Start the engine natively with the demo catalogue; stop it and remove all of it after the block.
+
+    Args:
+        settings_of_its_own: Variables of its environment, over those that every private stack has.
 
     Raises:
         StackError: it did not start; the text says why.
@@ -40,7 +43,8 @@ def running() -> Iterator[PrivateStack]:
         undo.callback(feed.close)
         undo.callback(stack.down, home)
         # Not Jaeger, whose ports are fixed: they are the user's.
-        stack.up(home, _environ(collector, feed), [name for name in programs.NAMES if name != "jaeger"])
+        environ = _environ(collector, feed) | settings_of_its_own
+        stack.up(home, environ, [name for name in programs.NAMES if name != "jaeger"])
         known = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
         engine = Engine(home, known)
         undo.callback(engine.close)

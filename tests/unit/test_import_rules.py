@@ -63,6 +63,7 @@ ONLY = {
         (
             "shared.metrics",
             "shared.catalogue.statistics",
+            "shared.messaging.statistics",
             "api.routes.operations",
             "listener.__main__",
             "workers.middleware",

@@ -1,0 +1,136 @@
+"""The metrics of a running stack: exact over several processes, without ghosts, and of all that waits."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared import VERSION
+from tests.support import private_stack, promtool
+from tests.support.private_stack import PrivateStack
+from tests.support.waiting import eventually
+
+API_PROCESSES = 4
+REQUESTS = 400
+PRICES = {"method": "POST", "route": "/api/v1/price", "status": "200"}
+API_PROCESS = {"service": "pricing-api", "version": VERSION}
+
+
+@pytest.fixture(scope="module")
+def private() -> Iterator[PrivateStack]:
+    with private_stack.running(PRICING_API_PROCESSES=str(API_PROCESSES)) as private:
+        yield private
+
+
+def scraped(private: PrivateStack, group: str) -> str:
+    known = private.engine.settings
+    port = {"api": known.port, "worker": known.worker_metrics_port, "listener": known.listener_metrics_port}[group]
+    # A connection of its own, so that any of the processes may answer.
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
+
+
+def value(private: PrivateStack, group: str, name: str, **labels: str) -> float:
+    """The sum over all samples of a name that have these labels; 0 where there is none."""
+    families = text_string_to_metric_families(scraped(private, group))
+    samples = [sample for family in families for sample in family.samples if sample.name == name]
+    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+
+def shows(private: PrivateStack, name: str, expected: float) -> bool:
+    return value(private, "listener", name) == expected
+
+
+def served(private: PrivateStack) -> float:
+    return value(private, "api", "http_request_duration_seconds_count", **PRICES)
+
+
+def ask(private: PrivateStack, count: int) -> None:
+    """Price queries over connections of their own."""
+    url = f"http://127.0.0.1:{private.engine.settings.port}/api/v1/price"
+    for _ in range(count):
+        httpx.post(url, json={"product_id": "P-100"}).raise_for_status()
+
+
+def counted(private: PrivateStack, expected: float) -> None:
+    # A request is counted after its answer has been sent.
+    eventually(lambda: served(private) >= expected, f"{expected} requests counted")
+    assert {served(private) for _ in range(3 * API_PROCESSES)} == {expected}
+
+
+def test_requests_are_counted_exactly_and_outlive_the_process_that_counted_them(private: PrivateStack) -> None:
+    assert value(private, "api", "pricing_processes", **API_PROCESS) == API_PROCESSES
+    before = served(private)
+    ask(private, REQUESTS)
+    counted(private, before + REQUESTS)
+
+    victim = private.processes.family("api")[1]
+    victim.kill()
+    # Neither a moment without the dead one's requests, nor one with more processes than there are.
+    for seen in (served(private) for _ in range(3 * API_PROCESSES)):
+        assert seen == before + REQUESTS
+    assert value(private, "api", "pricing_processes", **API_PROCESS) <= API_PROCESSES
+    eventually(
+        lambda: value(private, "api", "pricing_processes", **API_PROCESS) == API_PROCESSES, "the dead one's successor"
+    )
+    folder: Path = private.engine.home / "metrics" / "api"
+    assert not list(folder.glob(f"gauge_live*_{victim.pid}.db"))
+    ask(private, REQUESTS)
+    counted(private, before + 2 * REQUESTS)
+
+
+@pytest.mark.parametrize("group", ["api", "worker", "listener"])
+def test_promtool_finds_nothing_wrong_with_the_metrics(private: PrivateStack, group: str) -> None:
+    ask(private, 1)
+    assert promtool.run("check", "metrics", text=scraped(private, group)) == ""
+
+
+def test_what_waits_can_be_seen_and_that_it_is_gone(private: PrivateStack) -> None:
+    product_id = str(private.engine.put_product(strategy="match")["product_id"])
+    rival: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": "95.00", "currency": "USD"}
+    lags = value(private, "worker", "pricing_event_lag_seconds_count")
+    with private.engine.locked(product_id):
+        published = private.engine.publish("competitor_price_changed", rival)
+        eventually(lambda: value(private, "listener", "pricing_queue_depth", queue="events") == 1, "it is seen to wait")
+        eventually(lambda: value(private, "listener", "pricing_queue_oldest_age_seconds", queue="events"), "its age")
+    assert private.engine.settled(published["event_id"])["status"] == "applied"
+    eventually(lambda: value(private, "listener", "pricing_queue_depth", queue="events") == 0, "nothing waits")
+    assert value(private, "listener", "pricing_queue_oldest_age_seconds", queue="events") == 0
+    assert value(private, "worker", "pricing_event_lag_seconds_count") == lags + 1
+    assert value(private, "worker", "pricing_queue_wait_seconds_count", queue="events") >= 1
+    assert value(private, "worker", "pricing_job_duration_seconds_count", actor="apply_product_events") >= 1
+
+
+def test_what_was_given_up_is_counted_over_restarts(private: PrivateStack) -> None:
+    before = value(private, "listener", "pricing_dead_letters", queue="tasks")
+    private.engine.sql(
+        "INSERT INTO tasks (task_id, kind, scope, status, finished_at)"
+        " VALUES (gen_random_uuid(), 'publication', '{}', 'failed', clock_timestamp())"
+    )
+    eventually(lambda: value(private, "listener", "pricing_dead_letters", queue="tasks") == before + 1, "one more")
+    private.engine.sql("DELETE FROM tasks WHERE status = 'failed'")
+
+
+def test_the_last_run_says_how_long_it_took_and_how_much_it_did(private: PrivateStack) -> None:
+    product_id = str(private.engine.put_product()["product_id"])
+    task = private.engine.ended(private.engine.recalculate(product_ids=[product_id]))
+    assert task["status"] == "succeeded"
+    eventually(lambda: value(private, "listener", "pricing_last_run_products") == 1, "the run is seen")
+    assert 0 < value(private, "listener", "pricing_last_run_duration_seconds") < 60
+
+
+def test_the_link_and_the_servers_are_seen_to_be_up_and_away(private: PrivateStack) -> None:
+    up = ("pricing_market_events_link_up", "pricing_redis_up", "pricing_postgres_up")
+    assert [value(private, "listener", name) for name in up] == [1, 1, 1]
+    assert value(private, "listener", "pricing_sweep_timestamp_seconds") > 0
+    with private.processes.stopped("redis"):
+        for name in up[:2]:
+            eventually(partial(shows, private, name, 0), f"{name} is seen to be 0")
+        assert value(private, "listener", "pricing_postgres_up") == 1
+        # One can still see what waits: PostgreSQL has it.
+        assert "pricing_queue_depth" in scraped(private, "listener")
+    for name in up:
+        eventually(partial(shows, private, name, 1), f"{name} is seen to be 1")
+    assert value(private, "listener", "pricing_market_events_link_losses_total") == 1
