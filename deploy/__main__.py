@@ -21,18 +21,21 @@ def main() -> None:
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, metavar="[native|docker] [SERVICE=N]…")
+@click.argument("arguments", nargs=-1, metavar="[native|docker] [monitoring] [SERVICE=N]…")
 def up(arguments: tuple[str, ...]) -> None:
     """Start what does not run, wait until it is ready, print the addresses."""
     wanted, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
-    if wrong := [argument for argument in rest if "=" not in argument]:
+    if wrong := [argument for argument in rest if "=" not in argument and argument != docker.MONITORING]:
         raise click.UsageError(f"{wrong[0]}: it is `just up`, `just up native` or `just up docker worker=3`.")
     runs = next(iter(running()), None)
     if runs and wanted and runs != wanted:
         raise click.ClickException(f"The {runs} stack runs: `just down` first.")
     kind = wanted or runs or ("docker" if compose.engine_answers() else "native")
     if kind == "native" and rest:
-        raise click.UsageError("A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES.")
+        raise click.UsageError(
+            "A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES, "
+            "and watched by a Prometheus of your own: deploy/monitoring has what it needs."
+        )
     click.echo(f"· {kind} stack")
     _do(kind, "up", *rest)
 

@@ -14,7 +14,12 @@ from deploy.native import home as place
 
 READY_S = 180
 POLL_S = 0.5
-SERVICES = ("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate")
+GATEWAY = "gateway"
+MONITORING = "monitoring"
+SERVICES = (
+    *("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate"),
+    *("prometheus", "grafana"),
+)
 SCALABLE = ("api", "worker", "listener")
 
 
@@ -23,19 +28,27 @@ SCALABLE = ("api", "worker", "listener")
 def main(context: click.Context) -> None:
     """The pricing engine and its servers as containers; data in named volumes, passwords in .env."""
     context.obj = place.locate(os.environ)
-    os.environ["COMPOSE_PROFILES"] = "gateway"
+    os.environ["COMPOSE_PROFILES"] = f"{GATEWAY},{MONITORING}"
 
 
 @main.command()
-@click.argument("scale", nargs=-1, metavar="[SERVICE=N]…")
+@click.argument("arguments", nargs=-1, metavar="[monitoring] [SERVICE=N]…")
 @click.pass_obj
-def up(home: Path, scale: tuple[str, ...]) -> None:
-    """Build what is missing, start what does not run, wait until all is healthy, print the addresses."""
+def up(home: Path, arguments: tuple[str, ...]) -> None:
+    """Build what is missing, start what does not run, wait until all is healthy, print the addresses.
+
+    With `monitoring` Prometheus and Grafana run beside it.
+    """
+    scale = [argument for argument in arguments if argument != MONITORING]
+    is_monitored = MONITORING in arguments
     sizes = [argument for pair in scale for argument in ("--scale", _checked(pair))]
     if not compose.engine_answers():
         raise DockerError("No Docker engine answers: start it, or use `just up native`.")
     passwords.ensure(REPOSITORY, home)
-    _publish(several="api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")})
+    is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
+    _publish(several=is_several)
+    profiles = [name for name, is_wanted in ((GATEWAY, is_several), (MONITORING, is_monitored)) if is_wanted]
+    os.environ["COMPOSE_PROFILES"] = ",".join(profiles)
     compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
     _wait()
     base = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
@@ -44,6 +57,7 @@ def up(home: Path, scale: tuple[str, ...]) -> None:
         ("docs", f"{base}/docs"),
         ("metrics", f"{base}/metrics"),
         ("jaeger", "http://127.0.0.1:16686"),
+        *((("prometheus", "http://127.0.0.1:9090"), ("grafana", "http://127.0.0.1:3000")) if is_monitored else ()),
         ("admin key", "just key"),
         ("stop", "just down"),
     ):
@@ -84,8 +98,7 @@ def _publish(several: bool) -> None:
     host, port = os.environ.get("PRICING_HOST", "127.0.0.1"), os.environ.get("PRICING_PORT", "8000")
     os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port}"
     if not several:
-        compose.run("rm", "--stop", "--force", "gateway", capture=True)
-        del os.environ["COMPOSE_PROFILES"]
+        compose.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
 
 def _checked(pair: str) -> str:

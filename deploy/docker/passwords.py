@@ -25,6 +25,7 @@ def ensure(repository: Path, home: Path) -> None:
         PROJECT: f"pricing-{secrets.token_hex(4)}",
         "POSTGRES_PASSWORD": secrets.token_hex(24),
         "REDIS_PASSWORD": secrets.token_hex(24),
+        "GRAFANA_PASSWORD": secrets.token_hex(24),
         ADMIN_KEY: _native_key(home) or secrets.token_hex(24),
     }
     added = {name: value for name, value in made.items() if not known.get(name)}

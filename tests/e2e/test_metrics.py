@@ -1,5 +1,6 @@
 """The metrics of a running stack: exact over several processes, without ghosts, and of all that waits."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared import VERSION
+from shared import VERSION, metrics
 from tests.support import private_stack, promtool
 from tests.support.private_stack import PrivateStack
 from tests.support.waiting import eventually
@@ -16,6 +17,11 @@ from tests.support.waiting import eventually
 API_PROCESSES = 4
 REQUESTS = 400
 PRICES = {"method": "POST", "route": "/api/v1/price", "status": "200"}
+OF_THE_READ_PATH = {
+    *("pricing_near_cache_reads_total", "pricing_near_cache_entries", "pricing_near_cache_bytes"),
+    *("pricing_near_cache_staleness_seconds_bucket", "pricing_cache_breaker_open", "pricing_price_changes_link_up"),
+    *("pricing_cache_read_duration_seconds_bucket", "pricing_database_read_duration_seconds_bucket"),
+}
 API_PROCESS = {"service": "pricing-api", "version": VERSION}
 
 
@@ -134,3 +140,24 @@ def test_the_link_and_the_servers_are_seen_to_be_up_and_away(private: PrivateSta
     for name in up:
         eventually(partial(shows, private, name, 1), f"{name} is seen to be 1")
     assert value(private, "listener", "pricing_market_events_link_losses_total") == 1
+
+
+def test_what_dashboards_and_alerts_ask_for_is_there(private: PrivateStack) -> None:
+    # The last test of the file: some of it is there only once something has gone wrong.
+    product_id = str(private.engine.put_product(strategy="match")["product_id"])
+    private.engine.broadcast("demand_changed", {"product_id": product_id, "index": 1.2})
+    eventually(lambda: value(private, "listener", "pricing_events_received_total"), "an event over the channel")
+    private.engine.sql("INSERT INTO imports VALUES (clock_timestamp(), 1, 0, 0, 0)")
+    lines = "\n".join(scraped(private, group) for group in ("api", "worker", "listener"))
+    there = set(re.findall(r"^(\w+)[{ ]", lines, re.MULTILINE))
+    folder = Path(__file__).resolve().parents[2] / "deploy" / "monitoring"
+    texts = [path.read_text() for path in (folder / "alerts.yml", *(folder / "dashboards").glob("*.json"))]
+    wanted = set(re.findall(r"\b((?:pricing|http_request)_[a-z_]+)\b(?=[\[{ )])", "\n".join(texts)))
+    assert len(wanted) > 20
+    assert wanted - there - not_yet() == set()
+
+
+def not_yet() -> set[str]:
+    """Of the read path, what it does not measure yet."""
+    declared = Path(metrics.__file__).read_text()
+    return {name for name in OF_THE_READ_PATH if name.removesuffix("_bucket").removesuffix("_total") not in declared}
