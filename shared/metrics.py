@@ -5,6 +5,9 @@ does that for a process group.
 """
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import Collector
@@ -45,11 +48,26 @@ RUN_DURATION = Histogram(
     "Time from a recalculation's first start to its end",
     buckets=(0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 600, 1800),
 )
+STATION_SECONDS = Counter(
+    "pricing_repricing_station_seconds",
+    "Time that bulk decisions spent: reading (with the locks), deciding, writing, committing, putting",
+    ["station"],
+)
 PARTITION_PRODUCTS = Histogram(
     "pricing_partition_products", "Products decided per partition of a run", buckets=(1, 10, 100, 500, 1000)
 )
 RINGS = Counter("pricing_rings", "Messages enqueued by the listener", ["actor", "reason"])
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop survived", ["error"])
+
+
+@contextmanager
+def station(name: str) -> Iterator[None]:
+    """Count the time of a block for a station of bulk decisions."""
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        STATION_SECONDS.labels(name).inc(time.perf_counter() - begun)
 
 
 def group_registry() -> CollectorRegistry:

@@ -21,6 +21,7 @@ from shared.metrics import (
     PRICES_CHANGED,
     RUN_DURATION,
     STALE_WRITES,
+    station,
 )
 from workers import recalculation
 from workers.services import Services
@@ -63,8 +64,9 @@ def _take_all(services: Services, task: RunningTask) -> None:
         with _handed_back(services, partition):
             _renew_lock(services, task)
             repriced = _decide(services, partition)
-            services.writer.put(_to_put(partition, repriced))
-            with services.pool.connection() as conn:
+            with station("put"):
+                services.writer.put(_to_put(partition, repriced))
+            with station("commit"), services.pool.connection() as conn:
                 runs.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
                 following = None if services.stopping.is_set() else runs.take(conn, task)
         _count(repriced)
@@ -120,8 +122,10 @@ def _decide(services: Services, partition: Partition) -> Repriced:
         _note_quotes(conn, quotes)
         cause = Cause("task", str(partition.task_id))
         repriced = prices.reprice_selected(conn, partition.products, policies.active(conn), cause)
-        # In the transaction of the write: who lost the partition meanwhile writes nothing.
-        runs.hold(conn, partition)
+        with station("commit"):
+            # In the transaction of the write: who lost the partition meanwhile writes nothing.
+            runs.hold(conn, partition)
+            conn.commit()
     return repriced
 
 

@@ -15,6 +15,7 @@ from shared.catalogue.selection import Selection
 from shared.catalogue.states import State
 from shared.errors import NotFound
 from shared.fields import ComputedAt, PolicyVersion, TraceId, Version
+from shared.metrics import station
 from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 from shared.telemetry import current_trace_id
@@ -82,19 +83,22 @@ def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, caus
     A sheet that comes out as it was keeps its version. A task that comes again to a product which it
     decided already changes nothing: it would take a second step where the step limit allows one.
     """
-    found = states.lock_and_read(conn, selected, (cause.kind, cause.id))
-    now = _now(conn)
+    with station("read"):
+        found = states.lock_and_read(conn, selected, (cause.kind, cause.id))
+        now = _now(conn)
     sheets: dict[str, StoredSheet] = {}
     fresh: list[_Fresh] = []
-    for state in found:
-        product_id = state.product.product_id
-        decided = None if state.is_done and cause.kind == "task" else _decide(state, policy, now)
-        if decided is not None:
-            fresh.append(decided)
-            sheets[product_id] = decided.stored
-        elif state.sheet is not None and state.last is not None:
-            sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
-    _write(conn, fresh, policy.version, cause, now)
+    with station("decide"):
+        for state in found:
+            product_id = state.product.product_id
+            decided = None if state.is_done and cause.kind == "task" else _decide(state, policy, now)
+            if decided is not None:
+                fresh.append(decided)
+                sheets[product_id] = decided.stored
+            elif state.sheet is not None and state.last is not None:
+                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
+    with station("write"):
+        _write(conn, fresh, policy.version, cause, now)
     return Repriced(
         sheets,
         changed=tuple(one.sheet.product_id for one in fresh),
