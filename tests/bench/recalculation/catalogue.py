@@ -48,7 +48,7 @@ def change_one_in_ten(engine: Engine) -> None:
 
 def bytes_per_product(engine: Engine, products: int) -> tuple[float, float]:
     """What PostgreSQL (products, signals, prices, history, with their indexes) and Redis hold for each."""
-    sizes = "SELECT sum(pg_total_relation_size(name::regclass)) AS n FROM unnest(%s) AS t (name)"
+    sizes = "SELECT sum(pg_total_relation_size(name::regclass)) AS n FROM unnest(%s::text[]) AS t (name)"
     held = float(engine.sql(sizes, ["products", "signals", "prices", "price_history"])[0]["n"])
     memory = engine.redis.info("memory")
     assert isinstance(memory, dict)
