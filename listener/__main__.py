@@ -18,7 +18,7 @@ from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Doorbell
 from shared.messaging.statistics import Messages
-from shared.metrics import Lately, group_registry
+from shared.scrape import Lately, group_registry
 from shared.settings import InvalidSettings, Settings, load
 
 PROCESS = "pricing-listener"

@@ -14,7 +14,8 @@ from prometheus_client import start_http_server
 
 from shared.errors import retryable, translate
 from shared.messaging import propagation
-from shared.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED, group_registry
+from shared.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED
+from shared.scrape import group_registry
 from shared.settings import Settings
 from shared.telemetry import tracer
 from workers.services import Services
@@ -29,6 +30,11 @@ METRICS_PORT_RETRY_S = 2
 def worth_a_retry(retries: int, error: BaseException) -> bool:
     """Dramatiq's `retry_when`: transient errors up to 5 times; work that a shutdown interrupted, always."""
     return isinstance(error, Shutdown) or (retries < MAX_RETRIES and retryable(error))
+
+
+def never(retries: int, error: BaseException) -> bool:
+    """Dramatiq's `retry_when` of what is not tried again."""
+    return False
 
 
 class Tracing(Middleware):
@@ -148,10 +154,14 @@ class MetricsServer(Middleware):
 
 
 class Cleanup(Middleware):
-    """Closes the process's services when its worker has stopped, which also flushes the traces."""
+    """Tells running jobs of the end, and closes the process's services after it, which also flushes the traces."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Begin nothing new."""
+        self._services.stopping.set()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close."""

@@ -11,9 +11,10 @@ from msgspec import Meta
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.services import Services
+from shared import VERSION
 from shared.catalogue import statistics
 from shared.catalogue.database import bounded
-from shared.metrics import exposition
+from shared.scrape import exposition
 
 PROBE_TIMEOUT_S = 1.0
 
@@ -28,6 +29,7 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True):
     """One server that the API needs."""
 
     status: Annotated[Literal["up", "down"], Meta(description="Whether it answers", examples=["up"])]
+    version: Annotated[str | None, Meta(description="The server's version", examples=["18.0"])] = None
     error: Annotated[str | None, Meta(description="Why not", examples=["Connection refused"])] = None
 
 
@@ -41,11 +43,12 @@ class Readiness(msgspec.Struct, frozen=True):
             examples=["ready"],
         ),
     ]
+    version: Annotated[str, Meta(description="The engine's version", examples=[VERSION])]
     dependencies: Annotated[
         dict[str, Dependency],
         Meta(
             description="Each server by name",
-            examples=[{"postgres": {"status": "up"}, "redis": {"status": "up"}}],
+            examples=[{"postgres": {"status": "up", "version": "18.0"}, "redis": {"status": "up", "version": "8.0"}}],
         ),
     ]
 
@@ -73,7 +76,7 @@ async def ready(services: Services) -> Response[Readiness]:
     postgres, redis = await asyncio.gather(_probe(_ask_postgres(services)), _probe(_ask_redis(services)))
     up = [postgres.status, redis.status].count("up")
     status: Literal["ready", "degraded", "unavailable"] = "ready" if up == 2 else "degraded" if up else "unavailable"
-    readiness = Readiness(status, {"postgres": postgres, "redis": redis})
+    readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis})
     return Response(readiness, status_code=503 if status == "unavailable" else 200)
 
 
@@ -91,21 +94,22 @@ def metrics(services: Services) -> Response[bytes]:
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-async def _ask_postgres(services: Services) -> None:
+async def _ask_postgres(services: Services) -> str:
     async with services.reads.connection(timeout=PROBE_TIMEOUT_S) as conn:
-        await conn.execute("SELECT 1")
+        row = await (await conn.execute("SELECT split_part(current_setting('server_version'), ' ', 1) AS v")).fetchone()
+        return str(row["v"]) if row else ""
 
 
-async def _ask_redis(services: Services) -> None:
-    await services.cache.execute_command("PING")  # type: ignore[no-untyped-call] # redis-py has no type here
+async def _ask_redis(services: Services) -> str:
+    return str((await services.cache.info("server"))["redis_version"])
 
 
-async def _probe(question: Coroutine[None, None, None]) -> Dependency:
+async def _probe(question: Coroutine[None, None, str]) -> Dependency:
     try:
-        await bounded(question, PROBE_TIMEOUT_S)
+        version = await bounded(question, PROBE_TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 # whatever the reason: it is down, and the answer says why
-        return Dependency("down", f"{type(error).__name__}: {error}".strip(": "))
-    return Dependency("up")
+        return Dependency("down", error=f"{type(error).__name__}: {error}".strip(": "))
+    return Dependency("up", version)
 
 
 router = Router("/", route_handlers=[live, ready, metrics], tags=["Operations"])

@@ -4,13 +4,16 @@ import os
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from deploy.docker import compose, passwords
 from deploy.docker.compose import REPOSITORY, DockerError
 from deploy.native import home as place
+from deploy.status import Sight
 
 READY_S = 180
 POLL_S = 0.5
@@ -20,6 +23,9 @@ SERVICES = (
     *("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate"),
     *("prometheus", "grafana"),
 )
+# The listener's metrics, which are in no other network than the containers' own, answer for all queues.
+_READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9192/metrics', timeout=4).read().decode())"
+SCRAPE_LISTENER = ("exec", "-T", "listener", "python", "-c", _READ)
 SCALABLE = ("api", "worker", "listener")
 
 
@@ -51,7 +57,7 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
     os.environ["COMPOSE_PROFILES"] = ",".join(profiles)
     compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
     _wait()
-    base = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
+    base = _base()
     for name, address in (
         ("api", base),
         ("docs", f"{base}/docs"),
@@ -77,9 +83,11 @@ def down() -> None:
 @main.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show every container; exit code 0 when all are well."""
+    """Show every container, the servers and what waits; exit code 0 when all is well."""
     compose.run("ps")
-    context.exit(1 if compose.unhealthy() else 0)
+    sight = Sight(_base(), {"listener": partial(compose.run, *SCRAPE_LISTENER, capture=True)})
+    Console().print(sight.drawn())
+    context.exit(0 if sight.is_well and not compose.unhealthy() else 1)
 
 
 @main.command()
@@ -116,10 +124,14 @@ def _wait() -> None:
         time.sleep(POLL_S)
 
 
+def _base() -> str:
+    return f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
+
+
 def _not_ready() -> list[str]:
-    url = f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}/health/ready"
+    url = f"{_base()}/health/ready"
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # our own address
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 # our own address
             return [] if response.status == 200 else [f"{url} answers {response.status}"]
     except OSError as error:
         return [f"{url}: {error}"]

@@ -3,15 +3,18 @@
 import os
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import click
+import httpx
 from rich.console import Console
 from rich.table import Table
 
 from deploy.native import home as place
 from deploy.native import logs as log_files
 from deploy.native import plan, processes, programs, stack
+from deploy.status import TIMEOUT_S, Sight
 
 _LINES = 50
 
@@ -43,7 +46,7 @@ def down(home: Path) -> None:
 @main.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show every program; exit code 0 when all run."""
+    """Show every program, the servers and what waits; exit code 0 when all is well."""
     now = plan.read(context.obj, os.environ)
     found = now.supervisor.programs()
     if not found:
@@ -56,8 +59,14 @@ def status(context: click.Context) -> None:
         program = found[name]
         pid, uptime = (str(program.pid), str(timedelta(seconds=program.now - program.start)))
         table.add_row(name, program.statename, *((pid, uptime) if program.pid else ("", "")), now.address(name))
-    Console().print(table)
-    context.exit(0 if all(found[name].statename == "RUNNING" for name in now.state.programs) else 1)
+    console = Console()
+    console.print(table)
+    is_well = all(found[name].statename == "RUNNING" for name in now.state.programs)
+    if found["api"].lives:
+        sight = Sight(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
+        console.print(sight.drawn())
+        is_well &= sight.is_well
+    context.exit(0 if is_well else 1)
 
 
 @main.command()
@@ -80,6 +89,11 @@ def logs(home: Path, service: str | None, follow: bool) -> None:
                 click.echo(f"{name:<11} {line}")
 
 
+def _scrape(now: plan.Stack, group: str) -> str:
+    address = now.address(group).removesuffix("/metrics")
+    return httpx.get(f"{address}/metrics", timeout=TIMEOUT_S, trust_env=False).raise_for_status().text
+
+
 def _print_addresses(now: plan.Stack) -> None:
     found = now.supervisor.programs()
     running = [name for name in now.state.programs if found[name].lives]
@@ -89,6 +103,7 @@ def _print_addresses(now: plan.Stack) -> None:
     if "api" in running:
         click.echo(f"{'docs':<11} {now.address('api')}/docs")
         click.echo(f"{'metrics':<11} {now.address('api')}/metrics")
+        click.echo(f"{'traces':<11} just trace")
         click.echo(f"{'admin key':<11} just key")
     click.echo(f"{'stop':<11} just down")
 

@@ -62,11 +62,14 @@ ONLY = {
         ("prometheus_client",),
         (
             "shared.metrics",
+            "shared.scrape",
             "shared.catalogue.statistics",
             "shared.messaging.statistics",
             "api.routes.operations",
             "listener.__main__",
             "workers.middleware",
+            # This reads what others serve.
+            "deploy.status",
         ),
     ),
     "the api stands alone": Rule(("api",), ("api",)),

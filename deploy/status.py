@@ -1,0 +1,104 @@
+"""`just status`: what the engine itself says of its servers, its processes and what waits, whichever way it runs."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import click
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+TIMEOUT_S = 5
+QUEUES = ("events", "tasks")
+GOOD, BAD = "green", "bold red"
+WELL = {"up", "ready"}
+
+Figures = Mapping[tuple[str, str], float]
+
+
+class Sight:
+    """One look at a running engine: its readiness, and the figures of its metrics."""
+
+    def __init__(self, api_url: str, scrapes: Mapping[str, Callable[[], str]]) -> None:
+        """Ask once.
+
+        Args:
+            api_url: Where the API answers.
+            scrapes: How the metrics of the process groups that can be reached are had; errors are click's
+                or httpx's.
+        """
+        self._ready = _asked(f"{api_url}/health/ready")
+        self._figures = {group: _figures(scrape) for group, scrape in scrapes.items()}
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the API does all of its work."""
+        return bool(self._ready.get("status") == "ready")
+
+    def drawn(self) -> RenderableType:
+        """Tables for a terminal."""
+        return Group(self._servers(), self._queues(), *self._notes())
+
+    def _servers(self) -> Table:
+        table = Table("", "state", "version", "")
+        table.add_row("prices", _state(self._ready["status"]), self._ready.get("version", ""), self._ready.get("error"))
+        for name, seen in self._ready.get("dependencies", {}).items():
+            table.add_row(name, _state(seen["status"]), seen.get("version", ""), seen.get("error"))
+        for group, figures in self._figures.items():
+            count = sum(value for (name, _), value in figures.items() if name == "pricing_processes")
+            table.add_row(f"{group} processes", _state("up" if count else "down"), "", f"{count:.0f}")
+        return table
+
+    def _queues(self) -> Table:
+        figures = self._figures.get("listener", {})
+        table = Table("queue", "waiting", "oldest", "given up", "messages: due", "in a pause")
+        for queue in QUEUES:
+            depth, age, dead = (
+                figures.get((f"pricing_{name}", queue))
+                for name in ("queue_depth", "queue_oldest_age_seconds", "dead_letters")
+            )
+            messages = [figures.get(("pricing_messages", f"{queue} {state}")) for state in ("due", "delayed")]
+            oldest = "" if not age else str(timedelta(seconds=round(age)))
+            table.add_row(queue, _count(depth), oldest, _count(dead, BAD if dead else ""), *map(_count, messages))
+        return table
+
+    def _notes(self) -> Iterator[Text]:
+        figures = self._figures.get("listener", {})
+        if figures and not figures.get(("pricing_market_events_link_up", "")):
+            yield Text("The listener is not subscribed to market_events.", BAD)
+        if run_s := figures.get(("pricing_last_run_duration_seconds", "")):
+            products = figures[("pricing_last_run_products", "")]
+            yield Text(
+                f"last recalculation: {products:,.0f} products in {run_s:.1f} s, {products / run_s:,.0f} a second"
+            )
+
+
+def _asked(url: str) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = httpx.get(url, timeout=TIMEOUT_S, trust_env=False).json()
+    except (httpx.HTTPError, ValueError) as error:
+        return {"status": "down", "error": f"{url}: {error}"}
+    return answer
+
+
+def _figures(scrape: Callable[[], str]) -> Figures:
+    """Samples by name and the values of their labels, in the order of the names; none where nobody answers."""
+    try:
+        families = list(text_string_to_metric_families(scrape()))
+    except (click.ClickException, httpx.HTTPError, ValueError):
+        return {}
+    samples = [sample for family in families for sample in family.samples]
+    return {
+        (sample.name, " ".join(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples
+    }
+
+
+def _state(state: str) -> Text:
+    return Text(state, GOOD if state in WELL else BAD)
+
+
+def _count(value: float | None, style: str = "") -> Text:
+    return Text("?" if value is None else f"{value:,.0f}", style)
