@@ -2,9 +2,13 @@
 
 import sys
 
-from shared import logs
+import structlog
+
+from shared import VERSION, logs
 from shared.process_group import prepare_metrics
 from shared.settings import InvalidSettings, Settings, load
+
+log = structlog.get_logger(__name__)
 
 # Connections, idle ones included; what exceeds it hangs, so it is above what clients keep open.
 BACKLOG = 4096
@@ -18,7 +22,10 @@ def main() -> None:
         sys.exit(str(error))
     logs.configure("pricing-api", settings)
     prepare_metrics(settings.home_dir, "api")
+    address = f"http://{settings.host}:{settings.port}"
+    log.info("serving", address=address, processes=settings.api_processes, version=VERSION)
     _serve(settings)
+    log.info("ended")
 
 
 def _serve(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, start_http_server
 from listener.bridge import Bridge
 from listener.link import Link
 from listener.loop import Loop
-from shared import logs, telemetry
+from shared import VERSION, logs, telemetry
 from shared.catalogue import database
 from shared.catalogue.statistics import Backlog
 from shared.messaging import channel
@@ -55,8 +55,9 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             REGISTRY.register(Lately(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
-        log.info("listening", channel=MARKET_EVENTS)
+        log.info("listening", channel=MARKET_EVENTS, version=VERSION)
         Loop(Link(events, MARKET_EVENTS), Bridge(pool, Doorbell(queue))).run(stop)
+    log.info("ended")
 
 
 if __name__ == "__main__":

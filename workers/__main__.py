@@ -3,9 +3,13 @@
 import os
 import sys
 
-from shared import logs
+import structlog
+
+from shared import VERSION, logs
 from shared.process_group import prepare_metrics
 from shared.settings import InvalidSettings, load
+
+log = structlog.get_logger(__name__)
 
 # How long an idle consumer sleeps; it polls. The default is up to a second.
 IDLE_SLEEP_MS = 50
@@ -33,7 +37,9 @@ def main() -> int:
             "--skip-logging",
         ]
     )
+    log.info("working", processes=settings.worker_processes, threads=settings.worker_threads, version=VERSION)
     code: int = cli.main(arguments)  # type: ignore[no-untyped-call]
+    log.info("ended", code=code)
     return code
 
 

@@ -126,7 +126,8 @@ class Settling(Middleware):
         if outcome == "failed" and translate(exception) is None:
             log.error("job failed", **fields, exc_info=exception)
         else:
-            log.warning("attempt ended", **fields, error=f"{type(exception).__name__}: {exception}")
+            say = {"aborted": log.info, "failed": log.error}.get(outcome, log.warning)
+            say("attempt ended", **fields, error=f"{type(exception).__name__}: {exception}")
         broker.get_actor(message.actor_name).options["settle"](message, exception, message.failed)
 
 

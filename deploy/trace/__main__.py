@@ -38,7 +38,7 @@ def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
     except Unavailable as error:
         raise click.ClickException(str(error)) from None
     console = Console(record=svg is not None, highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDTH
     console.print(draw(spans, console.width))
     if svg:

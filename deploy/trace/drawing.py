@@ -52,7 +52,9 @@ def _heading(spans: Sequence[Span], total_ns: int) -> Text:
 
 def _label(line: Line) -> Text:
     span = line.span
-    text = Text(line.guide, "dim").append(span.name, FAILED if span.error else COLOURS.get(span.service, OTHER))
+    text = (
+        Text().append(line.guide, "dim").append(span.name, FAILED if span.error else COLOURS.get(span.service, OTHER))
+    )
     for attribute, name in TELLING.items():
         if (value := span.attributes.get(attribute, "0")) != "0":
             text.append(f"  {name} ", "dim").append(value)

@@ -1,6 +1,9 @@
 """The metrics of a running stack: exact over several processes, without ghosts, and of all that waits."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -140,6 +143,28 @@ def test_the_link_and_the_servers_are_seen_to_be_up_and_away(private: PrivateSta
     for name in up:
         eventually(partial(shows, private, name, 1), f"{name} is seen to be 1")
     assert value(private, "listener", "pricing_market_events_link_losses_total") == 1
+
+
+def status_of(private: PrivateStack) -> tuple[int, str]:
+    """`just status` of this stack: its exit code and what it printed."""
+    command = [sys.executable, "-m", "deploy.native", "status"]
+    environ = os.environ | {"PRICING_HOME": str(private.engine.home), "COLUMNS": "120"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_status_shows_servers_processes_and_queues(private: PrivateStack) -> None:
+    code, text = status_of(private)
+    assert code == 0, text
+    rows = {line.split("│")[1].strip(): line for line in text.splitlines() if line.startswith("│")}
+    assert f"│ {VERSION} " in rows["prices"]
+    assert {"postgres", "redis", "events", "tasks"} <= rows.keys()
+    assert f"│ {API_PROCESSES} " in rows["api processes"]
+    with private.processes.stopped("redis"):
+        code, text = status_of(private)
+        assert code == 1
+        assert "degraded" in text
+        assert "down" in text
 
 
 def test_what_dashboards_and_alerts_ask_for_is_there(private: PrivateStack) -> None:

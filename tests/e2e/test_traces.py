@@ -205,7 +205,7 @@ def test_an_event_that_is_tried_again_stays_in_its_trace(engine: Engine, collect
         eventually(lambda: engine.sql(BREAK_WAITING), "the worker's connection is broken while it waits for the row")
     assert engine.settled(published["event_id"])["status"] == "applied"
 
-    names = ["process events", "process events", PUT, "INSERT prices"]
+    names = ["process events", "process events", PUT]
     spans = whole_trace(collector, published["trace_id"], "PUBLISH", "INSERT market_events", *names)
     assert {span.service for span in spans} == {"pricing-api", "pricing-listener", "pricing-worker"}
     assert root_of(spans).name == "POST /api/v1/publish-market-event"
@@ -214,9 +214,12 @@ def test_an_event_that_is_tried_again_stays_in_its_trace(engine: Engine, collect
         if kind_of(span) == "messaging":
             kind, channel = (span.attributes[f"messaging.{name}"] for name in ("operation.type", "destination.name"))
             assert span.name == f"{kind} {channel}"
-    first, second = (span for span in spans if span.name == "process events")
-    assert first.parent_id == second.parent_id == the(spans, "send events", "pricing-listener").span_id
-    assert (first.is_error, second.is_error) == (True, False)
+    # The sweep may ring once more, in the same trace.
+    first, second, *more = (span for span in spans if span.name == "process events")
+    sent = {span.span_id for span in spans if span.name == "send events"}
+    assert first.parent_id == second.parent_id
+    assert {span.parent_id for span in (first, *more)} == sent
+    assert [span.is_error for span in (first, second, *more)] == [True, *[False] * (1 + len(more))]
     assert first.exceptions == ("psycopg.errors.AdminShutdown",)
     assert [span.attributes["pricing.retries"] for span in (first, second)] == ["0", "1"]
     # The pause before the retry is no wait in the queue.
@@ -241,11 +244,19 @@ def test_one_decision_for_several_events_links_to_the_others(engine: Engine, col
     with engine.locked(product_id):
         first = engine.publish("competitor_price_changed", a_rival(product_id))
         eventually(lambda: engine.sql(WAITING), "the worker waits for the row")
-        second = engine.publish("stock_changed", {"product_id": product_id, "stock": 3})
-    for published in (first, second):
+        others = [
+            engine.publish("stock_changed", {"product_id": product_id, "stock": 3}),
+            engine.publish("cost_changed", {"product_id": product_id, "cost": "50.00", "currency": "USD"}),
+        ]
+    for published in (first, *others):
         assert engine.settled(published["event_id"])["status"] == "applied"
-    spans = whole_trace(collector, first["trace_id"], "process events", PUT)
-    assert the(spans, "process events", "pricing-worker").links == (second["trace_id"],)
+    ids = {str(published["trace_id"]) for published in others}
+
+    def linked() -> bool:
+        decided = [span for span in collector.spans() if span.trace_id in ids and span.name == "process events"]
+        return any(set(span.links) & (ids - {span.trace_id}) for span in decided)
+
+    eventually(linked, "a decision for both that links from the trace of one to that of the other")
 
 
 def test_nothing_that_polls_begins_a_trace(engine: Engine, collector: Collector) -> None:
