@@ -9,6 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
+from opentelemetry.trace import get_current_span
 
 from shared.errors import AlreadyEnded, InvalidInput, NotFound, NotJson, Unauthorized, Unavailable, translate
 from shared.fields import TraceId
@@ -82,6 +83,8 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[P
     """Litestar's exception handler for everything."""
     problem = problem_of(error, request.url.path)
     headers = dict(getattr(error, "headers", None) or {})
+    if problem.status >= 500:
+        get_current_span().record_exception(error)
     if problem.status == 500:
         log.error("unforeseen error", path=request.url.path, exc_info=error)
     if problem.status == 503:

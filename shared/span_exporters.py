@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import structlog
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -42,10 +43,8 @@ class SpanFiles(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append a line."""
-        document = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-        line = msgspec.json.encode(_with_hex_ids(document)) + b"\n"
         try:
-            self._append(line)
+            self._append(otlp_json(encode_spans(spans)))
             self._prune()
         except OSError:
             return SpanExportResult.FAILURE
@@ -119,6 +118,12 @@ class _Watched(SpanExporter):
     def shutdown(self) -> None:
         """End the other one."""
         self._exporter.shutdown()
+
+
+def otlp_json(request: Message) -> bytes:
+    """The line of a file that holds an export request."""
+    document = MessageToDict(request, use_integers_for_enums=True)
+    return msgspec.json.encode(_with_hex_ids(document)) + b"\n"
 
 
 def _with_hex_ids(value: Any) -> Any:

@@ -18,7 +18,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.native.errors import StackError
+from shared.settings import TRACE_FOLDER
 from tests.support import private_stack, running_stack
+from tests.support.private_stack import PrivateStack
 from tests.verify import events, operation, prices, tasks, yours
 from tests.verify.checklist import Checklist, Line, Mark
 
@@ -45,6 +47,7 @@ def main(product: str, json_file: Path | None) -> None:
     try:
         with private_stack.running() as private:
             checklist.run(PRIVATE, ON_PRIVATE, private)
+            _keep_traces(private, stack.home / TRACE_FOLDER, console)
             console.print("· the private stack stops")
     except StackError as error:
         checklist.skip(PRIVATE, ON_PRIVATE[sum(line.where == PRIVATE for line in checklist.lines) :], str(error))
@@ -53,6 +56,13 @@ def main(product: str, json_file: Path | None) -> None:
         lines = [asdict(line) for line in checklist.lines]
         json_file.write_text(json.dumps({"kept": checklist.is_kept, "lines": lines}, indent=2, ensure_ascii=False))
     sys.exit(0 if checklist.is_kept else 1)
+
+
+def _keep_traces(private: PrivateStack, folder: Path, console: Console) -> None:
+    """Where the running stack keeps its own spans, leave those of the private one for `just trace`."""
+    if folder.is_dir():
+        private.collector.write(folder / "verify.jsonl")
+        console.print("· `just trace` draws the way of the last event")
 
 
 def _console() -> Console:
