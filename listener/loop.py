@@ -8,8 +8,8 @@ import redis
 import structlog
 
 from listener.bridge import Bridge
-from listener.link import Link
 from shared.errors import retryable, translate
+from shared.messaging.link import Link
 from shared.metrics import LOOP_ERRORS
 
 log = structlog.get_logger(__name__)

@@ -54,6 +54,9 @@ _EXACT = Context(
     flags=[],
     traps=[InvalidOperation, DivisionByZero, Overflow],
 )
+# Its operations one by one; entering the context costs more than all those of a quote.
+multiply, subtract, divide = _EXACT.multiply, _EXACT.subtract, _EXACT.divide
+
 _UNITS = [Decimal(1).scaleb(-digits) for digits in range(7)]
 _SHOWN_DECIMALS = 6
 
