@@ -226,21 +226,20 @@ INSERT INTO price_history
     (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at)
 SELECT product_id, version, old_price, new_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s,
     %(trace_id)s, %(at)s
-FROM written
+FROM {}
 """
 
 _INSERT = f"""{_FRESH} written AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
     SELECT product_id, version, %(policy_version)s, new_price, %(at)s, %(cause)s, %(cause_id)s, sheet FROM fresh
-    ON CONFLICT DO NOTHING
-) {_PAST}"""  # noqa: S608 # only our own parts
+) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
 
 _UPDATE = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
         computed_at = %(at)s, cause = %(cause)s, cause_id = %(cause_id)s, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*
-) {_PAST}"""  # noqa: S608 # only our own parts
+) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
 
 _HISTORY = """
 SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at
