@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -83,9 +84,10 @@ class Trap:
             await asyncio.sleep(0.02)
 
 
-def process_at(port: int) -> psutil.Process | None:
-    """The process on this machine whose connection has this local port."""
-    for connection in psutil.net_connections("tcp"):
-        if connection.laddr and connection.laddr[1] == port and connection.pid not in (None, psutil.Process().pid):
-            return psutil.Process(connection.pid)
+def process_at(port: int, among: Iterable[psutil.Process]) -> psutil.Process | None:
+    """Which of these processes has a connection with this local port."""
+    for process in among:
+        with suppress(psutil.Error):
+            if any(connection.laddr[1:2] == (port,) for connection in process.net_connections("tcp")):
+                return process
     return None
