@@ -97,7 +97,7 @@ def history(changes: Sequence[Change], published: Mapping[str, Published]) -> li
             broken.append(f"{product_id}: the history ends in {rows[-1].new_price}")
         causes = Counter((r.cause, r.cause_id) for r in rows if r.cause in ("event", "task"))
         doubled += [f"{product_id}: {n} rows by {cause[0]} {cause[1]}" for cause, n in causes.items() if n > 1]
-    missing = [product_id for product_id in published if product_id not in {c.product_id for c in changes}]
+    missing = sorted(published.keys() - {change.product_id for change in changes})
     return [
         *shortened("history with gaps", broken),
         *shortened("history rows doubled", doubled),

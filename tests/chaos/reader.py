@@ -38,11 +38,13 @@ class Reader:
 
     Attributes:
         reads: What was asked and answered so far.
+        product_ids: What is asked for.
+        lanes: How many connections are kept.
     """
 
     def __init__(self, port: int, product_ids: list[str], rng: Random, per_s: float = 40.0, lanes: int = 4) -> None:
         self.reads: list[Read] = []
-        self._port, self._product_ids = port, product_ids
+        self._port, self.product_ids, self.lanes = port, product_ids, lanes
         self._stop = threading.Event()
         self._connections = 0
         self._interval_s = lanes / per_s
@@ -65,7 +67,7 @@ class Reader:
         # What is late is sent at once: the rate stays what it is.
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due += self._interval_s
-            read = self._ask(*http_client, rng.choice(self._product_ids))
+            read = self._ask(*http_client, rng.choice(self.product_ids))
             self.reads.append(read)
             if not read.status:
                 http_client[1].close()

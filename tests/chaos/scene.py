@@ -75,6 +75,10 @@ class Scene:
         catalogue.raise_list_prices(self.stage, self.catalogue, self.plain_price)
         return self.stage.engine.recalculate()
 
+    def whole(self) -> None:
+        """Wait until every program runs and the stack is ready."""
+        eventually(lambda: is_whole(self.stage), "the stack is whole and ready again")
+
     def ended(self, task_id: str, status: str = "succeeded", deadline_s: float = 120.0) -> dict[str, Any]:
         """A task once it has ended, as it should; each of its products was counted once."""
 
@@ -87,6 +91,13 @@ class Scene:
         done, total = task["progress"]["done"], task["progress"]["total"]
         assert status != "succeeded" or done == total, f"task {task_id}: {done} of {total} done"
         return task
+
+    def more_traffic(self, name: str, product_ids: list[str]) -> Traffic:
+        """Further updates, of products that nobody else updates, which the judgement expects to be in the end."""
+        engine, rng = self.stage.engine, Random(self.rng.random())
+        traffic = Traffic(str(engine.http.base_url), engine.key, product_ids, rng, f"{self.run}-{name}")
+        self.traffics.append(traffic)
+        return traffic
 
     @contextmanager
     def failing(self, *statuses: int) -> Iterator[None]:

@@ -57,7 +57,13 @@ class Traffic:
     def stop(self) -> None:
         """No more updates; the one under way is still brought to its end."""
         self._stop.set()
-        self._thread.join(timeout=GIVE_UP_S + 20)
+        if self._thread.is_alive():
+            self._thread.join(timeout=GIVE_UP_S + 20)
+
+    def burst(self, count: int) -> None:
+        """Publish so many one after the other, as fast as the answers come; in place of the steady stream."""
+        for number in range(1, count + 1):
+            self.publish(self._rng.choice(self._product_ids), number)
 
     def statuses(self) -> Counter[int]:
         """How often each status other than 200 was answered."""

@@ -15,7 +15,7 @@ def _kill_workers(scene: Scene) -> Figure:
     worst = 0.0
     apps = scene.stage.apps
     size = len(apps.family("worker"))
-    for _ in scene.times(20, quick=1):
+    for _ in scene.times(20, quick=3):
         with slow_feed(scene):
             run = caught(scene, scene.rng.randint(*PART_OF_A_RUN), psutil.Process.kill)
             took = scene.seconds_until(
