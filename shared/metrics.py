@@ -5,6 +5,9 @@ does that for a process group.
 """
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import Collector
@@ -34,8 +37,37 @@ PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision chang
 TASKS_ENDED = Counter("pricing_tasks_ended", "Attempts at background jobs by how they ended", ["actor", "outcome"])
 EVENTS_RECEIVED = Counter("pricing_events_received", "Market events taken from the channel", ["outcome"])
 EVENTS_SETTLED = Counter("pricing_events_settled", "Market events by what became of them", ["status"])
+STALE_WRITES = Counter(
+    "pricing_stale_writes_refused", "Writes of workers that had lost their partition to another one, refused"
+)
+LOCK_REFUSALS = Counter("pricing_lock_refusals", "Recalculations that the lock refused because another one runs")
+LOCK_LOSSES = Counter("pricing_lock_losses", "Locks that another task held when their owner renewed them")
+QUARANTINED = Counter("pricing_quarantined", "Jobs that killed their workers three times and are given up", ["kind"])
+RUN_DURATION = Histogram(
+    "pricing_run_duration_seconds",
+    "Time from a recalculation's first start to its end",
+    buckets=(0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 600, 1800),
+)
+STATION_SECONDS = Counter(
+    "pricing_repricing_station_seconds",
+    "Time that bulk decisions spent: reading (with the locks), deciding, writing, committing, putting",
+    ["station"],
+)
+PARTITION_PRODUCTS = Histogram(
+    "pricing_partition_products", "Products decided per partition of a run", buckets=(1, 10, 100, 500, 1000)
+)
 RINGS = Counter("pricing_rings", "Messages enqueued by the listener", ["actor", "reason"])
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop survived", ["error"])
+
+
+@contextmanager
+def station(name: str) -> Iterator[None]:
+    """Count the time of a block for a station of bulk decisions."""
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        STATION_SECONDS.labels(name).inc(time.perf_counter() - begun)
 
 
 def group_registry() -> CollectorRegistry:

@@ -1,6 +1,8 @@
 """The Dramatiq broker on Redis, with this engine's bounds in place of Dramatiq's defaults."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
 
 import redis
 from dramatiq.broker import Broker
@@ -18,6 +20,29 @@ MAINTENANCE_PER_MILLION = 100_000
 ABORT_TTL_MS = 600_000
 
 
+class LossProofBroker(RedisBroker):
+    """A Redis broker that strands no message when a reply is lost.
+
+    Redis gives a message to a worker by its name, for as long as that worker is heard of. Where the reply to a
+    fetch is lost, nobody knows of the message, and the worker lives: it would wait for ever. So the worker takes
+    a new name: what it held under the old one is given out again after 15 s, as if it had died. A lost reply to
+    anything else is told as a lost connection, upon which Dramatiq repeats an acknowledgement until it is answered.
+    """
+
+    def _dispatch(self, command: str) -> Callable[..., Any]:
+        dispatch = super()._dispatch(command)  # type: ignore[no-untyped-call] # Dramatiq has no types here
+
+        def answered(queue_name: str, *args: Any) -> Any:
+            try:
+                return dispatch(queue_name, *args)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                if command == "fetch":
+                    self.broker_id = str(uuid4())
+                raise redis.ConnectionError(str(error)) from error
+
+        return answered
+
+
 def create(client: redis.Redis, middleware: Sequence[Middleware] = ()) -> Broker:
     """A broker that nothing global knows of; senders need no middleware.
 
@@ -25,7 +50,7 @@ def create(client: redis.Redis, middleware: Sequence[Middleware] = ()) -> Broker
         client: Connected to the Redis of the queues.
         middleware: In the order in which they see a message before its actor; the reverse after it.
     """
-    broker: Broker = RedisBroker(  # type: ignore[no-untyped-call] # Dramatiq has no types here
+    broker: Broker = LossProofBroker(  # type: ignore[no-untyped-call] # Dramatiq has no types here
         client=client,
         middleware=list(middleware),
         namespace=NAMESPACE,
