@@ -17,7 +17,7 @@ from tests.support.trap import Fate, Trap, process_at
 
 GOES_ON_S = LEASE_S + 1
 BAR = f"goes on ≤ lease + 1 s ({GOES_ON_S} s)"
-REFUSED = ("stale", "refused", "fenced")  # in the name of the metric that counts refused writes
+REFUSED = "pricing_stale_writes_refused_total"
 
 
 def _kill(scene: Scene) -> Figure:
@@ -104,14 +104,13 @@ def _until_decided_by_another(scene: Scene, product_id: str, task_id: str, since
 
 
 def refused_writes(scene: Scene) -> float:
-    """The sum of the worker's counters of writes that came too late."""
+    """How many writes of workers that had lost their part of a run were refused so far."""
     url = f"http://127.0.0.1:{scene.stage.engine.settings.worker_metrics_port}/metrics"
     try:
         lines = httpx.get(url, trust_env=False).text.splitlines()
     except httpx.TransportError:
         return 0.0
-    counters = [line for line in lines if line.startswith("pricing_") and "_total" in line]
-    return sum(float(line.split()[-1]) for line in counters if any(name in line for name in REFUSED))
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(REFUSED))
 
 
 def _wait_until(moment: float) -> None:
