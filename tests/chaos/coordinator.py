@@ -45,15 +45,15 @@ def _kill(scene: Scene) -> Figure:
 
 @dataclass
 class _Freeze:
-    """Where a worker is frozen: with the nth thing that it says of a certain product on its way to a server."""
+    """Where a worker is frozen: with the first thing that it says of a certain product on its way to a server."""
 
     way: Callable[[Scene], Proxy]
     mark: Callable[[str], bytes]
-    nth: int
 
 
-IN_TRANSACTION = _Freeze(lambda scene: scene.stage.to_postgres, str.encode, nth=2)
-BEFORE_PUT = _Freeze(lambda scene: scene.stage.to_redis, lambda id_: f"pricing:sheet:{id_}\r\n".encode(), nth=1)
+# Its new price is what is first said of it: its row is locked, and nothing committed.
+IN_TRANSACTION = _Freeze(lambda scene: scene.stage.to_postgres, str.encode)
+BEFORE_PUT = _Freeze(lambda scene: scene.stage.to_redis, lambda id_: f"pricing:sheet:{id_}\r\n".encode())
 
 
 def _freeze(scene: Scene, where: _Freeze) -> Figure:
@@ -61,17 +61,13 @@ def _freeze(scene: Scene, where: _Freeze) -> Figure:
     product_id = next(id_ for id_ in reversed(scene.catalogue.plain) if id_ not in scene.reader.product_ids)
     workers = scene.stage.apps.family("worker")
     frozen: list[psutil.Process] = []
-    said = 0
 
     def freeze(port: int) -> bool:
-        nonlocal said
         process = process_at(port, workers)
-        said += process is not None
-        if process is None or said < where.nth:
-            return False
-        process.suspend()
-        frozen.append(process)
-        return True
+        if process:
+            process.suspend()
+            frozen.append(process)
+        return process is not None
 
     refused = refused_writes(scene)
     with where.way(scene).trap(Trap((where.mark(product_id),), Fate.HELD, act=freeze)) as trap:
