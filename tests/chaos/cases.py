@@ -10,6 +10,7 @@ from tests.chaos import (
     postgres_away,
     redis_lost,
     reply_lost,
+    terminated,
     worker_killed,
     writer_killed,
 )
@@ -27,4 +28,5 @@ ALL: tuple[Case, ...] = (
     *api_killed.CASES,
     *aborted.CASES,
     *poison.CASES,
+    *terminated.CASES,
 )
