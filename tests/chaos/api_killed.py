@@ -3,6 +3,7 @@
 import time
 
 from tests.chaos.case import Case, Figure, at_most
+from tests.chaos.judge import shortened
 from tests.chaos.scene import Scene
 
 BACK_S = 5.0
@@ -25,7 +26,7 @@ def _kill(scene: Scene) -> Figure:
             scene.seconds_until(lambda: apps.runs("api", size) and _answers(scene), "the API is whole again")
             worst = max(worst, time.monotonic() - killed)
         time.sleep(max(0.0, killed + APART_S - time.monotonic()))  # apart, as stated above
-        failed_now, wrong = _not_in_flight(scene, before)
+        failed_now, wrong = _not_in_flight(scene, before, killed)
         failed, misses = failed + failed_now, misses + wrong
     return Figure(
         f"back in {worst:.1f} s at worst, {failed} reads in flight failed", [*at_most("back", worst, BACK_S), *misses]
@@ -38,12 +39,12 @@ def _answers(scene: Scene) -> bool:
     return all(read.status == 200 for read in reads)
 
 
-def _not_in_flight(scene: Scene, since: int) -> tuple[int, list[str]]:
+def _not_in_flight(scene: Scene, since: int, killed: float) -> tuple[int, list[str]]:
     """How many reads failed after a kill, and what is wrong with those that went over connections made after it."""
     older = {read.connection for read in scene.reader.reads[:since]}
     failed = [read for read in scene.reader.reads[since:] if read.status != 200]
-    new = [read for read in failed if read.connection not in older]
-    return len(failed), [f"{len(new)} reads over new connections failed: {new[0].error}"] if new else []
+    new = [f"{read.at - killed:.3f} s after the kill: {read.error}" for read in failed if read.connection not in older]
+    return len(failed), shortened("reads over new connections failed", new)
 
 
 CASES = (
