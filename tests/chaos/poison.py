@@ -39,7 +39,7 @@ def _task(scene: Scene) -> Figure:
 
 
 def _event(scene: Scene) -> Figure:
-    """An event whose product kills the worker that asks PostgreSQL for it."""
+    """An event whose product's sheet kills the worker that puts it into Redis."""
     engine = scene.stage.engine
     product_id = str(engine.put_product(product_id=f"{scene.run}-own", strategy="match")["product_id"])
 
@@ -49,7 +49,8 @@ def _event(scene: Scene) -> Figure:
             process.kill()
         return process is not None
 
-    with scene.stage.to_postgres.trap(Trap((product_id.encode(),), Fate.CUT, times=MANY, act=kill)) as trap:
+    put = (b"EVALSHA", f"pricing:sheet:{product_id}\r\n".encode())
+    with scene.stage.to_redis.trap(Trap(put, Fate.CUT, times=MANY, act=kill)) as trap:
         rival: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": "95", "currency": "USD"}
         event_id = engine.publish("competitor_price_changed", rival)["event_id"]
         scene.expected_events[event_id] = "failed"
