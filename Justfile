@@ -97,6 +97,11 @@ load *arguments: setup
 verify *arguments: setup
     @{{ python }} -m tests.verify {{ arguments }}
 
+# Break the engine on purpose, on private stacks: `just chaos --list`, `just chaos worker-killed --seed 7`
+[no-exit-message]
+chaos *arguments: setup
+    @{{ python }} -m tests.chaos {{ arguments }}
+
 # Formatting, lint, types
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .

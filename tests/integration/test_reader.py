@@ -26,19 +26,19 @@ from shared.messaging import channel
 from shared.pricing.models import DEFAULT_MARKET_CODE
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id, product, stored, write
-from tests.integration.gate import Gate, gate_to
+from tests.support.proxy import Proxy, proxy_to
 
 TTL_S = 1000.0
 DEADLINE_S = 20.0
 
 
 class Stand(NamedTuple):
-    """A reader, and the gates to what it reads."""
+    """A reader, and the proxies to what it reads."""
 
     reader: PriceReader
     near: NearCache
-    redis: Gate
-    postgres: Gate
+    redis: Proxy
+    postgres: Proxy
 
     async def sources(self, *product_ids: str) -> dict[str, str]:
         found, _ = await self.reader.find(product_ids)
@@ -48,13 +48,13 @@ class Stand(NamedTuple):
 @asynccontextmanager
 async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
     async with AsyncExitStack() as stack:
-        to_redis = await stack.enter_async_context(gate_to(settings.redis_for("cache")))
-        to_postgres = await stack.enter_async_context(gate_to(settings.database_url))
-        by_gates = msgspec.structs.replace(settings, database_url=to_postgres.url)
-        pool = database.read_pool(by_gates, "tests", size=4)
+        to_redis = stack.enter_context(proxy_to(settings.redis_for("cache")))
+        to_postgres = stack.enter_context(proxy_to(settings.database_url))
+        by_proxies = msgspec.structs.replace(settings, database_url=to_postgres.url())
+        pool = database.read_pool(by_proxies, "tests", size=4)
         await pool.open()
         stack.push_async_callback(pool.close)
-        cache = channel.cache_client(to_redis.url, "tests")
+        cache = channel.cache_client(to_redis.url(), "tests")
         stack.push_async_callback(cache.aclose, close_connection_pool=True)
         near = NearCache(near_entries, max_bytes=1_000_000)
         yield Stand(PriceReader(cache, pool, TTL_S, near), near, to_redis, to_postgres)
@@ -202,7 +202,7 @@ def test_without_redis_the_database_answers(settings: Settings, product_id: str)
 
 def test_where_nothing_listens_in_place_of_redis_the_database_answers(settings: Settings, product_id: str) -> None:
     async def test(own: Stand) -> None:
-        await own.redis.close()
+        own.redis.close()
         for _ in range(reader.BREAKER_FAILURES + 3):
             assert await own.sources(product_id) == {product_id: "database"}
 
