@@ -9,13 +9,13 @@ import structlog
 from prometheus_client import REGISTRY, start_http_server
 
 from listener.bridge import Bridge
-from listener.link import Link
 from listener.loop import Loop
 from shared import VERSION, logs, telemetry
 from shared.catalogue import database
 from shared.catalogue.statistics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
+from shared.messaging.link import Link
 from shared.messaging.messages import Doorbell
 from shared.messaging.statistics import Messages
 from shared.scrape import Lately, group_registry

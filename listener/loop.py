@@ -8,9 +8,9 @@ import redis
 import structlog
 
 from listener.bridge import Bridge
-from listener.link import Link
 from shared.errors import retryable, translate
-from shared.metrics import LOOP_ERRORS, SWEPT_AT
+from shared.messaging.link import Link
+from shared.metrics import LINK_LOSSES, LOOP_ERRORS, MARKET_LINK_UP, SWEPT_AT
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,13 @@ class Loop:
 
     def _take(self) -> None:
         was_up = self._link.is_up
-        self._pending += self._link.take(POLL_S)
+        try:
+            self._pending += self._link.take(POLL_S)
+        except redis.ConnectionError:
+            LINK_LOSSES.inc(was_up)
+            raise
+        finally:
+            MARKET_LINK_UP.set(self._link.is_up)
         if not was_up:
             # What was published while nobody listened waits in the database.
             self._swept_at = float("-inf")

@@ -96,8 +96,9 @@ def metrics(services: Services) -> Response[bytes]:
 
 async def _ask_postgres(services: Services) -> str:
     async with services.reads.connection(timeout=PROBE_TIMEOUT_S) as conn:
-        row = await (await conn.execute("SELECT split_part(current_setting('server_version'), ' ', 1) AS v")).fetchone()
-        return str(row["v"]) if row else ""
+        await conn.execute("SELECT 1")
+        # Debian's own name may follow.
+        return (conn.info.parameter_status("server_version") or "").partition(" ")[0]
 
 
 async def _ask_redis(services: Services) -> str:

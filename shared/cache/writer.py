@@ -26,3 +26,7 @@ class SheetWriter:
             # Not by its digest: the first call after Redis' start would fail, and be seen to in its trace.
             self._cache.eval(sheets.PUT, len(keys), *keys, *arguments)
         announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])
+
+    def created(self) -> None:
+        """Say that products were created: from now on nobody takes one for missing that was so before."""
+        self._cache.incr(sheets.CREATIONS)

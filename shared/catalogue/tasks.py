@@ -12,6 +12,7 @@ from shared.catalogue import follow_ups, selection
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.messaging import propagation
 
 LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
@@ -69,13 +70,13 @@ def create(
         conn: In a transaction.
         kind: `recalculation` (one at a time) or `publication` (puts what a write decided into Redis; any number).
         scope: Its products.
-        traceparent: W3C context that the work continues.
+        traceparent: W3C context that the work continues; empty: a new trace.
         task_id: For jobs that may be asked for twice; None: a new one.
     """
     task_id = task_id or uuid4()
     conn.execute(
         "INSERT INTO tasks (task_id, kind, scope, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [task_id, kind, _json(scope), traceparent],
+        [task_id, kind, _json(scope), traceparent or propagation.fresh()],
     )
     return task_id
 

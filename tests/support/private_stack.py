@@ -26,11 +26,11 @@ class PrivateStack:
 
 
 @contextmanager
-def running(**settings_of_its_own: str) -> Iterator[PrivateStack]:
+def running(**chosen: str) -> Iterator[PrivateStack]:
     """Start the engine natively with the demo catalogue; stop it and remove all of it after the block.
 
     Args:
-        settings_of_its_own: Variables of its environment, over those that every private stack has.
+        chosen: Settings of its own; with the URLs of other servers none are started.
 
     Raises:
         StackError: it did not start; the text says why.
@@ -43,8 +43,7 @@ def running(**settings_of_its_own: str) -> Iterator[PrivateStack]:
         undo.callback(feed.close)
         undo.callback(stack.down, home)
         # Not Jaeger, whose ports are fixed: they are the user's.
-        environ = _environ(collector, feed) | settings_of_its_own
-        stack.up(home, environ, [name for name in programs.NAMES if name != "jaeger"])
+        stack.up(home, _environ(collector, feed) | chosen, [name for name in programs.NAMES if name != "jaeger"])
         known = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
         engine = Engine(home, known)
         undo.callback(engine.close)

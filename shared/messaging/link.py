@@ -6,8 +6,6 @@ from collections.abc import Callable
 import redis
 from redis.client import PubSub
 
-from shared.metrics import LINK_LOSSES, LINK_UP
-
 PING_EVERY_S = 1.0
 DEAD_AFTER_S = 3.0
 BATCH = 500
@@ -44,14 +42,11 @@ class Link:
             self._ping(pubsub)
             return self._drain(pubsub, wait_s)
         except (redis.RedisError, OSError) as error:
-            if self.is_up:
-                LINK_LOSSES.inc()
             self.close()
             raise redis.ConnectionError(str(error)) from error
 
     def close(self) -> None:
         """Drop the subscription."""
-        LINK_UP.set(0)
         if self._pubsub is not None:
             self._pubsub.close()
             self._pubsub = None
@@ -60,7 +55,6 @@ class Link:
         pubsub: PubSub = self._client.pubsub()  # type: ignore[no-untyped-call] # redis-py has no type here
         pubsub.subscribe(self._channel)
         self._pubsub = pubsub
-        LINK_UP.set(1)
         self._pinged_at = self._heard_at = self._monotonic()
         return pubsub
 
