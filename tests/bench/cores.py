@@ -38,20 +38,14 @@ class Busy:
 
     total_s: float
     idle_s: float
-    stolen_s: float
 
     def share_since(self, earlier: "Busy") -> float:
-        """The share of the time in between in which the core was not idle."""
+        """The share of the time in between in which the core was not idle; what is stolen from it counts."""
         total = self.total_s - earlier.total_s
         return 1 - (self.idle_s - earlier.idle_s) / total if total else 0.0
-
-    def stolen_since(self, earlier: "Busy") -> float:
-        """The share of the time in between that other machines on the same hardware took."""
-        total = self.total_s - earlier.total_s
-        return (self.stolen_s - earlier.stolen_s) / total if total else 0.0
 
 
 def busy(core: int) -> Busy:
     """How busy a core has been."""
     times = psutil.cpu_times(percpu=True)[core]
-    return Busy(sum(times[:8]), times.idle + times.iowait, times.steal)
+    return Busy(sum(times[:8]), times.idle + times.iowait)

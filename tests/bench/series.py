@@ -11,7 +11,7 @@ import msgspec
 from tests.bench import cores, wrk
 from tests.bench.cores import Cores
 from tests.bench.server import Server
-from tests.bench.wrk import Measured
+from tests.bench.wrk import CONNECTIONS, Measured
 
 PRICE = "/api/v1/price"
 # The share of the cold queries whose sheet is in Redis when wrk has ended; the last may still be on their way.
@@ -27,14 +27,15 @@ class Window:
         cpu_s: CPU time of the server's processes.
         rss_bytes: Memory of the processes that answer, at the end.
         others_busy: Share of the window in which the core of the load and the data servers was not idle.
-        stolen: Share of the window that other machines took from the server's core.
+        disturbed: Share of the window in which the server's core worked for somebody else, or was taken from
+            this machine.
     """
 
     wrk: Measured
     cpu_s: float
     rss_bytes: int
     others_busy: float
-    stolen: float
+    disturbed: float
 
     @property
     def cpu_us_per_request(self) -> float:
@@ -51,6 +52,7 @@ class Series:
         title: For people.
         server: Already running.
         queries: The file for the window of each round; the first is for the warm-up.
+        connections: How many queries are under way at any time.
         once: How many queries a file has of which none may be asked twice; 0: they may.
         filled: How many sheets Redis holds for it; every query of a window shall add one.
         faults: Why its figures do not count.
@@ -61,6 +63,7 @@ class Series:
     server: Server
     queries: Callable[[int], Path]
     path: str = PRICE
+    connections: int = CONNECTIONS
     once: int = 0
     filled: Callable[[], int] | None = None
     windows: list[Window] = field(default_factory=list)
@@ -71,13 +74,14 @@ class Series:
         """One window, which the caller may keep."""
         cpu_s, busy, own = self.server.cpu_s(), cores.busy(where.others), cores.busy(where.server)
         filled = self.filled() if self.filled else 0
-        measured = wrk.run(self.server.url + self.path, self.queries(number), seconds)
+        measured = wrk.run(self.server.url + self.path, self.queries(number), seconds, self.connections)
+        used_s = self.server.cpu_s() - cpu_s
         window = Window(
             wrk=measured,
-            cpu_s=self.server.cpu_s() - cpu_s,
+            cpu_s=used_s,
             rss_bytes=self.server.rss_bytes(),
             others_busy=cores.busy(where.others).share_since(busy),
-            stolen=cores.busy(where.server).stolen_since(own),
+            disturbed=max(0.0, cores.busy(where.server).share_since(own) - used_s / measured.duration_s),
         )
         self.sent += measured.requests
         self.faults += self._faults(measured, self.filled() - filled if self.filled else None)
@@ -86,7 +90,7 @@ class Series:
     def _faults(self, measured: Measured, filled: int | None) -> Iterator[str]:
         if measured.refused or measured.broken:
             yield f"{measured.refused} requests were refused, {measured.broken} had no answer"
-        if self.once and measured.requests + wrk.CONNECTIONS >= self.once:
+        if self.once and measured.requests + self.connections >= self.once:
             yield f"more than {self.once:,} queries in a window: products were asked for twice"
         if filled is not None and filled < measured.requests * FILLED:
             yield f"of {measured.requests:,} cold queries only {filled:,} left their sheet in Redis"
@@ -122,7 +126,7 @@ FIGURES: dict[str, Callable[[Window], float]] = {
     "rss_mb": lambda window: window.rss_bytes / 1e6,
     "load_cpu_share": lambda window: window.wrk.load_cpu_s / window.wrk.duration_s,
     "others_busy": lambda window: window.others_busy,
-    "stolen": lambda window: window.stolen,
+    "disturbed": lambda window: window.disturbed,
 }
 
 
