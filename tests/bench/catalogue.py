@@ -73,8 +73,8 @@ def write(path: Path, documents: Iterable[object]) -> Path:
     return path
 
 
-def bulks(product_queries: Iterable[dict[str, object]], size: int) -> Iterator[dict[str, object]]:
+def bulks(queries: Iterable[dict[str, object]], size: int) -> Iterator[dict[str, list[dict[str, object]]]]:
     """The queries in bulks of this size, as POST /api/v1/prices takes them."""
-    rest = iter(product_queries)
+    rest = iter(queries)
     while batch := list(islice(rest, size)):
         yield {"items": batch}

@@ -84,10 +84,11 @@ class Series:
             disturbed=max(0.0, cores.busy(where.server).share_since(own) - used_s / measured.duration_s),
         )
         self.sent += measured.requests
-        self.faults += self._faults(measured, self.filled() - filled if self.filled else None)
+        self.faults += self.faults_of(measured, self.filled() - filled if self.filled else None)
         return window
 
-    def _faults(self, measured: Measured, filled: int | None) -> Iterator[str]:
+    def faults_of(self, measured: Measured, filled: int | None) -> Iterator[str]:
+        """Why a window does not count."""
         if measured.refused or measured.broken:
             yield f"{measured.refused} requests were refused, {measured.broken} had no answer"
         if self.once and measured.requests + self.connections >= self.once:
