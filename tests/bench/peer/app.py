@@ -10,12 +10,12 @@ import orjson
 import redis.asyncio
 from fastapi import FastAPI, HTTPException, Request, Response
 
-from shared import settings, telemetry
+from shared import settings
 from shared.cache.markets import market_of
 from shared.pricing import models
 from shared.pricing.quote import NoPrice, quote
 from tests.bench.peer.models import PriceAnswer, PriceQuery, Source
-from tests.bench.peer.observing import Observing
+from tests.bench.peer.observing import Observing, provider
 from tests.bench.peer.sheets import Sheets
 
 CONNECTIONS = 64
@@ -25,7 +25,7 @@ CONNECTIONS = 64
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Pools for the life of the process, as many connections as there may be requests at once."""
     known = settings.load()
-    tracing = telemetry.configure("pricing-peer", known)
+    tracing = provider(known.trace_read_ratio)
     pool = redis.asyncio.ConnectionPool.from_url(known.redis_url, max_connections=CONNECTIONS, protocol=2)
     async with (
         redis.asyncio.Redis.from_pool(pool) as cache,

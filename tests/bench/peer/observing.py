@@ -1,16 +1,40 @@
-"""The peer's trace and metrics: one ASGI middleware, without Starlette's `BaseHTTPMiddleware`, which costs more."""
+"""The peer's traces and metrics: one ASGI middleware, without Starlette's `BaseHTTPMiddleware`, which costs more."""
 
 import time
 from functools import cache
 
+from opentelemetry import trace
 from opentelemetry.context import attach, detach
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagate import extract
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, set_span_in_context
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.metrics import HTTP_DURATION
-from shared.telemetry import as_read, tracer
+from shared.metrics import LATENCY_BUCKETS_S
+
+HTTP_DURATION = Histogram(
+    "peer_request_duration_seconds",
+    "Time from a request's first byte to its answer's last, by route template",
+    ["method", "route", "status"],
+    buckets=LATENCY_BUCKETS_S,
+)
+CACHE_READS = Counter("peer_cache_reads", "Price sheets looked up in Redis", ["result"])
+
+tracer = trace.get_tracer("peer")
+
+
+def provider(ratio: float) -> TracerProvider:
+    """Samples root spans at a ratio, and sends them where OpenTelemetry's own variables say."""
+    resource = Resource.create({"service.name": "pricing-peer"})
+    made = TracerProvider(sampler=ParentBased(TraceIdRatioBased(ratio)), resource=resource)
+    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=1)))
+    trace.set_tracer_provider(made)
+    return made
 
 
 class Observing:
@@ -27,7 +51,7 @@ class Observing:
         started = time.perf_counter()
         status = 500
         carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"}
-        span = tracer.start_span(scope["method"], as_read(extract(carrier)), SpanKind.SERVER)
+        span = tracer.start_span(scope["method"], extract(carrier), SpanKind.SERVER)
         token = attach(set_span_in_context(span))
 
         async def observed_send(message: Message) -> None:

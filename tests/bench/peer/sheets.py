@@ -7,9 +7,9 @@ import asyncpg
 import msgspec
 import redis.asyncio
 
-from shared.metrics import CACHE_READS
 from shared.pricing.models import Market, PriceSheet
 from tests.bench.peer.models import Source
+from tests.bench.peer.observing import CACHE_READS
 
 TTL_S = 3600
 MARKETS_MAX_AGE_S = 1.0
