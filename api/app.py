@@ -20,6 +20,7 @@ from litestar.typing import FieldDefinition
 
 from api import problems, services
 from api.edge import Edge
+from api.price_lane import PriceLane
 from api.routes import events, operations, prices, products, tasks
 from api.services import Services
 from shared import logs
@@ -49,7 +50,8 @@ def create_app() -> ASGIApp:
     settings = load()
     logs.configure(services.PROCESS, settings)
     end_with_parent(grace_s=settings.drain_timeout_s)
-    return Edge(create_litestar(settings))
+    app = create_litestar(settings)
+    return Edge(app, PriceLane(lambda: running_services(app.state)), settings.trace_read_ratio)
 
 
 def create_litestar(settings: Settings) -> Litestar:
@@ -66,7 +68,7 @@ def create_litestar(settings: Settings) -> Litestar:
             *(module.router for module in (prices, events, tasks, products, operations)),
             create_static_files_router(ASSETS, [_swagger_ui()], include_in_schema=False),
         ],
-        dependencies={"services": Provide(_services, sync_to_thread=False)},
+        dependencies={"services": Provide(running_services, sync_to_thread=False)},
         lifespan=[lifespan],
         exception_handlers={Exception: problems.to_response},
         openapi_config=_openapi(),
@@ -85,7 +87,8 @@ def _document_optional_bodies(app: Litestar) -> None:
             item.post.request_body.required = False
 
 
-def _services(state: State) -> Services:
+def running_services(state: State) -> Services:
+    """The services of a started application."""
     running: Services = state.services
     return running
 

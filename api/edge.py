@@ -1,21 +1,20 @@
 """One ASGI layer around everything: the trace, the metrics, the trace id in the answer."""
 
 import time
+from collections.abc import Mapping
+from contextlib import nullcontext
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, Scope, Send
-from opentelemetry.context import attach, detach
-from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from shared.messaging import propagation
-from shared.metrics import CACHE_HIT_DURATION, HTTP_DURATION
-from shared.telemetry import as_read, tracer
+from api import price_lane, request_trace
+from api.price_lane import PriceLane
+from api.problems import Rendered
+from api.request_metrics import SOURCE, observe
+from api.request_trace import RequestTrace
 
-READS = ("/api/v1/price", "/api/v1/prices")
+READS = (price_lane.PATH, "/api/v1/prices")
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
-# Where the price routes say, in the scope's state, that every sheet came from Redis.
-ALL_CACHED = "pricing_all_cached"
-METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
 class Edge:
@@ -24,8 +23,15 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, lane: PriceLane, read_ratio: float) -> None:
+        """An edge.
+
+        Args:
+            app: The whole application.
+            lane: Answers the usual price queries in its place.
+            read_ratio: Share of price queries whose trace is recorded.
+        """
+        self._app, self._lane, self._read_ratio = app, lane, read_ratio
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -33,54 +39,53 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = [500]
-        span = None if scope["path"].startswith(UNTRACED) else _start_span(scope)
-        token = None if span is None else attach(set_span_in_context(span))
+        headers = dict(scope["headers"])
+        trace = self._trace(scope, headers)
+        if trace is not None and self._lane.takes(scope):
+            answer, receive = await self._lane.answer(scope, headers, receive, trace)
+            if answer is not None:
+                await _send(send, answer, trace)
+                observe("POST", price_lane.PATH, answer.status, answer.source, started)
+                trace.end("POST", price_lane.PATH, answer.status)
+                return
+        await self._through_the_framework(scope, receive, send, trace, started)
+
+    def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
+        if scope["path"] in READS:
+            return request_trace.begin_read(scope, headers, self._read_ratio)
+        return None if scope["path"].startswith(UNTRACED) else request_trace.begin(scope, headers)
+
+    async def _through_the_framework(
+        self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float
+    ) -> None:
+        status = 500
 
         async def observed_send(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                if span is not None:
-                    _name_trace(message, span)
+                status = message["status"]
+                if trace is not None:
+                    message["headers"] = [*message.get("headers", ()), (b"traceresponse", trace.traceresponse)]
             await send(message)
 
         try:
-            await self._app(scope, receive, observed_send)
+            with trace.entered() if trace is not None else nullcontext():
+                await self._app(scope, receive, observed_send)
         finally:
-            if token is not None:
-                detach(token)
-            method = scope["method"] if scope["method"] in METHODS else "other"
+            method = scope["method"]
             route = str(scope.get("path_template") or "unmatched")
-            duration_s = time.perf_counter() - started
-            HTTP_DURATION.labels(method, route, status[0]).observe(duration_s)
-            if scope.get("state", {}).get(ALL_CACHED):
-                CACHE_HIT_DURATION.observe(duration_s)
-            if span is not None:
-                _end_span(span, method, route, status[0])
+            observe(method, route, status, scope.get("state", {}).get(SOURCE, ""), started)
+            if trace is not None:
+                trace.end(method, route, status)
 
 
-def _start_span(scope: HTTPScope) -> Span:
-    wanted = {b"traceparent", b"tracestate"}
-    carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in wanted}
-    context = propagation.extract(carrier)
-    return tracer.start_span(
-        scope["method"],
-        context=as_read(context) if scope["path"] in READS else context,
-        kind=SpanKind.SERVER,
-        attributes={"http.request.method": scope["method"], "url.path": scope["path"]},
+async def _send(send: Send, answer: Rendered, trace: RequestTrace) -> None:
+    length = (b"content-length", b"%d" % len(answer.body))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [*answer.headers, length, (b"traceresponse", trace.traceresponse)],
+        }
     )
-
-
-def _name_trace(message: HTTPResponseStartEvent, span: Span) -> None:
-    context = span.get_span_context()
-    value = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-    message["headers"] = [*message.get("headers", ()), (b"traceresponse", value.encode())]
-
-
-def _end_span(span: Span, method: str, route: str, status: int) -> None:
-    span.update_name(f"{method} {route}")
-    span.set_attribute("http.route", route)
-    span.set_attribute("http.response.status_code", status)
-    if status >= 500:
-        span.set_status(StatusCode.ERROR)
-    span.end()
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

@@ -1,7 +1,8 @@
 """Errors become RFC 9457 `application/problem+json` here, and nowhere else."""
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import structlog
@@ -55,6 +56,15 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     ] = None
 
 
+class Rendered(NamedTuple):
+    """An answer in full, for ASGI; `source` is that of a price."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    source: str = ""
+
+
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """What an operation may answer besides its result, for its OpenAPI document."""
     return {
@@ -78,18 +88,32 @@ def problem_of(error: Exception, instance: str) -> Problem:
     return _problem(500, "internal", "an unforeseen error; the log has it under the trace id", instance)
 
 
-def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
-    """Litestar's exception handler for everything."""
-    problem = problem_of(error, request.url.path)
-    headers = dict(getattr(error, "headers", None) or {})
+def render(error: Exception, instance: str, headers: Mapping[str, str] | None = None) -> Rendered:
+    """The answer to an error, in full; logs what an operator should know.
+
+    Args:
+        error: What was raised.
+        instance: The path asked for.
+        headers: Headers that the error brings.
+    """
+    problem = problem_of(error, instance)
+    named = {"content-type": MEDIA_TYPE, **(headers or {})}
     if problem.status == 500:
-        log.error("unforeseen error", path=request.url.path, exc_info=error)
+        log.error("unforeseen error", path=instance, exc_info=error)
     if problem.status == 503:
-        log.warning("unavailable", path=request.url.path, error=problem.detail)
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        log.warning("unavailable", path=instance, error=problem.detail)
+        named["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(problem, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+        named["www-authenticate"] = "Bearer"
+    encoded = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in named.items())
+    return Rendered(problem.status, encoded, msgspec.json.encode(problem))
+
+
+def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for everything."""
+    rendered = render(error, request.url.path, getattr(error, "headers", None))
+    headers = {name.decode(): value.decode("latin-1") for name, value in rendered.headers}
+    return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def _wrong_parameter(error: ValidationException) -> InvalidInput:

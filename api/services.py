@@ -9,6 +9,8 @@ import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 from shared import telemetry
+from shared.cache import changes
+from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
 from shared.catalogue import database
@@ -29,6 +31,7 @@ class Services(msgspec.Struct, frozen=True):
 
     Attributes:
         reader: Finds sheets and markets for quotes.
+        near: What this process holds of Redis' sheets.
         reads: Pool of the read path (asyncio).
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
@@ -40,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
 
     settings: Settings
     reader: PriceReader
+    near: NearCache
     reads: AsyncPool
     writes: Pool
     cache: redis.asyncio.Redis
@@ -85,11 +89,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
         stack.callback(feed.close)
-        reader = PriceReader(cache, reads, settings.cache_ttl_s, traced)
+        near = NearCache(settings.near_cache_entries, settings.near_cache_bytes)
+        await stack.enter_async_context(changes.followed_by(near, events))
+        reader = PriceReader(cache, reads, settings.cache_ttl_s, near, traced)
         await reader.prepare()
         yield Services(
             settings=settings,
             reader=reader,
+            near=near,
             reads=reads,
             writes=writes,
             cache=cache,

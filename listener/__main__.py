@@ -9,12 +9,12 @@ import structlog
 from prometheus_client import start_http_server
 
 from listener.bridge import Bridge
-from listener.link import Link
 from listener.loop import Loop
 from shared import logs, telemetry
 from shared.catalogue import database
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
+from shared.messaging.link import Link
 from shared.messaging.messages import Doorbell
 from shared.metrics import group_registry
 from shared.settings import InvalidSettings, Settings, load

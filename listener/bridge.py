@@ -11,7 +11,7 @@ import structlog
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from shared.catalogue import events, tasks
+from shared.catalogue import events, paces, tasks
 from shared.catalogue.database import Pool
 from shared.catalogue.events import EventRecord, WaitingEvent
 from shared.catalogue.tasks import WaitingTask
@@ -26,6 +26,7 @@ from shared.telemetry import tracer
 log = structlog.get_logger(__name__)
 
 MAX_RAW_CHARS = 4_000
+SWEPT_AT_ONCE = 1_000
 
 
 class Bridge:
@@ -44,15 +45,35 @@ class Bridge:
             new = events.record(conn, records)
         for record in records:
             _note_receipt(record, is_new=(record.source, record.id) in new)
-        with self._pool.connection() as conn:
-            claimed = events.claim(conn, [(record.source, record.id) for record in records if not record.reason])
-        self._ring_or_release(claimed, "channel")
+        self._claim_and_ring([(record.source, record.id) for record in records if not record.reason])
 
     def sweep(self) -> int:
-        """Ring for all that waits and that nobody rang for within 20 s; how much that was."""
+        """Ring for all that waits and that nobody rang for within 20 s, and for what is due; how much that was."""
+        swept = self.sweep_due()
+        while claimed := self._claim_and_ring():
+            swept += claimed
+            if claimed < SWEPT_AT_ONCE:
+                break
+        return swept + self._sweep_tasks()
+
+    def sweep_due(self) -> int:
+        """Ring for products and markets whose next decision is due; how many."""
         with self._pool.connection() as conn:
-            waiting = events.claim(conn)
-        self._ring_or_release(waiting, "sweep")
+            targets = paces.take_due(conn)
+            waiting = events.first_waiting(conn, targets) if targets else []
+            paces.drop_due(conn, set(targets) - {event.target for event in waiting if event.target})
+        self._ring_or_release(waiting, "due")
+        return len(waiting)
+
+    def _claim_and_ring(self, keys: Sequence[tuple[str, str]] | None = None) -> int:
+        with self._pool.connection() as conn:
+            claimed = events.claim(conn, keys, limit=SWEPT_AT_ONCE)
+            now = paces.to_ring(conn, [event.target for event in claimed if event.target])
+        ringing = [event for event in claimed if event.target is None or event.target in now]
+        self._ring_or_release(ringing, "sweep" if keys is None else "channel")
+        return len(claimed)
+
+    def _sweep_tasks(self) -> int:
         with self._pool.connection() as conn:
             waiting_tasks = tasks.claim_waiting(conn)
         try:
@@ -62,7 +83,7 @@ class Bridge:
             with self._pool.connection() as conn:
                 tasks.release(conn, [task.task_id for task in waiting_tasks])
             raise
-        return len(waiting) + len(waiting_tasks)
+        return len(waiting_tasks)
 
     def _ring_task(self, task: WaitingTask) -> None:
         context = propagation.extract({"traceparent": task.traceparent})
@@ -76,15 +97,15 @@ class Bridge:
             self._ring_events(claimed, reason)
         except redis.RedisError:
             with self._pool.connection() as conn:
-                events.release(conn, claimed)
+                events.release(conn, [event for event in claimed if event.target is None])
+                paces.not_rung(conn, [event.target for event in claimed if event.target])
             raise
 
     def _ring_events(self, claimed: Sequence[WaitingEvent], reason: str) -> None:
         """Ring once per product and market; a ring continues the trace of its first event."""
-        rings: dict[tuple[str | None, ...], WaitingEvent] = {}
+        rings: dict[str | tuple[str, str], WaitingEvent] = {}
         for event in claimed:
-            target = event.product_id or event.market
-            rings.setdefault((event.product_id, event.market) if target else event.key, event)
+            rings.setdefault(event.target or event.key, event)
         for event in rings.values():
             context = propagation.extract({"traceparent": event.traceparent, "tracestate": event.tracestate})
             with tracer.start_as_current_span(

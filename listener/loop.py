@@ -8,19 +8,19 @@ import redis
 import structlog
 
 from listener.bridge import Bridge
-from listener.link import Link
 from shared.errors import retryable, translate
+from shared.messaging.link import Link
 from shared.metrics import LOOP_ERRORS
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.2
-SWEEP_EVERY_S = 2.0
+SWEEP_EVERY_S = 0.5
 PAUSE_S = 0.5
 
 
 class Loop:
-    """Takes from the link, hands to the bridge, sweeps on start, on reconnect and every 2 s."""
+    """Takes from the link, hands to the bridge, rings for what is due, sweeps on start, on reconnect and after."""
 
     def __init__(self, link: Link, bridge: Bridge, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._link, self._bridge, self._monotonic = link, bridge, monotonic
@@ -34,6 +34,7 @@ class Loop:
             healthy = self._attempt("channel", self._take)
             healthy &= self._attempt("database", self._hand_over)
             healthy &= self._attempt("sweep", self._sweep)
+            healthy &= self._attempt("due", self._ring_due)
             if not healthy:
                 stop.wait(PAUSE_S)
         self._attempt("database", self._hand_over)
@@ -75,6 +76,9 @@ class Loop:
         if self._monotonic() - self._swept_at >= SWEEP_EVERY_S:
             self._bridge.sweep()
             self._swept_at = self._monotonic()
+
+    def _ring_due(self) -> None:
+        self._bridge.sweep_due()
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Run a step; one line when it begins to fail for a passing reason, one when it works again."""

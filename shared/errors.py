@@ -10,6 +10,7 @@ PricingError
     ├── DatabaseUnavailable
     ├── RedisUnavailable
     ├── LockLost            another run took over the recalculation lock
+    ├── LeaseLost           another worker took over the work; what this one wrote is refused
     └── ExternalAPIError    the market-data feed refused or answered nonsense
         └── ExternalAPITimeout
 """
@@ -76,6 +77,10 @@ class RedisUnavailable(Unavailable):
 
 class LockLost(Unavailable):
     """The recalculation lock is no longer ours."""
+
+
+class LeaseLost(Unavailable):
+    """The work is another worker's by now, or is not to be done any more."""
 
 
 class ExternalAPIError(Unavailable):

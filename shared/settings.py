@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         admin_key: The first API key, where it is made outside; else it is made in `home`.
         feed_url: Market-data feed, asked when prices are recalculated; empty: none.
         cache_ttl_s: How long a sheet stays in Redis, ± 10 %.
+        near_cache_entries: The most sheets that an API process holds by itself; 0: none.
+        near_cache_bytes: The most memory that they take, estimated.
         trace_read_ratio: Share of price queries that are traced when the caller did not decide.
         trace_write_ratio: The same for everything else.
         drain_timeout_s: How long a process may take to end after SIGTERM.
@@ -53,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     feed_timeout_s: Seconds = 2.0
     admin_key: str = ""
     cache_ttl_s: Seconds = 3600.0
+    near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
+    near_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64_000_000
     trace_read_ratio: Ratio = 0.01
     trace_write_ratio: Ratio = 1.0
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15

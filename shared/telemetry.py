@@ -9,7 +9,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
@@ -17,15 +17,12 @@ from shared.settings import Settings
 
 tracer = trace.get_tracer("pricing")
 
-_READ = create_key("pricing-read")
+_SAMPLED = create_key("pricing-sampled")
 EXPORT_TIMEOUT_S = 1
 
 
-class ReadWriteSampler(Sampler):
-    """Samples root spans: price queries at one ratio, everything else at another."""
-
-    def __init__(self, read_ratio: float, write_ratio: float) -> None:
-        self._read, self._write = TraceIdRatioBased(read_ratio), TraceIdRatioBased(write_ratio)
+class RootSampler(TraceIdRatioBased):
+    """Samples root spans at a ratio, but price queries, of which the API has decided before, always."""
 
     def should_sample(
         self,
@@ -37,18 +34,14 @@ class ReadWriteSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide by the mark that `as_read` leaves in the context."""
-        sampler = self._read if get_value(_READ, parent_context) else self._write
-        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-
-    def get_description(self) -> str:
-        """Both ratios."""
-        return f"ReadWrite{{{self._read.get_description()}, {self._write.get_description()}}}"
+        """Decide by the mark that `sampled` leaves in the context."""
+        decide = ALWAYS_ON.should_sample if get_value(_SAMPLED, parent_context) else super().should_sample
+        return decide(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
 
-def as_read(context: Context) -> Context:
-    """Mark a context: a root span started in it is sampled as a price query."""
-    return set_value(_READ, True, context)
+def sampled(context: Context) -> Context:
+    """Mark a context: a root span started in it is recorded, whatever the ratio."""
+    return set_value(_SAMPLED, True, context)
 
 
 def configure(service: str, settings: Settings, exporter: SpanExporter | None = None) -> TracerProvider:
@@ -63,7 +56,7 @@ def configure(service: str, settings: Settings, exporter: SpanExporter | None = 
         settings: Gives the sampling ratios.
         exporter: Takes the spans in place of OTLP; for tests.
     """
-    root = ReadWriteSampler(settings.trace_read_ratio, settings.trace_write_ratio)
+    root = RootSampler(settings.trace_write_ratio)
     provider = TracerProvider(sampler=ParentBased(root), resource=Resource.create({"service.name": service}))
     if exporter is None and _has_collector():
         exporter = OTLPSpanExporter(timeout=EXPORT_TIMEOUT_S)

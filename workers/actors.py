@@ -1,5 +1,6 @@
 """The actors: one short function per job, which calls one service."""
 
+from typing import Any
 from uuid import UUID
 
 import dramatiq
@@ -10,9 +11,12 @@ from dramatiq_abort import Abort
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
 from workers import market, publication, recalculation
+from workers.middleware import never
 from workers.services import Services
 from workers.settlement import Settle, Settlement
 
+# Dramatiq takes the lower number first: a thread that is free goes to an event.
+TASK_PRIORITY = 10
 EVENT_TIME_LIMIT_MS = 60_000
 TASK_TIME_LIMIT_MS = 3_600_000
 
@@ -30,14 +34,15 @@ def register(broker: Broker, services: Services) -> None:
             settle=settled,
         )
 
-    def task_actor() -> ActorDecorator:
+    def task_actor(settled: Settle = settle.task, **options: Any) -> ActorDecorator:
         return dramatiq.actor(
             broker=broker,
             queue_name=TASKS_QUEUE,
+            priority=TASK_PRIORITY,
             time_limit=TASK_TIME_LIMIT_MS,
-            notify_shutdown=True,
             throws=(Abort,),
-            settle=settle.task,
+            settle=settled,
+            **options,
         )
 
     @event_actor(settle.product_events)
@@ -56,7 +61,12 @@ def register(broker: Broker, services: Services) -> None:
     def recalculate(task_id: str) -> None:
         recalculation.run(services, UUID(task_id))
 
-    @task_actor()
+    # What it meets, the run's own message meets as well, and tries again.
+    @task_actor(settle.helper, abortable=False, retry_when=never)
+    def help_recalculate(task_id: str) -> None:
+        recalculation.help_with(services, UUID(task_id))
+
+    @task_actor(notify_shutdown=True)
     def publish_prices(task_id: str) -> None:
         publication.run(services, UUID(task_id))
 

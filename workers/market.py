@@ -1,11 +1,13 @@
 """Applying market events: an event decides what it touches, not everything."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from uuid import NAMESPACE_URL, uuid5
 
 import structlog
 from opentelemetry import trace
 
-from shared.catalogue import events, markets, policies, prices, products, signals, tasks
+from shared.catalogue import events, markets, paces, policies, prices, products, signals, tasks
 from shared.catalogue.database import Conn
 from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
@@ -18,37 +20,48 @@ from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
+MOST_LINKS = 100
+# What becomes of an event, and why it was rejected.
+Verdict = tuple[str, str | None]
+
 
 def apply_product_events(services: Services, product_id: str) -> None:
-    """Apply all waiting events of a product and decide its price once.
+    """Apply all waiting events of a product and decide its price once, unless that was done this second.
 
     The events are settled only when the new sheet is in Redis. Doing it again changes nothing, and puts
     the sheet again.
     """
     with services.pool.connection() as conn:
-        exists = products.lock(conn, product_id)
-        waiting = events.lock_waiting(conn, product_id=product_id)
-        _link(waiting)
-        if not exists:
-            _reject(conn, waiting, f"unknown product {product_id!r}")
-        sheets = _decide(conn, product_id, waiting) if exists else []
-    services.writer.put(sheets)
-    with services.pool.connection() as conn:
-        settled = events.settle(conn, waiting)
+        begun = _begin(conn, product_id, product_id=product_id)
+    if not begun:
+        return
+    with _handed_back(services, product_id, begun):
+        with services.pool.connection() as conn:
+            exists = products.lock(conn, product_id)
+            waiting = events.lock(conn, begun)
+            if not exists:
+                events.decide_all(conn, waiting, "rejected", reason=f"unknown product {product_id!r}")
+            sheets = _decide(conn, product_id, waiting) if exists else []
+        services.writer.put(sheets)
+        with services.pool.connection() as conn:
+            settled = events.settle(conn, waiting)
+            paces.end(conn, product_id)
     _note(settled, product_id=product_id)
 
 
 def apply_market_events(services: Services, code: str) -> None:
     """Apply all waiting events of a market; every process reads the markets again within a second."""
+    target = paces.market_target(code)
     with services.pool.connection() as conn:
-        waiting = events.lock_waiting(conn, market=code)
-        _link(waiting)
-        for event in reversed(waiting):
-            data = parse_data(event.type, event.data)
-            assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
-            version = markets.change(conn, code, data.multiplier, event.time, event.id)
-            events.decide(conn, event, "applied" if version else "superseded", version=version)
+        begun = _begin(conn, target, market=code)
+    if not begun:
+        return
+    with _handed_back(services, target, begun), services.pool.connection() as conn:
+        waiting = events.lock(conn, begun)
+        if waiting:
+            _change_market(conn, code, waiting)
         settled = events.settle(conn, waiting)
+        paces.end(conn, target)
     _note(settled, market=code)
 
 
@@ -56,7 +69,9 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
     """Make a task of a `recalculation_requested` event; of the same event always the same task."""
     task_id = uuid5(NAMESPACE_URL, f"{source} {event_id}")
     with services.pool.connection() as conn:
-        waiting = events.lock_waiting(conn, key=(source, event_id))
+        begun = events.begin(conn, key=(source, event_id))
+    with _handed_back(services, None, begun), services.pool.connection() as conn:
+        waiting = events.lock(conn, begun)
         for event in waiting:
             data = parse_data(event.type, event.data)
             assert isinstance(data, RecalculationRequested)  # noqa: S101 # only these are rung for so
@@ -69,39 +84,77 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
         services.doorbell.task("recalculation", task_id)
 
 
-def _decide(conn: Conn, product_id: str, waiting: list[WaitingEvent]) -> list[StoredSheet]:
+def _begin(conn: Conn, target: str, **which: str) -> list[WaitingEvent]:
+    """The events to apply now; none where it is too early for the target, or another worker is at it."""
+    if not paces.begin(conn, target):
+        return []
+    begun = events.begin(conn, **which)  # type: ignore[arg-type] # mypy takes `which` for every parameter
+    if begun:
+        paces.decided(conn, target)
+        _link(begun)
+    else:
+        paces.end(conn, target)
+    return begun
+
+
+@contextmanager
+def _handed_back(services: Services, target: str | None, begun: Sequence[WaitingEvent]) -> Iterator[None]:
+    """An attempt that ends by an error is no kill, and makes room for the next one."""
+    try:
+        yield
+    except BaseException:
+        with services.pool.connection() as conn:
+            events.hand_back(conn, begun)
+            if target is not None:
+                paces.end(conn, target)
+        raise
+
+
+def _decide(conn: Conn, product_id: str, waiting: Sequence[WaitingEvent]) -> list[StoredSheet]:
     """Apply the events that are not decided yet, and decide the price if one of them counts."""
     fresh = [event for event in waiting if event.outcome is None]
-    # The latest first: an earlier one of the same register then finds itself superseded.
-    outcomes = [(event, *_apply(conn, event)) for event in reversed(fresh)]
-    applied = [event for event, outcome, _ in outcomes if outcome == "applied"]
+    verdicts = _apply(conn, fresh)
+    applied = [event for event in fresh if verdicts[event.key][0] == "applied"]
     if not applied:
         sheets = prices.stored_sheets(conn, [product_id])
     else:
-        repriced = prices.reprice(conn, [product_id], policies.active(conn), Cause("event", applied[0].id))
+        repriced = prices.reprice(conn, [product_id], policies.active(conn), Cause("event", applied[-1].id))
         DECISIONS.labels("event").inc()
         PRICES_CHANGED.labels("event").inc(len(repriced.changed))
         sheets = list(repriced.sheets.values())
-    for event, outcome, reason in outcomes:
-        events.decide(conn, event, outcome, reason=reason, version=sheets[0].version)
+    for outcome, reason in set(verdicts.values()):
+        alike = [event for event in fresh if verdicts[event.key] == (outcome, reason)]
+        events.decide_all(conn, alike, outcome, reason=reason, version=sheets[0].version)
     return sheets
 
 
-def _apply(conn: Conn, event: WaitingEvent) -> tuple[str, str | None]:
-    """Put one event into its register: what became of it, and why it was rejected."""
-    try:
-        won = signals.apply(conn, parse_data(event.type, event.data), event.source, event.time, event.id)
-    except InvalidInput as error:
-        return "rejected", str(error)
-    return "applied" if won else "superseded", None
+def _apply(conn: Conn, fresh: Sequence[WaitingEvent]) -> dict[tuple[str, str], Verdict]:
+    """Put the latest event of each register into it; the earlier ones are superseded without a look."""
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    taken: set[tuple[str, str]] = set()
+    for event in reversed(fresh):
+        try:
+            data = parse_data(event.type, event.data)
+            register = signals.register(data, event.source)
+            won = register not in taken and signals.apply(conn, data, event.source, event.time, event.id)
+        except InvalidInput as error:
+            verdicts[event.key] = "rejected", str(error)
+            continue
+        taken.add(register)
+        verdicts[event.key] = "applied" if won else "superseded", None
+    return verdicts
 
 
-def _reject(conn: Conn, waiting: list[WaitingEvent], reason: str) -> None:
-    for event in waiting:
-        events.decide(conn, event, "rejected", reason=reason)
+def _change_market(conn: Conn, code: str, waiting: Sequence[WaitingEvent]) -> None:
+    *earlier, latest = waiting
+    data = parse_data(latest.type, latest.data)
+    assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
+    version = markets.change(conn, code, data.multiplier, latest.time, latest.id)
+    events.decide(conn, latest, "applied" if version else "superseded", version=version)
+    events.decide_all(conn, earlier, "superseded")
 
 
-def _note(settled: list[SettledEvent], **fields: str) -> None:
+def _note(settled: Sequence[SettledEvent], **fields: str) -> None:
     for event in settled:
         EVENTS_SETTLED.labels(event.status).inc()
         log.info(
@@ -115,10 +168,10 @@ def _note(settled: list[SettledEvent], **fields: str) -> None:
         )
 
 
-def _link(waiting: list[WaitingEvent]) -> None:
+def _link(begun: Sequence[WaitingEvent]) -> None:
     """One decision stands for several events: its span has the trace of one, and links to the others."""
     span = trace.get_current_span()
-    for event in waiting:
+    for event in begun[:MOST_LINKS]:
         link = propagation.link_to({"traceparent": event.traceparent, "tracestate": event.tracestate})
         if link and link.context.trace_id != span.get_span_context().trace_id:
             span.add_link(link.context)

@@ -30,6 +30,11 @@ def worth_a_retry(retries: int, error: BaseException) -> bool:
     return isinstance(error, Shutdown) or (retries < MAX_RETRIES and retryable(error))
 
 
+def never(retries: int, error: BaseException) -> bool:
+    """Dramatiq's `retry_when` of what is not tried again."""
+    return False
+
+
 class Tracing(Middleware):
     """Continues the trace that a message carries: a consumer span around each attempt.
 
@@ -133,10 +138,14 @@ class MetricsServer(Middleware):
 
 
 class Cleanup(Middleware):
-    """Closes the process's services when its worker has stopped, which also flushes the traces."""
+    """Tells running jobs of the end, and closes the process's services after it, which also flushes the traces."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Begin nothing new."""
+        self._services.stopping.set()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Close."""

@@ -1,5 +1,7 @@
 """The worker's composition root: its clients and services, built once per process after the fork."""
 
+import threading
+
 import msgspec
 import redis
 from opentelemetry.instrumentation.redis import RedisInstrumentor
@@ -27,6 +29,8 @@ class Services(msgspec.Struct, frozen=True):
         lock: One recalculation at a time.
         feed: The market-data feed.
         doorbell: Rings for further work.
+        hand: Held by the thread of this process that works on a run's partitions.
+        stopping: Set when the process is to end: nothing new is begun.
     """
 
     settings: Settings
@@ -39,6 +43,8 @@ class Services(msgspec.Struct, frozen=True):
     lock: RecalculationLock
     feed: MarketDataFeed
     doorbell: Doorbell
+    hand: threading.Lock
+    stopping: threading.Event
 
     def close(self) -> None:
         """Close everything, in the reverse order of the building."""
@@ -69,4 +75,6 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         lock=RecalculationLock(cache),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
         doorbell=Doorbell(queue),
+        hand=threading.Lock(),
+        stopping=threading.Event(),
     )

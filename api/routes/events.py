@@ -17,8 +17,9 @@ from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
 from shared import fields
-from shared.catalogue import events
-from shared.catalogue.events import EventRecord, EventView
+from shared.catalogue import event_view, events
+from shared.catalogue.event_view import EventView
+from shared.catalogue.events import EventRecord
 from shared.market_events import CloudEvent, checked_time, parse_data
 from shared.messaging import channel, propagation
 from shared.pricing.text import clean_text
@@ -141,7 +142,7 @@ def get_market_event(
 ) -> EventView:
     """Look an event up."""
     with services.transaction() as conn:
-        return events.view(conn, event_id, source)
+        return event_view.view(conn, event_id, source)
 
 
 def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:

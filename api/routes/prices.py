@@ -1,6 +1,7 @@
 """Price queries: the read path."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -10,14 +11,17 @@ from litestar.params import Body, Parameter
 from msgspec import Meta
 
 from api.bodies import StrictBody
-from api.edge import ALL_CACHED
 from api.problems import Problem, documented, problem_of
+from api.request_metrics import SOURCE
 from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import Found, Source
 from shared.errors import NotFound, PricingError
-from shared.pricing.models import Market, PriceQuery, Quote
+from shared.pricing.models import Market, PriceQuery, PriceSheet, Quote
 from shared.pricing.quote import NoPrice, quote
+
+# Other requests are served in between.
+ITEMS_PER_TURN = 50
 
 Explain = Annotated[bool, Parameter(description="Also answer the steps that led to the price, and what was not used")]
 
@@ -61,7 +65,6 @@ class PriceAnswers(msgspec.Struct, frozen=True):
     description="Answers from the cached price sheet of the product, or from the database where it is not cached.",
 )
 async def get_price(
-    request: Request[Any, Any, Any],
     services: Services,
     data: Annotated[
         PriceQuery,
@@ -78,7 +81,7 @@ async def get_price(
     explain: Explain = False,
 ) -> PriceAnswer:
     """Price one query."""
-    found, markets = await _find(request, services, [data.product_id])
+    found, markets = await services.reader.find([data.product_id])
     return _answer(data, found, markets, explain)
 
 
@@ -102,27 +105,33 @@ async def get_prices(
     explain: Explain = False,
 ) -> PriceAnswers:
     """Price several queries with one look-up."""
-    found, markets = await _find(request, services, [query.product_id for query in data.items])
-    instance = request.url.path
-    return PriceAnswers([_item(query, found, markets, explain, instance) for query in data.items])
+    found, markets = await services.reader.find([query.product_id for query in data.items])
+    all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)
+    request.scope["state"][SOURCE] = "cache" if all_cached else "database"
+    answers: list[ItemAnswer] = []
+    for query in data.items:
+        answers.append(_item(query, found, markets, explain, request.url.path))
+        if len(answers) % ITEMS_PER_TURN == 0:
+            await asyncio.sleep(0)
+    return PriceAnswers(answers)
 
 
-async def _find(
-    request: Request[Any, Any, Any], services: Services, product_ids: Sequence[str]
-) -> tuple[dict[str, Found], Mapping[str, Market]]:
-    """Look sheets up; tell the edge, which times the whole request, where Redis had them all."""
-    found, markets = await services.reader.find(product_ids)
-    if all(product_id in found and found[product_id].source == "cache" for product_id in product_ids):
-        request.scope["state"][ALL_CACHED] = True
-    return found, markets
+def sheet_for(query: PriceQuery, found: Mapping[str, Found]) -> tuple[PriceSheet, Source]:
+    """The sheet that a query is priced by, and where it came from.
 
-
-def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:
+    Raises:
+        NotFound: there is no such product.
+    """
     hit = found.get(query.product_id)
     if hit is None:
         raise NotFound(f"no product {query.product_id!r}")
-    priced = quote(hit.sheet, market_of(markets, query.user_location), query, explain=explain)
-    return PriceAnswer(**msgspec.structs.asdict(priced), source=hit.source)
+    return hit.sheet, hit.source
+
+
+def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:
+    sheet, source = sheet_for(query, found)
+    priced = quote(sheet, market_of(markets, query.user_location), query, explain=explain)
+    return PriceAnswer(**msgspec.structs.asdict(priced), source=source)
 
 
 def _item(

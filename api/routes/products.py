@@ -122,6 +122,10 @@ def _write(services: Services, product: ProductInput) -> None:
             scope = Scope(product_ids=repriced.changed)
             task_id = tasks.create(conn, "publication", scope, propagation.current()["traceparent"])
             tasks.claim_one(conn, task_id)
+    # The writer's own next query finds what was written; other processes hear of it.
+    services.near.changed((sheet.product_id, sheet.version) for sheet in repriced.sheets.values())
+    if repriced.created:
+        _note_creation(services)
     if task_id is None:
         return
     try:
@@ -133,6 +137,13 @@ def _write(services: Services, product: ProductInput) -> None:
         return
     with services.transaction() as conn:
         tasks.done_by_writer(conn, task_id)
+
+
+def _note_creation(services: Services) -> None:
+    try:
+        services.writer.created()
+    except redis.RedisError as error:
+        log.warning("redis away, queries may miss what was created for some seconds", error=str(error))
 
 
 def _is_update(repriced: Repriced) -> bool:

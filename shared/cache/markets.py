@@ -14,6 +14,8 @@ from shared.pricing.models import DEFAULT_MARKET_CODE, Market
 log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1.0
+# Read ahead of need, so that queries need not wait for it.
+READ_AHEAD_S = 0.5
 # How long a query waits for newer markets.
 WAIT_S = 0.1
 
@@ -27,18 +29,25 @@ class MarketsCopy:
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
+    def held(self) -> Mapping[str, Market] | None:
+        """All markets by code, where they are less than a second old; they are read again ahead of that."""
+        age_s = time.monotonic() - self._read_at
+        if age_s > READ_AHEAD_S and self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        return self._markets if self._markets and age_s <= MAX_AGE_S else None
+
     async def current(self) -> Mapping[str, Market]:
         """All markets by code; an older copy where PostgreSQL is away or slow.
 
         Raises:
             DatabaseUnavailable: PostgreSQL is away and there is no copy.
         """
-        if self._reading is None and time.monotonic() - self._read_at > MAX_AGE_S:
-            self._reading = asyncio.create_task(self._read())
+        is_reading = self._reading is not None
+        if held := self.held():
+            return held
+        if self._reading is not None and not (is_reading and self._markets):
             # One query waits a little for newer markets; the others meanwhile take those that are there.
-            await asyncio.wait({self._reading}, timeout=WAIT_S)
-        if not self._markets and self._reading is not None:
-            await asyncio.wait({self._reading})
+            await asyncio.wait({self._reading}, timeout=WAIT_S if self._markets else None)
         if not self._markets:
             raise DatabaseUnavailable("PostgreSQL: no markets read yet")
         return self._markets

@@ -1,9 +1,11 @@
-"""The read path: cache-aside over versioned sheets. Redis is asked first, PostgreSQL knows the rest."""
+"""The read path: the near cache first, then Redis, then PostgreSQL; whatever is away."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Literal
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Literal, cast
 
 import msgspec
 import redis
@@ -13,13 +15,16 @@ from circuitbreaker import CircuitBreaker
 from opentelemetry import trace
 
 from shared.cache import sheets
+from shared.cache.gather import Gatherer
 from shared.cache.markets import MarketsCopy
+from shared.cache.near import NearCache
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.catalogue import prices
 from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
-from shared.metrics import CACHE_READS
+from shared.metrics import BREAKER_OPEN, CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION, NEAR_READS
 from shared.pricing.models import Market, PriceSheet
+from shared.telemetry import tracer
 
 log = structlog.get_logger(__name__)
 
@@ -27,27 +32,31 @@ Source = Literal["cache", "database"]
 BREAKER_FAILURES = 5
 BREAKER_OPEN_S = 1
 
+REDIS_LANES = 2
+DATABASE_LANES = 4
+# What one look-up asks for at most; 500 is also the most that one request may ask for.
+LOOK_UP = 500
 
-class Found(msgspec.Struct, frozen=True):
-    """A sheet, and where it came from."""
+_near_hit, _near_miss = NEAR_READS.labels("hit"), NEAR_READS.labels("miss")
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A sheet, and where it came from: `cache` is the near cache or Redis."""
 
     sheet: PriceSheet
     source: Source
 
 
-class _LookUp(msgspec.Struct):
-    """What Redis knew: sheets, entries that do not decode, and its clock before the look-up (0: away)."""
-
-    sheets: dict[str, PriceSheet] = {}
-    corrupt: dict[str, bytes] = {}
-    time_ms: int = 0
+class _Missing(msgspec.Struct, frozen=True):
+    """Redis remembers that there is no such product."""
 
 
 class PriceReader:
     """Finds sheets and markets for quotes; no look-up waits for long, whatever is away.
 
-    After five failures in a row a server is not asked for a second (a circuit breaker each): without
-    Redis PostgreSQL answers, without PostgreSQL what is cached still is answered.
+    What several ask for at a time is looked up once, in one command or statement. After five failures in a
+    row a server is not asked for a second (a circuit breaker each): without Redis PostgreSQL answers, without
+    PostgreSQL what is cached still is answered.
     """
 
     def __init__(
@@ -55,6 +64,7 @@ class PriceReader:
         cache: redis.asyncio.Redis,
         database: AsyncPool,
         ttl_s: float,
+        near: NearCache,
         traced: redis.asyncio.Redis | None = None,
     ) -> None:
         """A reader of these servers.
@@ -63,15 +73,28 @@ class PriceReader:
             cache: Redis.
             database: PostgreSQL.
             ttl_s: How long a sheet stays in Redis, ± 10 %.
+            near: What this process holds of Redis.
             traced: An instrumented client of the same Redis, for requests whose trace is recorded; the
                 instrumentation costs a third of a look-up also where nothing is.
         """
-        self._cache, self._database, self._ttl_s = cache, database, ttl_s
+        self._cache, self._database, self._ttl_s, self._near = cache, database, ttl_s, near
         self._traced = traced or cache
         self._put = cache.register_script(sheets.PUT)
         self._markets = MarketsCopy(database)
         self._redis_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, RedisUnavailable, "redis")
         self._database_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, DatabaseUnavailable, "database")
+        self._from_redis = Gatherer(self._ask_redis, REDIS_LANES, LOOK_UP)
+        self._from_database = Gatherer(self._ask_database, DATABASE_LANES, LOOK_UP)
+        # Entries that did not decode, until they are replaced.
+        self._corrupt: dict[str, bytes] = {}
+
+    def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
+        """The sheet and the markets, where this process holds both and nobody needs to be asked."""
+        sheet, markets = self._near.get(product_id), self._markets.held()
+        if sheet is None or markets is None:
+            return None
+        _near_hit.inc()
+        return sheet, markets
 
     async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Mapping[str, Market]]:
         """The sheets of those of the products that exist, and all markets; looked up concurrently.
@@ -79,7 +102,17 @@ class PriceReader:
         Raises:
             DatabaseUnavailable: something is not cached, and PostgreSQL is away.
         """
-        return await asyncio.gather(self._sheets(list(dict.fromkeys(product_ids))), self._markets.current())
+        wanted = dict.fromkeys(product_ids)
+        found = {product_id: Found(sheet, "cache") for product_id in wanted if (sheet := self._near.get(product_id))}
+        _near_hit.inc(len(found))
+        missing = [product_id for product_id in wanted if product_id not in found]
+        _near_miss.inc(len(missing))
+        with _look_up_span(len(wanted), len(missing)):
+            markets = self._markets.held()
+            if markets is not None and not missing:
+                return found, markets
+            looked_up, current = await asyncio.gather(self._look_up(missing), self._markets.current())
+        return found | looked_up, current
 
     async def prepare(self) -> None:
         """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""
@@ -88,61 +121,103 @@ class PriceReader:
 
     async def cached_version(self, product_id: str) -> int | None:
         """The version of a product's sheet in Redis; None where it holds none or is away."""
-        sheet = (await self._look_up([product_id])).sheets.get(product_id)
-        return sheet.version if sheet else None
+        sheet = (await self._ask_redis([product_id])).get(product_id)
+        return sheet.version if isinstance(sheet, PriceSheet) else None
 
-    async def _sheets(self, product_ids: list[str]) -> dict[str, Found]:
-        cached = await self._look_up(product_ids)
-        found = {product_id: Found(sheet, "cache") for product_id, sheet in cached.sheets.items()}
-        if missing := [product_id for product_id in product_ids if product_id not in found]:
-            with _guarded(self._database_breaker, DatabaseUnavailable):
-                stored = await bounded(prices.read_sheets(self._database, missing))
-            await self._fill(stored, cached)
-            found |= {sheet.product_id: Found(sheets.sheet_of(sheet), "database") for sheet in stored}
+    async def _look_up(self, product_ids: Sequence[str]) -> dict[str, Found]:
+        cached = await self._from_redis.get_all(product_ids)
+        found = {key: Found(sheet, "cache") for key, sheet in cached.items() if isinstance(sheet, PriceSheet)}
+        if unknown := [product_id for product_id in product_ids if product_id not in cached]:
+            stored = await self._from_database.get_all(unknown)
+            found |= {product_id: Found(sheet, "database") for product_id, sheet in stored.items()}
         return found
 
     def _client(self) -> redis.asyncio.Redis:
         return self._traced if trace.get_current_span().is_recording() else self._cache
 
-    async def _look_up(self, product_ids: Sequence[str]) -> _LookUp:
+    async def _ask_redis(self, product_ids: Sequence[str]) -> dict[str, PriceSheet | _Missing]:
+        """One MGET; what Redis has no usable answer for is left out."""
+        asked_at = time.monotonic()
+        keys = [sheets.CREATIONS, *map(sheets.key, product_ids)]
+        try:
+            with _guarded(self._redis_breaker, RedisUnavailable), CACHE_READ_DURATION.time():
+                creations, *entries = cast(list[bytes | None], await self._client().mget(keys))
+        except RedisUnavailable as error:
+            CACHE_READS.labels("error").inc(len(product_ids))
+            log.debug("redis away, reading the database", error=str(error))
+            return {}
+        known: dict[str, PriceSheet | _Missing] = {}
+        results: Counter[str] = Counter()
+        for product_id, entry in zip(product_ids, entries, strict=True):
+            result, value = self._read_entry(product_id, entry, creations, asked_at)
+            results[result] += 1
+            if value is not None:
+                known[product_id] = value
+        for result, number in results.items():
+            CACHE_READS.labels(result).inc(number)
+        return known
+
+    def _read_entry(
+        self, product_id: str, entry: bytes | None, creations: bytes | None, asked_at: float
+    ) -> tuple[str, PriceSheet | _Missing | None]:
+        """What an entry was, for the counter, and what it holds."""
+        if entry is None or sheets.is_absence(entry):
+            still_missing = entry == sheets.absence(creations)
+            return ("missing", _Missing()) if still_missing else ("miss", None)
+        if held := self._near.same(product_id, entry):
+            return "hit", self._near.put(held, entry, asked_at)
+        try:
+            return "hit", self._near.put(sheets.decode(entry), entry, asked_at)
+        except CorruptSheet as error:
+            self._corrupt[product_id] = entry
+            log.warning("corrupt cache entry", product_id=product_id, error=str(error))
+            return "corrupt", None
+
+    async def _ask_database(self, product_ids: Sequence[str]) -> dict[str, PriceSheet]:
+        """One statement; what it finds, and what it does not find, is put into Redis."""
+        clock = await self._redis_clock()
+        asked_at = time.monotonic()
+        with _guarded(self._database_breaker, DatabaseUnavailable), DATABASE_READ_DURATION.time():
+            stored = await bounded(prices.read_sheets(self._database, product_ids))
+        seen = {product_id: self._corrupt.pop(product_id, b"") for product_id in product_ids}
+        if clock is not None:
+            time_ms, creations = clock
+            found = {sheet.product_id: sheet for sheet in stored}
+            fills = [Fill(found.get(key) or sheets.absent(key, creations), entry) for key, entry in seen.items()]
+            await self._fill(fills, time_ms)
+        return {
+            sheet.product_id: self._near.put(sheets.sheet_of(sheet), sheets.entry(sheet).encode(), asked_at)
+            for sheet in stored
+        }
+
+    async def _redis_clock(self) -> tuple[int, bytes | None] | None:
+        """Redis' time in milliseconds and how many creations it knows of; None where it is away."""
         try:
             with _guarded(self._redis_breaker, RedisUnavailable):
                 pipeline = self._client().pipeline(transaction=False)
                 pipeline.time()
-                pipeline.mget([sheets.key(product_id) for product_id in product_ids])
-                (seconds, microseconds), entries = await pipeline.execute()
-        except RedisUnavailable as error:
-            CACHE_READS.labels("error").inc(len(product_ids))
-            log.debug("redis away, reading the database", error=str(error))
-            return _LookUp()
-        looked_up = _LookUp(time_ms=seconds * 1000 + microseconds // 1000)
-        for product_id, entry in zip(product_ids, entries, strict=True):
-            CACHE_READS.labels(_take(looked_up, product_id, entry)).inc()
-        return looked_up
+                pipeline.get(sheets.CREATIONS)
+                (seconds, microseconds), creations = await pipeline.execute()
+        except RedisUnavailable:
+            return None
+        return seconds * 1000 + microseconds // 1000, creations
 
-    async def _fill(self, stored: Sequence[prices.StoredSheet], seen: _LookUp) -> None:
-        if not stored or not seen.time_ms:
-            return
-        fills = [Fill(sheet, seen.corrupt.get(sheet.product_id, b"")) for sheet in stored]
-        keys, arguments = sheets.fill_arguments(fills, self._ttl_s, seen.time_ms)
+    async def _fill(self, fills: Sequence[Fill], read_at_ms: int) -> None:
         try:
-            with _guarded(self._redis_breaker, RedisUnavailable):
-                await self._put(keys=keys, args=arguments, client=self._client())
+            for start in range(0, len(fills), sheets.BATCH):
+                keys, arguments = sheets.fill_arguments(fills[start : start + sheets.BATCH], self._ttl_s, read_at_ms)
+                with _guarded(self._redis_breaker, RedisUnavailable):
+                    await self._put(keys=keys, args=arguments, client=self._client())
         except RedisUnavailable as error:
             log.debug("redis away, sheets not cached", error=str(error))
 
 
-def _take(into: _LookUp, product_id: str, entry: bytes | None) -> str:
-    """Sort one entry in; what it was, for the counter."""
-    if entry is None:
-        return "miss"
-    try:
-        into.sheets[product_id] = sheets.decode(entry)
-    except CorruptSheet as error:
-        into.corrupt[product_id] = entry
-        log.warning("corrupt cache entry", product_id=product_id, error=str(error))
-        return "corrupt"
-    return "hit"
+def _look_up_span(products: int, not_held: int) -> AbstractContextManager[object]:
+    """The span of a look-up in a trace that is recorded; in another nothing."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    attributes = {"pricing.products": products, "pricing.near_misses": not_held}
+    return tracer.start_as_current_span("look sheets up", attributes=attributes)
 
 
 @contextmanager
@@ -154,5 +229,8 @@ def _guarded(breaker: CircuitBreaker, away: type[RedisUnavailable] | type[Databa
     """
     if breaker.opened:
         raise away(f"{breaker.name} failed {breaker.failure_count} times, waiting a second")
-    with breaker, translated():
-        yield
+    try:
+        with breaker, translated():
+            yield
+    finally:
+        BREAKER_OPEN.labels(breaker.name).set(breaker.opened)

@@ -26,3 +26,7 @@ class SheetWriter:
             keys, arguments = sheets.put_arguments(batch, self._ttl_s)
             self._put(keys=keys, args=arguments)
         announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])
+
+    def created(self) -> None:
+        """Say that products were created: from now on nobody takes one for missing that was so before."""
+        self._cache.incr(sheets.CREATIONS)

@@ -17,6 +17,9 @@ POOL_WAIT_S = 2.0
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
+# Below the lease of a partition: what a frozen process has locked is free again before another one takes over.
+IDLE_TIMEOUT_MS = 10_000
+LOCK_TIMEOUT_MS = 10_000
 
 Conn = Connection[DictRow]
 Pool = ConnectionPool[Conn]
@@ -26,7 +29,8 @@ AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
 def pool(settings: Settings, process: str, size: int) -> Pool:
     """A closed pool for the workers, the listener and the API's writes; `open()` it, `close()` it.
 
-    A statement ends after 30 s, a wait for a connection after 2 s with `psycopg_pool.PoolTimeout`.
+    A statement ends after 30 s, a wait for a lock and a transaction that its holder leaves alone after 10 s,
+    a wait for a connection after 2 s with `psycopg_pool.PoolTimeout`.
 
     Args:
         settings: Gives the database's URL.
@@ -36,7 +40,12 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
     return ConnectionPool(
         settings.database_url,
         connection_class=Connection[DictRow],
-        kwargs=_options(process, WRITE_TIMEOUT_MS),
+        kwargs=_options(
+            process,
+            WRITE_TIMEOUT_MS,
+            idle_in_transaction_session_timeout=IDLE_TIMEOUT_MS,
+            lock_timeout=LOCK_TIMEOUT_MS,
+        ),
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
@@ -91,12 +100,13 @@ def _forget(task: asyncio.Task[Any]) -> None:
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
-def _options(process: str, timeout_ms: int) -> dict[str, Any]:
+def _options(process: str, timeout_ms: int, **more: int) -> dict[str, Any]:
+    settings = {"statement_timeout": timeout_ms, "timezone": "UTC"} | more
     return {
         "row_factory": dict_row,
         "application_name": process,
         "connect_timeout": CONNECT_TIMEOUT_S,
         # Not left to the server: one with the encoding SQL_ASCII would answer bytes for text.
         "client_encoding": "utf8",
-        "options": f"-c statement_timeout={timeout_ms} -c timezone=UTC",
+        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
+from shared.catalogue import paces
 from shared.catalogue.database import Conn
-from shared.errors import NotFound
-from shared.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
+from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.market_events import CloudEvent, EventData
 
 RING_AGAIN_S = 20
+# Events of one product that one decision takes in.
+MOST_AT_ONCE = 20_000
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +77,11 @@ class WaitingEvent(msgspec.Struct, frozen=True):
         """What identifies it: (source, id)."""
         return self.source, self.id
 
+    @property
+    def target(self) -> str | None:
+        """Whose pace it follows: its product's or its market's; None: it follows none."""
+        return self.product_id or (paces.market_target(self.market) if self.market else None)
+
 
 class SettledEvent(msgspec.Struct, frozen=True):
     """What became of an event, for the log."""
@@ -85,28 +91,6 @@ class SettledEvent(msgspec.Struct, frozen=True):
     status: str
     reason: str | None
     version: int | None
-
-
-class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an event."""
-
-    event_id: EventId
-    source: EventSource
-    type: EventType
-    status: Annotated[
-        Literal["received", "applied", "superseded", "rejected", "failed"],
-        Meta(description="received: it waits; superseded: a later event says otherwise."),
-    ]
-    attempts: Attempts
-    received_at: CreatedAt
-    trace_id: TraceId
-    data: Annotated[dict[str, Any], Meta(description="The event's data.", examples=[{"product_id": "P-100"}])]
-    reason: Annotated[str | None, Meta(description="Why it was rejected or failed.", examples=["unknown product"])] = (
-        None
-    )
-    applied_at: Annotated[datetime | None, Meta(description="When it was settled.", examples=[AT])] = None
-    task_id: Annotated[UUID | None, Meta(description="The task that it asked for.", examples=[TASK_ID])] = None
-    version: Annotated[int | None, Meta(description="The sheet's version that includes it.", examples=[7])] = None
 
 
 def record(conn: Conn, records: Sequence[EventRecord]) -> set[tuple[str, str]]:
@@ -139,6 +123,12 @@ def claim(conn: Conn, keys: Iterable[tuple[str, str]] | None = None, limit: int 
     return [WaitingEvent(**row) for row in conn.execute(_CLAIM, parameters)]
 
 
+def first_waiting(conn: Conn, targets: Sequence[str]) -> list[WaitingEvent]:
+    """The oldest waiting event of each of these products and markets that has one."""
+    values = {"targets": list(targets), "markets": [target[1:] for target in targets if target.startswith("#")]}
+    return [WaitingEvent(**row) for row in conn.execute(_FIRST_WAITING, values)]
+
+
 def release(conn: Conn, claimed: Sequence[WaitingEvent]) -> None:
     """Give back what was claimed but could not be rung."""
     conn.execute(
@@ -150,20 +140,43 @@ def release(conn: Conn, claimed: Sequence[WaitingEvent]) -> None:
     )
 
 
-def lock_waiting(
+def begin(
     conn: Conn,
     *,
     product_id: str | None = None,
     market: str | None = None,
     key: tuple[str, str] | None = None,
-    attempt: int = 1,
 ) -> list[WaitingEvent]:
-    """The waiting events of a product, a market, or one by (source, id), oldest first; locked, the attempt counted."""
-    source, id_ = key or (None, None)
-    rows = conn.execute(
-        _LOCK, {"product_id": product_id, "market": market, "source": source, "id": id_, "attempt": attempt}
-    ).fetchall()
-    return sorted((WaitingEvent(**row) for row in rows), key=lambda event: (event.time, event.id))
+    """Count an attempt at the waiting events of a product, a market, or at one by (source, id), oldest first.
+
+    To be committed before the work: an event whose worker was killed three times ends `failed`, and is not
+    among those that are returned. One that is suspected of it is tried alone.
+    """
+    which = _which(product_id, market, key)
+    worst = conn.execute(_WORST, which).fetchone()
+    is_suspect = worst is not None and (worst["kills"] or 0) >= MAX_KILLS - 1
+    rows = conn.execute(_BEGIN, which | {"limit": 1 if is_suspect else MOST_AT_ONCE}).fetchall()
+    begun = [(row.pop("kills"), WaitingEvent(**row)) for row in rows]
+    killers = [event for kills, event in begun if kills > MAX_KILLS]
+    if killers:
+        decide_all(conn, killers, "failed", reason=f"{QUARANTINED}: its worker was killed {MAX_KILLS} times")
+        settle(conn, killers)
+        return begin(conn, product_id=product_id, market=market, key=key)
+    return _in_order(event for _, event in begun)
+
+
+def hand_back(conn: Conn, begun: Sequence[WaitingEvent]) -> None:
+    """Say that an attempt ended in order, though not well: it was no kill."""
+    conn.execute(
+        f"UPDATE market_events e SET kills = greatest(kills - 1, 0) {_OF_KEYS}",  # noqa: S608 # our own condition
+        _keys(begun),
+    )
+
+
+def lock(conn: Conn, begun: Sequence[WaitingEvent]) -> list[WaitingEvent]:
+    """Lock those of the events that still wait, oldest first, as they stand now."""
+    query = f"SELECT {_named('e')} FROM market_events e, {_KEYS} WHERE {_SAME} FOR UPDATE OF e"  # noqa: S608 # as above
+    return _in_order(WaitingEvent(**row) for row in conn.execute(query.encode(), _keys(begun)))
 
 
 def decide(
@@ -176,49 +189,45 @@ def decide(
     task_id: UUID | None = None,
 ) -> None:
     """Note what becomes of an event; `settle` makes it its status."""
-    conn.execute(
-        """
-        UPDATE market_events SET outcome = %s, reason = %s, version = %s, task_id = %s
-        WHERE source = %s AND id = %s AND status = 'received'
-        """,
-        [outcome, reason, version, task_id, *event.key],
-    )
+    decide_all(conn, [event], outcome, reason=reason, version=version, task_id=task_id)
 
 
-def settle(conn: Conn, decided: Iterable[WaitingEvent]) -> list[SettledEvent]:
+def decide_all(
+    conn: Conn,
+    decided: Sequence[WaitingEvent],
+    outcome: str,
+    *,
+    reason: str | None = None,
+    version: int | None = None,
+    task_id: UUID | None = None,
+    traceback: str | None = None,
+) -> None:
+    """Note what becomes of events that all end alike."""
+    about = {"outcome": outcome, "reason": reason, "version": version, "task_id": task_id, "traceback": traceback}
+    conn.execute(_DECIDE, _keys(decided) | about)
+
+
+def settle(conn: Conn, decided: Sequence[WaitingEvent]) -> list[SettledEvent]:
     """Make the decided outcomes final: what they changed is where a query finds it."""
-    keys = [event.key for event in decided]
-    rows = conn.execute(
-        """
-        UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp()
-        FROM unnest(%s::text[], %s::text[]) AS k (source, id)
-        WHERE e.source = k.source AND e.id = k.id AND e.status = 'received' AND e.outcome IS NOT NULL
-        RETURNING e.id, e.type, e.status, e.reason, e.version
-        """,
-        [[source for source, _ in keys], [id_ for _, id_ in keys]],
-    )
+    rows = conn.execute(_SETTLE, _keys(decided))
     return [SettledEvent(**row) for row in rows]
 
 
-def fail_waiting(conn: Conn, reason: str, **which: Any) -> int:
+def fail_waiting(
+    conn: Conn,
+    reason: str,
+    traceback: str = "",
+    *,
+    product_id: str | None = None,
+    market: str | None = None,
+    key: tuple[str, str] | None = None,
+) -> int:
     """Give up on the waiting events of a product, a market or a key, with the reason; how many."""
-    waiting = lock_waiting(conn, **which, attempt=0)
-    for event in waiting:
-        decide(conn, event, "failed", reason=reason, version=event.version)
+    which = _which(product_id, market, key)
+    waiting = [WaitingEvent(**row) for row in conn.execute(_ALL_WAITING, which)]
+    decide_all(conn, waiting, "failed", reason=reason, traceback=traceback or None)
     settle(conn, waiting)
     return len(waiting)
-
-
-def view(conn: Conn, event_id: str, source: str | None) -> EventView:
-    """What became of an event; without a source, the latest of that id.
-
-    Raises:
-        NotFound: no such event.
-    """
-    row = conn.execute(_VIEW, [event_id, source, source]).fetchone()
-    if row is None:
-        raise NotFound(f"no event {event_id!r}")
-    return EventView(**row)
 
 
 _RECORD = """
@@ -233,7 +242,26 @@ AS e (source, id, type, time, data, product_id, market, reason, raw, traceparent
 ON CONFLICT DO NOTHING RETURNING source, id
 """
 
-_WAITING = "source, id, type, time, data, product_id, market, outcome, version, traceparent, tracestate"
+_COLUMNS = tuple(WaitingEvent.__struct_fields__)
+_WAITING = ", ".join(_COLUMNS)
+
+
+def _named(table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in _COLUMNS)
+
+
+def _in_order(found: Iterable[WaitingEvent]) -> list[WaitingEvent]:
+    return sorted(found, key=lambda event: (event.time, event.id))
+
+
+def _which(product_id: str | None, market: str | None, key: tuple[str, str] | None) -> dict[str, Any]:
+    source, id_ = key or (None, None)
+    return {"product_id": product_id, "market": market, "source": source, "id": id_}
+
+
+def _keys(chosen: Sequence[WaitingEvent]) -> dict[str, Any]:
+    return {"sources": [event.source for event in chosen], "ids": [event.id for event in chosen]}
+
 
 _CLAIM = f"""
 UPDATE market_events SET enqueued_at = clock_timestamp() WHERE (source, id) IN (
@@ -244,14 +272,39 @@ UPDATE market_events SET enqueued_at = clock_timestamp() WHERE (source, id) IN (
 RETURNING {_WAITING}
 """  # noqa: S608 # only names of columns
 
-_LOCK = f"""
-UPDATE market_events SET attempts = attempts + %(attempt)s WHERE status = 'received' AND (
-    product_id = %(product_id)s OR market = %(market)s OR (source = %(source)s AND id = %(id)s))
-RETURNING {_WAITING}
+_FIRST_WAITING = f"""
+SELECT {_named("e")} FROM unnest(%(targets)s::text[]) AS t (target) CROSS JOIN LATERAL (
+    SELECT * FROM market_events WHERE product_id = t.target AND status = 'received' ORDER BY received_at LIMIT 1) e
+UNION ALL
+SELECT {_named("e")} FROM unnest(%(markets)s::text[]) AS t (code) CROSS JOIN LATERAL (
+    SELECT * FROM market_events WHERE market = t.code AND status = 'received' ORDER BY received_at LIMIT 1) e
 """  # noqa: S608 # only names of columns
 
-_VIEW = """
-SELECT id AS event_id, source, type, status, attempts, received_at, split_part(traceparent, '-', 2) AS trace_id,
-    data, reason, applied_at, task_id, version
-FROM market_events WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY received_at DESC LIMIT 1
+_WHICH = """
+status = 'received' AND (
+    product_id = %(product_id)s::text OR market = %(market)s::text OR (source = %(source)s::text AND id = %(id)s::text))
 """
+
+_WORST = f"SELECT max(kills) AS kills FROM market_events WHERE {_WHICH}"  # noqa: S608 # our own condition
+
+_ALL_WAITING = f"SELECT {_WAITING} FROM market_events WHERE {_WHICH} FOR UPDATE"  # noqa: S608 # as above
+
+_BEGIN = f"""
+UPDATE market_events SET attempts = attempts + 1, kills = kills + 1 WHERE (source, id) IN (
+    SELECT source, id FROM market_events WHERE {_WHICH} ORDER BY kills DESC, received_at LIMIT %(limit)s FOR UPDATE)
+RETURNING {_WAITING}, kills
+"""  # noqa: S608 # as above
+
+_KEYS = "unnest(%(sources)s::text[], %(ids)s::text[]) AS k (source, id)"
+_SAME = "e.source = k.source AND e.id = k.id AND e.status = 'received'"
+_OF_KEYS = f"FROM {_KEYS} WHERE {_SAME}"
+
+_DECIDE = f"""
+UPDATE market_events e SET outcome = %(outcome)s, reason = %(reason)s, version = coalesce(%(version)s, e.version),
+    task_id = %(task_id)s, traceback = %(traceback)s {_OF_KEYS}
+"""  # noqa: S608 # as above
+
+_SETTLE = f"""
+UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp() {_OF_KEYS} AND e.outcome IS NOT NULL
+RETURNING e.id, e.type, e.status, e.reason, e.version
+"""  # noqa: S608 # as above

@@ -1,18 +1,22 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import products
+from shared.catalogue import products, selection, states
 from shared.catalogue.database import AsyncPool, Conn
 from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.selection import Selection
+from shared.catalogue.states import State
 from shared.errors import NotFound
 from shared.fields import ComputedAt, PolicyVersion, TraceId, Version
-from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput, Signal
+from shared.metrics import station
+from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 from shared.telemetry import current_trace_id
 
@@ -69,31 +73,36 @@ def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePol
 
 
 def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause: Cause) -> Repriced:
-    """Decide the prices of these products anew, in the caller's transaction, with their rows locked.
+    """Decide the prices of these products anew, as `reprice_selected`; unknown ids are passed over."""
+    return reprice_selected(conn, selection.of_ids(product_ids), policy, cause)
 
-    Locks are taken in the order of the ids, so that two such calls never deadlock. Unknown ids are passed
-    over. A sheet that comes out as it was keeps its version. A task that comes again to a product which it
+
+def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, cause: Cause) -> Repriced:
+    """Decide the prices of products anew, in the caller's transaction, with their rows locked.
+
+    A sheet that comes out as it was keeps its version. A task that comes again to a product which it
     decided already changes nothing: it would take a second step where the step limit allows one.
     """
-    # The lock is a statement of its own: what one statement reads beside its lock is as old as its start.
-    conn.execute(_LOCK, [list(product_ids)])
-    rows = conn.execute(_STATE, [list(product_ids)]).fetchall()
+    with station("read"):
+        found = states.lock_and_read(conn, selected, (cause.kind, cause.id))
+        now = _now(conn)
     sheets: dict[str, StoredSheet] = {}
-    fresh: list[tuple[PriceSheet, PriceSheet | None]] = []
-    for row in rows:
-        old = msgspec.json.decode(row["sheet"], type=PriceSheet) if row["sheet"] else None
-        is_done = cause.kind == "task" and (row["cause"], row["cause_id"]) == (cause.kind, cause.id)
-        new = old if old and is_done else _decide(row, old, policy)
-        if new == old:
-            sheets[new.product_id] = StoredSheet(new.product_id, new.version, row["sheet"])
-        else:
-            fresh.append((new, old))
-    stored = [StoredSheet(new.product_id, new.version, msgspec.json.encode(new).decode()) for new, _ in fresh]
-    _write(conn, fresh, stored, cause)
+    fresh: list[_Fresh] = []
+    with station("decide"):
+        for state in found:
+            product_id = state.product.product_id
+            decided = None if state.is_done and cause.kind == "task" else _decide(state, policy, now)
+            if decided is not None:
+                fresh.append(decided)
+                sheets[product_id] = decided.stored
+            elif state.sheet is not None and state.last is not None:
+                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
+    with station("write"):
+        _write(conn, fresh, policy.version, cause, now)
     return Repriced(
-        sheets | {sheet.product_id: sheet for sheet in stored},
-        changed=tuple(new.product_id for new, _ in fresh),
-        created=tuple(new.product_id for new, old in fresh if old is None),
+        sheets,
+        changed=tuple(one.sheet.product_id for one in fresh),
+        created=tuple(one.sheet.product_id for one in fresh if one.is_first),
     )
 
 
@@ -121,85 +130,116 @@ def history(conn: Conn, product_id: str, limit: int, before_version: int | None)
     return [PriceChange(**row) for row in rows]
 
 
-def _decide(row: Mapping[str, Any], old: PriceSheet | None, policy: ActivePolicy) -> PriceSheet:
-    """The sheet that follows from a product's state; with a new version where it is not as it was."""
-    product = products.product_of(row)
-    signals = msgspec.convert(row["signals"], list[Signal])
+def _now(conn: Conn) -> datetime:
+    row = conn.execute("SELECT clock_timestamp() AS now").fetchone()
+    assert row  # noqa: S101 # it always answers
+    now: datetime = row["now"]
+    return now
+
+
+def _decide(state: State, policy: ActivePolicy, now: datetime) -> "_Fresh | None":
+    """The sheet that follows from a product's state, with a new version; None where it is as it was."""
+    product, last = state.product, state.last
     # A price in another currency is no measure of how far this one may go.
-    previous = old.published_price if old and old.currency == product.currency else None
-    new = sheet_of(
-        product,
-        decide(product, signals, policy.policy, previous),
-        version=old.version if old else 1,
-        policy_version=policy.version,
-        policy=policy.policy,
-        computed_at=old.computed_at if old else row["now"],
-    )
-    if old is None or new == old:
-        return new
-    return msgspec.structs.replace(new, version=old.version + 1, computed_at=row["now"])
+    previous = last.published_price if last and last.currency == product.currency else None
+    decision = decide(product, state.signals, policy.policy, previous)
+
+    def sheet(version: int, computed_at: datetime) -> PriceSheet:
+        return sheet_of(
+            product,
+            decision,
+            version=version,
+            policy_version=policy.version,
+            policy=policy.policy,
+            computed_at=computed_at,
+        )
+
+    if last is None or state.sheet is None:
+        return _Fresh(sheet(1, now), None, is_first=True)
+    is_same_price = decision.published_price == last.published_price
+    if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
+        return None
+    return _Fresh(sheet(last.version + 1, now), last.published_price, is_first=False)
 
 
-def _write(
-    conn: Conn,
-    fresh: Sequence[tuple[PriceSheet, PriceSheet | None]],
-    stored: Iterable[StoredSheet],
-    cause: Cause,
-) -> None:
-    if not fresh:
-        return
-    conn.execute(
-        _WRITE,
-        {
-            "product_id": [new.product_id for new, _ in fresh],
-            "version": [new.version for new, _ in fresh],
-            "old": [old and old.published_price for _, old in fresh],
-            "new": [new.published_price for new, _ in fresh],
-            "currency": [new.currency for new, _ in fresh],
-            "at": [new.computed_at for new, _ in fresh],
-            "sheet": [sheet.json for sheet in stored],
-            "policy_version": fresh[0][0].policy_version,
-            "cause": cause.kind,
-            "cause_id": cause.id,
-            "trace_id": current_trace_id(),
-        },
-    )
+def _is_same(sheet: PriceSheet, stored: str) -> bool:
+    """Whether a sheet says what a stored one does; equal amounts may be written with other zeros."""
+    return msgspec.json.encode(sheet).decode() == stored or sheet == msgspec.json.decode(stored, type=PriceSheet)
+
+
+class _Fresh:
+    """A sheet of a new version, on its way into the tables."""
+
+    def __init__(self, sheet: PriceSheet, old_price: Decimal | None, *, is_first: bool) -> None:
+        self.sheet, self.old_price, self.is_first = sheet, old_price, is_first
+        self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode())
+
+
+def _write(conn: Conn, fresh: Sequence[_Fresh], policy_version: int, cause: Cause, now: datetime) -> None:
+    about = {
+        "policy_version": policy_version,
+        "cause": cause.kind,
+        "cause_id": cause.id,
+        "trace_id": current_trace_id(),
+        "at": now,
+    }
+    for query, batch in (
+        (_INSERT, [one for one in fresh if one.is_first]),
+        (_UPDATE, [one for one in fresh if not one.is_first]),
+    ):
+        if batch:
+            conn.execute(query, _columns(batch) | about)
+
+
+def _columns(batch: Sequence[_Fresh]) -> dict[str, str]:
+    return {
+        "product_id": _texts(one.sheet.product_id for one in batch),
+        "version": _numbers(one.sheet.version for one in batch),
+        "old": _numbers(one.old_price for one in batch),
+        "new": _numbers(one.sheet.published_price for one in batch),
+        "currency": _texts(one.sheet.currency for one in batch),
+        "sheet": _texts(one.stored.json for one in batch),
+    }
+
+
+# Arrays as PostgreSQL reads them: the driver's own take ten times as long to build.
+def _numbers(values: Iterable[Decimal | int | None]) -> str:
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
+
+
+def _texts(values: Iterable[str]) -> str:
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 _SHEETS = "SELECT product_id, version, sheet FROM prices WHERE product_id = ANY(%s)"
 
-# In the order of the bytes, whatever the database's collation: the order in which products are written, too.
-_LOCK = """SELECT 1 FROM products WHERE product_id = ANY(%s) ORDER BY product_id COLLATE "C" FOR UPDATE"""
-
-_STATE = """
-SELECT p.*, r.sheet, r.cause, r.cause_id, clock_timestamp() AS now, coalesce((
-    SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
-        'currency', s.currency, 'in_stock', s.in_stock))
-    FROM signals s WHERE s.product_id = p.product_id AND s.kind IN ('competitor', 'demand')), '[]') AS signals
-FROM products p LEFT JOIN prices r USING (product_id)
-WHERE p.product_id = ANY(%s) ORDER BY p.product_id
-"""
-
-_WRITE = """
-WITH fresh AS (
+_FRESH = """
+WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
-        %(currency)s::text[], %(at)s::timestamptz[], %(sheet)s::text[])
-    AS f (product_id, version, old_price, new_price, currency, at, sheet)
-), written AS (
-    INSERT INTO prices AS p (product_id, version, policy_version, published_price, computed_at, cause, cause_id,
-        sheet)
-    SELECT product_id, version, %(policy_version)s, new_price, at, %(cause)s, %(cause_id)s, sheet FROM fresh
-    ON CONFLICT (product_id) DO UPDATE SET version = excluded.version, policy_version = excluded.policy_version,
-        published_price = excluded.published_price, computed_at = excluded.computed_at,
-        cause = excluded.cause, cause_id = excluded.cause_id, sheet = excluded.sheet
-    WHERE p.version < excluded.version
-)
+        %(currency)s::text[], %(sheet)s::text[])
+    AS f (product_id, version, old_price, new_price, currency, sheet)
+), """
+
+_PAST = """
 INSERT INTO price_history
     (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at)
 SELECT product_id, version, old_price, new_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s,
-    %(trace_id)s, at
-FROM fresh ON CONFLICT DO NOTHING
+    %(trace_id)s, %(at)s
+FROM {}
 """
+
+_INSERT = f"""{_FRESH} written AS (
+    INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
+    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, %(cause)s, %(cause_id)s, sheet FROM fresh
+) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
+
+_UPDATE = f"""{_FRESH} written AS (
+    UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
+        computed_at = %(at)s, cause = %(cause)s, cause_id = %(cause_id)s, sheet = f.sheet
+    FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
+    RETURNING f.*
+) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
 
 _HISTORY = """
 SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at

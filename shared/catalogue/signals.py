@@ -42,6 +42,17 @@ def apply(conn: Conn, data: EventData, source: str, time: datetime, event_id: st
             raise TypeError(f"{type(data).__name__} is no signal of a product")
 
 
+def register(data: EventData, source: str) -> tuple[str, str]:
+    """The register of its product that an event goes into: its kind, and the competitor or who measured."""
+    match data:
+        case CompetitorPriceChanged():
+            return "competitor", data.competitor
+        case DemandChanged():
+            return "demand", source
+        case _:
+            return data.type, ""
+
+
 def _put(
     conn: Conn,
     product_id: str,

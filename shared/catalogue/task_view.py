@@ -1,5 +1,6 @@
 """A task as the API shows it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -53,10 +54,34 @@ def view(conn: Conn, task_id: UUID) -> TaskView:
     Raises:
         NotFound: no such task.
     """
-    row = conn.execute(
-        "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks WHERE task_id = %s", [task_id]
-    ).fetchone()
+    row = conn.execute(f"{_SELECT} WHERE task_id = %s", [task_id]).fetchone()
     if row is None:
         raise NotFound(f"no task {task_id}")
+    return _of(row)
+
+
+def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[TaskView]:
+    """The newest tasks of these statuses; of all where none is given."""
+    values = {"any": not statuses, "statuses": list(statuses), "limit": limit}
+    return [_of(row) for row in conn.execute(_LIST, values)]
+
+
+def counts(conn: Conn) -> dict[str, int]:
+    """How many tasks have which status."""
+    return {row["status"]: row["n"] for row in conn.execute("SELECT status, count(*) AS n FROM tasks GROUP BY status")}
+
+
+def traceback_of(conn: Conn, task_id: UUID) -> str | None:
+    """Where the last attempt's error came from."""
+    row = conn.execute("SELECT error->>'traceback' AS traceback FROM tasks WHERE task_id = %s", [task_id]).fetchone()
+    return row["traceback"] if row else None
+
+
+def _of(row: dict[str, Any]) -> TaskView:
     row["progress"] = Progress(row["done"], row["total"])
     return msgspec.convert({name: row[name] for name in TaskView.__struct_fields__}, TaskView)
+
+
+_SELECT = "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks"
+
+_LIST = f"{_SELECT} WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY created_at DESC LIMIT %(limit)s"

@@ -1,21 +1,25 @@
 """Tasks: background jobs as rows, which are the queue; a message only rings for them."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
 import psycopg.errors
 from msgspec import Meta
 
-from shared.catalogue import follow_ups
+from shared.catalogue import follow_ups, selection
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.messaging import propagation
 
 LEASE_S = 15
+# Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
 RING_AGAIN_S = 20
-RETRY_GRACE_S = 40
+# What killed its worker so often is not started again.
+MAX_KILLS = 3
+QUARANTINED = "Quarantined"
 ENDED = ("succeeded", "skipped", "failed", "aborted")
 
 
@@ -35,18 +39,18 @@ class WaitingTask(msgspec.Struct, frozen=True):
 
 
 class RunningTask(msgspec.Struct, frozen=True):
-    """A task that this worker holds, under a lease of 15 s that each step of progress renews.
+    """A task that is worked on, under a lease of 15 s that each step of progress renews.
 
     Attributes:
-        attempt: 1 at the first; higher ones put every sheet again.
-        cursor: The last product that is done, in the order of the ids; empty: none.
+        attempt: 1 at the first.
+        total: How many products it has; None: not known yet.
     """
 
     task_id: UUID
     kind: str
     scope: Scope
     attempt: int
-    cursor: str
+    total: int | None
 
 
 class Busy(Exception):
@@ -66,19 +70,22 @@ def create(
         conn: In a transaction.
         kind: `recalculation` (one at a time) or `publication` (puts what a write decided into Redis; any number).
         scope: Its products.
-        traceparent: W3C context that the work continues.
+        traceparent: W3C context that the work continues; empty: a new trace.
         task_id: For jobs that may be asked for twice; None: a new one.
     """
     task_id = task_id or uuid4()
     conn.execute(
         "INSERT INTO tasks (task_id, kind, scope, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [task_id, kind, _json(scope), traceparent],
+        [task_id, kind, _json(scope), traceparent or propagation.fresh()],
     )
     return task_id
 
 
 def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     """Claim a task for this worker; None where it has ended or another worker holds it.
+
+    The start is counted before the work, in a transaction of its own: a task whose worker was killed three
+    times is not started again, but fails as `Quarantined`.
 
     Raises:
         Busy: it is a recalculation, and another one is running.
@@ -90,42 +97,50 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     if row is None:
         _end_abandoned(conn, task_id)
         return None
-    return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), attempt=row["attempts"], cursor=row["cursor"])
+    if row["kills"] > MAX_KILLS:
+        fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_KILLS} times"))
+        return None
+    return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
+
+
+def running(conn: Conn, task_id: UUID) -> RunningTask | None:
+    """A task that is being worked on, under a lease that has not ended; None where it is not."""
+    row = conn.execute(_RUNNING, [task_id]).fetchone()
+    if row is None:
+        return None
+    return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
+
+
+def status(conn: Conn, task_id: UUID) -> str | None:
+    """A task's status; None: there is no such task."""
+    row = conn.execute("SELECT status FROM tasks WHERE task_id = %s", [task_id]).fetchone()
+    return str(row["status"]) if row else None
+
+
+def duration_s(conn: Conn, task_id: UUID) -> float:
+    """Time from a task's first start to its end, or to now."""
+    query = "SELECT extract(epoch FROM coalesce(finished_at, now()) - started_at) AS s FROM tasks WHERE task_id = %s"
+    row = conn.execute(query, [task_id]).fetchone()
+    return float(row["s"] or 0) if row else 0.0
 
 
 def scope_size(conn: Conn, scope: Scope) -> int:
     """How many products are in a scope."""
-    row = conn.execute(f"SELECT count(*) AS n FROM products WHERE {_IN_SCOPE}", _in(scope)).fetchone()  # noqa: S608
+    chosen = selection.of_scope(scope)
+    query = f"SELECT count(*) AS n FROM products p WHERE {chosen.condition}"  # noqa: S608 # only our own condition
+    row = conn.execute(query.encode(), chosen.values).fetchone()
     return int(row["n"]) if row else 0
 
 
-def next_products(conn: Conn, scope: Scope, after: str, limit: int) -> list[str]:
-    """The next ids of a scope, in their order, after one of them."""
-    rows = conn.execute(
-        f"SELECT product_id FROM products WHERE product_id > %(after)s AND {_IN_SCOPE}"  # noqa: S608
-        " ORDER BY product_id LIMIT %(limit)s",
-        _in(scope) | {"after": after, "limit": limit},
-    )
-    return [row["product_id"] for row in rows]
-
-
-def advance(
-    conn: Conn,
-    task: RunningTask,
-    *,
-    done: int = 0,
-    changed: int = 0,
-    cursor: str | None = None,
-    total: int | None = None,
-) -> bool:
+def advance(conn: Conn, task: RunningTask, *, done: int = 0, changed: int = 0, total: int | None = None) -> bool:
     """Note progress and renew the lease; False where the task is to be aborted, or is no longer ours."""
     row = conn.execute(
         """
-        UPDATE tasks SET done = done + %s, changed = changed + %s, cursor = coalesce(%s, cursor),
-            total = coalesce(%s, total), lease_until = clock_timestamp() + make_interval(secs => %s)
+        UPDATE tasks SET done = done + %s, changed = changed + %s, total = coalesce(%s, total),
+            lease_until = clock_timestamp() + make_interval(secs => %s)
         WHERE task_id = %s AND status = 'running' AND attempts = %s RETURNING abort_requested
         """,
-        [done, changed, cursor, total, LEASE_S, task.task_id, task.attempt],
+        [done, changed, total, LEASE_S, task.task_id, task.attempt],
     ).fetchone()
     return row is not None and not row["abort_requested"]
 
@@ -151,33 +166,56 @@ def done_by_writer(conn: Conn, task_id: UUID) -> None:
     )
 
 
-def retry_later(conn: Conn, task_id: UUID, error: TaskError) -> None:
+def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
     """Back into the queue between two attempts; the sweep leaves it alone while Dramatiq's retry is due."""
     conn.execute(
         """
-        UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL,
-            enqueued_at = clock_timestamp() + make_interval(secs => %s)
+        UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL, kills = 0, enqueued_at = clock_timestamp()
         WHERE task_id = %s AND status IN ('queued', 'running') AND NOT abort_requested
         """,
-        [_json(error), RETRY_GRACE_S, task_id],
+        [_error(error, traceback), task_id],
     )
     end_aborted(conn, task_id)
 
 
-def fail(conn: Conn, task_id: UUID, error: TaskError) -> None:
-    """End a task badly, with its error."""
+def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
+    """End a task badly, with its error and where that came from; it can be replayed."""
     conn.execute(
-        "UPDATE tasks SET status = 'failed', error = %s, finished_at = clock_timestamp()"
+        "UPDATE tasks SET status = 'failed', error = %s, kills = 0, finished_at = clock_timestamp()"
         " WHERE task_id = %s AND status IN ('queued', 'running')",
-        [_json(error), task_id],
+        [_error(error, traceback), task_id],
     )
     follow_ups.pass_on_merged(conn, task_id)
 
 
-def end_aborted(conn: Conn, task_id: UUID) -> None:
-    """End a task whose abort was asked for; any other stays as it is."""
-    if conn.execute(_END_ABORTED, [task_id]).rowcount:
+def end_aborted(conn: Conn, task_id: UUID) -> bool:
+    """End a task whose abort was asked for; any other stays as it is. Whether it ended now."""
+    ended = conn.execute(_END_ABORTED, [task_id]).rowcount == 1
+    if ended:
+        conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
         follow_ups.pass_on_merged(conn, task_id)
+    return ended
+
+
+def replay(conn: Conn, task_id: UUID) -> None:
+    """Put a task that failed back into the queue; what it has done stays done.
+
+    Raises:
+        NotFound: no such task.
+        AlreadyEnded: it did not fail.
+    """
+    row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
+    if row is None:
+        raise NotFound(f"no task {task_id}")
+    if row["status"] != "failed":
+        raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
+    conn.execute(
+        "UPDATE tasks SET status = 'queued', finished_at = NULL, kills = 0, enqueued_at = NULL WHERE task_id = %s",
+        [task_id],
+    )
+    conn.execute(
+        "UPDATE run_partitions SET status = 'waiting', kills = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
+    )
 
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
@@ -239,23 +277,23 @@ def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _in(scope: Scope) -> dict[str, Any]:
-    return {
-        "everything": scope.is_everything,
-        "ids": list(scope.product_ids),
-        "categories": list(scope.categories),
-    }
+def _error(error: TaskError, traceback: str) -> str:
+    return msgspec.json.encode(msgspec.structs.asdict(error) | {"traceback": traceback}).decode()
 
-
-_IN_SCOPE = "(%(everything)s OR product_id = ANY(%(ids)s) OR category = ANY(%(categories)s))"
 
 _START = """
-UPDATE tasks SET status = 'running', attempts = attempts + 1,
+UPDATE tasks SET status = 'running', attempts = attempts + 1, kills = kills + 1, enqueued_at = NULL,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested
     AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
-RETURNING task_id, kind, scope, attempts, cursor
+RETURNING task_id, kind, scope, attempts, kills, total
+"""
+
+_RUNNING = """
+UPDATE tasks SET enqueued_at = NULL
+WHERE task_id = %s AND status = 'running' AND lease_until >= clock_timestamp()
+RETURNING task_id, kind, scope, attempts, total
 """
 
 _END_ABORTED = """
@@ -263,13 +301,14 @@ UPDATE tasks SET status = 'aborted', finished_at = clock_timestamp()
 WHERE task_id = %s AND abort_requested AND status IN ('queued', 'running')
 """
 
+# Of a run others may still be at work on, a partition whose holder is gone is rung for as well.
 _CLAIM = """
 UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id IN (
-    SELECT task_id FROM tasks
-    WHERE (status = 'queued' AND (enqueued_at IS NULL
-            OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s)))
-        OR (status = 'running' AND lease_until < clock_timestamp()
-            AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s)))
+    SELECT task_id FROM tasks t
+    WHERE (status = 'queued' OR (status = 'running' AND (lease_until < clock_timestamp() OR EXISTS (
+            SELECT FROM run_partitions r WHERE r.task_id = t.task_id AND r.status = 'running'
+                AND r.lease_until < clock_timestamp()))))
+        AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s))
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING task_id, kind, traceparent
 """

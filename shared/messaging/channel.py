@@ -1,6 +1,7 @@
 """The Pub/Sub channels: `market_events` in, `price_changes` out; and clients that bound every wait."""
 
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,18 @@ CHANGES_PER_MESSAGE = 1_000
 
 CACHE_TIMEOUT_S = 0.25
 COMMAND_TIMEOUT_S = 2.0
+
+
+class PriceChanges(msgspec.Struct, frozen=True):
+    """What `price_changes` carries, up to 1,000 at a time: `{"changes": [[product_id, version], …], "at": …}`.
+
+    Attributes:
+        changes: Products, and the versions that their sheets have now.
+        at: When it was announced, in seconds since 1970.
+    """
+
+    changes: Sequence[tuple[str, int]]
+    at: float = 0.0
 
 
 def client(url: str, process: str) -> redis.Redis:
@@ -61,10 +74,10 @@ def publish(events: redis.Redis, event: CloudEvent) -> int:
 
 
 def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:
-    """Say on `price_changes` which products have which version: `{"changes": [[product_id, version], …]}`."""
+    """Say on `price_changes` which products have which version, in messages of `PriceChanges`."""
     for start in range(0, len(changes), CHANGES_PER_MESSAGE):
         batch = changes[start : start + CHANGES_PER_MESSAGE]
-        events.publish(PRICE_CHANGES, msgspec.json.encode({"changes": batch}))
+        events.publish(PRICE_CHANGES, msgspec.json.encode(PriceChanges(batch, time.time())))
 
 
 def _options(process: str, timeout_s: float) -> dict[str, Any]:

@@ -22,8 +22,9 @@ TASKS_QUEUE = "tasks"
 APPLY_PRODUCT_EVENTS = "apply_product_events"
 APPLY_MARKET_EVENTS = "apply_market_events"
 REQUEST_RECALCULATION = "request_recalculation"
+HELP_RECALCULATE = "help_recalculate"
 TASK_ACTORS = {"recalculation": "recalculate", "publication": "publish_prices"}
-ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, *TASK_ACTORS.values()}
+ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, HELP_RECALCULATE, *TASK_ACTORS.values()}
 
 
 class Doorbell:
@@ -49,6 +50,10 @@ class Doorbell:
     def task(self, kind: str, task_id: UUID) -> None:
         """Have a task run. The message has the task's id, by which an abort finds it."""
         self._send(TASKS_QUEUE, TASK_ACTORS[kind], str(task_id), message_id=str(task_id))
+
+    def help(self, task_id: UUID) -> None:
+        """Have one more worker take partitions of a run."""
+        self._send(TASKS_QUEUE, HELP_RECALCULATE, str(task_id))
 
     def abort(self, task_id: UUID) -> None:
         """Interrupt the worker that runs a task, and cancel messages for it that still wait."""

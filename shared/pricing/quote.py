@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from shared.pricing.models import Market, PriceQuery, PriceSheet, Quote, Rejection, Step, Tier
-from shared.pricing.money import exact, percent, plain, round_to, shown
+from shared.pricing.money import divide, multiply, percent, plain, round_to, shown, subtract
 
 _NONE = Decimal(0)
 _ONE = Decimal(1)
@@ -38,23 +38,22 @@ def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool
         raise NoPrice(sheet.product_id, query.currency)
     tier = tier_of(sheet.tiers, query.quantity)
     rate = sheet.membership_rate if query.is_prime_member else _NONE
-    with exact():
-        prices = _prices(sheet, market, tier, rate)
-        return Quote(
-            product_id=sheet.product_id,
-            currency=sheet.currency,
-            quantity=query.quantity,
-            base_price=sheet.list_price,
-            final_price=prices.unit,
-            total=prices.unit * query.quantity,
-            discount_rate=rate,
-            market=market.code,
-            version=sheet.version,
-            computed_at=sheet.computed_at,
-            valid_until=sheet.valid_until,
-            steps=(*sheet.steps, *_steps(sheet, market, tier, rate, prices)) if explain else None,
-            rejected=(*sheet.rejected, *_rejected(sheet, query)) if explain else None,
-        )
+    prices = _prices(sheet, market, tier, rate)
+    return Quote(
+        product_id=sheet.product_id,
+        currency=sheet.currency,
+        quantity=query.quantity,
+        base_price=sheet.list_price,
+        final_price=prices.unit,
+        total=multiply(prices.unit, query.quantity),
+        discount_rate=rate,
+        market=market.code,
+        version=sheet.version,
+        computed_at=sheet.computed_at,
+        valid_until=sheet.valid_until,
+        steps=(*sheet.steps, *_steps(sheet, market, tier, rate, prices)) if explain else None,
+        rejected=(*sheet.rejected, *_rejected(sheet, query)) if explain else None,
+    )
 
 
 def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
@@ -66,11 +65,11 @@ def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
 
 
 class _Prices(NamedTuple):
-    """The unit price after each rule."""
+    """The unit price after each rule; after the tier it is `in_tier` / `divisor`."""
 
-    published: Decimal
     in_market: Decimal
     in_tier: Decimal
+    divisor: Decimal
     for_member: Decimal
     under_ceiling: Decimal
     over_floor: Decimal
@@ -78,37 +77,32 @@ class _Prices(NamedTuple):
 
 
 def _prices(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal) -> _Prices:
-    in_market = sheet.published_price * market.multiplier
-    if tier is None:
-        numerator, divisor = in_market, _ONE
-    elif sheet.list_price == 0:  # no proportion to keep: the tier's own price stands
-        numerator, divisor = tier.unit_price * market.multiplier, _ONE
-    else:
-        numerator, divisor = in_market * tier.unit_price, sheet.list_price
+    in_market = in_tier = multiply(sheet.published_price, market.multiplier)
+    divisor = _ONE
+    if tier is not None and sheet.list_price:
+        in_tier, divisor = multiply(in_market, tier.unit_price), sheet.list_price
+    elif tier is not None:  # no proportion to keep: the tier's own price stands
+        in_tier = multiply(tier.unit_price, market.multiplier)
     # Divided last, so that a tie of the exact result is still a tie when it is rounded.
-    for_member = numerator * (1 - rate) / divisor
-    under_ceiling = for_member if sheet.ceiling is None else min(for_member, sheet.ceiling)
-    over_floor = max(under_ceiling, sheet.floor)
-    return _Prices(
-        published=sheet.published_price,
-        in_market=in_market,
-        in_tier=numerator / divisor,
-        for_member=for_member,
-        under_ceiling=under_ceiling,
-        over_floor=over_floor,
-        unit=round_to(over_floor, sheet.currency, sheet.rounding),
-    )
+    for_member = multiply(in_tier, subtract(_ONE, rate)) if rate else in_tier
+    if divisor is not _ONE:
+        for_member = divide(for_member, divisor)
+    under_ceiling = for_member if sheet.ceiling is None or for_member <= sheet.ceiling else sheet.ceiling
+    over_floor = under_ceiling if under_ceiling >= sheet.floor else sheet.floor
+    unit = round_to(over_floor, sheet.currency, sheet.rounding)
+    return _Prices(in_market, in_tier, divisor, for_member, under_ceiling, over_floor, unit)
 
 
 def _steps(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal, prices: _Prices) -> Iterator[Step]:
     def step(rule: str, before: Decimal, after: Decimal, reason: str) -> Step:
         return Step(rule=rule, before=shown(before, sheet.currency), after=shown(after, sheet.currency), reason=reason)
 
-    yield step("market", prices.published, prices.in_market, f"market {market.code} × {plain(market.multiplier)}")
+    in_tier = divide(prices.in_tier, prices.divisor)
+    yield step("market", sheet.published_price, prices.in_market, f"market {market.code} × {plain(market.multiplier)}")
     if tier is not None:
-        yield step("tier", prices.in_market, prices.in_tier, _tier_reason(sheet, tier))
+        yield step("tier", prices.in_market, in_tier, _tier_reason(sheet, tier))
     if rate:
-        yield step("membership", prices.in_tier, prices.for_member, f"member: {percent(rate)} off")
+        yield step("membership", in_tier, prices.for_member, f"member: {percent(rate)} off")
     if prices.under_ceiling != prices.for_member:
         yield step("ceiling", prices.for_member, prices.under_ceiling, f"not above {prices.under_ceiling}")
     if prices.over_floor != prices.under_ceiling:

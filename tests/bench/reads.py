@@ -6,7 +6,6 @@ from pathlib import Path
 
 import redis
 
-from shared.settings import Settings
 from tests.bench import answers, arena, catalogue
 from tests.bench.arena import Arena
 from tests.bench.judge import Bar, ratio
@@ -60,9 +59,7 @@ def _series(place: Arena, plan: Plan, undo: ExitStack) -> dict[str, Series]:
     sheets, peers = (undo.enter_context(redis.Redis.from_url(url)) for url in place.redis_urls)
     ceiling, peer = undo.enter_context(place.ceiling()), undo.enter_context(place.peer())
     near, reader = undo.enter_context(place.engine("near")), undo.enter_context(place.engine("cold"))
-    behind = undo.enter_context(
-        place.engine("redis", ({"PRICING_NEAR_CACHE_ENTRIES": 0} if hasattr(Settings, "near_cache_entries") else {}))
-    )
+    behind = undo.enter_context(place.engine("redis", {"PRICING_NEAR_CACHE_ENTRIES": 0}))
     once = plan.cold_per_window
     found = (
         Series("ceiling", "Granian and msgspec: decode the query, answer fixed bytes", ceiling, lambda _: hot),

@@ -130,7 +130,8 @@ def test_without_redis_prices_come_from_the_database_and_events_wait(engine: Eng
     with processes.stopped("redis"):
         answers = [price(engine, product_id) for product_id in products * 7]
         assert {answer.status_code for answer in answers} == {200}
-        assert {answer.json()["source"] for answer in answers} == {"database"}
+        # Each process holds what it read for a second by itself.
+        assert "database" in {answer.json()["source"] for answer in answers}
         ready = get_or_none(engine, "GET", "/health/ready")
         assert ready is not None
         assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
@@ -148,7 +149,7 @@ def test_without_redis_prices_come_from_the_database_and_events_wait(engine: Eng
         put = get_or_none(engine, "PUT", f"/api/v1/products/{products[1]}", json=written, headers=engine.authorized)
         assert put is not None
         assert put.status_code == 200
-        assert price(engine, products[1]).json()["final_price"] == "120.00"
+        is_served(engine, products[1], "120.00")
 
     assert engine.settled(str(event["event_id"]))["status"] == "applied"
     assert engine.ended(queued.json()["task_id"])["status"] == "succeeded"
@@ -161,7 +162,8 @@ def test_after_a_flush_prices_are_answered_and_cached_again(engine: Engine) -> N
     product_id = str(engine.put_product(strategy="match")["product_id"])
     assert [price(engine, product_id).json()["source"] for _ in range(2)] == ["database", "cache"]
     engine.redis.flushall()
-    assert [price(engine, product_id).json()["source"] for _ in range(2)] == ["database", "cache"]
+    eventually(lambda: price(engine, product_id).json()["source"] == "database", "no process holds it by itself")
+    eventually(lambda: engine.redis.exists(f"pricing:sheet:{product_id}"), "Redis has it again")
     is_applied(engine, an_event(product_id))
     is_served(engine, product_id, "95.00")
 
@@ -249,20 +251,24 @@ def test_a_corrupt_cache_entry_is_counted_and_healed(engine: Engine, what: str) 
     engine.redis.set(key, corrupt, ex=600)
     before = corrupt_reads(engine)
 
-    answers = [price(engine, product_id) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert [answer.json()["source"] for answer in answers] == ["database", "cache"]
-    assert {answer.json()["final_price"] for answer in answers} == {expected}
-    assert corrupt_reads(engine) == before + 1
+    # Each process holds what it read for a second by itself; then it asks Redis again.
+    answers: list[httpx.Response] = []
+
+    def is_found() -> bool:
+        answers.append(price(engine, product_id))
+        return corrupt_reads(engine) > before
+
+    eventually(is_found, "the entry is read")
+    assert {(answer.status_code, answer.json()["final_price"]) for answer in answers} == {(200, expected)}
+    eventually(lambda: engine.redis.get(key) == entry, "the entry is healed")
 
 
 def test_an_event_is_applied_over_a_corrupt_entry(engine: Engine) -> None:
     product_id = str(engine.put_product(strategy="match")["product_id"])
     engine.redis.set(f"pricing:sheet:{product_id}", b"9" * 30 + b"|garbage", ex=600)
     is_applied(engine, an_event(product_id))
-    answers = [price(engine, product_id).json() for _ in range(2)]
-    assert {answer["final_price"] for answer in answers} == {"95.00"}
-    assert answers[1]["source"] == "cache"
+    is_served(engine, product_id, "95.00")
+    eventually(lambda: price(engine, product_id).json()["source"] == "cache", "it is cached")
 
 
 @pytest.mark.parametrize("reader", ["a-query", "an-event"])

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.catalogue import events, policies, products, signals
+from shared.catalogue import event_view, events, policies, products, signals
 from shared.catalogue.database import Conn, Pool
 from shared.catalogue.events import RING_AGAIN_S, EventRecord, WaitingEvent
 from shared.catalogue.policies import ActivePolicy
-from shared.errors import InvalidInput, NotFound
+from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
+from shared.errors import AlreadyEnded, InvalidInput, NotFound
 from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
 from tests.integration.catalogue_examples import NOON, at_once, new_id, product, write
 
@@ -48,13 +49,13 @@ def claim(pool: Pool, *keys: tuple[str, str]) -> list[WaitingEvent]:
 
 def waiting(pool: Pool, event: EventRecord) -> WaitingEvent:
     with pool.connection() as conn:
-        [locked] = events.lock_waiting(conn, key=(event.source, event.id))
+        [locked] = events.begin(conn, key=(event.source, event.id))
     return locked
 
 
 def status(pool: Pool, event: EventRecord) -> str:
     with pool.connection() as conn:
-        return events.view(conn, event.id, event.source).status
+        return event_view.view(conn, event.id, event.source).status
 
 
 def test_an_event_is_stored_once(pool: Pool, make: Making) -> None:
@@ -81,10 +82,10 @@ def test_what_was_recorded_is_what_is_shown(pool: Pool, make: Making) -> None:
     event = make(traceparent=f"00-{trace}-b7ad6b7169203331-01")
     record(pool, event)
     with pool.connection() as conn:
-        view = events.view(conn, event.id, event.source)
-        assert events.view(conn, event.id, None) == view
+        view = event_view.view(conn, event.id, event.source)
+        assert event_view.view(conn, event.id, None) == view
         with pytest.raises(NotFound):
-            events.view(conn, event.id, "somebody else")
+            event_view.view(conn, event.id, "somebody else")
     assert (view.event_id, view.type, view.status, view.attempts) == (event.id, event.type, "received", 0)
     assert (view.trace_id, view.data, view.applied_at, view.reason) == (trace, event.data, None, None)
 
@@ -94,7 +95,7 @@ def test_a_rejected_event_is_kept_with_its_reason_and_never_rung_for(pool: Pool,
     record(pool, event)
     assert claim(pool, (event.source, event.id)) == []
     with pool.connection() as conn:
-        view = events.view(conn, event.id, None)
+        view = event_view.view(conn, event.id, None)
     assert (view.status, view.reason) == ("rejected", "no such thing")
     assert view.applied_at is not None
 
@@ -162,7 +163,7 @@ def test_the_waiting_events_of_a_product_come_in_the_order_of_their_time(pool: P
     second = make(product_id=product_id, id=f"{product_id}-2")
     record(pool, later, second, first, make(product_id=new_id()))
     with pool.connection() as conn:
-        found = events.lock_waiting(conn, product_id=product_id)
+        found = events.begin(conn, product_id=product_id)
     assert [event.id for event in found] == [first.id, second.id, later.id]
 
 
@@ -172,7 +173,7 @@ def test_each_look_counts_as_an_attempt(pool: Pool, make: Making) -> None:
     waiting(pool, event)
     waiting(pool, event)
     with pool.connection() as conn:
-        assert events.view(conn, event.id, event.source).attempts == 2
+        assert event_view.view(conn, event.id, event.source).attempts == 2
 
 
 @pytest.mark.parametrize("outcome", ["applied", "superseded", "rejected", "failed"])
@@ -186,7 +187,7 @@ def test_an_outcome_becomes_the_status_when_it_is_settled(pool: Pool, make: Maki
     assert waiting(pool, event).outcome == outcome
     with pool.connection() as conn:
         events.settle(conn, [locked])
-        view = events.view(conn, event.id, event.source)
+        view = event_view.view(conn, event.id, event.source)
     assert (view.status, view.reason, view.version, view.task_id) == (outcome, "why", 7, task_id)
     assert view.applied_at is not None
 
@@ -195,7 +196,7 @@ def test_what_is_not_decided_is_not_settled(pool: Pool, make: Making) -> None:
     event = make()
     record(pool, event)
     with pool.connection() as conn:
-        events.settle(conn, events.lock_waiting(conn, key=(event.source, event.id)))
+        events.settle(conn, events.begin(conn, key=(event.source, event.id)))
     assert status(pool, event) == "received"
 
 
@@ -207,11 +208,11 @@ def test_a_settled_event_stays_as_it_is(pool: Pool, make: Making) -> None:
         events.decide(conn, locked, "applied", version=2)
         events.settle(conn, [locked])
     with pool.connection() as conn:
-        before = events.view(conn, event.id, event.source)
+        before = event_view.view(conn, event.id, event.source)
         events.decide(conn, locked, "failed", reason="too late")
         events.settle(conn, [locked])
         assert events.fail_waiting(conn, "too late", key=locked.key) == 0
-        assert events.view(conn, event.id, event.source) == before
+        assert event_view.view(conn, event.id, event.source) == before
     assert claim(pool, locked.key) == []
 
 
@@ -225,7 +226,7 @@ def test_giving_up_fails_everything_that_waits_for_a_product(pool: Pool, make: M
     assert {status(pool, event) for event in batch} == {"failed"}
     assert status(pool, bystander) == "received"
     with pool.connection() as conn:
-        assert events.view(conn, batch[0].id, None).reason == "ValueError: no"
+        assert event_view.view(conn, batch[0].id, None).reason == "ValueError: no"
 
 
 # Few times and ids, so that they meet.
@@ -311,7 +312,7 @@ def test_an_event_of_a_market_is_found_by_its_market(pool: Pool, make: Making) -
     event = make(type="market_changed", product_id=None, market=market, data={"market": market, "multiplier": "1.1"})
     record(pool, event)
     with pool.connection() as conn:
-        [found] = events.lock_waiting(conn, market=market)
+        [found] = events.begin(conn, market=market)
     assert found.market == market
     assert found.time == NOON.astimezone(UTC)
 
@@ -325,5 +326,102 @@ def test_an_event_knows_the_task_that_it_made(pool: Pool, make: Making) -> None:
     event, task_id = make(product_id=None), UUID(int=1)
     record(pool, event)
     with pool.connection() as conn:
-        events.decide(conn, events.lock_waiting(conn, key=(event.source, event.id))[0], "applied", task_id=task_id)
-        assert events.view(conn, event.id, None).task_id == task_id
+        events.decide(conn, events.begin(conn, key=(event.source, event.id))[0], "applied", task_id=task_id)
+        assert event_view.view(conn, event.id, None).task_id == task_id
+
+
+def kills(pool: Pool, event: EventRecord, times: int) -> None:
+    """As many workers begin with the event and are killed."""
+    for _ in range(times):
+        waiting(pool, event)
+
+
+def test_an_event_whose_worker_was_killed_three_times_is_quarantined(pool: Pool, make: Making) -> None:
+    event = make()
+    record(pool, event)
+    kills(pool, event, MAX_KILLS)
+    with pool.connection() as conn:
+        assert events.begin(conn, key=(event.source, event.id)) == []
+        view = event_view.view(conn, event.id, event.source)
+    assert view.status == "failed"
+    assert view.reason
+    assert view.reason.startswith(QUARANTINED)
+
+
+def test_a_suspect_is_tried_alone_and_takes_no_others_with_it(pool: Pool, make: Making) -> None:
+    product_id = new_id()
+    killer, innocent = make(product_id=product_id), make(product_id=product_id)
+    record(pool, killer)
+    kills(pool, killer, MAX_KILLS - 1)
+    record(pool, innocent)
+    with pool.connection() as conn:
+        assert [event.id for event in events.begin(conn, product_id=product_id)] == [killer.id]
+    with pool.connection() as conn:
+        assert [event.id for event in events.begin(conn, product_id=product_id)] == [innocent.id]
+    assert (status(pool, killer), status(pool, innocent)) == ("failed", "received")
+
+
+def test_an_attempt_that_ends_in_order_is_no_kill(pool: Pool, make: Making) -> None:
+    event = make()
+    record(pool, event)
+    for _ in range(2 * MAX_KILLS):
+        begun = waiting(pool, event)
+        with pool.connection() as conn:
+            events.hand_back(conn, [begun])
+    assert status(pool, event) == "received"
+
+
+def test_what_was_settled_meanwhile_is_not_locked_again(pool: Pool, make: Making) -> None:
+    event = make()
+    record(pool, event)
+    begun = waiting(pool, event)
+    with pool.connection() as conn:
+        assert [one.id for one in events.lock(conn, [begun])] == [event.id]
+        events.decide(conn, begun, "applied")
+        events.settle(conn, [begun])
+    with pool.connection() as conn:
+        assert events.lock(conn, [begun]) == []
+
+
+@pytest.mark.parametrize("end", ["rejected", "failed"])
+def test_what_was_given_up_is_replayed(pool: Pool, make: Making, end: str) -> None:
+    product_id = new_id()
+    event = make(product_id=product_id, data={"product_id": product_id, "index": "1.1"})
+    record(pool, event)
+    begun = waiting(pool, event)
+    with pool.connection() as conn:
+        events.decide_all(conn, [begun], end, reason="why", traceback="where")
+        events.settle(conn, [begun])
+        assert event_view.traceback_of(conn, event.id, None) == "where"
+        event_view.replay(conn, event.id, None)
+        view = event_view.view(conn, event.id, None)
+    assert (view.status, view.reason) == ("received", None)
+    assert [claimed.product_id for claimed in claim(pool, (event.source, event.id))] == [product_id]
+
+
+def test_only_what_was_given_up_is_replayed(pool: Pool, make: Making) -> None:
+    event = make()
+    record(pool, event)
+    with pool.connection() as conn:
+        with pytest.raises(AlreadyEnded, match="received"):
+            event_view.replay(conn, event.id, None)
+        with pytest.raises(NotFound):
+            event_view.replay(conn, new_id(), None)
+
+
+def test_what_still_is_no_event_is_not_replayed(pool: Pool, make: Making) -> None:
+    unknown = make(type="weather_changed", product_id=None, reason="unknown event type")
+    record(pool, unknown)
+    with pytest.raises(InvalidInput), pool.connection() as conn:
+        event_view.replay(conn, unknown.id, None)
+    assert status(pool, unknown) == "rejected"
+
+
+def test_events_are_listed_by_status(pool: Pool, make: Making) -> None:
+    event, rejected = make(), make(reason="no such thing")
+    record(pool, event, rejected)
+    with pool.connection() as conn:
+        found = {one.id: one for one in event_view.listed(conn, ["rejected"], 100)}
+        assert event_view.counts(conn)["rejected"] >= 1
+    assert event.id not in found
+    assert found[rejected.id].reason == "no such thing"

@@ -21,6 +21,8 @@ TABLES = {
     "price_history",
     "market_events",
     "tasks",
+    "run_partitions",
+    "paces",
     "api_keys",
     "alembic_version",
 }

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -12,30 +12,33 @@ import psycopg
 import pytest
 import redis
 
-from shared.cache import reader, sheets
+from shared.cache import changes, reader, sheets
 from shared.cache.markets import market_of
+from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
-from shared.catalogue import database, markets, migrations, policies
-from shared.catalogue.database import Pool
+from shared.catalogue import database, markets, migrations, policies, prices
+from shared.catalogue.database import AsyncPool, Pool
 from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.prices import StoredSheet
 from shared.errors import DatabaseUnavailable
 from shared.messaging import channel
 from shared.pricing.models import DEFAULT_MARKET_CODE
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id, product, stored, write
-from tests.integration.gate import Gate, gate_to
+from tests.support.proxy import Proxy, proxy_to
 
 TTL_S = 1000.0
 DEADLINE_S = 20.0
 
 
 class Stand(NamedTuple):
-    """A reader, and the gates to what it reads."""
+    """A reader, and the proxies to what it reads."""
 
     reader: PriceReader
-    redis: Gate
-    postgres: Gate
+    near: NearCache
+    redis: Proxy
+    postgres: Proxy
 
     async def sources(self, *product_ids: str) -> dict[str, str]:
         found, _ = await self.reader.find(product_ids)
@@ -43,24 +46,25 @@ class Stand(NamedTuple):
 
 
 @asynccontextmanager
-async def stand(settings: Settings) -> AsyncIterator[Stand]:
+async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
     async with AsyncExitStack() as stack:
-        to_redis = await stack.enter_async_context(gate_to(settings.redis_for("cache")))
-        to_postgres = await stack.enter_async_context(gate_to(settings.database_url))
-        by_gates = msgspec.structs.replace(settings, database_url=to_postgres.url)
-        pool = database.read_pool(by_gates, "tests", size=4)
+        to_redis = stack.enter_context(proxy_to(settings.redis_for("cache")))
+        to_postgres = stack.enter_context(proxy_to(settings.database_url))
+        by_proxies = msgspec.structs.replace(settings, database_url=to_postgres.url())
+        pool = database.read_pool(by_proxies, "tests", size=4)
         await pool.open()
         stack.push_async_callback(pool.close)
-        cache = channel.cache_client(to_redis.url, "tests")
+        cache = channel.cache_client(to_redis.url(), "tests")
         stack.push_async_callback(cache.aclose, close_connection_pool=True)
-        yield Stand(PriceReader(cache, pool, TTL_S), to_redis, to_postgres)
+        near = NearCache(near_entries, max_bytes=1_000_000)
+        yield Stand(PriceReader(cache, pool, TTL_S, near), near, to_redis, to_postgres)
 
 
-def run(settings: Settings, test: Callable[[Stand], Coroutine[None, None, None]]) -> None:
-    """Run a test's coroutine with a stand of its own."""
+def run(settings: Settings, test: Callable[[Stand], Coroutine[None, None, None]], near_entries: int = 0) -> None:
+    """Run a test's coroutine with a stand of its own; without a near cache unless it is about that."""
 
     async def on_a_stand() -> None:
-        async with stand(settings) as own:
+        async with stand(settings, near_entries) as own:
             await test(own)
 
     asyncio.run(on_a_stand())
@@ -198,7 +202,7 @@ def test_without_redis_the_database_answers(settings: Settings, product_id: str)
 
 def test_where_nothing_listens_in_place_of_redis_the_database_answers(settings: Settings, product_id: str) -> None:
     async def test(own: Stand) -> None:
-        await own.redis.close()
+        own.redis.close()
         for _ in range(reader.BREAKER_FAILURES + 3):
             assert await own.sources(product_id) == {product_id: "database"}
 
@@ -295,6 +299,141 @@ def test_a_market_that_changes_is_seen_within_a_moment(settings: Settings, pool:
             return market_of(now, code).multiplier == Decimal(2)
 
         await eventually(is_seen, "the market is seen")
+
+    run(settings, test)
+
+
+def test_a_thousand_who_ask_for_one_cold_product_cause_one_read_of_the_database(
+    settings: Settings, product_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[list[str]] = []
+    read_sheets = prices.read_sheets
+
+    async def counted(pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
+        reads.append(list(product_ids))
+        return await read_sheets(pool, product_ids)
+
+    monkeypatch.setattr(prices, "read_sheets", counted)
+
+    async def test(own: Stand) -> None:
+        answers = await asyncio.gather(*(own.sources(product_id) for _ in range(1_000)))
+        assert {answer[product_id] for answer in answers} == {"database"}
+        assert reads == [[product_id]]
+
+    run(settings, test)
+
+
+def test_what_is_held_needs_neither_redis_nor_the_database(settings: Settings, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        own.redis.shut()
+        own.postgres.shut()
+        assert await own.sources(product_id) == {product_id: "cache"}
+        held = own.reader.held(product_id)
+        assert held is not None
+        assert held[0].product_id == product_id
+
+    run(settings, test, near_entries=10)
+
+
+def test_what_was_put_is_read_in_the_end_without_any_announcement(
+    settings: Settings, cache: redis.Redis, product_id: str
+) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        keys, arguments = sheets.put_arguments([stored(product_id, 7)], TTL_S)
+        cache.register_script(sheets.PUT)(keys=keys, args=arguments)
+
+        async def is_read() -> bool:
+            found, _ = await own.reader.find([product_id])
+            return found[product_id].sheet.version == 7
+
+        await eventually(is_read, "version 7 is read")
+
+    run(settings, test, near_entries=10)
+
+
+def test_what_is_announced_is_read_at_once(settings: Settings, cache: redis.Redis, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        SheetWriter(cache, cache, TTL_S).put([stored(product_id, 7)])
+        own.near.changed([(product_id, 7)])
+        found, _ = await own.reader.find([product_id])
+        assert found[product_id].sheet.version == 7
+
+    run(settings, test, near_entries=10)
+
+
+def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: redis.Redis, product_id: str) -> None:
+    async def test(own: Stand) -> None:
+        events = channel.client(settings.redis_for("events"), "tests")
+        async with changes.followed_by(own.near, events):
+
+            async def is_heard() -> bool:
+                return bool(cache.pubsub_numsub(channel.PRICE_CHANGES)[0][1])
+
+            await eventually(is_heard, "somebody listens")
+            for garbage in (b"", b"{", b'{"changes": 7}', b"\xff"):
+                cache.publish(channel.PRICE_CHANGES, garbage)
+            await own.reader.find([product_id])
+            await asyncio.to_thread(SheetWriter(cache, cache, TTL_S).put, [stored(product_id, 7)])
+
+            async def is_read() -> bool:
+                found, _ = await own.reader.find([product_id])
+                return found[product_id].sheet.version == 7
+
+            await eventually(is_read, "the new version is read")
+        events.close()
+
+    run(settings, test, near_entries=10)
+
+
+def test_an_unknown_product_is_remembered_and_appears_at_once_when_it_is_created(
+    settings: Settings, pool: Pool, policy: ActivePolicy, cache: redis.Redis
+) -> None:
+    product_id = new_id()
+
+    async def test(own: Stand) -> None:
+        assert await own.sources(product_id) == {}
+        assert cache.mget(sheets.key(product_id), sheets.CREATIONS)[0] is not None
+        assert 0 < cache.pttl(sheets.key(product_id)) <= sheets.ABSENCE_TTL_S * 1_100
+        # Redis answers for the database.
+        own.postgres.shut()
+        assert await own.sources(product_id) == {}
+        own.postgres.open()
+        write(pool, policy, product(product_id))
+        SheetWriter(cache, cache, TTL_S).created()
+
+        async def is_found() -> bool:
+            with suppress(DatabaseUnavailable):
+                return await own.sources(product_id) == {product_id: "database"}
+            return False
+
+        await eventually(is_found, "it is found")
+        assert await own.sources(product_id) == {product_id: "cache"}
+
+    run(settings, test)
+
+
+def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
+    settings: Settings, pool: Pool, policy: ActivePolicy, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow reader that found nothing says so after the product is there; nobody believes it."""
+    product_id = new_id()
+    read_sheets = prices.read_sheets
+
+    async def slow(from_pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
+        found = await read_sheets(from_pool, product_ids)
+        if not found:
+            await asyncio.to_thread(write, pool, policy, product(product_id))
+            await asyncio.to_thread(SheetWriter(cache, cache, TTL_S).created)
+        return found
+
+    monkeypatch.setattr(prices, "read_sheets", slow)
+
+    async def test(own: Stand) -> None:
+        assert await own.sources(product_id) == {}
+        assert await own.sources(product_id) == {product_id: "database"}
 
     run(settings, test)
 

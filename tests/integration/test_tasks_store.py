@@ -7,12 +7,11 @@ import pytest
 
 from shared.catalogue import follow_ups, task_view, tasks
 from shared.catalogue.database import Pool
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
 from shared.catalogue.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.errors import AlreadyEnded, NotFound
-from tests.integration.catalogue_examples import at_once, new_id, product, write
+from tests.integration.catalogue_examples import at_once
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AWAY = TaskError("DatabaseUnavailable", "away")
@@ -45,9 +44,9 @@ class Tasks:
     def status(self, task_id: UUID) -> str:
         return self.view(task_id).status
 
-    def advance(self, task: RunningTask, done: int = 0, changed: int = 0, cursor: str | None = None) -> bool:
+    def advance(self, task: RunningTask, done: int = 0, changed: int = 0) -> bool:
         with self._pool.connection() as conn:
-            return tasks.advance(conn, task, done=done, changed=changed, cursor=cursor, total=10)
+            return tasks.advance(conn, task, done=done, changed=changed, total=10)
 
     def succeed(self, task: RunningTask) -> None:
         with self._pool.connection() as conn:
@@ -138,7 +137,7 @@ def test_an_unknown_task_is_not_found(jobs: Tasks) -> None:
 
 def test_a_started_task_runs_under_its_starter(jobs: Tasks) -> None:
     task_id = jobs.create(BOTH)
-    assert jobs.start(task_id) == RunningTask(task_id, "recalculation", BOTH, attempt=1, cursor="")
+    assert jobs.start(task_id) == RunningTask(task_id, "recalculation", BOTH, attempt=1, total=None)
     assert jobs.view(task_id).started_at is not None
     assert jobs.status(task_id) == "running"
 
@@ -185,10 +184,10 @@ def test_publications_run_beside_anything(jobs: Tasks) -> None:
 
 def test_a_task_whose_lease_has_ended_goes_on_where_it_stood(jobs: Tasks) -> None:
     first = jobs.started()
-    assert jobs.advance(first, done=4, changed=2, cursor="P-4")
+    assert jobs.advance(first, done=4, changed=2)
     jobs.end_lease(first.task_id)
     second = jobs.start(first.task_id)
-    assert second == RunningTask(first.task_id, "recalculation", ONE, attempt=2, cursor="P-4")
+    assert second == RunningTask(first.task_id, "recalculation", ONE, attempt=2, total=10)
 
 
 def test_a_worker_that_lost_its_task_can_no_longer_write_to_it(jobs: Tasks) -> None:
@@ -224,13 +223,13 @@ def test_a_task_that_succeeds_says_what_it_did(jobs: Tasks) -> None:
 
 def test_between_two_attempts_a_task_is_queued_with_its_error(jobs: Tasks) -> None:
     task = jobs.started()
-    jobs.advance(task, done=4, cursor="P-4")
+    jobs.advance(task, done=4)
     jobs.retry_later(task.task_id)
     view = jobs.view(task.task_id)
     assert (view.status, view.error, view.attempts) == ("queued", AWAY, 1)
     again = jobs.start(task.task_id)
     assert again
-    assert (again.attempt, again.cursor) == (2, "P-4")
+    assert (again.attempt, again.total) == (2, 10)
     jobs.succeed(again)
     assert jobs.view(task.task_id).error is None
 
@@ -239,7 +238,7 @@ def test_the_sweep_leaves_a_task_alone_whose_retry_is_due(jobs: Tasks) -> None:
     task = jobs.started()
     jobs.retry_later(task.task_id)
     assert jobs.waiting() == set()
-    jobs.end_lease(task.task_id, seconds=tasks.RETRY_GRACE_S + tasks.RING_AGAIN_S + 1)
+    jobs.end_lease(task.task_id, seconds=tasks.RING_AGAIN_S + 1)
     assert jobs.waiting() == {task.task_id}
 
 
@@ -377,18 +376,39 @@ def test_what_the_writer_did_itself_is_done(jobs: Tasks, pool: Pool) -> None:
     assert jobs.status(task_id) == "succeeded"
 
 
-def test_a_scope_is_walked_in_the_order_of_the_ids(jobs: Tasks, pool: Pool, policy: ActivePolicy) -> None:
-    category = new_id()
-    ids = sorted(new_id() for _ in range(5))
-    write(pool, policy, *(product(product_id, category=category) for product_id in ids))
-    scope = Scope(categories=(category,))
+def test_a_task_whose_worker_was_killed_three_times_is_quarantined(jobs: Tasks) -> None:
+    task = jobs.started()
+    for _ in range(tasks.MAX_KILLS - 1):
+        jobs.end_lease(task.task_id)
+        assert jobs.start(task.task_id)
+    jobs.end_lease(task.task_id)
+    assert jobs.start(task.task_id) is None
+    view = jobs.view(task.task_id)
+    assert (view.status, view.attempts) == ("failed", tasks.MAX_KILLS + 1)
+    assert view.error
+    assert view.error.type == tasks.QUARANTINED
+    jobs.started(TWO)
+
+
+def test_attempts_that_end_in_order_are_no_kills(jobs: Tasks) -> None:
+    task_id = jobs.create()
+    for _ in range(2 * tasks.MAX_KILLS):
+        assert jobs.start(task_id)
+        jobs.retry_later(task_id)
+    assert jobs.status(task_id) == "queued"
+
+
+def test_a_failed_task_is_replayed_and_no_other(jobs: Tasks, pool: Pool) -> None:
+    task = jobs.started()
+    with pool.connection() as conn, pytest.raises(AlreadyEnded, match="running"):
+        tasks.replay(conn, task.task_id)
+    jobs.fail(task.task_id)
     with pool.connection() as conn:
-        assert tasks.scope_size(conn, scope) == 5
-        assert tasks.next_products(conn, scope, "", 2) == ids[:2]
-        assert tasks.next_products(conn, scope, ids[1], 10) == ids[2:]
-        assert tasks.next_products(conn, scope, ids[-1], 10) == []
-        assert tasks.next_products(conn, Scope((ids[0], "unknown")), "", 10) == [ids[0]]
-        assert tasks.scope_size(conn, Scope()) >= 5
+        tasks.replay(conn, task.task_id)
+    assert jobs.waiting() == {task.task_id}
+    assert jobs.start(task.task_id)
+    with pool.connection() as conn, pytest.raises(NotFound):
+        tasks.replay(conn, uuid4())
 
 
 # ---- follow-ups

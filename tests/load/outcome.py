@@ -12,7 +12,7 @@ from tests.load.histogram import Histogram, Labels
 from tests.load.judge import Judgement, Verdict
 
 HTTP = "http_request_duration_seconds"
-HITS = "pricing_cache_hit_duration_seconds"
+READ_ROUTES = ("/api/v1/price", "/api/v1/prices")
 QUANTILES = (0.5, 0.95, 0.99)
 HIT_NAMES, MISS_NAMES = ("price hit", "prices hit"), ("price miss", "prices miss", "prices mixed")
 READ_NAMES = ("price", "prices", *HIT_NAMES, *MISS_NAMES)  # `price` and `prices` are those that failed
@@ -66,13 +66,14 @@ def of(before: str, after: str, client: Sequence[Mapping[str, Any]]) -> Outcome:
     """
     measured = _Server(before, after)
     control = measured.routes(lambda route: route == "/health/live")
-    reads = measured.routes(lambda route: route in ("/api/v1/price", "/api/v1/prices"))
-    hits = measured.since(HITS)
+    reads = measured.routes(READ_ROUTES.__contains__)
+    hits = measured.series(lambda labels: labels["source"] == "cache")
+    misses = measured.series(lambda labels: labels["source"] == "database")
     kinds = [
         _kind("over all", client, lambda n: n != "control", measured.routes(_is_api), control, 0.150),
         _kind("reads", client, lambda n: n in READ_NAMES, reads, control, 0.050),
         _kind("cache hits", client, lambda n: n in HIT_NAMES, hits, control, 0.005),
-        _kind("cache misses", client, lambda n: n in MISS_NAMES, reads - hits if hits else None),
+        _kind("cache misses", client, lambda n: n in MISS_NAMES, misses),
         *(_kind(name, client, partial(operator.eq, name), None) for name in sorted(_names(client, READ_NAMES))),
         _kind("event", client, lambda n: n == "event", measured.routes(lambda r: r.endswith("/publish-market-event"))),
         _kind("control", client, lambda n: n == "control", control),
@@ -84,14 +85,12 @@ class _Server:
     def __init__(self, before: str, after: str) -> None:
         self._before, self._after = before, after
 
-    def since(self, name: str, wanted: Callable[[Labels], bool] = lambda _: True) -> Histogram | None:
-        after = histogram.read(self._after, name, wanted)
-        if after is None:
-            return None
-        return after - (histogram.read(self._before, name, wanted) or Histogram({}))
+    def series(self, wanted: Callable[[Labels], bool]) -> Histogram:
+        after = histogram.read(self._after, HTTP, wanted) or Histogram({})
+        return after - (histogram.read(self._before, HTTP, wanted) or Histogram({}))
 
     def routes(self, wanted: Callable[[str], bool]) -> Histogram:
-        return self.since(HTTP, lambda labels: wanted(labels["route"])) or Histogram({})
+        return self.series(lambda labels: wanted(labels["route"]))
 
 
 def _is_api(route: str) -> bool:

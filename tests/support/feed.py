@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,12 +14,16 @@ class FakeFeed:
         quotes: What it knows: product id → quotes, as the feed's contract has them.
         requests: The bodies and headers of what it was asked.
         hold: While set, it takes requests and does not answer them.
+        delay_s: How long an answer takes.
+        asked: Called with the port that a request came from and the products that it names, before the answer.
     """
 
     def __init__(self) -> None:
         self.quotes: dict[str, list[dict[str, object]]] = {}
         self.requests: list[tuple[dict[str, str], dict[str, list[str]]]] = []
         self.hold = threading.Event()
+        self.delay_s = 0.0
+        self.asked: Callable[[int, list[str]], None] = lambda port, product_ids: None
         self._closing = threading.Event()
         self._server = self._listen(0)
 
@@ -73,6 +77,8 @@ class FakeFeed:
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 feed.requests.append((dict(self.headers.items()), asked))
+                feed.asked(self.client_address[1], asked["product_ids"])
+                feed._closing.wait(feed.delay_s)
                 while feed.hold.is_set() and not feed._closing.wait(0.02):
                     pass
                 quotes = [quote for product_id in asked["product_ids"] for quote in feed.quotes.get(product_id, [])]

@@ -26,8 +26,11 @@ class PrivateStack:
 
 
 @contextmanager
-def running() -> Iterator[PrivateStack]:
+def running(**chosen: str) -> Iterator[PrivateStack]:
     """Start the engine natively with the demo catalogue; stop it and remove all of it after the block.
+
+    Args:
+        chosen: Settings of its own; with the URLs of other servers none are started.
 
     Raises:
         StackError: it did not start; the text says why.
@@ -40,7 +43,7 @@ def running() -> Iterator[PrivateStack]:
         undo.callback(feed.close)
         undo.callback(stack.down, home)
         # Not Jaeger, whose ports are fixed: they are the user's.
-        stack.up(home, _environ(collector, feed), [name for name in programs.NAMES if name != "jaeger"])
+        stack.up(home, _environ(collector, feed) | chosen, [name for name in programs.NAMES if name != "jaeger"])
         known = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
         engine = Engine(home, known)
         undo.callback(engine.close)

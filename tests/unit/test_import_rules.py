@@ -52,7 +52,6 @@ ONLY = {
             "api.routes.products",
             "api.routes.tasks",
             "listener.bridge",
-            "listener.link",
             "listener.loop",
             # This waits for our own server.
             "deploy.native",

@@ -21,14 +21,14 @@ QUIET = observed(*[0.0004] * 100)
 SCRAPE = """\
 # HELP http_request_duration_seconds Time
 # TYPE http_request_duration_seconds histogram
-http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",status="200"} 7.0
-http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",status="200"} 10.0
-http_request_duration_seconds_count{method="POST",route="/api/v1/price",status="200"} 10.0
-http_request_duration_seconds_sum{method="POST",route="/api/v1/price",status="200"} 0.1
-http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",status="404"} 2.0
-http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",status="404"} 2.0
-http_request_duration_seconds_bucket{le="0.005",method="GET",route="/health/live",status="200"} 30.0
-http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/health/live",status="200"} 30.0
+http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",source="",status="200"} 7.0
+http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",source="",status="200"} 10.0
+http_request_duration_seconds_count{method="POST",route="/api/v1/price",source="",status="200"} 10.0
+http_request_duration_seconds_sum{method="POST",route="/api/v1/price",source="",status="200"} 0.1
+http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",source="",status="404"} 2.0
+http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",source="",status="404"} 2.0
+http_request_duration_seconds_bucket{le="0.005",method="GET",route="/health/live",source="",status="200"} 30.0
+http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/health/live",source="",status="200"} 30.0
 """
 
 
@@ -67,7 +67,7 @@ def test_a_server_that_was_started_anew_is_noticed(earlier: dict[float, float]) 
 def test_a_scrape_is_added_up_over_the_series_that_are_wanted() -> None:
     found = histogram.read(SCRAPE, outcome.HTTP, lambda labels: labels["route"].startswith("/api/v1/"))
     assert found == Histogram({0.005: 9, INF: 12})
-    assert histogram.read(SCRAPE, outcome.HITS) is None
+    assert histogram.read(SCRAPE, "pricing_no_such_thing") is None
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,15 @@ def entry(name: str, times_ms: dict[str, int], failures: int = 0) -> dict[str, o
 
 
 def test_hits_and_misses_are_told_apart_on_both_sides() -> None:
-    hits = SCRAPE + (
-        "# TYPE pricing_cache_hit_duration_seconds histogram\n"
-        'pricing_cache_hit_duration_seconds_bucket{le="0.005"} 9.0\n'
-        'pricing_cache_hit_duration_seconds_bucket{le="+Inf"} 9.0\n'
-    )
+    scrape = """\
+# TYPE http_request_duration_seconds histogram
+http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",source="cache",status="200"} 9.0
+http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",source="cache",status="200"} 9.0
+http_request_duration_seconds_bucket{le="0.005",method="POST",route="/api/v1/price",source="database",status="200"} 0.0
+http_request_duration_seconds_bucket{le="+Inf",method="POST",route="/api/v1/price",source="database",status="200"} 3.0
+"""
     client = [entry("price hit", {"1": 8, "4": 1}), entry("price miss", {"9": 3}), entry("control", {"1": 30})]
-    found = outcome.of("", hits, client)
+    found = outcome.of("", scrape, client)
     kinds = {kind.name: kind for kind in found.kinds}
     assert (kinds["cache hits"].requests, kinds["cache misses"].requests, kinds["over all"].requests) == (9, 3, 12)
     assert kinds["cache hits"].client.p95 == 0.004

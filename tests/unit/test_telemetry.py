@@ -1,4 +1,4 @@
-"""Who is traced: price queries at one ratio, the rest at another, and as the caller says where one does."""
+"""Who is traced: roots at a ratio or as was decided before, and as the caller says where one does."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, get_current_span
 
 from shared import telemetry
 from shared.messaging import propagation
-from shared.telemetry import ReadWriteSampler, as_read
+from shared.telemetry import RootSampler, sampled
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -21,9 +21,9 @@ PARENT = "b7ad6b7169203331"
 class Traced:
     """A provider with a sampler of its own, and what it exported."""
 
-    def __init__(self, read_ratio: float, write_ratio: float) -> None:
+    def __init__(self, ratio: float) -> None:
         self.exporter = InMemorySpanExporter()
-        self.provider = TracerProvider(sampler=ParentBased(ReadWriteSampler(read_ratio, write_ratio)))
+        self.provider = TracerProvider(sampler=ParentBased(RootSampler(ratio)))
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
 
     def span(self, context: Context) -> Span:
@@ -37,15 +37,15 @@ class Traced:
 
 
 @pytest.fixture
-def writes_only() -> Iterator[Traced]:
-    traced = Traced(read_ratio=0, write_ratio=1)
+def all_roots() -> Iterator[Traced]:
+    traced = Traced(ratio=1)
     yield traced
     traced.provider.shutdown()
 
 
 @pytest.fixture
-def reads_only() -> Iterator[Traced]:
-    traced = Traced(read_ratio=1, write_ratio=0)
+def no_roots() -> Iterator[Traced]:
+    traced = Traced(ratio=0)
     yield traced
     traced.provider.shutdown()
 
@@ -54,25 +54,23 @@ def called(carrier: Mapping[str, str]) -> Context:
     return propagation.extract(carrier)
 
 
-def test_a_read_and_a_write_are_sampled_each_at_its_ratio(writes_only: Traced, reads_only: Traced) -> None:
-    for traced in (writes_only, reads_only):
-        traced.span(as_read(called({})))
-    assert (writes_only.names, reads_only.names) == ([], ["work"])
-    for traced in (writes_only, reads_only):
-        traced.exporter.clear()
+def test_a_root_is_sampled_at_the_ratio_and_where_it_was_decided_before(all_roots: Traced, no_roots: Traced) -> None:
+    for traced in (all_roots, no_roots):
         traced.span(called({}))
-    assert (writes_only.names, reads_only.names) == (["work"], [])
+    assert (all_roots.names, no_roots.names) == (["work"], [])
+    no_roots.span(sampled(called({})))
+    assert no_roots.names == ["work"]
 
 
-def test_a_caller_who_samples_is_traced_also_for_a_read(writes_only: Traced) -> None:
-    span = writes_only.span(as_read(called({"traceparent": f"00-{TRACE}-{PARENT}-01"})))
-    assert writes_only.names == ["work"]
+def test_a_caller_who_samples_is_traced_whatever_the_ratio(no_roots: Traced) -> None:
+    span = no_roots.span(called({"traceparent": f"00-{TRACE}-{PARENT}-01"}))
+    assert no_roots.names == ["work"]
     assert f"{span.get_span_context().trace_id:032x}" == TRACE
 
 
-def test_a_caller_who_does_not_sample_is_not_traced_and_keeps_the_trace_id(writes_only: Traced) -> None:
-    span = writes_only.span(called({"traceparent": f"00-{TRACE}-{PARENT}-00"}))
-    assert writes_only.names == []
+def test_a_caller_who_does_not_sample_is_not_traced_and_keeps_the_trace_id(all_roots: Traced) -> None:
+    span = all_roots.span(called({"traceparent": f"00-{TRACE}-{PARENT}-00"}))
+    assert all_roots.names == []
     assert f"{span.get_span_context().trace_id:032x}" == TRACE
 
 
@@ -91,22 +89,22 @@ def test_a_caller_who_does_not_sample_is_not_traced_and_keeps_the_trace_id(write
         f"00-{TRACE}-{PARENT}-01\0",
     ],
 )
-def test_a_malformed_traceparent_starts_a_new_trace(writes_only: Traced, traceparent: str) -> None:
+def test_a_malformed_traceparent_starts_a_new_trace(all_roots: Traced, traceparent: str) -> None:
     context = called({"traceparent": traceparent, "tracestate": "a=b"})
-    span = writes_only.span(context)
-    assert writes_only.names == ["work"]
+    span = all_roots.span(context)
+    assert all_roots.names == ["work"]
     assert f"{span.get_span_context().trace_id:032x}" != TRACE
     assert propagation.link_to({"traceparent": traceparent}) is None
 
 
-def test_what_is_extracted_owes_nothing_to_the_caller_of_the_moment(writes_only: Traced) -> None:
-    tracer = writes_only.provider.get_tracer("test")
+def test_what_is_extracted_owes_nothing_to_the_caller_of_the_moment(all_roots: Traced) -> None:
+    tracer = all_roots.provider.get_tracer("test")
     with tracer.start_as_current_span("other"):
         assert not get_current_span(called({})).get_span_context().is_valid
 
 
-def test_a_context_goes_out_as_it_came_in(writes_only: Traced) -> None:
-    tracer = writes_only.provider.get_tracer("test")
+def test_a_context_goes_out_as_it_came_in(all_roots: Traced) -> None:
+    tracer = all_roots.provider.get_tracer("test")
     with tracer.start_as_current_span("work", context=called({"traceparent": f"00-{TRACE}-{PARENT}-01"})) as span:
         carrier = propagation.current()
         assert telemetry.current_trace_id() == TRACE
@@ -116,7 +114,3 @@ def test_a_context_goes_out_as_it_came_in(writes_only: Traced) -> None:
 def test_outside_a_trace_there_is_nothing_to_carry() -> None:
     assert propagation.current() == {"traceparent": "", "tracestate": ""}
     assert telemetry.current_trace_id() == "0" * 32
-
-
-def test_the_sampler_describes_both_ratios() -> None:
-    assert ReadWriteSampler(0.01, 1.0).get_description() == "ReadWrite{TraceIdRatioBased{0.01}, TraceIdRatioBased{1.0}}"

@@ -1,0 +1,73 @@
+"""What is announced on `price_changes`, applied to the near cache: it shortens a second to milliseconds."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import redis
+import structlog
+
+from shared.cache.near import NearCache
+from shared.messaging.channel import PRICE_CHANGES, PriceChanges
+from shared.messaging.link import Link
+from shared.metrics import LINK_UP, NEAR_STALENESS
+
+log = structlog.get_logger(__name__)
+
+WAIT_S = 0.25
+RECONNECT_S = 0.5
+
+
+@asynccontextmanager
+async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[None]:
+    """Let a near cache follow the announcements for the length of a block.
+
+    A thread listens, by the same link as the listener's. While the link is down, the cache's second is what
+    bounds the age of its sheets.
+    """
+    stop = threading.Event()
+    thread = threading.Thread(target=_follow, args=(Link(events, PRICE_CHANGES), near, stop), name="price-changes")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.to_thread(thread.join)
+
+
+def _follow(link: Link, near: NearCache, stop: threading.Event) -> None:
+    is_up = True
+    while not stop.is_set():
+        try:
+            messages = link.take(WAIT_S)
+        except redis.ConnectionError as error:
+            if is_up:
+                log.warning("price changes are not heard, prices are up to a second old", error=str(error))
+            is_up = False
+            LINK_UP.set(0)
+            stop.wait(RECONNECT_S)
+            continue
+        if not is_up:
+            log.info("price changes are heard again")
+        is_up = True
+        LINK_UP.set(1)
+        for message in messages:
+            _apply(message, near)
+    link.close()
+
+
+def _apply(message: bytes, near: NearCache) -> None:
+    try:
+        announced = _decoder.decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("an announcement that is none", error=str(error))
+        return
+    near.changed(announced.changes)
+    if announced.at:
+        NEAR_STALENESS.observe(max(0.0, time.time() - announced.at))
+
+
+_decoder = msgspec.json.Decoder(PriceChanges)

@@ -1,0 +1,94 @@
+"""One look-up for all who ask at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextvars import Context, copy_context
+from typing import Generic, TypeVar
+
+from opentelemetry import trace
+
+V = TypeVar("V")
+
+Load = Callable[[list[str]], Awaitable[Mapping[str, V]]]
+
+
+class Gatherer(Generic[V]):
+    """Gathers the keys that are asked for in one turn of the event loop, or while others are looked up.
+
+    Each key is looked up once however many wait for it (single-flight), and at most `lanes` look-ups run at
+    a time. A look-up runs in the context of the first asker whose trace is recorded, if there is one, so
+    that its spans stand in that trace.
+    """
+
+    def __init__(self, load: Load[V], lanes: int, batch: int) -> None:
+        """A gatherer of a look-up.
+
+        Args:
+            load: Looks up to `batch` distinct keys up; what it leaves out does not exist.
+            lanes: The most look-ups at a time.
+            batch: The most keys of one.
+        """
+        self._load, self._lanes, self._batch = load, lanes, batch
+        self._askers: dict[str, list[asyncio.Future[V | None]]] = {}
+        self._queue: list[str] = []
+        self._recorded: Context | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_due = False
+
+    async def get(self, key: str) -> V | None:
+        """The value of a key; None where there is none. Raises what its look-up raised."""
+        return await self._ask(key)
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, V]:
+        """The values of those of the keys that have one. Raises what a look-up raised."""
+        futures = {key: self._ask(key) for key in keys}
+        await asyncio.gather(*futures.values())
+        return {key: value for key, future in futures.items() if (value := future.result()) is not None}
+
+    def _ask(self, key: str) -> "asyncio.Future[V | None]":
+        """A future of its own for each asker: one that is cancelled takes nothing from the others."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[V | None] = loop.create_future()
+        if askers := self._askers.get(key):
+            askers.append(future)
+            return future
+        self._askers[key] = [future]
+        self._queue.append(key)
+        if self._recorded is None and trace.get_current_span().is_recording():
+            self._recorded = copy_context()
+        if not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._start)
+        return future
+
+    def _start(self) -> None:
+        self._is_due = False
+        while self._queue and len(self._running) < self._lanes:
+            keys, self._queue = self._queue[: self._batch], self._queue[self._batch :]
+            context, self._recorded = self._recorded or Context(), None
+            task = asyncio.get_running_loop().create_task(self._look_up(keys), context=context)
+            self._running.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._start()
+
+    async def _look_up(self, keys: list[str]) -> None:
+        try:
+            values = await self._load(keys)
+        except asyncio.CancelledError:
+            for _, future in self._take(keys):
+                future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 # it is raised where the key was asked for
+            for _, future in self._take(keys):
+                future.set_exception(error)
+        else:
+            for key, future in self._take(keys):
+                future.set_result(values.get(key))
+
+    def _take(self, keys: list[str]) -> "Iterator[tuple[str, asyncio.Future[V | None]]]":
+        """Those who still wait for these keys; who asks from now on causes another look-up."""
+        for key in keys:
+            yield from ((key, future) for future in self._askers.pop(key) if not future.done())

@@ -1,0 +1,103 @@
+"""The near cache: what this process knows of Redis' sheets, for at most a second."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from shared.metrics import NEAR_BYTES, NEAR_ENTRIES
+from shared.pricing.models import PriceSheet
+
+MAX_AGE_S = 1.0
+# What a held sheet takes: 2.9 kB where its JSON has 0.57 kB (50,000 generated sheets, resident memory).
+BYTES_PER_JSON_BYTE = 5
+
+
+class _Held(msgspec.Struct, gc=False):
+    """A sheet as it was in Redis at `checked_at` (monotonic seconds; -inf: to be read again)."""
+
+    sheet: PriceSheet
+    entry: bytes
+    checked_at: float
+
+
+class NearCache:
+    """Sheets by product, bounded in entries and bytes; what was checked longest ago goes first.
+
+    A sheet is given for a second after Redis was asked for it, and then only after Redis was asked again,
+    whatever was announced or not: announcements only shorten that. A version never goes back.
+    """
+
+    def __init__(self, max_entries: int, max_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """An empty cache.
+
+        Args:
+            max_entries: The most sheets; 0 switches it off.
+            max_bytes: The most memory that they take, estimated from their JSON.
+            monotonic: Seconds that never go back.
+        """
+        self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
+        # In the order of their last check: each check moves a sheet to the end.
+        self._held: dict[str, _Held] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def bytes_held(self) -> int:
+        """Estimated memory of the sheets held."""
+        return self._bytes
+
+    def get(self, product_id: str) -> PriceSheet | None:
+        """The sheet, where Redis was asked for it less than a second ago."""
+        held = self._held.get(product_id)
+        if held is None or self._monotonic() - held.checked_at >= MAX_AGE_S:
+            return None
+        return held.sheet
+
+    def same(self, product_id: str, entry: bytes) -> PriceSheet | None:
+        """The sheet that this entry of Redis was decoded to, if it is held, however old."""
+        held = self._held.get(product_id)
+        return held.sheet if held is not None and held.entry == entry else None
+
+    def put(self, sheet: PriceSheet, entry: bytes, asked_at: float) -> PriceSheet:
+        """Hold a sheet that was read; the newest one known, which may be another.
+
+        Args:
+            sheet: The sheet.
+            entry: What it was decoded from.
+            asked_at: Monotonic time before it was asked for.
+        """
+        held = self._drop(sheet.product_id)
+        if held is not None and held.sheet.version > sheet.version:
+            sheet, entry = held.sheet, held.entry
+        self._hold(_Held(sheet, entry, asked_at))
+        return sheet
+
+    def changed(self, changes: Iterable[tuple[str, int]]) -> None:
+        """There are other versions: what is older is read again before it is given. For any thread."""
+        for product_id, version in changes:
+            held = self._held.get(product_id)
+            if held is not None and held.sheet.version < version:
+                held.checked_at = float("-inf")
+
+    def _hold(self, held: _Held) -> None:
+        if self._max_entries == 0:
+            return
+        self._held[held.sheet.product_id] = held
+        self._bytes += _size(held)
+        while len(self._held) > self._max_entries or self._bytes > self._max_bytes:
+            self._drop(next(iter(self._held)))
+        NEAR_ENTRIES.set(len(self._held))
+        NEAR_BYTES.set(self._bytes)
+
+    def _drop(self, product_id: str) -> _Held | None:
+        held = self._held.pop(product_id, None)
+        if held is not None:
+            self._bytes -= _size(held)
+        return held
+
+
+def _size(held: _Held) -> int:
+    return BYTES_PER_JSON_BYTE * len(held.entry)

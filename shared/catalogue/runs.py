@@ -1,0 +1,194 @@
+"""Runs: a recalculation is split into key ranges, its partitions, which any number of workers take.
+
+A partition is held under a lease of 15 s and a number, its attempt. Whoever takes it next has a higher one,
+and what its earlier holder still writes is refused in the transaction of the write.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from shared.catalogue import selection, tasks
+from shared.catalogue.database import Conn
+from shared.catalogue.scope import Scope
+from shared.catalogue.selection import Selection
+from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
+from shared.errors import LeaseLost
+
+# Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.
+PRODUCTS_PER_PARTITION = 1_000
+
+
+class Partition(msgspec.Struct, frozen=True):
+    """A part of a run that this worker holds.
+
+    Attributes:
+        attempt: 1 at the first; higher ones put every sheet again.
+        before: The first id that is not in it any more; None: it has no end.
+    """
+
+    task_id: UUID
+    number: int
+    attempt: int
+    scope: Scope
+    first: str
+    before: str | None
+
+    @property
+    def products(self) -> Selection:
+        """Its products."""
+        return selection.of_range(self.scope, self.first, self.before)
+
+
+def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> int:
+    """Split a run's scope into partitions; how many products it has.
+
+    Raises:
+        LeaseLost: another worker took the run over.
+    """
+    total = tasks.scope_size(conn, task.scope)
+    chosen = selection.of_scope(task.scope)
+    query = _SPLIT.format(chosen.condition)
+    conn.execute(query.encode(), chosen.values | {"task_id": task.task_id, "size": size, "total": total})
+    if not tasks.advance(conn, task, total=total):
+        raise LeaseLost("the run is another worker's, or is to be aborted")
+    conn.execute("UPDATE tasks SET kills = 0 WHERE task_id = %s", [task.task_id])
+    return total
+
+
+def take(conn: Conn, task: RunningTask) -> Partition | None:
+    """Hold the next partition that waits, or whose holder is gone; None where there is none.
+
+    The start is counted before the work, as for `tasks.start`: what killed its workers three times is quarantined.
+    """
+    while row := conn.execute(_TAKE, {"task_id": task.task_id, "lease_s": LEASE_S}).fetchone():
+        if row["kills"] <= MAX_KILLS:
+            return Partition(task.task_id, row["number"], row["attempts"], task.scope, row["first"], row["before"])
+        conn.execute(
+            "UPDATE run_partitions SET status = 'quarantined' WHERE task_id = %s AND number = %s",
+            [task.task_id, row["number"]],
+        )
+    return None
+
+
+def waiting(conn: Conn, task_id: UUID) -> int:
+    """How many partitions wait for a worker."""
+    row = conn.execute(
+        "SELECT count(*) AS n FROM run_partitions WHERE task_id = %s AND status = 'waiting'", [task_id]
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def hold(conn: Conn, partition: Partition) -> None:
+    """Renew the lease, and let nobody else take the partition before this transaction ends.
+
+    Raises:
+        LeaseLost: somebody else holds it, or its run does not run any more; nothing may be written.
+    """
+    if not conn.execute(_HOLD, _holder(partition) | {"lease_s": LEASE_S}).rowcount:
+        raise LeaseLost(f"partition {partition.number} is no longer this worker's")
+
+
+def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
+    """Count a partition as done, once; its sheets are in Redis.
+
+    Raises:
+        LeaseLost: somebody else holds it and will count it.
+    """
+    if not conn.execute(_FINISH, _holder(partition)).rowcount:
+        raise LeaseLost(f"partition {partition.number} is no longer this worker's")
+    counted = conn.execute(
+        """
+        UPDATE tasks SET done = done + %s, changed = changed + %s, error = NULL,
+            lease_until = clock_timestamp() + make_interval(secs => %s)
+        WHERE task_id = %s AND status = 'running'
+        """,
+        [done, changed, LEASE_S, partition.task_id],
+    )
+    if not counted.rowcount:
+        raise LeaseLost("the run does not run any more")
+
+
+def hand_back(conn: Conn, partition: Partition) -> bool:
+    """Let others have a partition that could not be finished; False where they have it already."""
+    return conn.execute(_HAND_BACK, _holder(partition)).rowcount == 1
+
+
+def end(conn: Conn, task_id: UUID) -> str | None:
+    """End a run of which nothing is left to do, or whose abort was asked for.
+
+    Returns:
+        How it ended; None where it goes on, or had ended before.
+    """
+    running = conn.execute(
+        "SELECT 1 FROM tasks WHERE task_id = %s AND status = 'running' FOR UPDATE", [task_id]
+    ).fetchone()
+    if running is None:
+        return None
+    if tasks.end_aborted(conn, task_id):
+        return "aborted"
+    left = conn.execute(_LEFT, [task_id]).fetchone()
+    assert left  # noqa: S101 # an aggregate answers a row
+    if left["open"]:
+        return None
+    if left["quarantined"]:
+        reason = f"{left['quarantined']} of its partitions killed their workers {MAX_KILLS} times: {left['ranges']}"
+        tasks.fail(conn, task_id, TaskError(QUARANTINED, reason))
+        return "failed"
+    conn.execute(_SUCCEED, [task_id])
+    conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
+    return "succeeded"
+
+
+def _holder(partition: Partition) -> dict[str, object]:
+    return {"task_id": partition.task_id, "number": partition.number, "attempt": partition.attempt}
+
+
+_SPLIT = """
+WITH ordered AS (
+    SELECT p.product_id, row_number() OVER (ORDER BY p.product_id) - 1 AS n FROM products p WHERE {}
+), firsts AS (SELECT product_id, n FROM ordered WHERE n %% %(size)s = 0)
+INSERT INTO run_partitions (task_id, number, first, before, size)
+SELECT %(task_id)s, n / %(size)s, CASE n WHEN 0 THEN '' ELSE product_id END, lead(product_id) OVER (ORDER BY n),
+    least(%(size)s, %(total)s - n)
+FROM firsts ON CONFLICT DO NOTHING
+"""
+
+_TAKE = """
+UPDATE run_partitions SET status = 'running', attempts = attempts + 1, kills = kills + 1,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE task_id = %(task_id)s AND number = (
+    SELECT number FROM run_partitions
+    WHERE task_id = %(task_id)s AND status IN ('waiting', 'running')
+        AND (status = 'waiting' OR lease_until < clock_timestamp())
+    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
+AND EXISTS (SELECT FROM tasks WHERE task_id = %(task_id)s AND status = 'running' AND NOT abort_requested)
+RETURNING number, attempts, kills, first, before
+"""
+
+_OURS = "task_id = %(task_id)s AND number = %(number)s AND attempts = %(attempt)s AND status = 'running'"
+
+_HOLD = f"""
+UPDATE run_partitions SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+WHERE {_OURS}
+AND EXISTS (SELECT FROM tasks WHERE task_id = %(task_id)s AND status = 'running' AND NOT abort_requested)
+"""  # noqa: S608 # only our own condition
+
+_FINISH = f"UPDATE run_partitions SET status = 'done', lease_until = NULL WHERE {_OURS}"  # noqa: S608 # as above
+
+_HAND_BACK = f"""
+UPDATE run_partitions SET status = 'waiting', kills = kills - 1, lease_until = NULL WHERE {_OURS}
+"""  # noqa: S608 # as above
+
+_LEFT = """
+SELECT count(*) FILTER (WHERE status IN ('waiting', 'running')) AS open,
+    count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
+    string_agg(format('%%s to %%s', nullif(first, ''), before), '; ') FILTER (WHERE status = 'quarantined') AS ranges
+FROM run_partitions WHERE task_id = %s
+"""
+
+_SUCCEED = """
+UPDATE tasks SET status = 'succeeded', finished_at = clock_timestamp(), error = NULL,
+    result = jsonb_build_object('recalculated', done, 'changed', changed)
+WHERE task_id = %s
+"""

@@ -1,0 +1,107 @@
+"""What goes on beside a run: events become prices, and prices are read."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from statistics import quantiles
+from typing import Any
+
+from tests.bench.recalculation import catalogue, openloop, runs
+from tests.bench.recalculation.arena import Arena
+
+EVENTS = 200
+EVENTS_DURING_RUN = 60
+READS_PER_S = 200
+READ_S = 15.0
+HOT_PRODUCTS = 500
+SERVED_WITHIN_S = 30.0
+LOOK_S = 0.002
+
+
+def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Event latency on an idle stack and during a run; warm reads beside a run and beside equal CPU work."""
+    say(f"{EVENTS} single events on an idle stack")
+    idle = [_latency_ms(arena, number) for number in random.sample(range(1, products), EVENTS)]
+    say(f"{EVENTS_DURING_RUN} single events during a run")
+    during: list[float] = []
+    with _a_run(arena, "0.03") as is_running:
+        numbers = iter(random.sample(range(1, products), EVENTS_DURING_RUN))
+        while is_running() and (number := next(numbers, None)) is not None:
+            during.append(_latency_ms(arena, number))
+    say("warm reads beside a run")
+    with _a_run(arena, "0.04") as is_running:
+        before, since = arena.cpu_s(), time.monotonic()
+        beside_run = _reads(arena, is_running)
+        cores = sum(_used(arena, before, ("worker", "postgres", "redis"))) / (time.monotonic() - since)
+    say(f"warm reads beside equal CPU work, {cores:.2f} cores")
+    with _burning(cores):
+        control = _reads(arena, lambda: True)
+    return {
+        "event_latency_ms": {"idle": _quantiles(idle), "during_run": _quantiles(during)},
+        "reads_ms": {"beside_run": _quantiles(beside_run), "beside_cpu_work": _quantiles(control), "cores": cores},
+    }
+
+
+def _latency_ms(arena: Arena, number: int) -> float:
+    """From the request that tells of a rival's price to the first answer that has it."""
+    engine, product_id = arena.engine, catalogue.product_id(number)
+    before = engine.price(product_id)
+    rival = f"{float(before['base_price']) * 0.9 + random.randint(1, 400) / 100:.2f}"
+    data: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": rival, "currency": "USD"}
+    begun = time.perf_counter()
+    engine.publish("competitor_price_changed", data)
+    while engine.price(product_id)["version"] == before["version"]:
+        assert time.perf_counter() - begun < SERVED_WITHIN_S, f"{product_id} at {rival} is not served"
+        time.sleep(LOOK_S)
+    return (time.perf_counter() - begun) * 1000
+
+
+def _reads(arena: Arena, goes_on: Callable[[], bool]) -> list[float]:
+    """Latencies of warm reads at a steady rate, in milliseconds, from when each was due."""
+    hot = [catalogue.product_id(number) for number in range(1, HOT_PRODUCTS + 1)]
+    for product_id in hot:
+        arena.engine.price(product_id)
+    return openloop.latencies_ms(arena.engine.settings.port, hot, READS_PER_S, READ_S, goes_on)
+
+
+@contextmanager
+def _a_run(arena: Arena, undercut: str) -> Iterator[Callable[[], bool]]:
+    """A run over everything that changes every price, under way within the block; whether it still is."""
+    catalogue.change_all(arena.engine, undercut)
+    task_id = arena.engine.recalculate()
+    while not arena.engine.task(task_id)["progress"]["done"]:
+        time.sleep(runs.POLL_S)
+    yield lambda: arena.engine.task(task_id)["status"] == "running"
+    runs.ended(arena, task_id)
+
+
+@contextmanager
+def _burning(cores: float, processes: int = 2) -> Iterator[None]:
+    """Processes that use as much CPU together, and nothing else."""
+    share = min(1.0, cores / processes)
+    script = (
+        f"import time\nwhile True:\n begun = time.perf_counter()\n while time.perf_counter() - begun < {share * 0.02}:"
+        f" pass\n time.sleep({(1 - share) * 0.02})\n"
+    )
+    burning = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
+def _used(arena: Arena, before: dict[str, float], programs: tuple[str, ...]) -> Iterator[float]:
+    now = arena.cpu_s()
+    yield from (now[program] - before[program] for program in programs)
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
+    if len(values) < 2:
+        return {"n": len(values)}
+    cuts = quantiles(values, n=100, method="inclusive")
+    return {"n": len(values), "p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(values)}

@@ -1,0 +1,108 @@
+"""`python -m tests.chaos`: real faults against real processes.
+
+Everything is done to private native stacks in temporary folders. Exit code 0: all cases passed, 1: one did not,
+2: wrong usage, 3: a stack did not start.
+"""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.native.errors import StackError
+from tests.chaos.cases import ALL
+from tests.chaos.playbill import Outcome, play
+
+WIDTH = 140  # of what is not a terminal
+BY_NAME = {case.name: case for case in ALL}
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[CASE]...", type=click.Choice(list(BY_NAME)))
+@click.option("--seed", default=1, show_default=True, help="Of the dice: the same one, the same faults.")
+@click.option("--quick", is_flag=True, help="Shorten waits and repetitions: a look, not a proof.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures.")
+@click.option("--list", "only_list", is_flag=True, help="List the cases, and play none.")
+def main(names: tuple[str, ...], seed: int, quick: bool, json_file: Path | None, only_list: bool) -> None:
+    """Break the engine on purpose, case by case, and judge what becomes of prices, events and tasks.
+
+    Without a CASE, all of them. Reads and updates go on all the time; at the end of each case every accepted event
+    has to be settled, the last value in price and history, nothing doubled, no version gone backwards, the queues
+    empty.
+    """
+    # So that the stacks go with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = _console()
+    if only_list:
+        console.print(_list())
+        return
+    chosen = [BY_NAME[name] for name in dict.fromkeys(names)] or list(ALL)
+    outcomes: list[Outcome] = []
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"  [dim]{time.monotonic() - began:6.1f} s[/]  {escape(line)}")
+
+    console.print(f"· {len(chosen)} cases with seed {seed}{', shortened' if quick else ''}, on private stacks")
+    try:
+        for outcome in play(chosen, seed, quick, say):
+            outcomes.append(outcome)
+            _tell(console, outcome)
+    except StackError as error:
+        console.print(f"[red]A stack did not start:[/] {escape(str(error))}")
+        sys.exit(3)
+    finally:
+        if json_file:
+            json_file.write_text(_json(outcomes))
+        if outcomes:
+            console.print(_table(outcomes))
+    sys.exit(0 if all(outcome.passed for outcome in outcomes) else 1)
+
+
+def _console() -> Console:
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def _tell(console: Console, outcome: Outcome) -> None:
+    console.print(f"{_mark(outcome)} {outcome.case.name}: {escape(outcome.figure)}")
+    for line in outcome.wrong:
+        console.print(f"    [red]{escape(line)}[/]")
+
+
+def _mark(outcome: Outcome) -> str:
+    return "[green]✓[/]" if outcome.passed else "[red]✗[/]"
+
+
+def _list() -> Table:
+    table = Table("case", "fault", "bar", box=box.SIMPLE_HEAD)
+    for case in ALL:
+        table.add_row(case.name, escape(case.fault), escape(case.bar))
+    return table
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    passed = sum(outcome.passed for outcome in outcomes)
+    caption = f"{passed} passed, {len(outcomes) - passed} failed"
+    table = Table("case", "bar", "figure", "took", "", box=box.SIMPLE_HEAD, caption=caption, caption_justify="left")
+    for outcome in outcomes:
+        case = outcome.case
+        table.add_row(case.name, escape(case.bar), escape(outcome.figure), f"{outcome.seconds:.0f} s", _mark(outcome))
+    return table
+
+
+def _json(outcomes: Sequence[Outcome]) -> str:
+    cases = [{"name": o.case.name, "passed": o.passed, "figure": o.figure, "wrong": o.wrong} for o in outcomes]
+    return json.dumps({"cases": cases}, indent=2, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""All cases, in the order in which they play."""
+
+from tests.chaos import (
+    aborted,
+    api_killed,
+    coordinator,
+    hot_product,
+    listener_faults,
+    poison,
+    postgres_away,
+    redis_lost,
+    reply_lost,
+    terminated,
+    worker_killed,
+    writer_killed,
+)
+from tests.chaos.case import Case
+
+ALL: tuple[Case, ...] = (
+    *worker_killed.CASES,
+    *coordinator.CASES,
+    *redis_lost.CASES,
+    *reply_lost.CASES,
+    *writer_killed.CASES,
+    *listener_faults.CASES,
+    *hot_product.CASES,
+    *postgres_away.CASES,
+    *api_killed.CASES,
+    *aborted.CASES,
+    *poison.CASES,
+    *terminated.CASES,
+)

@@ -1,0 +1,148 @@
+"""What a case has at hand: the stack, its catalogue, the reads and updates that go on, and the clock."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import psutil
+
+from tests.chaos import catalogue
+from tests.chaos.catalogue import FIRST_PRICE, Catalogue
+from tests.chaos.judge import Window
+from tests.chaos.reader import Reader
+from tests.chaos.stage import Stage
+from tests.chaos.traffic import Traffic
+from tests.chaos.watch import Watch
+from tests.support.engine import ENDED
+from tests.support.processes import Processes
+from tests.support.waiting import eventually
+
+PLAIN_READ = 40
+FLOWING = 8  # products that the updates are about
+
+
+@dataclass
+class Scene:
+    """One case at play.
+
+    Attributes:
+        run: The case's name, with which its products' and events' ids begin.
+        rng: The case's dice: the same seed, the same faults.
+        quick: Whether waits and repetitions are shortened.
+        windows: When which failures of reads are expected.
+        plain_price: What the plain products have to cost at the end.
+        expected_events: How other events than the updates have to end: id → status.
+        traffics: The updates; a case may add more of them.
+    """
+
+    stage: Stage
+    run: str
+    rng: Random
+    quick: bool
+    say: Callable[[str], None]
+    catalogue: Catalogue
+    reader: Reader
+    traffics: list[Traffic]
+    watch: Watch
+    windows: list[Window] = field(default_factory=list)
+    plain_price: Decimal = FIRST_PRICE
+    expected_events: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def traffic(self) -> Traffic:
+        """The updates that go on from the first to the last moment."""
+        return self.traffics[0]
+
+    @property
+    def last(self) -> dict[str, Decimal]:
+        """The last accepted value of every product that had updates."""
+        return {product_id: value for traffic in self.traffics for product_id, value in traffic.last.items()}
+
+    def times(self, full: int, quick: int) -> Iterator[int]:
+        """Count repetitions from 1, and say so."""
+        count = quick if self.quick else full
+        for number in range(1, count + 1):
+            self.say(f"{number} of {count}")
+            yield number
+
+    def recalculate(self) -> str:
+        """Ask for a run over everything in which every plain price changes; the task's id."""
+        self.plain_price += Decimal("0.01")
+        catalogue.raise_list_prices(self.stage, self.catalogue, self.plain_price)
+        return self.stage.engine.recalculate()
+
+    def whole(self) -> None:
+        """Wait until every program runs and the stack is ready."""
+        eventually(lambda: is_whole(self.stage), "the stack is whole and ready again")
+
+    def ended(self, task_id: str, status: str = "succeeded", deadline_s: float = 120.0) -> dict[str, Any]:
+        """A task once it has ended, as it should; each of its products was counted once."""
+
+        def look() -> dict[str, Any] | None:
+            task = self.stage.engine.task(task_id)
+            return task if task["status"] in ENDED else None
+
+        task = eventually(look, f"the end of task {task_id}", deadline_s)
+        assert task["status"] == status, f"task {task_id} ended {task['status']}, not {status}: {task['error']}"
+        done, total = task["progress"]["done"], task["progress"]["total"]
+        assert status != "succeeded" or done == total, f"task {task_id}: {done} of {total} done"
+        return task
+
+    def more_traffic(self, name: str, product_ids: list[str]) -> Traffic:
+        """Further updates, of products that nobody else updates, which the judgement expects to be in the end."""
+        engine, rng = self.stage.engine, Random(self.rng.random())
+        traffic = Traffic(str(engine.http.base_url), engine.key, product_ids, rng, f"{self.run}-{name}")
+        self.traffics.append(traffic)
+        return traffic
+
+    @contextmanager
+    def failing(self, *statuses: int) -> Iterator[None]:
+        """Reads may fail so within the block."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.windows.append(Window(began, time.monotonic(), frozenset(statuses)))
+
+    def has_price(self, product_id: str, task_id: str) -> bool:
+        """Whether a run has decided a product."""
+        row = "SELECT 1 FROM price_history WHERE product_id = %s AND cause_id = %s"
+        return bool(self.stage.engine.sql(row, product_id, task_id))
+
+    def seconds_until(self, look: Callable[[], object], what: str, deadline_s: float = 120.0) -> float:
+        """How long it takes from now until something is so."""
+        began = time.monotonic()
+        eventually(lambda: look() or None, what, deadline_s)
+        return time.monotonic() - began
+
+
+@contextmanager
+def playing(
+    stage: Stage, run: str, size: tuple[int, int], seed: int, quick: bool, say: Callable[[str], None]
+) -> Iterator[Scene]:
+    """A scene with reads and updates going on, over a new catalogue of so many products, so many of them hot."""
+    rng = Random(f"{seed}/{run}")
+    products = catalogue.make(stage, run, *size)
+    read = products.hot[:FLOWING] + rng.sample(products.plain, min(PLAIN_READ, len(products.plain)))
+    engine = stage.engine
+    with ExitStack() as undo:
+        watch = undo.enter_context(Watch(stage.broker))
+        reader = undo.enter_context(Reader(engine.settings.port, read, Random(rng.random())))
+        flowing = Traffic(str(engine.http.base_url), engine.key, products.hot[:FLOWING], Random(rng.random()), run)
+        undo.enter_context(flowing)
+        yield Scene(stage, run, rng, quick, say, products, reader, [flowing], watch)
+
+
+def is_whole(stage: Stage) -> bool:
+    """Whether every program runs, the API says that it is ready, and no process is left without its master."""
+    try:
+        apps: Processes = stage.apps
+        programs = [apps.main(name) for name in ("api", "worker", "listener")]
+        ready = stage.engine.http.get("/health/ready").json()["status"] == "ready"
+    except (psutil.Error, OSError, ValueError):
+        return False
+    return ready and all(program.is_running() for program in programs) and not apps.strays()

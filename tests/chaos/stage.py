@@ -1,0 +1,83 @@
+"""Where the cases play: a stack of its own, whose way to PostgreSQL and Redis leads through proxies."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+
+from deploy.native import environment, stack
+from shared import settings
+from shared.settings import Settings
+from tests.support import private_stack
+from tests.support.engine import Engine
+from tests.support.feed import FakeFeed
+from tests.support.processes import Processes
+from tests.support.proxy import Proxy, proxy_to
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running stack.
+
+    Attributes:
+        engine: Over HTTP, and to the servers directly: no fault of the proxies touches it.
+        broker: Redis' database of the queues, directly.
+        apps: The processes of api, worker and listener.
+        servers: Those of postgres and redis, under a supervisor of their own.
+        to_postgres: The engine's way to PostgreSQL.
+        to_redis: Its way to Redis, in all roles.
+    """
+
+    engine: Engine
+    broker: redis.Redis
+    apps: Processes
+    servers: Processes
+    to_postgres: Proxy
+    to_redis: Proxy
+    feed: FakeFeed
+
+
+@contextmanager
+def standing() -> Iterator[Stage]:
+    """Start everything; stop it and remove all of it after the block.
+
+    Raises:
+        StackError: it did not start; the text says why.
+    """
+    with ExitStack() as undo:
+        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
+        home = Path(folder).resolve() / "servers"
+        undo.callback(stack.down, home)
+        stack.up(home, _machine(), ["postgres", "redis"])
+        direct = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
+        to_postgres = undo.enter_context(proxy_to(direct.database_url))
+        to_redis = undo.enter_context(proxy_to(direct.redis_url))
+        running = undo.enter_context(private_stack.running(**_by_proxies(direct, to_postgres, to_redis)))
+        engine = Engine(running.engine.home, _directly(running.engine.settings, direct))
+        undo.callback(engine.close)
+        broker = redis.Redis.from_url(direct.redis_for("broker"), socket_timeout=2)
+        undo.callback(broker.close)
+        yield Stage(engine, broker, running.processes, Processes(home), to_postgres, to_redis, running.feed)
+
+
+def _machine() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
+
+
+def _by_proxies(direct: Settings, to_postgres: Proxy, to_redis: Proxy) -> dict[str, str]:
+    return {
+        "PRICING_DATABASE_URL": to_postgres.url(),
+        "PRICING_REDIS_URL": to_redis.url(),
+        "PRICING_BROKER_URL": to_redis.url(urlsplit(direct.redis_for("broker")).path),
+    }
+
+
+def _directly(by_proxies: Settings, direct: Settings) -> Settings:
+    urls = {"database_url": direct.database_url, "redis_url": direct.redis_url, "broker_url": direct.broker_url}
+    return msgspec.structs.replace(by_proxies, **urls)

@@ -1,0 +1,40 @@
+"""kill -9 a worker in the middle of a run, again and again."""
+
+import psutil
+
+from tests.chaos.case import Case, Figure, at_most
+from tests.chaos.runs import caught, slow_feed
+from tests.chaos.scene import Scene
+from tests.support.waiting import eventually
+
+CONTINUED_S = 20.0
+PART_OF_A_RUN = (1, 4)
+
+
+def _kill_workers(scene: Scene) -> Figure:
+    worst = 0.0
+    apps = scene.stage.apps
+    size = len(apps.family("worker"))
+    for _ in scene.times(20, quick=3):
+        with slow_feed(scene):
+            run = caught(scene, scene.rng.randint(*PART_OF_A_RUN), psutil.Process.kill)
+            took = scene.seconds_until(
+                lambda run=run: scene.has_price(run.product_id, run.task_id),  # type: ignore[misc]
+                "the part of the run that the killed worker had",
+            )
+        worst = max(worst, took)
+        scene.ended(run.task_id)
+        eventually(lambda: apps.runs("worker", size), "the workers are whole again")
+    return Figure(f"continued in {worst:.1f} s at worst", at_most("continued", worst, CONTINUED_S))
+
+
+CASES = (
+    Case(
+        "worker-killed",
+        "kill -9 a worker in a run, 20 times",
+        "continued ≤ 20 s, nothing lost or doubled",
+        _kill_workers,
+        products=(10_000, 8),
+        limit_s=1_200,
+    ),
+)

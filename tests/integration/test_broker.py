@@ -1,0 +1,89 @@
+"""The broker strands no message when a reply of Redis is lost; the stock one does for as long as its worker lives."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+import redis
+from dramatiq import Message
+from dramatiq.brokers.redis import RedisBroker
+
+from shared.messaging import broker
+from tests.support.waiting import eventually
+
+QUEUE = "tests"
+
+
+class LossyClient(redis.Redis):
+    """Passes everything on, and loses the reply to one command where it is told so."""
+
+    lost: str | None = None
+
+    def lose(self, command: str) -> None:
+        self.lost = command
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        reply = super().evalsha(sha, numkeys, *keys_and_args)
+        if self.lost is not None and self.lost in keys_and_args:
+            self.lost = None
+            raise redis.TimeoutError("the reply was lost")
+        return reply
+
+
+@pytest.fixture
+def client(cache: redis.Redis) -> Iterator[LossyClient]:
+    lossy = LossyClient(connection_pool=cache.connection_pool)
+    yield lossy
+    for key in cache.scan_iter(f"{broker.NAMESPACE}*"):
+        cache.delete(key)
+
+
+@pytest.fixture
+def quick(client: LossyClient, monkeypatch: pytest.MonkeyPatch) -> RedisBroker:
+    """A broker for which a worker is gone after 0.3 s, and that looks for such ones at each command."""
+    monkeypatch.setattr(broker, "HEARTBEAT_TIMEOUT_MS", 300)
+    monkeypatch.setattr(broker, "MAINTENANCE_PER_MILLION", 1_000_000)
+    return cast(RedisBroker, broker.create(client))
+
+
+def send(queue: RedisBroker) -> str:
+    message: Message[None] = Message(QUEUE, "nobody", (), {}, {}, message_id=str(uuid4()))
+    queue.enqueue(message)
+    return message.message_id
+
+
+def fetched(consumer: Any) -> Callable[[], Any]:
+    def look() -> Any:
+        return next(consumer)
+
+    return look
+
+
+def left(client: redis.Redis) -> int:
+    return client.hlen(f"{broker.NAMESPACE}:{QUEUE}.msgs")
+
+
+def test_a_message_whose_fetch_was_not_answered_is_given_out_again(quick: RedisBroker, client: LossyClient) -> None:
+    message_id = send(quick)
+    consumer: Any = quick.consume(QUEUE, timeout=20)
+    client.lose("fetch")
+    with pytest.raises(Exception, match="lost"):
+        next(consumer)
+    message = eventually(fetched(quick.consume(QUEUE, timeout=20)), "the message is given out again")
+    assert message.message_id == message_id
+    consumer.ack(message)
+    assert left(client) == 0
+
+
+def test_an_acknowledgement_without_an_answer_can_be_repeated(quick: RedisBroker, client: LossyClient) -> None:
+    send(quick)
+    consumer: Any = quick.consume(QUEUE, timeout=20)
+    message = eventually(fetched(consumer), "the message is given out")
+    name = quick.broker_id
+    client.lose("ack")
+    with pytest.raises(Exception, match="lost"):
+        consumer.ack(message)
+    consumer.ack(message)
+    assert left(client) == 0
+    assert quick.broker_id == name

@@ -1,0 +1,237 @@
+"""Runs in partitions: taken by any number of workers, counted once, fenced, never lost."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import pytest
+
+from shared.catalogue import runs, states, task_view, tasks
+from shared.catalogue.database import Pool
+from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.runs import Partition
+from shared.catalogue.scope import Scope
+from shared.catalogue.task_view import TaskView
+from shared.catalogue.tasks import RunningTask
+from shared.errors import LeaseLost
+from tests.integration.catalogue_examples import at_once, new_id, product, write
+
+SIZE = 2
+
+
+class Run:
+    """A run over five products in partitions of two, each call in a transaction of its own."""
+
+    def __init__(self, pool: Pool, task: RunningTask, ids: list[str]) -> None:
+        self._pool, self.task, self.ids = pool, task, ids
+
+    @property
+    def task_id(self) -> UUID:
+        return self.task.task_id
+
+    def take(self) -> Partition | None:
+        with self._pool.connection() as conn:
+            return runs.take(conn, self.task)
+
+    def taken(self) -> Partition:
+        partition = self.take()
+        assert partition
+        return partition
+
+    def products(self, partition: Partition) -> list[str]:
+        with self._pool.connection() as conn:
+            return sorted(states.ids(conn, partition.products))
+
+    def hold(self, partition: Partition) -> None:
+        with self._pool.connection() as conn:
+            runs.hold(conn, partition)
+
+    def finish(self, partition: Partition, done: int = 1) -> None:
+        with self._pool.connection() as conn:
+            runs.finish(conn, partition, done, 0)
+
+    def hand_back(self, partition: Partition) -> bool:
+        with self._pool.connection() as conn:
+            return runs.hand_back(conn, partition)
+
+    def end(self) -> str | None:
+        with self._pool.connection() as conn:
+            return runs.end(conn, self.task_id)
+
+    def view(self) -> TaskView:
+        with self._pool.connection() as conn:
+            return task_view.view(conn, self.task_id)
+
+    def sql(self, query: str) -> None:
+        with self._pool.connection() as conn:
+            conn.execute(query.encode(), [self.task_id])
+
+    def end_leases(self) -> None:
+        """As if the holders had been gone for a while."""
+        self.sql("UPDATE run_partitions SET lease_until = lease_until - interval '1 minute' WHERE task_id = %s")
+
+    def is_rung_for(self) -> bool:
+        with self._pool.connection() as conn:
+            return self.task_id in {task.task_id for task in tasks.claim_waiting(conn)}
+
+
+@pytest.fixture
+def run(pool: Pool, policy: ActivePolicy) -> Iterator[Run]:
+    category = new_id()
+    ids = sorted(new_id() for _ in range(5))
+    write(pool, policy, *(product(product_id, category=category) for product_id in ids))
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(categories=(category,)), ""))
+        assert task
+        assert runs.split(conn, task, SIZE) == 5
+    yield Run(pool, task, ids)
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+
+
+def test_every_product_is_in_one_partition(run: Run) -> None:
+    partitions = [run.taken() for _ in range(3)]
+    assert run.take() is None
+    assert [run.products(partition) for partition in partitions] == [run.ids[:2], run.ids[2:4], run.ids[4:]]
+    assert run.view().progress.total == 5
+
+
+def test_a_product_that_is_added_meanwhile_is_in_a_partition(run: Run, pool: Pool, policy: ActivePolicy) -> None:
+    partitions = [run.taken() for _ in range(3)]
+    scope = run.task.scope
+    added = ["A-" + new_id(), "Z-" + new_id()]
+    write(pool, policy, *(product(product_id, category=scope.categories[0]) for product_id in added))
+    found = [product_id for partition in partitions for product_id in run.products(partition)]
+    assert found == sorted([*run.ids, *added])
+
+
+def test_workers_that_take_at_once_take_different_ones(run: Run) -> None:
+    taken = at_once([run.take] * 5)
+    assert sorted(partition.number for partition in taken if partition) == [0, 1, 2]
+
+
+def test_the_last_one_ends_the_run_and_progress_counts_each_once(run: Run) -> None:
+    partitions = [run.taken() for _ in range(3)]
+    for partition in partitions:
+        assert run.end() is None
+        run.finish(partition, done=len(run.products(partition)))
+        with pytest.raises(LeaseLost):
+            run.finish(partition, done=2)
+    assert run.view().progress.done == 5
+    assert run.end() == "succeeded"
+    assert run.view().result == {"recalculated": 5, "changed": 0}
+    assert run.end() is None
+
+
+def test_the_last_two_that_finish_at_once_end_the_run(run: Run, pool: Pool) -> None:
+    first, *others = [run.taken() for _ in range(3)]
+    run.finish(first)
+
+    def finish(partition: Partition) -> str | None:
+        with pool.connection() as conn:
+            runs.finish(conn, partition, 2, 0)
+            return runs.end(conn, run.task_id)
+
+    ends = at_once([lambda one=one: finish(one) for one in others])  # type: ignore[misc]
+    assert sorted(map(str, ends)) == ["None", "succeeded"]
+
+
+def test_what_a_dead_worker_held_is_taken_again_and_it_can_write_no_more(run: Run) -> None:
+    stale = run.taken()
+    run.end_leases()
+    again = run.taken()
+    assert (again.number, again.attempt) == (stale.number, stale.attempt + 1)
+    for write_of_the_dead in (run.hold, run.finish):
+        with pytest.raises(LeaseLost):
+            write_of_the_dead(stale)
+    assert not run.hand_back(stale)
+    run.hold(again)
+    run.finish(again)
+
+
+def test_the_sweep_finds_a_partition_whose_holder_is_gone_while_others_work(run: Run) -> None:
+    run.taken()
+    assert not run.is_rung_for()
+    run.end_leases()
+    assert run.is_rung_for()
+
+
+def test_what_is_held_is_not_given_away(run: Run) -> None:
+    partition = run.taken()
+    run.end_leases()
+    run.hold(partition)
+    assert run.taken().number != partition.number
+
+
+def test_what_is_handed_back_is_given_again_and_is_no_kill(run: Run) -> None:
+    for _ in range(2 * tasks.MAX_KILLS):
+        partition = run.taken()
+        assert partition.number == 0
+        assert run.hand_back(partition)
+
+
+def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run: Run) -> None:
+    for _ in range(tasks.MAX_KILLS):
+        assert run.taken().number == 0
+        run.end_leases()
+    for _ in range(2):
+        partition = run.taken()
+        assert partition.number > 0
+        run.finish(partition, done=2)
+    assert run.take() is None
+    assert run.end() == "failed"
+    view = run.view()
+    assert view.error
+    assert (view.error.type, view.progress.done) == (tasks.QUARANTINED, 4)
+
+
+def test_a_replayed_run_does_what_was_not_done(run: Run, pool: Pool) -> None:
+    test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run)
+    with pool.connection() as conn:
+        tasks.replay(conn, run.task_id)
+        assert tasks.start(conn, run.task_id)
+    run.finish(run.taken())
+    assert run.take() is None
+    assert run.end() == "succeeded"
+
+
+def test_a_run_to_be_aborted_gives_out_nothing_and_ends(run: Run, pool: Pool) -> None:
+    partition = run.taken()
+    with pool.connection() as conn:
+        assert tasks.request_abort(conn, run.task_id)
+    with pytest.raises(LeaseLost):
+        run.hold(partition)
+    assert run.take() is None
+    assert run.end() == "aborted"
+    assert run.view().status == "aborted"
+
+
+def test_while_a_run_waits_for_its_next_attempt_nothing_is_written(run: Run, pool: Pool) -> None:
+    partition = run.taken()
+    with pool.connection() as conn:
+        tasks.retry_later(conn, run.task_id, tasks.TaskError("DatabaseUnavailable", "away"))
+    with pytest.raises(LeaseLost):
+        run.hold(partition)
+    assert run.hand_back(partition)
+    assert run.take() is None
+
+
+def test_a_run_of_no_products_ends_at_once(pool: Pool) -> None:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(("unknown",)), ""))
+        assert task
+        assert runs.split(conn, task) == 0
+        assert runs.take(conn, task) is None
+        assert runs.end(conn, task.task_id) == "succeeded"
+
+
+def test_a_run_that_another_worker_took_over_is_not_split_by_the_first(pool: Pool) -> None:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(), ""))
+        assert task
+        conn.execute("UPDATE tasks SET lease_until = now() - interval '1 minute'")
+        assert tasks.start(conn, task.task_id)
+    with pytest.raises(LeaseLost), pool.connection() as conn:
+        runs.split(conn, task)

@@ -1,0 +1,170 @@
+"""Partitions of a run: one worker process takes one after the other until none waits."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import structlog
+
+from shared.catalogue import policies, prices, products, runs, signals, states, tasks
+from shared.catalogue.database import Conn
+from shared.catalogue.prices import Cause, Repriced, StoredSheet
+from shared.catalogue.runs import Partition
+from shared.catalogue.tasks import RunningTask
+from shared.errors import LeaseLost, LockLost
+from shared.feed import FeedQuote
+from shared.metrics import (
+    DECISIONS,
+    LOCK_LOSSES,
+    PARTITION_PRODUCTS,
+    PRICES_CHANGED,
+    RUN_DURATION,
+    STALE_WRITES,
+    station,
+)
+from workers import recalculation
+from workers.services import Services
+
+log = structlog.get_logger(__name__)
+
+RING_EVERY_S = 0.25
+# Where the run goes on, or went well to its end, without a partition being ours, it is or was another worker's.
+OTHERS_DO_IT = ("running", "succeeded")
+HANDOVER_S = 5.0
+
+
+def work(services: Services, task: RunningTask, *, is_claimant: bool = False) -> None:
+    """Take partitions until none waits; end the run with its last one.
+
+    A process works on one partition at a time, on one of its threads, so that events find the others free.
+
+    Args:
+        services: Of this process.
+        task: The run.
+        is_claimant: It was claimed just now, so that a hand still busy with the run before is waited for.
+    """
+    if not services.hand.acquire(timeout=HANDOVER_S if is_claimant else 0):
+        return
+    try:
+        _take_all(services, task)
+    except LeaseLost as lost:
+        log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
+    finally:
+        services.hand.release()
+    _end(services, task)
+
+
+def _take_all(services: Services, task: RunningTask) -> None:
+    helpers = _Helpers(services, task)
+    with services.pool.connection() as conn:
+        partition = runs.take(conn, task)
+    while partition is not None:
+        helpers.ring()
+        with _handed_back(services, partition):
+            _renew_lock(services, task)
+            repriced = _decide(services, partition)
+            with station("put"):
+                services.writer.put(_to_put(partition, repriced))
+            with station("commit"), services.pool.connection() as conn:
+                runs.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
+                following = None if services.stopping.is_set() else runs.take(conn, task)
+        _count(repriced)
+        partition = following
+    if services.stopping.is_set():
+        services.doorbell.task("recalculation", task.task_id)
+
+
+@contextmanager
+def _handed_back(services: Services, partition: Partition) -> Iterator[None]:
+    """What is not finished goes back at once; where it is somebody else's by then, that is counted."""
+    try:
+        yield
+    except BaseException:
+        with services.pool.connection() as conn:
+            if not runs.hand_back(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
+                STALE_WRITES.inc()
+                log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
+        raise
+
+
+class _Helpers:
+    """Rings for further workers while partitions wait: at first at once, then every quarter of a second."""
+
+    def __init__(self, services: Services, task: RunningTask) -> None:
+        self._services, self._task = services, task
+        self._rung_at = float("-inf")
+
+    def ring(self) -> None:
+        now = time.monotonic()
+        if now - self._rung_at < RING_EVERY_S:
+            return
+        self._rung_at = now
+        with self._services.pool.connection() as conn:
+            waiting = runs.waiting(conn, self._task.task_id)
+        if waiting:
+            self._services.doorbell.help(self._task.task_id)
+
+
+def _renew_lock(services: Services, task: RunningTask) -> None:
+    """Hold the lock that spares the database; the claim in PostgreSQL is what counts, so it is taken back."""
+    try:
+        services.lock.renew(task.task_id)
+    except LockLost:
+        LOCK_LOSSES.inc()
+        log.warning("lock lost, taken back", task_id=str(task.task_id))
+        services.lock.acquire(task.task_id, force=True)
+
+
+def _decide(services: Services, partition: Partition) -> Repriced:
+    quotes = _quotes(services, partition)
+    with services.pool.connection() as conn:
+        _note_quotes(conn, quotes)
+        cause = Cause("task", str(partition.task_id))
+        repriced = prices.reprice_selected(conn, partition.products, policies.active(conn), cause)
+        with station("commit"):
+            # In the transaction of the write: who lost the partition meanwhile writes nothing.
+            runs.hold(conn, partition)
+            conn.commit()
+    return repriced
+
+
+def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
+    """What the feed knows; it is asked before any row is locked."""
+    if not services.feed.is_configured:
+        return []
+    with services.pool.connection() as conn:
+        product_ids = states.ids(conn, partition.products)
+    return services.feed.quotes(product_ids)
+
+
+def _note_quotes(conn: Conn, quotes: list[FeedQuote]) -> None:
+    now = datetime.now(UTC)
+    # In the order of the ids, as every writer of several products locks them.
+    for quote in sorted(quotes, key=lambda quote: quote.product_id):
+        if products.lock(conn, quote.product_id):
+            signals.apply(conn, quote, "feed", min(quote.time or now, now), "feed")
+
+
+def _to_put(partition: Partition, repriced: Repriced) -> list[StoredSheet]:
+    """What changed; after a holder that died, all: it may have written a price and not put it."""
+    put = repriced.changed if partition.attempt == 1 else repriced.sheets
+    return [repriced.sheets[product_id] for product_id in put]
+
+
+def _count(repriced: Repriced) -> None:
+    DECISIONS.labels("task").inc(len(repriced.sheets))
+    PRICES_CHANGED.labels("task").inc(len(repriced.changed))
+    PARTITION_PRODUCTS.observe(len(repriced.sheets))
+
+
+def _end(services: Services, task: RunningTask) -> None:
+    with services.pool.connection() as conn:
+        ended = runs.end(conn, task.task_id)
+    if ended is None:
+        return
+    services.lock.release(task.task_id)
+    with services.pool.connection() as conn:
+        RUN_DURATION.observe(tasks.duration_s(conn, task.task_id))
+    log.info("recalculation done", task_id=str(task.task_id), status=ended)
+    recalculation.ring_follow_up(services)
