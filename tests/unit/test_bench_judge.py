@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -110,6 +111,13 @@ def test_the_bars_are_those_of_the_engine_beside_ceiling_and_peer() -> None:
     assert all(bar.holds for bar in bars(found))
     found["peer"] = series("peer", window(2_000, p50_us=8_000))  # a straw man, and quick to answer
     assert [bar.what.split(" ")[0] for bar in bars(found) if not bar.holds] == ["p99", "the"]
+
+
+@pytest.mark.parametrize(("disturbed", "conclusive"), [((0.0, 0.1, 0.9), True), ((0.1, 0.3, 0.4), False)])
+def test_ticks_mean_nothing_where_others_had_the_core(disturbed: tuple[float, ...], conclusive: bool) -> None:
+    windows = [replace(window(), disturbed=share) for share in disturbed]
+    outcome = Outcome(bars=[Bar("what", 2, "≥", 1)], series=[series("peer", *windows)])
+    assert (outcome.holds, outcome.is_conclusive) == (True, conclusive)
 
 
 def test_the_json_has_no_nan() -> None:
