@@ -97,6 +97,11 @@ test *arguments: setup
 load *arguments: setup
     @{{ python }} -m tests.load {{ arguments }}
 
+# Measure side by side, with `wrk`: `just bench --quick`, `just bench staleness`; `just bench --help` lists all
+[no-exit-message]
+bench *arguments: setup
+    @{{ python }} -m tests.bench {{ arguments }}
+
 # Check what the README promises, with measured figures
 [no-exit-message]
 verify *arguments: setup

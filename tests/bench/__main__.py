@@ -1,0 +1,76 @@
+"""`python -m tests.bench`: measures side by side what the README says of speed, and judges it.
+
+Exit code 0: every bar was met, 1: one was not, 2: nothing could be measured, or others disturbed it.
+"""
+
+import json
+import platform
+import signal
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from tests.bench import cores, report, wrk
+from tests.bench.outcome import Options, Outcome
+from tests.bench.wrk import CannotMeasure
+
+BENCHMARKS = {
+    "reads": "price queries beside a ceiling and a fair peer, from near cache, Redis and PostgreSQL",
+    "staleness": "how soon every process serves a changed price",
+    "bulk": "500 queries at once, and single ones beside them",
+    "processes": "one process and two",
+    "memory": "of an API process over a million distinct queries",
+    "tracing": "what tracing at its default ratio costs",
+    "recalculation": "prices decided per second",
+}
+# These bring their own command line.
+OF_THEIR_OWN = ("recalculation",)
+console = report.console()
+
+
+class NotMeasured(click.ClickException):
+    """There are no figures; exit code 2."""
+
+    exit_code = 2
+
+
+@click.command(epilog="Benchmarks: " + "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()) + ".")
+@click.argument("benchmark", type=click.Choice(list(BENCHMARKS)), default="reads")
+@click.option("--quick", is_flag=True, help="Few and short windows: within a minute, and rougher.")
+@click.option("--rounds", default=0, type=click.IntRange(0), help="How often each is measured; 0: as seems right.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
+)
+def main(benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> None:
+    """Measure in a temporary folder, on servers of its own; the running stack is not touched."""
+    # So that the servers go with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if benchmark in OF_THEIR_OWN:
+        sys.exit(_hand_over(benchmark, quick, json_file))
+    try:
+        wrk.find()
+        options = Options(quick, rounds, cores.choose(), say=lambda line: console.print(f"· {line}"))
+        console.print(f"· server on core {options.cores.server}; load, PostgreSQL and Redis on {options.cores.others}")
+        found: Outcome = import_module(f"tests.bench.{benchmark}").run(options)
+    except CannotMeasure as error:
+        raise NotMeasured(str(error)) from None
+    console.print(report.tables(found))
+    if json_file:
+        machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.platform()}
+        written = {"benchmark": benchmark, "quick": quick, "connections": wrk.CONNECTIONS, "machine": machine}
+        json_file.write_text(json.dumps(written | found.as_json(), indent=2, ensure_ascii=False))
+    if not found.is_conclusive:
+        raise NotMeasured("Inconclusive: others took too much of the server's core. Try again when less runs here.")
+    sys.exit(0 if found.holds else 1)
+
+
+def _hand_over(benchmark: str, quick: bool, json_file: Path | None) -> int:
+    options = [*(["--quick"] if quick else []), *(["--json", str(json_file)] if json_file else [])]
+    return subprocess.run([sys.executable, "-m", f"tests.bench.{benchmark}", *options], check=False).returncode
+
+
+if __name__ == "__main__":
+    main()
