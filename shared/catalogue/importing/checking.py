@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from shared.catalogue import products
+from shared.catalogue import policies, products
 from shared.catalogue.importing.chunks import Block, Chunk
 from shared.catalogue.importing.ordinary import Good, Ordinary, copied
 from shared.catalogue.importing.rows import SURROGATE, Reader, Row
@@ -81,7 +81,7 @@ class Check(msgspec.Struct, frozen=True):
         """A good row, or the line that a bad one becomes."""
         try:
             product = self.reader.product(row)
-            self._check_strategy(product)
+            policies.check_strategy(self.policy, product)
         except InvalidInput as error:
             field = error.path.removeprefix("$").strip(".") or ROW
             return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])
@@ -118,11 +118,6 @@ class Check(msgspec.Struct, frozen=True):
         for line, raw in enumerate(text.split("\n"), chunk.line):
             if raw and (is_table or not raw.isspace()):
                 yield (is_plain and ordinary.good(line, raw)) or self.full(self.reader.row(line, raw))
-
-    def _check_strategy(self, product: ProductInput) -> None:
-        known = self.policy.policy.strategies
-        if product.strategy is not None and product.strategy not in known:
-            raise InvalidInput(f"the policy knows {', '.join(known)}", "$.strategy")
 
     def _packed(self, staged: list[str], rejected: int, good: list[Good]) -> Checked:
         policy_version = self.policy.version

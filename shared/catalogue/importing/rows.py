@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from shared import plain_amounts
 from shared.catalogue.importing.columns import REQUIRED
 from shared.errors import InvalidInput, translate, translated
 from shared.pricing.models import ProductInput
@@ -124,12 +125,10 @@ def _from_text(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_amount(name: str, value: object) -> None:
-    # Python's Decimal would also read 1_0, a number between blanks, and the digits of other scripts.
-    if isinstance(value, str) and not _PLAIN(value):
-        raise InvalidInput("must be a plain number such as 49.90", f"$.{name}")
+    if isinstance(value, str) and not plain_amounts.is_plain(value):
+        raise InvalidInput(plain_amounts.REASON, f"$.{name}")
 
 
-_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
 SURROGATE = re.compile("[\ud800-\udfff]").search
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
