@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -30,10 +31,15 @@ SEED = 20_260_301
 
 @dataclass
 class Watched:
-    """What the processes of an import took; a process's memory is the most that it held, in MB."""
+    """What the processes of an import took; a process's memory is the most that it held, in MB.
+
+    Attributes:
+        others_share: How much of the machine's time other programs took meanwhile, 0 to 1.
+    """
 
     memory_mb: dict[str, float] = field(default_factory=dict)
     cpu_s: dict[str, float] = field(default_factory=dict)
+    others_share: float = 0
 
     def look(self, name: str, process: psutil.Process) -> None:
         """Note a process as it is now; one that has ended keeps its last figures."""
@@ -60,6 +66,7 @@ def main(rows: int, target: Path | None) -> None:
     for name, megabytes in sorted(watched.memory_mb.items()):
         per_row = watched.cpu_s[name] / rows * 1e6
         console.print(f"{name:<12} {megabytes:5.0f} MB at most, {per_row:5.1f} µs CPU a row")
+    console.print(f"other programs took {watched.others_share:.0%} of the machine meanwhile")
     if target:
         target.write_bytes(msgspec.json.encode({"rows": rows, "rows_per_s": speed} | asdict(watched)))
 
@@ -89,9 +96,12 @@ def _imported(known: Settings, path: Path) -> tuple[Watched, str]:
     )
     watcher = threading.Thread(target=_watch, args=(watched, known, importing.pid, ended))
     watcher.start()
+    began, busy = time.monotonic(), _busy_s()
     _, said = importing.communicate()
+    took = (time.monotonic() - began) * (os.cpu_count() or 1)
     ended.set()
     watcher.join()
+    watched.others_share = max(0.0, _busy_s() - busy - sum(watched.cpu_s.values())) / took
     if importing.returncode:
         raise click.ClickException(said)
     return watched, said
@@ -107,6 +117,11 @@ def _watch(watched: Watched, known: Settings, pid: int, ended: threading.Event) 
                 watched.look(checkers.setdefault(child.pid, f"checker {len(checkers) + 1}"), child)
             for (backend,) in conn.execute(_BACKEND):
                 watched.look("PostgreSQL", psutil.Process(backend))
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0))
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
