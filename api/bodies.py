@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from decimal import Decimal
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -11,9 +12,13 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
+from shared import plain_amounts
 from shared.errors import translated
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+# Asked for each body, also those of price queries, which have none.
+_has_amounts = cache(plain_amounts.has_amounts)
 
 
 class StrictBody(AbstractDTO[T]):
@@ -33,7 +38,15 @@ class StrictBody(AbstractDTO[T]):
             InvalidInput: it is of the wrong shape.
         """
         with translated():
-            return msgspec.json.Decoder(self.model_type, float_hook=Decimal).decode(value)
+            try:
+                decoded = msgspec.json.Decoder(self.model_type, float_hook=Decimal).decode(value)
+            except msgspec.ValidationError:
+                # It stops at the first wrong field, and what is no JSON behind that is the greater fault.
+                msgspec.json.decode(value)
+                raise
+        if _has_amounts(self.model_type):
+            plain_amounts.check(decoded, msgspec.json.decode(value))
+        return decoded
 
     @classmethod
     def create_for_field_definition(

@@ -1,6 +1,7 @@
 """`python -m deploy`: the stack, in containers where a Docker engine answers, else as local processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,12 +31,15 @@ def up(arguments: tuple[str, ...]) -> None:
     runs = next(iter(running()), None)
     if runs and wanted and runs != wanted:
         raise click.ClickException(f"The {runs} stack runs: `just down` first.")
-    kind = wanted or runs or ("docker" if compose.engine_answers() else "native")
+    reason = None if wanted or runs else compose.why_no_engine()
+    kind = wanted or runs or ("native" if reason else "docker")
     if kind == "native" and rest:
         raise click.UsageError(
             "A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES, "
             "and watched by a Prometheus of your own: deploy/monitoring has what it needs."
         )
+    if reason and shutil.which("docker"):
+        click.echo(f"· Docker is there, but cannot be used: {reason}")
     click.echo(f"· {kind} stack")
     _do(kind, "up", *rest)
 

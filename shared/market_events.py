@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from shared import plain_amounts
 from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.models import CurrencyCode, ProductId
 from shared.pricing.money import amount_in_currency, known_currency, multiplier
@@ -168,7 +169,9 @@ def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
         raise InvalidInput(f"unknown event type; known: {', '.join(EVENT_TYPES)}", "$.type")
     try:
         with translated():
-            return msgspec.convert(data, kind)
+            found = msgspec.convert(data, kind)
+        plain_amounts.check(found, data)
+        return found
     except InvalidInput as wrong:
         raise InvalidInput(wrong.reason, path + wrong.path.removeprefix("$")) from None
 

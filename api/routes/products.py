@@ -116,8 +116,9 @@ def _write(services: Services, product: ProductInput) -> None:
     """Write and decide in one transaction, then put the sheet; the task in between outlives a crash."""
     task_id = None
     with services.transaction() as conn:
-        cause = Cause("write", str(uuid4()))
-        repriced = prices.write_products(conn, [product], policies.active(conn), cause)
+        policy, cause = policies.active(conn), Cause("write", str(uuid4()))
+        policies.check_strategy(policy, product)
+        repriced = prices.write_products(conn, [product], policy, cause)
         if _is_update(repriced):
             scope = Scope(product_ids=repriced.changed)
             task_id = tasks.create(conn, "publication", scope, propagation.current()["traceparent"])

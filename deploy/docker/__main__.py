@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from rich.console import Console
 from deploy.docker import compose, passwords
 from deploy.docker.compose import REPOSITORY, DockerError
 from deploy.native import home as place
+from deploy.native import processes, state
 from deploy.status import Sight
 
 READY_S = 180
 POLL_S = 0.5
+JAEGER_PORT = 16686
 GATEWAY = "gateway"
 MONITORING = "monitoring"
 SERVICES = (
@@ -48,15 +51,20 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
     scale = [argument for argument in arguments if argument != MONITORING]
     is_monitored = MONITORING in arguments
     sizes = [argument for pair in scale for argument in ("--scale", _checked(pair))]
-    if not compose.engine_answers():
-        raise DockerError("No Docker engine answers: start it, or use `just up native`.")
-    passwords.ensure(REPOSITORY, home)
+    if reason := compose.why_no_engine():
+        raise DockerError(f"No Docker engine answers ({reason}): start it, or use `just up native`.")
     is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
-    _publish(several=is_several)
     profiles = [name for name, is_wanted in ((GATEWAY, is_several), (MONITORING, is_monitored)) if is_wanted]
-    os.environ["COMPOSE_PROFILES"] = ",".join(profiles)
-    compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
-    _wait()
+    with ExitStack() as undo:
+        if not compose.containers(running=True):
+            _refuse_taken_ports()
+            undo.callback(_end_half_started)
+        passwords.ensure(REPOSITORY, home)
+        _publish(several=is_several)
+        os.environ["COMPOSE_PROFILES"] = ",".join(profiles)
+        compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
+        _wait()
+        undo.pop_all()
     base = _base()
     for name, address in (
         ("api", base),
@@ -109,6 +117,25 @@ def _publish(several: bool) -> None:
         compose.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
 
+def _refuse_taken_ports() -> None:
+    """Before anything is started: the engine would find out with half of the containers running."""
+    port = os.environ.get("PRICING_PORT", "8000")
+    for number, advice in (
+        (port, "set PRICING_PORT to a free port"),
+        (str(JAEGER_PORT), "it is Jaeger's page: end it"),
+    ):
+        if not state.port_is_free(int(number), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
+            raise DockerError(f"Port {number} is taken by {processes.listener_on(int(number))}: {advice}.")
+
+
+def _end_half_started() -> None:
+    """What did not come up leaves its last words, and no container."""
+    click.echo("· it did not start: its last log lines, then everything is stopped again", err=True)
+    for arguments in (("logs", "--no-color", "--tail=10"), ("down", "--remove-orphans")):
+        with suppress(DockerError):
+            compose.run(*arguments)
+
+
 def _checked(pair: str) -> str:
     service, _, count = pair.partition("=")
     if service not in SCALABLE or not count.isdecimal():
@@ -119,8 +146,10 @@ def _checked(pair: str) -> str:
 def _wait() -> None:
     deadline = time.monotonic() + READY_S
     while waiting := compose.unhealthy() or _not_ready():
+        if reason := compose.why_no_engine():
+            raise DockerError(f"The Docker engine went away ({reason}): start it again, then `just up`.")
         if time.monotonic() > deadline:
-            raise DockerError(f"Not ready after {READY_S} s: {'; '.join(waiting)}. `just logs` says why.")
+            raise DockerError(f"Not ready after {READY_S} s: {'; '.join(waiting)}.")
         time.sleep(POLL_S)
 
 

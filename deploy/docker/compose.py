@@ -10,6 +10,7 @@ import click
 
 from deploy.docker import passwords
 
+ENGINE_S = 10
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -19,8 +20,20 @@ class DockerError(click.ClickException):
 
 def engine_answers() -> bool:
     """Whether a Docker engine can be reached from here."""
+    return why_no_engine() is None
+
+
+def why_no_engine() -> str | None:
+    """What is wrong with the Docker engine; None where it answers."""
     docker = shutil.which("docker")
-    return docker is not None and _run([docker, "info"], capture=True).returncode == 0
+    if docker is None:
+        return "there is no program docker"
+    try:
+        done = _run([docker, "info", "--format", "{{.ServerVersion}}"], capture=True, timeout_s=ENGINE_S)
+    except subprocess.TimeoutExpired:
+        return f"its engine says nothing for {ENGINE_S} s"
+    lines = done.stderr.strip().splitlines()
+    return None if done.returncode == 0 and done.stdout.strip() else (lines or ["its engine does not answer"])[-1]
 
 
 def run(*arguments: str, capture: bool = False) -> str:
@@ -36,13 +49,13 @@ def run(*arguments: str, capture: bool = False) -> str:
     return done.stdout or ""
 
 
-def containers() -> list[str]:
-    """The ids of the project's containers, stopped ones included; none where no engine answers."""
+def containers(*, running: bool = False) -> list[str]:
+    """The ids of the project's containers, or of those that run; none where no engine answers."""
     project = passwords.read(REPOSITORY).get(passwords.PROJECT)
     if project is None or not engine_answers():
         return []
     label = f"label=com.docker.compose.project={project}"
-    return _run(["docker", "ps", "-aq", "--filter", label], capture=True).stdout.split()
+    return _run(["docker", "ps", "-q" if running else "-aq", "--filter", label], capture=True).stdout.split()
 
 
 def catalogue(arguments: Sequence[str]) -> int:
@@ -83,5 +96,7 @@ def _command() -> list[str]:
     raise DockerError("There is no Docker Compose: install the docker-compose-plugin, or use `just up native`.")
 
 
-def _run(command: Sequence[str], *, capture: bool) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=capture, text=True, check=False)  # noqa: S603 # ours
+def _run(command: Sequence[str], *, capture: bool, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 # ours
+        command, cwd=REPOSITORY, capture_output=capture, text=True, check=False, timeout=timeout_s
+    )

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from deploy.native.errors import StackError
 STATE_FILE = "native.json"
 ENV_FILE = "stack.env"
 CONFIG_FILE = "supervisord.conf"
+NEEDED_MB = 200
 _OURS = {STATE_FILE, ENV_FILE, "admin.key", "native.lock"}
 
 
@@ -31,6 +33,16 @@ def prepare(home: Path) -> None:
         log_folder(home).mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StackError(f"PRICING_HOME {home} cannot be used: {error.strerror}.") from error
+
+
+def refuse_full_disk(home: Path) -> None:
+    """Raise StackError where there is no room for a database to start."""
+    free_mb = shutil.disk_usage(home).free >> 20
+    if free_mb < NEEDED_MB:
+        raise StackError(
+            f"The disk of PRICING_HOME {home} has {free_mb} MB left, and a start needs {NEEDED_MB} MB: "
+            "make room there, or set PRICING_HOME to a folder on another disk."
+        )
 
 
 def log_folder(home: Path) -> Path:

@@ -17,6 +17,10 @@ from deploy.native.state import State
 # PostgreSQL refuses to run as root; in a user namespace it sees an ordinary user, and the files stay ours.
 _UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 
+# For imports and full recalculations: the indexes of a million products stay in memory, and their pages are
+# written to the log whole once and not with each of many checkpoints.
+_SIZES = {"shared_buffers": "256MB", "wal_buffers": "32MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+
 
 def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
     """Make the database cluster below `home` when there is none; a half-made one is made anew.
@@ -46,10 +50,7 @@ def command(home: Path, state: State, env: Mapping[str, str]) -> list[str]:
         "listen_addresses": "127.0.0.1",
         "port": str(state.postgres_port),
         "unix_socket_directories": "",
-        # Room for what a full run writes: else one checkpoint follows the other, and pages are written twice.
-        "shared_buffers": "256MB",
-        "max_wal_size": "4GB",
-        "checkpoint_timeout": "15min",
+        **_SIZES,
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return _as_ordinary_user([str(_binaries(home, env) / "postgres"), "-D", str(_data(home)), *options])

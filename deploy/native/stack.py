@@ -44,6 +44,7 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, sa
         starting = [name for name in names if name not in living]
         refuse_taken_ports(stack, starting)
         if starting:
+            place.refuse_full_disk(home)
             _start_supervisor(stack, undo)
         servers, apps = _split(names)
         _bring_up(stack, servers, starting, undo, say)

@@ -4,19 +4,23 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
 from shared.catalogue import policies
 from shared.catalogue.database import Conn
 from shared.catalogue.importing import staging, writing
-from shared.catalogue.importing.checking import Check, checked
+from shared.catalogue.importing.checking import Check
+from shared.catalogue.importing.chunks import chunks
 from shared.catalogue.importing.columns import Columns, RefusedFile
-from shared.catalogue.importing.rows import rows
+from shared.catalogue.importing.sharing import checked
 from shared.catalogue.importing.source import Source
 from shared.catalogue.importing.staging import Reject, Staged
 from shared.catalogue.importing.writing import Written
 from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.prices import Cause
+from shared.telemetry import current_trace_id
 
 ALL, SOME, NOTHING = 0, 1, 2
 
@@ -78,8 +82,11 @@ def run(
     """
     began = time.monotonic()
     policy, at = policies.active(conn), datetime.now(UTC)
-    reader, found = rows(source.lines, columns)
-    staged = staging.stage(conn, checked(Check(reader, policy, at), found))
+    reader, found = chunks(source.lines, columns)
+    conn.execute(_ONE_AT_A_TIME)
+    cause = Cause("import", str(uuid4()))
+    check = Check(reader, policy, at, cause.id, current_trace_id())
+    staged = staging.stage(conn, checked(check, found), skip_bad=skip_bad)
     if not staged.rows:
         raise RefusedFile("it has no rows")
     source.check_unchanged()
@@ -90,12 +97,12 @@ def run(
     if not is_refused:
         writes()
         written = writing.upsert(conn)
-        writing.price(conn, policy, at)
+        writing.price(conn, policy, at, cause)
         source.check_unchanged()
         _check_policy(conn, policy)
     imported = Imported(
         staged.rows,
-        written.created,
+        staged.created + written.created,
         written.changed,
         staged.rejected,
         _shown(conn, staged),
@@ -118,6 +125,10 @@ def _note(conn: Conn, done: Imported) -> None:
         "INSERT INTO imports (created, changed, unchanged, rejected) VALUES (%s, %s, %s, %s)",
         [done.created, done.changed, done.unchanged, done.rejected],
     )
+
+
+# New products are stored in the order of the file: two imports at once would wait for each other.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('pricing-import'))"
 
 
 def _shown(conn: Conn, staged: Staged) -> list[Reject]:

@@ -3,6 +3,8 @@
 import msgspec
 
 from shared.catalogue.database import Conn
+from shared.errors import InvalidInput
+from shared.pricing.models import ProductInput
 from shared.pricing.policy import DEFAULT_POLICY, Policy
 
 
@@ -19,6 +21,17 @@ def active(conn: Conn) -> ActivePolicy:
     if row is None:
         raise LookupError("no policy in the database: run `just migrate`")
     return ActivePolicy(row["version"], msgspec.json.decode(row["document"], type=Policy))
+
+
+def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
+    """Refuse what is probably a slip; a policy may later drop a strategy that products name.
+
+    Raises:
+        InvalidInput: the product names a strategy that the policy does not know.
+    """
+    known = policy.policy.strategies
+    if product.strategy is not None and product.strategy not in known:
+        raise InvalidInput(f"unknown strategy; the policy has {', '.join(known)}", "$.strategy")
 
 
 def publish(conn: Conn, policy: Policy) -> int:

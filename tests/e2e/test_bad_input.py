@@ -509,3 +509,27 @@ def body_of(request: dict[str, Any]) -> bytes | None:
 
 def test_every_operation_but_the_abort_is_generated(engine: Engine) -> None:
     assert set(operations(engine)) - {"abortTask"} == {name for name, _ in GENERATED}
+
+
+@pytest.mark.parametrize("text", ["1_0", " 1", "1e2", "+1", ".5", "١"])
+def test_an_amount_is_digits_and_a_point_and_nothing_else_that_python_reads(engine: Engine, text: str) -> None:
+    body = product("strict") | {"base_price": text}
+    problem(engine.http.put("/api/v1/products/strict", json=body, headers=engine.authorized), 422, "$.base_price")
+    tiers = [{"up_to": None, "unit_price": text}]
+    body = product("strict") | {"tiers": tiers}
+    path = "$.tiers[0].unit_price"
+    problem(engine.http.put("/api/v1/products/strict", json=body, headers=engine.authorized), 422, path)
+    rival = {"product_id": "P-100", "competitor": "acme", "price": text, "currency": "USD"}
+    event = {"type": "competitor_price_changed", "data": rival}
+    problem(engine.http.post(EVENTS, json=event, headers=engine.authorized), 422, "$.data.price")
+
+
+def test_a_strategy_that_the_policy_does_not_know_is_refused_with_those_it_knows(engine: Engine) -> None:
+    body = product("strict") | {"strategy": "mtach"}
+    answer = engine.http.put("/api/v1/products/strict", json=body, headers=engine.authorized)
+    assert "match" in problem(answer, 422, "$.strategy")["detail"]
+
+
+@pytest.mark.parametrize("rest", [b', "quantity": 1', b', "x": \xff}', b"}}", b', "quantity": nope}'])
+def test_what_is_no_json_is_400_also_behind_a_wrong_field(engine: Engine, rest: bytes) -> None:
+    problem(send(engine, PRICE, b'{"product_id": 5' + rest), 400, "$")

@@ -1,104 +1,138 @@
-"""Checking: rows become lines for COPY, each with its product and first price or with what is wrong with it.
+"""Checking: rows become lines for COPY, each with its product and first price or with what is wrong with it."""
 
-This is most of an import's work, so long files are shared out to processes.
-"""
-
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import chain, islice
+from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
-from shared.catalogue import products
-from shared.catalogue.importing.columns import RefusedFile
-from shared.catalogue.importing.rows import Reader, Row
+from shared.catalogue import policies, products
+from shared.catalogue.importing.chunks import Block, Chunk
+from shared.catalogue.importing.ordinary import Good, Ordinary, copied
+from shared.catalogue.importing.rows import SURROGATE, Reader, Row
 from shared.catalogue.policies import ActivePolicy
 from shared.errors import InvalidInput
-from shared.pricing.models import ProductInput
+from shared.pricing.models import PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 
-PRODUCT = (*products.FIELDS, "tiers")
-COLUMNS = ("line", "raw", "field", "reason", *PRODUCT, "published_price", "sheet")
-CHUNK = 2_000
-PROCESSES = min(os.cpu_count() or 1, 8)
 ROW = "row"
 
 
+class Checked(NamedTuple):
+    """What became of a chunk's rows, for COPY, a line each.
+
+    The products that occur first in this chunk stand in the order of their ids; all their fields tell of the same
+    rows in the same order.
+
+    Attributes:
+        staged: `STAGED`: bad rows, and those of a product that had a row in this chunk already.
+        rejected: How many are bad.
+        product_ids: Of the products.
+        lines: The number of each one's row.
+        about: `ABOUT`.
+        products: `PRODUCT`.
+        prices: `PRICE`.
+        history: `HISTORY`.
+    """
+
+    staged: bytes
+    rejected: int
+    product_ids: list[str]
+    lines: list[int]
+    about: bytes
+    products: bytes
+    prices: bytes
+    history: bytes
+
+
 class Check(msgspec.Struct, frozen=True):
-    """What a row is checked by.
+    """What rows are checked by.
 
     Attributes:
         policy: Decides the first price of products that are new.
         at: When that is.
+        cause_id: Of this import, in the prices' history.
+        trace_id: The same.
     """
 
     reader: Reader
     policy: ActivePolicy
     at: datetime
+    cause_id: str
+    trace_id: str
 
-    def lines(self, rows: Iterable[Row]) -> bytes:
-        """The rows in PostgreSQL's text format, in the order of `COLUMNS`."""
-        return "".join([self._line(row) for row in rows]).encode()
+    def checked(self, chunk: Chunk) -> Checked:
+        """The rows of a chunk."""
+        good: dict[str, Good] = {}
+        staged: list[str] = []
+        rejected = 0
+        for found in self._rows(chunk):
+            if isinstance(found, str):
+                staged.append(found)
+                rejected += 1
+            elif found.product_id in good:
+                staged.append(_staged(found))
+            else:
+                good[found.product_id] = found
+        return self._packed(staged, rejected, sorted(good.values(), key=attrgetter("product_id")))
 
-    def _line(self, row: Row) -> str:
+    def full(self, row: Row) -> Good | str:
+        """A good row, or the line that a bad one becomes."""
         try:
             product = self.reader.product(row)
+            policies.check_strategy(self.policy, product)
         except InvalidInput as error:
             field = error.path.removeprefix("$").strip(".") or ROW
-            return _copied((row.line, printable(row.raw), field, printable(error.reason), *_NO_PRODUCT))
+            return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])
         *fields, tiers = msgspec.structs.astuple(product)
-        return _copied((row.line, printable(row.raw), None, None, *fields, _json(tiers), *self._first_price(product)))
+        sheet = self.first_sheet(product)
+        return Good(
+            product.product_id,
+            row.line,
+            _printed(row.raw),
+            "\t".join(["\\N" if value is None else copied(str(value)) for value in (*fields, _json(tiers))]),
+            product.currency,
+            str(sheet.published_price),
+            copied(_json(sheet)),
+        )
 
-    def _first_price(self, product: ProductInput) -> tuple[object, str]:
+    def first_sheet(self, product: ProductInput) -> PriceSheet:
         """What `prices.reprice` would decide: a product that is not there yet has neither signals nor a last price."""
-        policy = self.policy
-        decision = decide(product, (), policy.policy, None)
-        sheet = sheet_of(
+        return sheet_of(
             product,
-            decision,
+            decide(product, (), self.policy.policy, None),
             version=1,
-            policy_version=policy.version,
-            policy=policy.policy,
+            policy_version=self.policy.version,
+            policy=self.policy.policy,
             computed_at=self.at,
         )
-        return sheet.published_price, _json(sheet)
 
+    def _rows(self, chunk: Chunk) -> Iterator[Good | str]:
+        if not isinstance(chunk, Block):
+            yield from map(self.full, chunk)
+            return
+        is_table, text = self.reader.is_table, chunk.text.replace("\r\n", "\n")
+        ordinary = Ordinary(self.reader, self.policy.policy, self.first_sheet)
+        is_plain = is_table and (text.isascii() or not SURROGATE(text))
+        for line, raw in enumerate(text.split("\n"), chunk.line):
+            if raw and (is_table or not raw.isspace()):
+                yield (is_plain and ordinary.good(line, raw)) or self.full(self.reader.row(line, raw))
 
-def checked(check: Check, rows: Iterator[Row]) -> Iterator[bytes]:
-    """The rows for COPY, in chunks and in their order; a few chunks are in work at once, whatever the file's size.
-
-    Raises:
-        RefusedFile: a process that checked rows was killed.
-    """
-    chunks = iter(lambda: list(islice(rows, CHUNK)), [])
-    first = next(chunks, [])
-    if len(first) < CHUNK:
-        yield check.lines(first)
-        return
-    try:
-        yield from _shared_out(check, chain([first], chunks))
-    except BrokenProcessPool:
-        raise RefusedFile("a process that checked its rows was killed") from None
-
-
-def _shared_out(check: Check, chunks: Iterable[list[Row]]) -> Iterator[bytes]:
-    waiting: deque[Future[bytes]] = deque()
-    # Not forked: a child would hold the connection to PostgreSQL open after its parent was killed.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, context, initializer=_begin) as pool:
-        for chunk in chunks:
-            waiting.append(pool.submit(check.lines, chunk))
-            if len(waiting) > 2 * PROCESSES:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    def _packed(self, staged: list[str], rejected: int, good: list[Good]) -> Checked:
+        policy_version = self.policy.version
+        price = f"1\t{policy_version}\t{self.at}\timport\t{self.cause_id}"
+        history = f"1\timport\t{self.cause_id}\t{policy_version}\t{self.trace_id}\t{self.at}"
+        return Checked(
+            _encoded(staged),
+            rejected,
+            [row.product_id for row in good],
+            [row.line for row in good],
+            _encoded([f"{row.line}\t{row.raw}" for row in good]),
+            _encoded([row.product for row in good]),
+            _encoded([f"{row.published_price}\t{row.sheet}\t{row.product_id}\t{price}" for row in good]),
+            _encoded([f"{row.product_id}\t{row.published_price}\t{row.currency}\t{history}" for row in good]),
+        )
 
 
 def printable(raw: str) -> str:
@@ -108,29 +142,27 @@ def printable(raw: str) -> str:
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-def _begin() -> None:
-    """Ctrl-C is the parent's affair; and a process whose parent was killed would wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _staged(row: Good) -> str:
+    return f"{row.line}\t{row.raw}\t\\N\t\\N\t{row.product}\t{row.published_price}\t{row.sheet}"
 
 
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-    os._exit(1)
+def _printed(text: str) -> str:
+    return copied(printable(text))
 
 
-def _copied(values: tuple[object, ...]) -> str:
-    return "\t".join(["\\N" if value is None else _escaped(str(value)) for value in values]) + "\n"
-
-
-def _escaped(text: str) -> str:
-    """As https://www.postgresql.org/docs/current/sql-copy.html asks for in its text format."""
-    return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
+def _encoded(lines: list[str]) -> bytes:
+    return "".join([f"{line}\n" for line in lines]).encode()
 
 
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_NO_PRODUCT = (None,) * (len(COLUMNS) - 4)
+PRODUCT = (*products.FIELDS, "tiers")
+ABOUT = ("line", "raw")
+STAGED = (*ABOUT, "field", "reason", *PRODUCT, "published_price", "sheet")
+PRICE = ("published_price", "sheet", "product_id", "version", "policy_version", "computed_at", "cause", "cause_id")
+HISTORY = (
+    *("product_id", "new_price", "currency", "version", "cause", "cause_id", "policy_version", "trace_id", "at"),
+)
+_NO_PRODUCT = "\t".join(["\\N"] * (len(PRODUCT) + 2))

@@ -1,15 +1,15 @@
-"""Rows: CSV or JSON Lines, told apart by what they begin with; each becomes a product or is refused."""
+"""Rows: lines of CSV or objects of JSON; each becomes a product or is refused."""
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.catalogue.importing.columns import REQUIRED, Columns, RefusedFile
-from shared.catalogue.importing.source import Lines
+from shared import plain_amounts
+from shared.catalogue.importing.columns import REQUIRED
 from shared.errors import InvalidInput, translate, translated
 from shared.pricing.models import ProductInput
 
@@ -44,13 +44,22 @@ class Reader(msgspec.Struct, frozen=True):
     width: int = 0
     theirs: Mapping[str, str] = {}
 
+    @property
+    def is_table(self) -> bool:
+        """Whether the rows are CSV."""
+        return self.width > 0
+
+    def row(self, line: int, raw: str) -> Row:
+        """A row that is one line, without its end; of CSV one without quotes."""
+        return Row(line, raw, _cells(raw) if self.is_table else None)
+
     def product(self, row: Row) -> ProductInput:
         """The product in a row.
 
         Raises:
             InvalidInput: there is none, for a reason that names the column by its path, or `$`.
         """
-        if not row.raw.isascii() and _SURROGATE(row.raw):
+        if not row.raw.isascii() and SURROGATE(row.raw):
             raise InvalidInput("not UTF-8")
         return _product(self._object(row.raw) if row.cells is None else self._record(row.cells))
 
@@ -74,57 +83,6 @@ class Reader(msgspec.Struct, frozen=True):
         return {**self.constants, **present}
 
 
-def rows(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Row]]:
-    """Every row of a file, good or bad, and what reads them; blank lines are none.
-
-    Raises:
-        RefusedFile: it is empty, binary, or its header does not name what must be there.
-    """
-    first = lines.first().lstrip()
-    if not first:
-        raise RefusedFile("it is empty")
-    if "\0" in first:
-        raise RefusedFile("it is binary, neither CSV nor JSON Lines in UTF-8")
-    if first.startswith("{"):
-        if columns.theirs:
-            columns.check(columns.theirs)
-        return Reader(columns.constants, theirs=columns.theirs), _objects(lines)
-    if _SURROGATE(first):
-        raise RefusedFile("its first line is not UTF-8 text")
-    if first.startswith("["):
-        raise RefusedFile("it is a JSON array; JSON Lines have one object per line, without brackets around them")
-    return _table(lines, columns)
-
-
-def _objects(lines: Lines) -> Iterator[Row]:
-    for line in lines:
-        if not line.isspace():
-            yield Row(lines.number, line.rstrip("\r\n"), None)
-
-
-def _table(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Row]]:
-    table = csv.reader(lines, strict=True)
-    try:
-        header = next(table)
-    except csv.Error as error:
-        raise RefusedFile(f"its header is no CSV: {error}") from None
-    reader = Reader(columns.constants, columns.positions(header), len(header))
-    return reader, _records(lines, table)
-
-
-def _records(lines: Lines, table: Iterator[list[str]]) -> Iterator[Row]:
-    while True:
-        lines.begin()
-        try:
-            cells: list[str] | str = next(table)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            cells = str(error)
-        if cells:
-            yield Row(lines.start, lines.raw(), cells)
-
-
 def _product(values: dict[str, Any]) -> ProductInput:
     for name in AMOUNTS:
         if name in values:
@@ -139,6 +97,13 @@ def _product(values: dict[str, Any]) -> ProductInput:
     if product.name.isspace():
         raise InvalidInput("is blank", "$.name")
     return product
+
+
+def _cells(raw: str) -> list[str] | str:
+    try:
+        return next(csv.reader([raw], strict=True))
+    except csv.Error as error:
+        return str(error)
 
 
 def _missing(values: dict[str, Any]) -> InvalidInput | None:
@@ -160,13 +125,11 @@ def _from_text(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_amount(name: str, value: object) -> None:
-    # Python's Decimal would also read 1_0, a number between blanks, and the digits of other scripts.
-    if isinstance(value, str) and not _PLAIN(value):
-        raise InvalidInput("must be a plain number such as 49.90", f"$.{name}")
+    if isinstance(value, str) and not plain_amounts.is_plain(value):
+        raise InvalidInput(plain_amounts.REASON, f"$.{name}")
 
 
-_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
-_SURROGATE = re.compile("[\ud800-\udfff]").search
+SURROGATE = re.compile("[\ud800-\udfff]").search
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 _TIERS = msgspec.json.Decoder(list[Any], float_hook=Decimal)

@@ -15,6 +15,7 @@ from shared.catalogue.importing.columns import RefusedFile
 
 STDIN = Path("-")
 MAX_LINE = 1 << 20
+BLOCK = 1 << 19
 _GZIP = b"\x1f\x8b"
 _CHUNK_BYTES = 1 << 16
 
@@ -28,14 +29,15 @@ class Lines:
     """
 
     def __init__(self, text: io.TextIOBase) -> None:
-        self._text, self._taken, self._first = text, list[str](), ""
+        self._text, self._taken = text, list[str]()
         self.number = self.start = 0
+        self._hold("")
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line, self._first = self._first or self._read(), ""
+        line = self._held.readline() or self._read()
         if not line:
             raise StopIteration
         self.number += 1
@@ -46,8 +48,25 @@ class Lines:
         """The first line that is not blank, which stays to be read; empty where there is none."""
         while (line := self._read()) and not line.strip():
             self.number += 1
-        self._first = line
+        self._hold(line)
         return line
+
+    def ahead(self) -> str:
+        """The next whole lines, half a megabyte or so, which stay to be read; empty at the end."""
+        text = self._held.read() + self._guarded(self._text.read, BLOCK)
+        text += self._read(before=_line_ends(text))
+        self._hold(text)
+        return text
+
+    def skip(self) -> None:
+        """Pass over what `ahead` showed and was not read yet."""
+        text = self._held.read()
+        self.number += _line_ends(text) + (not text.endswith(("\n", "\r")))
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something that `ahead` showed was not read yet."""
+        return self._held.tell() < self._held_length
 
     def begin(self) -> None:
         """A row begins with the next line."""
@@ -58,16 +77,25 @@ class Lines:
         """The lines of the row as they stand, without the last one's end."""
         return "".join(self._taken).rstrip("\r\n")
 
-    def _read(self) -> str:
+    def _hold(self, text: str) -> None:
+        self._held, self._held_length = io.StringIO(text, newline=""), len(text)
+
+    def _read(self, before: int = 0) -> str:
+        line = self._guarded(self._text.readline, MAX_LINE)
+        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
+            raise RefusedFile(
+                f"line {self.number + before + 1} has more than {MAX_LINE:,} characters: no CSV and no JSON Lines"
+            )
+        return line
+
+    @staticmethod
+    def _guarded(read: Callable[[int], str], size: int) -> str:
         try:
-            line = self._text.readline(MAX_LINE)
+            return read(size)
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise RefusedFile("the gzip file is cut short or damaged") from None
         except OSError as error:
             raise RefusedFile(f"it cannot be read: {error.strerror or error}") from None
-        if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
-            raise RefusedFile(f"line {self.number + 1} has more than {MAX_LINE:,} characters: no CSV and no JSON Lines")
-        return line
 
 
 class Source:
@@ -136,3 +164,7 @@ def _text(buffered: io.BufferedReader) -> io.TextIOWrapper:
     packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
     unpacked = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if packed else buffered
     return io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")

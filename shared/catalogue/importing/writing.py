@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from uuid import uuid4
 
 from shared.catalogue import prices, tasks
 from shared.catalogue.database import Conn
@@ -39,15 +38,15 @@ def upsert(conn: Conn) -> Written:
     return Written(found["created"], found["written"] - found["created"])
 
 
-def price(conn: Conn, policy: ActivePolicy, at: datetime) -> None:
+def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
     """Store the first prices of what `upsert` wrote, as they were staged, and decide the others anew.
 
     Args:
         conn: In the same transaction.
         policy: By which the first prices were decided.
         at: When that was.
+        cause: This import.
     """
-    cause = Cause("import", str(uuid4()))
     about = {"policy_version": policy.version, "at": at, "cause": cause.kind, "cause_id": cause.id}
     conn.execute(_FIRST_PRICES, about | {"trace_id": current_trace_id()})
     waiting: list[str] = []
@@ -113,4 +112,5 @@ INSERT INTO price_history
     (product_id, version, new_price, currency, cause, cause_id, policy_version, trace_id, at)
 SELECT product_id, 1, published_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s, %(trace_id)s, %(at)s
 FROM priced JOIN import_written USING (product_id)
+ON CONFLICT DO NOTHING
 """

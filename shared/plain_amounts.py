@@ -1,0 +1,37 @@
+"""Amounts as text: digits and a point, nothing else that Python would read as a number."""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from shared.errors import InvalidInput
+
+is_plain = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
+REASON = "must be a plain number such as 49.90"
+
+
+def check(value: object, document: object, path: str = "$") -> None:
+    """Compare what was decoded with what it was decoded from.
+
+    Python's Decimal also reads 1_0, 1e2, a number between blanks, and the digits of other scripts.
+
+    Raises:
+        InvalidInput: an amount was such a text; names the first one.
+    """
+    if isinstance(value, Decimal):
+        if isinstance(document, str) and not is_plain(document):
+            raise InvalidInput(REASON, path)
+    elif isinstance(value, msgspec.Struct) and isinstance(document, Mapping):
+        for name in value.__struct_fields__:
+            check(getattr(value, name), document.get(name), f"{path}.{name}")
+    elif isinstance(value, tuple | list) and isinstance(document, Sequence):
+        for at, (one, part) in enumerate(zip(value, document, strict=False)):
+            check(one, part, f"{path}[{at}]")
+
+
+def has_amounts(kind: Any) -> bool:
+    """Whether documents of this type have amounts at all."""
+    return "Decimal" in repr(msgspec.inspect.type_info(kind))

@@ -1,0 +1,82 @@
+"""The fast way of an import's ordinary rows comes to what the full one does, to the byte."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from shared.catalogue.importing.checking import Check
+from shared.catalogue.importing.ordinary import Good, Ordinary
+from shared.catalogue.importing.rows import Reader
+from shared.catalogue.policies import ActivePolicy
+from shared.pricing.policy import DEFAULT_POLICY, Policy
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
+COLUMNS = ("product_id", "name", "currency", "base_price", "category", "cost")
+TABLE = Reader({}, [(name, at) for at, name in enumerate(COLUMNS)], len(COLUMNS))
+BARE = Reader({"currency": "INR", "category": "toys"}, [("base_price", 0), ("product_id", 1), ("name", 3)], 5)
+
+prices = some.one_of(
+    some.from_regex(r"[0-9]{1,14}(\.[0-9]{1,5})?", fullmatch=True),
+    some.decimals(0, 999_999_999_999, places=2).map(str),
+    some.text(max_size=5),
+)
+texts = some.text(some.characters(exclude_characters='"\r\n,'), max_size=12)
+ids = some.one_of(some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,66}", fullmatch=True), texts)
+categories = some.one_of(some.sampled_from(["", "electronics", "grocery", "fashion", "home", " "]), texts)
+currencies = some.sampled_from(["USD", "JPY", "KWD", "CLF", "INR", "XXX", "usd", ""])
+factors = some.decimals("0.01", 100, places=4).map(lambda factor: Decimal(factor).normalize())
+
+
+def check(reader: Reader, policy: Policy = DEFAULT_POLICY) -> Check:
+    return Check(reader, ActivePolicy(7, policy), AT, "cause", "trace")
+
+
+def both(check: Check, raw: str) -> tuple[Good | None, Good | str]:
+    """What the fast way, if it knows the row, and the full way make of it."""
+    fast = Ordinary(check.reader, check.policy.policy, check.first_sheet).good(3, raw)
+    return fast, check.full(check.reader.row(3, raw))
+
+
+@given(ids, texts, currencies, prices, categories, some.sampled_from(["", "", "1"]), factors)
+def test_what_the_fast_way_takes_comes_out_as_on_the_full_way(
+    product_id: str, name: str, currency: str, price: str, category: str, cost: str, factor: Decimal
+) -> None:
+    policy = msgspec.structs.replace(DEFAULT_POLICY, max_over_list=factor)
+    fast, full = both(check(TABLE, policy), ",".join([product_id, name, currency, price, category, cost]))
+    assert fast is None or fast == full
+
+
+@given(prices, ids, texts, texts, texts)
+def test_so_do_rows_with_columns_that_are_passed_over_and_constants(
+    price: str, product_id: str, first: str, name: str, second: str
+) -> None:
+    fast, full = both(check(BARE), ",".join([price, product_id, first, name, second]))
+    assert fast is None or fast == full
+
+
+@pytest.mark.parametrize("currency", ["USD", "JPY", "KWD", "CLF"])
+@pytest.mark.parametrize("category", ["", "electronics", "grocery", "fashion", "home", "a b"])
+def test_an_ordinary_row_is_taken_whatever_its_category_and_currency(currency: str, category: str) -> None:
+    fast, full = both(check(TABLE), f"A-1,Läufer 2%,{currency},1234,{category},")
+    assert isinstance(fast, Good)
+    assert fast == full
+
+
+@pytest.mark.parametrize("factor", ["0.9999", "1", "1.5", "10", "100"])
+def test_a_policy_whose_ceiling_changes_the_price_leaves_nothing_to_the_fast_way(factor: str) -> None:
+    policy = msgspec.structs.replace(DEFAULT_POLICY, max_over_list=Decimal(factor))
+    fast, full = both(check(TABLE, policy), "A-1,Kettle,USD,12.5,,")
+    assert fast == (None if Decimal(factor) < 1 else full)
+
+
+@pytest.mark.parametrize("name", ["100 %", 'a "b"', "back\\slash", "PROBE-31", "82374.65", "tab\tbed"])
+def test_the_names_of_strategies_do_no_harm(name: str) -> None:
+    strategies = {name: DEFAULT_POLICY.strategies["match"]}
+    policy = msgspec.structs.replace(DEFAULT_POLICY, strategies=strategies, categories={}, default_strategy=name)
+    for price in ("1", "31", "0.31", "123.45"):
+        fast, full = both(check(TABLE, policy), f"A-1,Kettle,USD,{price},,")
+        assert fast in (None, full)
