@@ -78,7 +78,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 def replay_task(settings: Settings, task_id: UUID) -> None:
     """Try a failed task again; what it has done stays done."""
     with connection(settings) as conn:
-        tasks.replay(conn, task_id)
+        task_view.replay(conn, task_id)
     console.print(f"task {task_id} is queued again")
 
 
