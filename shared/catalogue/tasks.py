@@ -86,7 +86,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     """Claim a task for this worker; None where it has ended or another worker holds it.
 
     The start is counted before the work, in a transaction of its own: a task whose worker was killed three
-    times is not started again, but fails as `Quarantined`.
+    times is not started again, but fails as `Quarantined`. Once a run is split, its partitions are counted.
 
     Raises:
         Busy: it is a recalculation, and another one is running.
@@ -256,7 +256,8 @@ def _error(error: TaskError, traceback: str) -> str:
 
 
 _START = """
-UPDATE tasks SET status = 'running', attempts = attempts + 1, kills = kills + 1, enqueued_at = NULL,
+UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL,
+    kills = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE kills + 1 END,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested
