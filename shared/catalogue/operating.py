@@ -1,5 +1,6 @@
 """Commands for operators about background work: `just tasks`, `just events`, `just recalculate`."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ from shared.settings import Settings
 
 POLL_S = 0.2
 
-out = Console(highlight=False, soft_wrap=True)
+# What is no terminal has room for every column.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -49,13 +51,13 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
         return
     with connection(context.obj) as conn:
         found, counts = task_view.listed(conn, statuses, limit), task_view.counts(conn)
-    table = Table("task", "kind", "status", "progress", "attempts", "created", "error", box=None, pad_edge=False)
+    table = _table("task", "kind", "status", "progress", "attempts", "created", "error")
     for task in found:
         error = f"{task.error.type}: {task.error.message}" if task.error else ""
         progress = f"{task.progress.done}/{task.progress.total or '?'}"
         created = f"{task.created_at:%F %T}"
         _add(table, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
-    out.print(table)
+    out.print(table, soft_wrap=False)
     out.print(_counted(counts))
 
 
@@ -78,7 +80,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 def replay_task(settings: Settings, task_id: UUID) -> None:
     """Try a failed task again; what it has done stays done."""
     with connection(settings) as conn:
-        tasks.replay(conn, task_id)
+        task_view.replay(conn, task_id)
     console.print(f"task {task_id} is queued again")
 
 
@@ -94,11 +96,11 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
         return
     with connection(context.obj) as conn:
         found, counts = event_view.listed(conn, statuses, limit), event_view.counts(conn)
-    table = Table("event", "source", "type", "status", "about", "received", "reason", box=None, pad_edge=False)
+    table = _table("event", "source", "type", "status", "about", "received", "reason")
     for event in found:
         received = f"{event.received_at:%F %T}"
         _add(table, event.id, event.source, event.type, event.status, event.target or "", received, event.reason or "")
-    out.print(table)
+    out.print(table, soft_wrap=False)
     out.print(_counted(counts))
 
 
@@ -166,6 +168,14 @@ def _watched(settings: Settings, task_id: UUID) -> TaskView:
             if task.status in tasks.ENDED:
                 return task
             time.sleep(POLL_S)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
+    return table
 
 
 def _add(table: Table, *cells: str) -> None:

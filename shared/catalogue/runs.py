@@ -14,6 +14,7 @@ from shared.catalogue.scope import Scope
 from shared.catalogue.selection import Selection
 from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
+from shared.metrics import QUARANTINES
 
 # Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.
 PRODUCTS_PER_PARTITION = 1_000
@@ -60,6 +61,7 @@ def take(conn: Conn, task: RunningTask) -> Partition | None:
     """Hold the next partition that waits, or whose holder is gone; None where there is none.
 
     The start is counted before the work, as for `tasks.start`: what killed its workers three times is quarantined.
+    What may be to blame comes last, so that kills for another reason do not meet the same partition again.
     """
     while row := conn.execute(_TAKE, {"task_id": task.task_id, "lease_s": LEASE_S}).fetchone():
         if row["kills"] <= MAX_KILLS:
@@ -68,6 +70,7 @@ def take(conn: Conn, task: RunningTask) -> Partition | None:
             "UPDATE run_partitions SET status = 'quarantined' WHERE task_id = %s AND number = %s",
             [task.task_id, row["number"]],
         )
+        QUARANTINES.labels("partition").inc()
     return None
 
 
@@ -161,7 +164,7 @@ WHERE task_id = %(task_id)s AND number = (
     SELECT number FROM run_partitions
     WHERE task_id = %(task_id)s AND status IN ('waiting', 'running')
         AND (status = 'waiting' OR lease_until < clock_timestamp())
-    ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY kills, number LIMIT 1 FOR UPDATE SKIP LOCKED)
 AND EXISTS (SELECT FROM tasks WHERE task_id = %(task_id)s AND status = 'running' AND NOT abort_requested)
 RETURNING number, attempts, kills, first, before
 """

@@ -13,6 +13,7 @@ from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
 from shared.messaging import propagation
+from shared.metrics import QUARANTINES
 
 LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
@@ -85,7 +86,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     """Claim a task for this worker; None where it has ended or another worker holds it.
 
     The start is counted before the work, in a transaction of its own: a task whose worker was killed three
-    times is not started again, but fails as `Quarantined`.
+    times is not started again, but fails as `Quarantined`. Once a run is split, its partitions are counted.
 
     Raises:
         Busy: it is a recalculation, and another one is running.
@@ -98,6 +99,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
         _end_abandoned(conn, task_id)
         return None
     if row["kills"] > MAX_KILLS:
+        QUARANTINES.labels("task").inc()
         fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_KILLS} times"))
         return None
     return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
@@ -115,13 +117,6 @@ def status(conn: Conn, task_id: UUID) -> str | None:
     """A task's status; None: there is no such task."""
     row = conn.execute("SELECT status FROM tasks WHERE task_id = %s", [task_id]).fetchone()
     return str(row["status"]) if row else None
-
-
-def duration_s(conn: Conn, task_id: UUID) -> float:
-    """Time from a task's first start to its end, or to now."""
-    query = "SELECT extract(epoch FROM coalesce(finished_at, now()) - started_at) AS s FROM tasks WHERE task_id = %s"
-    row = conn.execute(query, [task_id]).fetchone()
-    return float(row["s"] or 0) if row else 0.0
 
 
 def scope_size(conn: Conn, scope: Scope) -> int:
@@ -197,27 +192,6 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
     return ended
 
 
-def replay(conn: Conn, task_id: UUID) -> None:
-    """Put a task that failed back into the queue; what it has done stays done.
-
-    Raises:
-        NotFound: no such task.
-        AlreadyEnded: it did not fail.
-    """
-    row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
-    if row is None:
-        raise NotFound(f"no task {task_id}")
-    if row["status"] != "failed":
-        raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
-    conn.execute(
-        "UPDATE tasks SET status = 'queued', finished_at = NULL, kills = 0, enqueued_at = NULL WHERE task_id = %s",
-        [task_id],
-    )
-    conn.execute(
-        "UPDATE run_partitions SET status = 'waiting', kills = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
-    )
-
-
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
     """Take tasks for ringing: queued ones, and running ones whose lease ended; nobody else gets them for 20 s."""
     rows = conn.execute(_CLAIM, {"again_s": RING_AGAIN_S, "limit": limit})
@@ -282,7 +256,8 @@ def _error(error: TaskError, traceback: str) -> str:
 
 
 _START = """
-UPDATE tasks SET status = 'running', attempts = attempts + 1, kills = kills + 1, enqueued_at = NULL,
+UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL,
+    kills = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE kills + 1 END,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested

@@ -16,6 +16,7 @@ from decimal import (
     Overflow,
     localcontext,
 )
+from functools import lru_cache
 from typing import Literal
 
 Rounding = Literal["HALF_UP", "HALF_DOWN", "HALF_EVEN"]
@@ -119,6 +120,8 @@ def shown(amount: Decimal, currency: str) -> Decimal:
     return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
 
 
+# The same few shares of the policy, for every product.
+@lru_cache(maxsize=256)
 def percent(part: Decimal) -> str:
     """A share in words: 0.05 is "5 %"."""
     return f"{plain(part.scaleb(2, _EXACT))} %"

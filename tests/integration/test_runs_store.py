@@ -137,7 +137,7 @@ def test_the_last_two_that_finish_at_once_end_the_run(run: Run, pool: Pool) -> N
 
 
 def test_what_a_dead_worker_held_is_taken_again_and_it_can_write_no_more(run: Run) -> None:
-    stale = run.taken()
+    stale, *_ = [run.taken() for _ in range(3)]
     run.end_leases()
     again = run.taken()
     assert (again.number, again.attempt) == (stale.number, stale.attempt + 1)
@@ -171,13 +171,13 @@ def test_what_is_handed_back_is_given_again_and_is_no_kill(run: Run) -> None:
 
 
 def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run: Run) -> None:
-    for _ in range(tasks.MAX_KILLS):
-        assert run.taken().number == 0
-        run.end_leases()
-    for _ in range(2):
-        partition = run.taken()
-        assert partition.number > 0
+    killer, *others = [run.taken() for _ in range(3)]
+    for partition in others:
         run.finish(partition, done=2)
+    for _ in range(tasks.MAX_KILLS - 1):
+        run.end_leases()
+        assert run.taken().number == killer.number
+    run.end_leases()
     assert run.take() is None
     assert run.end() == "failed"
     view = run.view()
@@ -185,10 +185,25 @@ def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on
     assert (view.error.type, view.progress.done) == (tasks.QUARANTINED, 4)
 
 
+def test_a_run_that_is_continued_again_and_again_is_no_killer(run: Run, pool: Pool) -> None:
+    """Its workers were killed many times, each time over another partition."""
+    for _ in range(2 * tasks.MAX_KILLS):
+        run.sql("UPDATE tasks SET lease_until = lease_until - interval '1 minute' WHERE task_id = %s")
+        with pool.connection() as conn:
+            assert tasks.start(conn, run.task_id)
+    assert run.view().status == "running"
+
+
+def test_what_may_be_to_blame_is_taken_last(run: Run) -> None:
+    assert run.taken().number == 0
+    run.end_leases()
+    assert [run.taken().number for _ in range(3)] == [1, 2, 0]
+
+
 def test_a_replayed_run_does_what_was_not_done(run: Run, pool: Pool) -> None:
     test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run)
     with pool.connection() as conn:
-        tasks.replay(conn, run.task_id)
+        task_view.replay(conn, run.task_id)
         assert tasks.start(conn, run.task_id)
     run.finish(run.taken())
     assert run.take() is None

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0003"
-down_revision = "0001"
+down_revision = "0002"
 
 SCHEMA = """
 -- The key ranges of a recalculation under way: product_id >= first and < before. `kills` are starts that nobody ended.
@@ -19,7 +19,7 @@ CREATE TABLE run_partitions (
     lease_until timestamptz,
     PRIMARY KEY (task_id, number)
 );
-CREATE INDEX open_partitions ON run_partitions (task_id, number) WHERE status IN ('waiting', 'running');
+CREATE INDEX open_partitions ON run_partitions (task_id, kills, number) WHERE status IN ('waiting', 'running');
 
 -- When a product's (or, behind a '#', a market's) events were last decided, who is at it, and when to ring next.
 CREATE TABLE paces (
