@@ -54,6 +54,24 @@ export *arguments: setup
 policy *file: setup
     @{{ python }} -m deploy catalogue policy "$@"
 
+# Decide prices anew and see how it goes: `just recalculate --wait`; `--product P-100`, `--category grocery`
+[no-exit-message]
+[positional-arguments]
+recalculate *arguments: setup
+    @{{ python }} -m deploy catalogue recalculate "$@"
+
+# Background jobs; `just tasks --failed`, `just tasks show ID`, `just tasks replay ID`
+[no-exit-message]
+[positional-arguments]
+tasks *arguments: setup
+    @{{ python }} -m deploy catalogue tasks "$@"
+
+# Market events; `just events --rejected`, `--waiting`, `just events show ID`, `just events replay ID`
+[no-exit-message]
+[positional-arguments]
+events *arguments: setup
+    @{{ python }} -m deploy catalogue events "$@"
+
 sync := ".venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock"
 
 # Install the locked dependencies into .venv (behind a proxy, with the system's certificates)

@@ -42,7 +42,7 @@ STALE_WRITES = Counter(
 )
 LOCK_REFUSALS = Counter("pricing_lock_refusals", "Recalculations that the lock refused because another one runs")
 LOCK_LOSSES = Counter("pricing_lock_losses", "Locks that another task held when their owner renewed them")
-QUARANTINED = Counter("pricing_quarantined", "Jobs that killed their workers three times and are given up", ["kind"])
+QUARANTINES = Counter("pricing_quarantined", "Jobs that killed their workers three times and are given up", ["kind"])
 RUN_DURATION = Histogram(
     "pricing_run_duration_seconds",
     "Time from a recalculation's first start to its end",

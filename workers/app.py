@@ -5,6 +5,7 @@ from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLi
 
 from shared import logs, telemetry
 from shared.messaging import broker
+from shared.messaging.messages import EVENTS_QUEUE
 from shared.process_group import end_with_parent
 from shared.settings import load
 from workers import actors, services
@@ -36,6 +37,7 @@ def create_broker() -> None:
             ShutdownNotifications(),
             broker.abortable(running.queue),
         ],
+        urgent=[EVENTS_QUEUE],
     )
     actors.register(consuming, running)
     dramatiq.set_broker(consuming)

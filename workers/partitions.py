@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from shared.catalogue import policies, prices, products, runs, signals, states, tasks
+from shared.catalogue import policies, prices, products, runs, signals, states, task_view, tasks
 from shared.catalogue.database import Conn
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.catalogue.runs import Partition
@@ -165,6 +165,6 @@ def _end(services: Services, task: RunningTask) -> None:
         return
     services.lock.release(task.task_id)
     with services.pool.connection() as conn:
-        RUN_DURATION.observe(tasks.duration_s(conn, task.task_id))
+        RUN_DURATION.observe(task_view.duration_s(conn, task.task_id))
     log.info("recalculation done", task_id=str(task.task_id), status=ended)
     recalculation.ring_follow_up(services)

@@ -46,6 +46,10 @@ def command(home: Path, state: State, env: Mapping[str, str]) -> list[str]:
         "listen_addresses": "127.0.0.1",
         "port": str(state.postgres_port),
         "unix_socket_directories": "",
+        # Room for what a full run writes: else one checkpoint follows the other, and pages are written twice.
+        "shared_buffers": "256MB",
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "15min",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return _as_ordinary_user([str(_binaries(home, env) / "postgres"), "-D", str(_data(home)), *options])

@@ -99,7 +99,7 @@ def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[li
 _decoder = msgspec.json.Decoder(PriceSheet)
 
 # An entry is replaced by its own or a later version, or where it is the very entry that did not decode.
-# A key of another type (GET fails) is replaced.
+# A key of another type (GET fails) is replaced. The version stands at the beginning of the entry.
 # A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: what it saw may be old.
 PUT = """
 local read_at, within = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -109,7 +109,7 @@ local put = 0
 for i, key in ipairs(KEYS) do
   local at = 3 + (i - 1) * 4
   local version, value, ttl_ms, seen = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local held = redis.pcall('GET', key)
+  local held = seen == '' and redis.pcall('GETRANGE', key, 0, 31) or redis.pcall('GET', key)
   if type(held) == 'table' then held = false end
   local held_version = held and held ~= seen and tonumber(string.match(held, '^(%d+)|'))
   if not (late or (held_version and held_version > version)) then

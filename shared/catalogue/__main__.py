@@ -1,18 +1,14 @@
-"""Commands for operators: `python -m shared.catalogue migrate|demo|import|export|policy`."""
+"""Commands for operators: `python -m shared.catalogue migrate|demo|import|export|policy|tasks|events|recalculate`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import msgspec
-import psycopg
 from rich.console import Console
 
 from shared import logs
-from shared.catalogue import database, demo, exporter, importer, keys, markets, policies, tasks
-from shared.catalogue.database import Conn
+from shared.catalogue import demo, exporter, importer, keys, markets, operating, policies, tasks
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns, constants, parse_map
 from shared.catalogue.scope import Scope
@@ -43,7 +39,7 @@ def migrate(settings: Settings) -> None:
     # Alembic takes longer to import than every other command takes to run.
     from shared.catalogue import migrations
 
-    with _database(settings) as conn:
+    with operating.connection(settings) as conn:
         migrations.migrate(settings)
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
@@ -55,7 +51,7 @@ def migrate(settings: Settings) -> None:
 @click.pass_obj
 def load_demo(settings: Settings, *, if_empty: bool) -> None:
     """Write the demo catalogue: P-100 to P-999."""
-    with _database(settings) as conn:
+    with operating.connection(settings) as conn:
         if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
             return
         console.print(f"{demo.load(conn)} demo products")
@@ -91,7 +87,7 @@ def import_file(
     """
     try:
         columns = Columns(parse_map(names), constants(currency=currency, category=category))
-        with _database(settings) as conn:
+        with operating.connection(settings) as conn:
             code = screen.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
     except (ValueError, InvalidInput) as error:
         raise click.UsageError(str(error)) from None
@@ -112,7 +108,7 @@ def import_file(
 def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
     """Write the catalogue to a FILE, or to standard output, as `import` reads it; gzip where it ends in .gz."""
     try:
-        with _database(settings) as conn:
+        with operating.connection(settings) as conn:
             count = exporter.run(conn, file, form or exporter.format_of(file), category)
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from None
@@ -124,7 +120,7 @@ def export_file(settings: Settings, file: Path, form: exporter.Format | None, ca
 @click.pass_obj
 def policy(settings: Settings, file: Path | None) -> None:
     """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
-    with _database(settings) as conn:
+    with operating.connection(settings) as conn:
         if file is None:
             document = msgspec.json.encode(policies.active(conn).policy)
             click.echo(msgspec.json.format(document).decode())
@@ -137,14 +133,8 @@ def policy(settings: Settings, file: Path | None) -> None:
     console.print(f"policy {version} is active; task {task_id} recalculates every price")
 
 
-@contextmanager
-def _database(settings: Settings) -> Iterator[Conn]:
-    """One connection and one transaction; a database that is away is one clear sentence."""
-    try:
-        with database.connect(settings, "pricing-catalogue") as conn:
-            yield conn
-    except psycopg.OperationalError as error:
-        raise click.ClickException(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
+for command in (operating.tasks_command, operating.events_command, operating.recalculate):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from shared.catalogue import paces
 from shared.catalogue.database import Conn
 from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.market_events import CloudEvent, EventData
+from shared.metrics import QUARANTINES
 
 RING_AGAIN_S = 20
 # Events of one product that one decision takes in.
@@ -105,12 +106,9 @@ def record(conn: Conn, records: Sequence[EventRecord]) -> set[tuple[str, str]]:
 
 
 def claim(conn: Conn, keys: Iterable[tuple[str, str]] | None = None, limit: int = 1000) -> list[WaitingEvent]:
-    """Take waiting events for ringing; nobody else gets them for 20 s.
+    """Take waiting events for ringing, the oldest first; nobody else gets them for 20 s.
 
-    Args:
-        conn: In a transaction of its own.
-        keys: Only these (source, id); None: whatever waits, oldest first.
-        limit: The most that are taken.
+    Only these (source, id), in a transaction of its own; None: whatever waits.
     """
     chosen = None if keys is None else list(keys)
     parameters = {
@@ -156,13 +154,15 @@ def begin(
     worst = conn.execute(_WORST, which).fetchone()
     is_suspect = worst is not None and (worst["kills"] or 0) >= MAX_KILLS - 1
     rows = conn.execute(_BEGIN, which | {"limit": 1 if is_suspect else MOST_AT_ONCE}).fetchall()
-    begun = [(row.pop("kills"), WaitingEvent(**row)) for row in rows]
-    killers = [event for kills, event in begun if kills > MAX_KILLS]
+    kills = [row.pop("kills") for row in rows]
+    begun = [WaitingEvent(**row) for row in rows]
+    killers = [event for event, killed in zip(begun, kills, strict=True) if killed > MAX_KILLS]
     if killers:
+        QUARANTINES.labels("event").inc(len(killers))
         decide_all(conn, killers, "failed", reason=f"{QUARANTINED}: its worker was killed {MAX_KILLS} times")
         settle(conn, killers)
         return begin(conn, product_id=product_id, market=market, key=key)
-    return _in_order(event for _, event in begun)
+    return _in_order(begun)
 
 
 def hand_back(conn: Conn, begun: Sequence[WaitingEvent]) -> None:
@@ -179,17 +179,9 @@ def lock(conn: Conn, begun: Sequence[WaitingEvent]) -> list[WaitingEvent]:
     return _in_order(WaitingEvent(**row) for row in conn.execute(query.encode(), _keys(begun)))
 
 
-def decide(
-    conn: Conn,
-    event: WaitingEvent,
-    outcome: str,
-    *,
-    reason: str | None = None,
-    version: int | None = None,
-    task_id: UUID | None = None,
-) -> None:
-    """Note what becomes of an event; `settle` makes it its status."""
-    decide_all(conn, [event], outcome, reason=reason, version=version, task_id=task_id)
+def decide(conn: Conn, event: WaitingEvent, outcome: str, **about: Any) -> None:
+    """As `decide_all`, for one event."""
+    decide_all(conn, [event], outcome, **about)
 
 
 def decide_all(
@@ -202,7 +194,7 @@ def decide_all(
     task_id: UUID | None = None,
     traceback: str | None = None,
 ) -> None:
-    """Note what becomes of events that all end alike."""
+    """Note what becomes of events that all end alike; `settle` makes it their status."""
     about = {"outcome": outcome, "reason": reason, "version": version, "task_id": task_id, "traceback": traceback}
     conn.execute(_DECIDE, _keys(decided) | about)
 

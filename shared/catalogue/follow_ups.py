@@ -52,7 +52,8 @@ def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
 def claim_follow_up(conn: Conn) -> UUID | None:
     """Take the queued follow-up, if there is one, for ringing now that the run before it has ended."""
     row = conn.execute(
-        "UPDATE tasks SET enqueued_at = clock_timestamp() WHERE follow_up AND status = 'queued' RETURNING task_id"
+        "UPDATE tasks SET enqueued_at = clock_timestamp() WHERE follow_up AND status = 'queued'"
+        " AND NOT EXISTS (SELECT FROM tasks WHERE kind = 'recalculation' AND status = 'running') RETURNING task_id"
     ).fetchone()
     return UUID(str(row["task_id"])) if row else None
 

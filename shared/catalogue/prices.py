@@ -143,20 +143,23 @@ def _decide(state: State, policy: ActivePolicy, now: datetime) -> "_Fresh | None
     # A price in another currency is no measure of how far this one may go.
     previous = last.published_price if last and last.currency == product.currency else None
     decision = decide(product, state.signals, policy.policy, previous)
-    sheet = sheet_of(
-        product,
-        decision,
-        version=last.version if last else 1,
-        policy_version=policy.version,
-        policy=policy.policy,
-        computed_at=last.computed_at if last else now,
-    )
+
+    def sheet(version: int, computed_at: datetime) -> PriceSheet:
+        return sheet_of(
+            product,
+            decision,
+            version=version,
+            policy_version=policy.version,
+            policy=policy.policy,
+            computed_at=computed_at,
+        )
+
     if last is None or state.sheet is None:
-        return _Fresh(sheet, None, is_first=True)
-    if decision.published_price == last.published_price and _is_same(sheet, state.sheet):
+        return _Fresh(sheet(1, now), None, is_first=True)
+    is_same_price = decision.published_price == last.published_price
+    if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
         return None
-    sheet = msgspec.structs.replace(sheet, version=last.version + 1, computed_at=now)
-    return _Fresh(sheet, last.published_price, is_first=False)
+    return _Fresh(sheet(last.version + 1, now), last.published_price, is_first=False)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
@@ -223,20 +226,20 @@ INSERT INTO price_history
     (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at)
 SELECT product_id, version, old_price, new_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s,
     %(trace_id)s, %(at)s
-FROM fresh ON CONFLICT DO NOTHING
+FROM {}
 """
 
 _INSERT = f"""{_FRESH} written AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
     SELECT product_id, version, %(policy_version)s, new_price, %(at)s, %(cause)s, %(cause_id)s, sheet FROM fresh
-    ON CONFLICT DO NOTHING
-) {_PAST}"""  # noqa: S608 # only our own parts
+) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
 
 _UPDATE = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
         computed_at = %(at)s, cause = %(cause)s, cause_id = %(cause_id)s, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
-) {_PAST}"""  # noqa: S608 # only our own parts
+    RETURNING f.*
+) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
 
 _HISTORY = """
 SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at

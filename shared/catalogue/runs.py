@@ -14,6 +14,7 @@ from shared.catalogue.scope import Scope
 from shared.catalogue.selection import Selection
 from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
+from shared.metrics import QUARANTINES
 
 # Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.
 PRODUCTS_PER_PARTITION = 1_000
@@ -68,6 +69,7 @@ def take(conn: Conn, task: RunningTask) -> Partition | None:
             "UPDATE run_partitions SET status = 'quarantined' WHERE task_id = %s AND number = %s",
             [task.task_id, row["number"]],
         )
+        QUARANTINES.labels("partition").inc()
     return None
 
 

@@ -1,5 +1,6 @@
 """A task as the API shows it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -10,7 +11,7 @@ from msgspec import Meta
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.catalogue.tasks import TaskError
-from shared.errors import NotFound
+from shared.errors import AlreadyEnded, NotFound
 from shared.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
 
@@ -53,10 +54,62 @@ def view(conn: Conn, task_id: UUID) -> TaskView:
     Raises:
         NotFound: no such task.
     """
-    row = conn.execute(
-        "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks WHERE task_id = %s", [task_id]
-    ).fetchone()
+    row = conn.execute(f"{_SELECT} WHERE task_id = %s", [task_id]).fetchone()
     if row is None:
         raise NotFound(f"no task {task_id}")
+    return _of(row)
+
+
+def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[TaskView]:
+    """The newest tasks of these statuses; of all where none is given."""
+    values = {"any": not statuses, "statuses": list(statuses), "limit": limit}
+    return [_of(row) for row in conn.execute(_LIST, values)]
+
+
+def counts(conn: Conn) -> dict[str, int]:
+    """How many tasks have which status."""
+    return {row["status"]: row["n"] for row in conn.execute("SELECT status, count(*) AS n FROM tasks GROUP BY status")}
+
+
+def traceback_of(conn: Conn, task_id: UUID) -> str | None:
+    """Where the last attempt's error came from."""
+    row = conn.execute("SELECT error->>'traceback' AS traceback FROM tasks WHERE task_id = %s", [task_id]).fetchone()
+    return row["traceback"] if row else None
+
+
+def replay(conn: Conn, task_id: UUID) -> None:
+    """Put a task that failed back into the queue; what it has done stays done.
+
+    Raises:
+        NotFound: no such task.
+        AlreadyEnded: it did not fail.
+    """
+    row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
+    if row is None:
+        raise NotFound(f"no task {task_id}")
+    if row["status"] != "failed":
+        raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
+    conn.execute(
+        "UPDATE tasks SET status = 'queued', finished_at = NULL, kills = 0, enqueued_at = NULL WHERE task_id = %s",
+        [task_id],
+    )
+    conn.execute(
+        "UPDATE run_partitions SET status = 'waiting', kills = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
+    )
+
+
+def duration_s(conn: Conn, task_id: UUID) -> float:
+    """Time from a task's first start to its end, or to now."""
+    query = "SELECT extract(epoch FROM coalesce(finished_at, now()) - started_at) AS s FROM tasks WHERE task_id = %s"
+    row = conn.execute(query, [task_id]).fetchone()
+    return float(row["s"] or 0) if row else 0.0
+
+
+def _of(row: dict[str, Any]) -> TaskView:
     row["progress"] = Progress(row["done"], row["total"])
     return msgspec.convert({name: row[name] for name in TaskView.__struct_fields__}, TaskView)
+
+
+_SELECT = "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks"
+
+_LIST = f"{_SELECT} WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY created_at DESC LIMIT %(limit)s"

@@ -12,6 +12,8 @@ from shared.catalogue import follow_ups, selection
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.messaging import propagation
+from shared.metrics import QUARANTINES
 
 LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
@@ -69,13 +71,13 @@ def create(
         conn: In a transaction.
         kind: `recalculation` (one at a time) or `publication` (puts what a write decided into Redis; any number).
         scope: Its products.
-        traceparent: W3C context that the work continues.
+        traceparent: W3C context that the work continues; empty: a new trace.
         task_id: For jobs that may be asked for twice; None: a new one.
     """
     task_id = task_id or uuid4()
     conn.execute(
         "INSERT INTO tasks (task_id, kind, scope, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [task_id, kind, _json(scope), traceparent],
+        [task_id, kind, _json(scope), traceparent or propagation.fresh()],
     )
     return task_id
 
@@ -97,6 +99,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
         _end_abandoned(conn, task_id)
         return None
     if row["kills"] > MAX_KILLS:
+        QUARANTINES.labels("task").inc()
         fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_KILLS} times"))
         return None
     return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
@@ -114,13 +117,6 @@ def status(conn: Conn, task_id: UUID) -> str | None:
     """A task's status; None: there is no such task."""
     row = conn.execute("SELECT status FROM tasks WHERE task_id = %s", [task_id]).fetchone()
     return str(row["status"]) if row else None
-
-
-def duration_s(conn: Conn, task_id: UUID) -> float:
-    """Time from a task's first start to its end, or to now."""
-    query = "SELECT extract(epoch FROM coalesce(finished_at, now()) - started_at) AS s FROM tasks WHERE task_id = %s"
-    row = conn.execute(query, [task_id]).fetchone()
-    return float(row["s"] or 0) if row else 0.0
 
 
 def scope_size(conn: Conn, scope: Scope) -> int:
@@ -194,27 +190,6 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
         conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
         follow_ups.pass_on_merged(conn, task_id)
     return ended
-
-
-def replay(conn: Conn, task_id: UUID) -> None:
-    """Put a task that failed back into the queue; what it has done stays done.
-
-    Raises:
-        NotFound: no such task.
-        AlreadyEnded: it did not fail.
-    """
-    row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
-    if row is None:
-        raise NotFound(f"no task {task_id}")
-    if row["status"] != "failed":
-        raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
-    conn.execute(
-        "UPDATE tasks SET status = 'queued', finished_at = NULL, kills = 0, enqueued_at = NULL WHERE task_id = %s",
-        [task_id],
-    )
-    conn.execute(
-        "UPDATE run_partitions SET status = 'waiting', kills = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
-    )
 
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:

@@ -1,5 +1,6 @@
 """W3C trace context, carried by hand: into and out of headers, events and message options."""
 
+import secrets
 from collections.abc import Mapping, MutableMapping
 
 from opentelemetry.context import Context
@@ -19,6 +20,11 @@ def current() -> dict[str, str]:
     carrier = {"traceparent": "", "tracestate": ""}
     inject(carrier)
     return carrier
+
+
+def fresh() -> str:
+    """The `traceparent` of a new trace, for work that nobody's request asked for; it is sampled."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def extract(carrier: Mapping[str, str]) -> Context:

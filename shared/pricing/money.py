@@ -81,17 +81,20 @@ def exponent(currency: str) -> int:
 
 def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP") -> Decimal:
     """Round to the currency's minor unit: 8.925 USD is 8.93, with HALF_DOWN 8.92."""
-    return amount.quantize(_UNITS[exponent(currency)], f"ROUND_{rounding}", _EXACT)
+    unit = _UNITS[exponent(currency)]
+    return amount if amount.same_quantum(unit) else amount.quantize(unit, f"ROUND_{rounding}", _EXACT)
 
 
 def ceil_to(amount: Decimal, currency: str) -> Decimal:
     """The smallest amount in whole minor units that is not below `amount`."""
-    return amount.quantize(_UNITS[exponent(currency)], ROUND_CEILING, _EXACT)
+    unit = _UNITS[exponent(currency)]
+    return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_CEILING, _EXACT)
 
 
 def floor_to(amount: Decimal, currency: str) -> Decimal:
     """The largest amount in whole minor units that is not above `amount`."""
-    return amount.quantize(_UNITS[exponent(currency)], ROUND_FLOOR, _EXACT)
+    unit = _UNITS[exponent(currency)]
+    return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_FLOOR, _EXACT)
 
 
 def trimmed(amount: Decimal, currency: str) -> Decimal:
@@ -100,12 +103,16 @@ def trimmed(amount: Decimal, currency: str) -> Decimal:
     Equal amounts come out with equal digits, so 35 and 35.000 give the same bytes.
     """
     unit = _UNITS[exponent(currency)]
+    if amount.same_quantum(unit):
+        return amount
     whole = amount.quantize(unit, context=_EXACT)
     return whole if whole == amount else amount.normalize(_EXACT)
 
 
 def shown(amount: Decimal, currency: str) -> Decimal:
     """The amount as an explanation shows it: `trimmed`, with at most six decimals."""
+    if amount.same_quantum(_UNITS[exponent(currency)]):
+        return amount
     return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
 
 

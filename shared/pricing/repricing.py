@@ -11,6 +11,7 @@ from shared.pricing.money import ceil_to, exact, floor_to, percent, plain, round
 from shared.pricing.policy import CompetitorRule, DemandRule, Policy, strategy_of
 
 _INDEX_UNIT = Decimal("0.0001")
+_ZERO = Decimal(0)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -37,13 +38,13 @@ def decide(product: ProductInput, signals: Sequence[Signal], policy: Policy, pre
     with exact():
         draft = _Draft(product, policy)
         strategy = policy.strategies[draft.strategy]
-        ordered = sorted(signals, key=_order)
+        ordered = sorted(signals, key=_order) if len(signals) > 1 else signals
         if strategy.competitor is not None:
             _follow_rivals(draft, strategy.competitor, ordered)
         if strategy.demand is not None:
             _follow_demand(draft, strategy.demand, ordered)
         _limit_step(draft, policy.max_step, previous)
-        floor, ceiling = floor_of(product, policy), ceiling_of(product, policy)
+        floor, ceiling = _floor(product, policy), _ceiling(product, policy)
         if ceiling is not None and draft.price > ceiling:
             draft.move("ceiling", ceiling, f"not above {ceiling}")
         if draft.price < floor:
@@ -82,8 +83,7 @@ def sheet_of(
 def floor_of(product: ProductInput, policy: Policy) -> Decimal:
     """The higher of min_price and cost × (1 + min_margin), up to the minor unit; 0 where neither is known."""
     with exact():
-        by_cost = (product.cost or Decimal(0)) * (1 + policy.min_margin)
-        return ceil_to(max(by_cost, product.min_price or Decimal(0)), product.currency)
+        return _floor(product, policy)
 
 
 def ceiling_of(product: ProductInput, policy: Policy) -> Decimal | None:
@@ -92,10 +92,19 @@ def ceiling_of(product: ProductInput, policy: Policy) -> Decimal | None:
     A list price of 0 bounds nothing: then it is max_price alone, or None.
     """
     with exact():
-        bounds = [] if product.max_price is None else [product.max_price]
-        if product.base_price > 0:
-            bounds.append(product.base_price * policy.max_over_list)
-        return floor_to(min(bounds), product.currency) if bounds else None
+        return _ceiling(product, policy)
+
+
+def _floor(product: ProductInput, policy: Policy) -> Decimal:
+    by_cost = _ZERO if product.cost is None else product.cost * (1 + policy.min_margin)
+    return ceil_to(by_cost if product.min_price is None else max(by_cost, product.min_price), product.currency)
+
+
+def _ceiling(product: ProductInput, policy: Policy) -> Decimal | None:
+    bound = product.base_price * policy.max_over_list if product.base_price else None
+    if product.max_price is not None:
+        bound = product.max_price if bound is None else min(bound, product.max_price)
+    return None if bound is None else floor_to(bound, product.currency)
 
 
 class _Draft:
@@ -110,8 +119,8 @@ class _Draft:
         self.move("list_price", self.price, f"list price; strategy {self.strategy}")
 
     def move(self, rule: str, price: Decimal, reason: str) -> None:
-        before, after = shown(self.price, self.currency), shown(price, self.currency)
-        self.steps.append(Step(rule=rule, before=before, after=after, reason=reason))
+        before = self.steps[-1].after if self.steps else shown(self.price, self.currency)
+        self.steps.append(Step(rule=rule, before=before, after=shown(price, self.currency), reason=reason))
         self.price = price
 
     def reject(self, rule: str, reason: str) -> None:

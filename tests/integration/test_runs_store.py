@@ -188,7 +188,7 @@ def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on
 def test_a_replayed_run_does_what_was_not_done(run: Run, pool: Pool) -> None:
     test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run)
     with pool.connection() as conn:
-        tasks.replay(conn, run.task_id)
+        task_view.replay(conn, run.task_id)
         assert tasks.start(conn, run.task_id)
     run.finish(run.taken())
     assert run.take() is None

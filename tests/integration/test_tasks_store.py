@@ -401,14 +401,14 @@ def test_attempts_that_end_in_order_are_no_kills(jobs: Tasks) -> None:
 def test_a_failed_task_is_replayed_and_no_other(jobs: Tasks, pool: Pool) -> None:
     task = jobs.started()
     with pool.connection() as conn, pytest.raises(AlreadyEnded, match="running"):
-        tasks.replay(conn, task.task_id)
+        task_view.replay(conn, task.task_id)
     jobs.fail(task.task_id)
     with pool.connection() as conn:
-        tasks.replay(conn, task.task_id)
+        task_view.replay(conn, task.task_id)
     assert jobs.waiting() == {task.task_id}
     assert jobs.start(task.task_id)
     with pool.connection() as conn, pytest.raises(NotFound):
-        tasks.replay(conn, uuid4())
+        task_view.replay(conn, uuid4())
 
 
 # ---- follow-ups
@@ -463,6 +463,13 @@ def test_the_follow_up_is_taken_when_the_run_has_ended(jobs: Tasks) -> None:
     follow_up = jobs.claim_follow_up()
     assert follow_up == jobs.merged_into(asked)
     assert jobs.start(follow_up)
+    assert jobs.claim_follow_up() is None
+
+
+def test_the_follow_up_is_not_taken_while_a_run_goes_on(jobs: Tasks) -> None:
+    """Else its own message, refused, would ring for it again and again."""
+    jobs.started()
+    jobs.skip_into_follow_up(jobs.create())
     assert jobs.claim_follow_up() is None
 
 
@@ -540,10 +547,10 @@ def test_a_run_that_does_not_succeed_passes_on_what_was_merged_into_it(jobs: Tas
 
 
 def test_aborting_the_waiting_follow_up_does_not_drop_what_others_asked_for(jobs: Tasks) -> None:
-    jobs.started()
-    asked = jobs.create(ONE)
+    running, asked = jobs.started(), jobs.create(ONE)
     jobs.skip_into_follow_up(asked)
     aborted = jobs.merged_into(asked)
     jobs.request_abort(aborted)
     assert jobs.status(aborted) == "aborted"
+    jobs.succeed(running)
     assert jobs.merged_into(asked) == jobs.claim_follow_up() != aborted

@@ -1,0 +1,187 @@
+"""Commands for operators about background work: `just tasks`, `just events`, `just recalculate`."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+import click
+import psycopg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from shared.catalogue import database, event_view, task_view, tasks
+from shared.catalogue.database import Conn
+from shared.catalogue.scope import Scope
+from shared.catalogue.task_view import TaskView
+from shared.errors import PricingError, translate
+from shared.settings import Settings
+
+POLL_S = 0.2
+
+# What is no terminal has room for every column.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def connection(settings: Settings) -> Iterator[Conn]:
+    """One connection and one transaction; what goes wrong is one clear sentence."""
+    try:
+        with database.connect(settings, "pricing-catalogue") as conn:
+            yield conn
+    except psycopg.OperationalError as error:
+        raise click.ClickException(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
+    except PricingError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group("tasks", invoke_without_command=True)
+@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only those that failed.")
+@click.option("--running", "statuses", flag_value="running", multiple=True, help="Only those that run.")
+@click.option("--waiting", "statuses", flag_value="queued", multiple=True, help="Only those that wait.")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The most that are listed.")
+@click.pass_context
+def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int) -> None:
+    """List background jobs, newest first; `tasks show ID`, `tasks replay ID`."""
+    if context.invoked_subcommand is not None:
+        return
+    with connection(context.obj) as conn:
+        found, counts = task_view.listed(conn, statuses, limit), task_view.counts(conn)
+    table = _table("task", "kind", "status", "progress", "attempts", "created", "error")
+    for task in found:
+        error = f"{task.error.type}: {task.error.message}" if task.error else ""
+        progress = f"{task.progress.done}/{task.progress.total or '?'}"
+        created = f"{task.created_at:%F %T}"
+        _add(table, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
+    out.print(table, soft_wrap=False)
+    out.print(_counted(counts))
+
+
+@tasks_command.command("show")
+@click.argument("task_id", type=click.UUID)
+@click.pass_obj
+def show_task(settings: Settings, task_id: UUID) -> None:
+    """Say all about a task, with the traceback of its error."""
+    with connection(settings) as conn:
+        task, traceback = task_view.view(conn, task_id), task_view.traceback_of(conn, task_id)
+    for name in TaskView.__struct_fields__:
+        out.print(f"{name}: {getattr(task, name)}", markup=False)
+    if traceback:
+        out.print(traceback, markup=False)
+
+
+@tasks_command.command("replay")
+@click.argument("task_id", type=click.UUID)
+@click.pass_obj
+def replay_task(settings: Settings, task_id: UUID) -> None:
+    """Try a failed task again; what it has done stays done."""
+    with connection(settings) as conn:
+        task_view.replay(conn, task_id)
+    console.print(f"task {task_id} is queued again")
+
+
+@click.group("events", invoke_without_command=True)
+@click.option("--rejected", "statuses", flag_value="rejected", multiple=True, help="Only those that were rejected.")
+@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only those that failed.")
+@click.option("--waiting", "statuses", flag_value="received", multiple=True, help="Only those that wait.")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The most that are listed.")
+@click.pass_context
+def events_command(context: click.Context, statuses: tuple[str, ...], limit: int) -> None:
+    """List market events, newest first; `events show ID`, `events replay ID`."""
+    if context.invoked_subcommand is not None:
+        return
+    with connection(context.obj) as conn:
+        found, counts = event_view.listed(conn, statuses, limit), event_view.counts(conn)
+    table = _table("event", "source", "type", "status", "about", "received", "reason")
+    for event in found:
+        received = f"{event.received_at:%F %T}"
+        _add(table, event.id, event.source, event.type, event.status, event.target or "", received, event.reason or "")
+    out.print(table, soft_wrap=False)
+    out.print(_counted(counts))
+
+
+@events_command.command("show")
+@click.argument("event_id")
+@click.option("--source", help="Who said so; else the latest of that id.")
+@click.pass_obj
+def show_event(settings: Settings, event_id: str, source: str | None) -> None:
+    """Say all about an event, with the traceback of its error."""
+    with connection(settings) as conn:
+        event = event_view.view(conn, event_id, source)
+        traceback = event_view.traceback_of(conn, event_id, source)
+    for name in type(event).__struct_fields__:
+        out.print(f"{name}: {getattr(event, name)}", markup=False)
+    if traceback:
+        out.print(traceback, markup=False)
+
+
+@events_command.command("replay")
+@click.argument("event_id")
+@click.option("--source", help="Who said so; else the latest of that id.")
+@click.pass_obj
+def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
+    """Apply an event after all that was rejected or failed."""
+    with connection(settings) as conn:
+        event_view.replay(conn, event_id, source)
+    console.print(f"event {event_id} waits to be applied", markup=False)
+
+
+@click.command("recalculate")
+@click.option("--product", "product_ids", multiple=True, help="Only this product; may be given several times.")
+@click.option("--category", "categories", multiple=True, help="Only this category; may be given several times.")
+@click.option("--wait", is_flag=True, help="Show how it goes, and end with it.")
+@click.pass_obj
+def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tuple[str, ...], *, wait: bool) -> None:
+    """Decide prices anew: of everything, of products, or of categories.
+
+    With --wait the exit code says how it ended: 0 well, 1 not.
+    """
+    with connection(settings) as conn:
+        task_id = tasks.create(conn, "recalculation", Scope(product_ids, categories), "")
+    click.echo(str(task_id))
+    if not wait:
+        return
+    task = _watched(settings, task_id)
+    while task.status == "skipped" and task.result:
+        console.print(f"another one includes it: {task.result['merged_into']}")
+        task = _watched(settings, UUID(task.result["merged_into"]))
+    if task.status != "succeeded":
+        reason = f": {task.error.type}: {task.error.message}" if task.error else ""
+        raise click.ClickException(f"the recalculation ended {task.status}{reason}")
+    assert task.result is not None  # noqa: S101 # what succeeded has one
+    console.print(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
+
+
+def _watched(settings: Settings, task_id: UUID) -> TaskView:
+    """The task once it has ended; meanwhile a bar shows how far it is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        line = bar.add_task("waiting", total=None)
+        while True:
+            with connection(settings) as conn:
+                task = task_view.view(conn, task_id)
+            bar.update(line, description=task.status, completed=task.progress.done, total=task.progress.total)
+            if task.status in tasks.ENDED:
+                return task
+            time.sleep(POLL_S)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns[:-1]:
+        table.add_column(column, no_wrap=True)
+    table.add_column(columns[-1], overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """What others wrote is shown as it is, and does nothing to the terminal."""
+    table.add_row(*(Text("".join(c for c in click.unstyle(cell) if c.isprintable())) for cell in cells))
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())) or "none"

@@ -1,0 +1,51 @@
+"""Many events at once: decided at most once a second, the last one soon, none forgotten."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from tests.support.engine import Engine
+from tests.support.processes import Processes
+from tests.support.waiting import eventually
+
+HERE = "CHI"  # its multiplier is 1: what is published is what is asked
+EVENTS = 2_000
+
+
+def a_rival(product_id: str, price: str) -> dict[str, object]:
+    return {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
+
+
+def waiting(engine: Engine) -> int:
+    found = engine.sql("SELECT count(*) AS n FROM market_events WHERE status = 'received'")
+    return int(found[0]["n"])
+
+
+def test_a_burst_for_one_product_is_decided_once_a_second_and_its_last_event_wins(engine: Engine) -> None:
+    product_id = str(engine.put_product(strategy="match")["product_id"])
+    engine.price(product_id)
+    begun, now = time.monotonic(), datetime.now(UTC)
+    for number in range(EVENTS):
+        price = f"{90 + number % 10}.{number % 100:02d}"
+        engine.broadcast("competitor_price_changed", a_rival(product_id, price),
+                         time=(now + timedelta(milliseconds=number)).isoformat())  # fmt: skip
+    last = f"{90 + (EVENTS - 1) % 10}.{(EVENTS - 1) % 100:02d}"
+    eventually(lambda: engine.price(product_id, user_location=HERE)["final_price"] == last, "the last one is served")
+    eventually(lambda: waiting(engine) == 0, "all are settled")
+    decisions = len(engine.history(product_id)) - 1
+    assert decisions <= 2 + (time.monotonic() - begun)
+    outcomes = engine.sql(
+        "SELECT status, count(*) AS n FROM market_events WHERE product_id = %s GROUP BY status", product_id
+    )
+    assert sum(row["n"] for row in outcomes) == EVENTS
+    assert {row["status"] for row in outcomes} <= {"applied", "superseded"}
+
+
+def test_what_arrives_while_no_listener_is_there_is_settled_when_one_is(engine: Engine) -> None:
+    products = [str(engine.put_product(strategy="match")["product_id"]) for _ in range(20)]
+    with Processes(engine.home).stopped("listener"):
+        for number in range(200):
+            data = a_rival(products[number % len(products)], f"9{number % 10}.00")
+            engine.publish("competitor_price_changed", data, event_id=str(uuid4()))
+        assert waiting(engine) == 200
+    eventually(lambda: waiting(engine) == 0, "all are settled")

@@ -1,0 +1,96 @@
+"""What an operator sees of background work, and does about it: `just tasks`, `just events`, `just recalculate`."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner, Result
+
+from shared.catalogue import events, tasks
+from shared.catalogue.database import Pool
+from shared.catalogue.events import EventRecord
+from shared.catalogue.operating import events_command, recalculate, tasks_command
+from shared.catalogue.scope import Scope
+from shared.catalogue.tasks import TaskError
+from shared.settings import Settings
+from tests.integration.catalogue_examples import new_id
+
+COMMANDS = {"tasks": tasks_command, "events": events_command, "recalculate": recalculate}
+Just = Callable[..., Result]
+
+
+@pytest.fixture
+def just(settings: Settings, pool: Pool) -> Iterator[Just]:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+    yield lambda command, *arguments: CliRunner().invoke(COMMANDS[command], arguments, obj=settings)
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+
+
+def failed(pool: Pool) -> UUID:
+    with pool.connection() as conn:
+        task_id = tasks.create(conn, "recalculation", Scope(("P-1",)), "")
+        tasks.fail(conn, task_id, TaskError("ValueError", "no [such] thing"), "Traceback: where")
+    return task_id
+
+
+def test_failed_tasks_are_listed_with_their_error(just: Just, pool: Pool) -> None:
+    gone = failed(pool)
+    with pool.connection() as conn:
+        waiting = tasks.create(conn, "recalculation", Scope(), "")
+    listed = just("tasks", "--failed")
+    assert listed.exit_code == 0
+    assert str(gone) in listed.stdout
+    assert "ValueError: no [such] thing" in listed.stdout
+    assert str(waiting) not in listed.stdout
+    assert "1 failed, 1 queued" in listed.stdout
+    assert str(waiting) in just("tasks", "--waiting").stdout
+
+
+def test_a_failed_task_is_shown_with_its_traceback_and_replayed(just: Just, pool: Pool) -> None:
+    gone = failed(pool)
+    assert "Traceback: where" in just("tasks", "show", str(gone)).stdout
+    assert just("tasks", "replay", str(gone)).exit_code == 0
+    assert str(gone) in just("tasks", "--waiting").stdout
+    again = just("tasks", "replay", str(gone))
+    assert again.exit_code == 1
+    assert "queued" in again.stderr
+
+
+def test_events_that_were_given_up_are_listed_shown_and_replayed(just: Just, pool: Pool) -> None:
+    event = EventRecord(
+        source="shop", id=new_id(), type="demand_changed", time=datetime.now(UTC),
+        data={"product_id": "P-1", "index": "1.1"}, product_id="P-1",
+    )  # fmt: skip
+    with pool.connection() as conn:
+        events.record(conn, [event])
+        begun = events.begin(conn, key=(event.source, event.id))
+        events.decide_all(conn, begun, "failed", reason="ValueError: \x1b[31mno", traceback="Traceback: where")
+        events.settle(conn, begun)
+    listed = just("events", "--failed", "--limit", "1000")
+    assert event.id in listed.stdout
+    assert "\x1b" not in listed.stdout
+    assert event.id not in just("events", "--waiting", "--limit", "1000").stdout
+    assert "Traceback: where" in just("events", "show", event.id).stdout
+    assert just("events", "replay", event.id, "--source", "shop").exit_code == 0
+    assert event.id in just("events", "--waiting", "--limit", "1000").stdout
+    assert just("events", "replay", event.id).exit_code == 1
+
+
+@pytest.mark.parametrize("command", ["tasks", "events"])
+def test_what_is_not_known_is_said(just: Just, command: str) -> None:
+    unknown = just(command, "show", str(UUID(int=7)))
+    assert unknown.exit_code == 1
+    assert "no " in unknown.stderr
+
+
+def test_a_recalculation_is_queued_with_its_scope_and_a_trace(just: Just, pool: Pool) -> None:
+    queued = just("recalculate", "--product", "P-1", "--category", "home")
+    task_id = UUID(queued.stdout.strip())
+    with pool.connection() as conn:
+        running = tasks.start(conn, task_id)
+    assert running
+    assert running.scope == Scope(("P-1",), ("home",))
+    assert "trace_id: 0000" not in just("tasks", "show", str(task_id)).stdout
