@@ -82,7 +82,10 @@ def _freeze(scene: Scene, where: _Freeze) -> Figure:
             frozen[0].resume()
     scene.ended(task_id)
     scene.seconds_until(lambda: refused_writes(scene) > refused, "the refused write is counted", deadline_s=30)
-    return Figure(f"went on in {went_on:.1f} s", at_most("went on", went_on, GOES_ON_S))
+    count = refused_writes(scene) - refused
+    return Figure(
+        f"went on in {went_on:.1f} s, {count:.0f} stale write refused", at_most("went on", went_on, GOES_ON_S)
+    )
 
 
 def _until_decided_by_another(scene: Scene, product_id: str, task_id: str, since: float) -> float:

@@ -60,6 +60,7 @@ CASES = (
         "all settled ≤ 30 s after its start",
         _down,
         products=(1_000, 408),
+        limit_s=400,
     ),
     Case("pubsub-black-holed", "the bytes of the Pub/Sub link vanish", "noticed ≤ 5 s", _black_hole, (1_000, 9)),
 )

@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+import httpx
 import psutil
 
 from tests.chaos import catalogue
@@ -143,6 +144,6 @@ def is_whole(stage: Stage) -> bool:
         apps: Processes = stage.apps
         programs = [apps.main(name) for name in ("api", "worker", "listener")]
         ready = stage.engine.http.get("/health/ready").json()["status"] == "ready"
-    except (psutil.Error, OSError, ValueError):
+    except (psutil.Error, httpx.TransportError, ValueError):
         return False
     return ready and all(program.is_running() for program in programs) and not apps.strays()
