@@ -54,20 +54,19 @@ class PriceLane:
             return None, _again(message, receive)
         try:
             if trace.span is None:
-                priced, source = await self._price(query, _EXPLAIN[scope["query_string"]], is_recorded=False)
+                priced, source = await self._price(query, _EXPLAIN[scope["query_string"]])
             else:
                 with trace.entered():
-                    priced, source = await self._price(query, _EXPLAIN[scope["query_string"]], is_recorded=True)
+                    priced, source = await self._price(query, _EXPLAIN[scope["query_string"]])
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PATH), receive
         return Rendered(200, _HEADERS, _encoder.encode(priced)[:-1] + _SOURCES[source], source), receive
 
-    async def _price(self, query: PriceQuery, explain: bool, is_recorded: bool) -> tuple[Quote, Source]:
-        """The price; a look-up that shall stand in the trace goes the way that leaves a span."""
+    async def _price(self, query: PriceQuery, explain: bool) -> tuple[Quote, Source]:
         reader = self._services().reader
         source: Source = "cache"
-        if not is_recorded and (held := reader.held(query.product_id)):
+        if held := reader.held(query.product_id):
             sheet, markets = held
         else:
             found, markets = await reader.find([query.product_id])

@@ -26,7 +26,7 @@ ITEMS_PER_TURN = 50
 Explain = Annotated[bool, Parameter(description="Also answer the steps that led to the price, and what was not used")]
 
 
-class PriceAnswer(Quote, frozen=True, kw_only=True, omit_defaults=True):
+class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The answer to one price query."""
 
     source: Annotated[Source, Meta(description="Where the price sheet came from", examples=["cache"])]

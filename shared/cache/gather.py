@@ -42,7 +42,10 @@ class Gatherer(Generic[V]):
     async def get_all(self, keys: Iterable[str]) -> dict[str, V]:
         """The values of those of the keys that have one. Raises what a look-up raised."""
         futures = {key: self._ask(key) for key in keys}
-        await asyncio.gather(*futures.values())
+        if len(futures) == 1:
+            await next(iter(futures.values()))
+        else:
+            await asyncio.gather(*futures.values())
         return {key: value for key, future in futures.items() if (value := future.result()) is not None}
 
     def _ask(self, key: str) -> "asyncio.Future[V | None]":

@@ -32,6 +32,7 @@ Source = Literal["cache", "database"]
 BREAKER_FAILURES = 5
 BREAKER_OPEN_S = 1
 
+READ_AHEAD_EVERY_S = 0.1
 REDIS_LANES = 2
 DATABASE_LANES = 4
 # What one look-up asks for at most; 500 is also the most that one request may ask for.
@@ -107,12 +108,22 @@ class PriceReader:
         _near_hit.inc(len(found))
         missing = [product_id for product_id in wanted if product_id not in found]
         _near_miss.inc(len(missing))
+        markets = self._markets.held()
+        if markets is not None and not missing:
+            return found, markets
         with _look_up_span(len(wanted), len(missing)):
-            markets = self._markets.held()
-            if markets is not None and not missing:
-                return found, markets
+            if markets is not None:
+                return found | await self._look_up(missing), markets
             looked_up, current = await asyncio.gather(self._look_up(missing), self._markets.current())
         return found | looked_up, current
+
+    async def read_ahead(self) -> None:
+        """Ask Redis for what is asked for often before its second is over; for ever."""
+        while True:
+            await asyncio.sleep(READ_AHEAD_EVERY_S)
+            due = self._near.due()
+            for start in range(0, len(due), sheets.BATCH):
+                await self._ask_redis(due[start : start + sheets.BATCH])
 
     async def prepare(self) -> None:
         """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""

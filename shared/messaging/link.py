@@ -21,7 +21,8 @@ class Link:
     def __init__(self, client: redis.Redis, channel: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._client, self._channel, self._monotonic = client, channel, monotonic
         self._pubsub: PubSub | None = None
-        self._pinged_at = self._heard_at = 0.0
+        self._pinged_at = 0.0
+        self._unanswered_since: float | None = None
 
     @property
     def is_up(self) -> bool:
@@ -40,7 +41,11 @@ class Link:
         try:
             pubsub = self._pubsub or self._subscribe()
             self._ping(pubsub)
-            return self._drain(pubsub, wait_s)
+            taken = self._drain(pubsub, wait_s)
+            # Only now: the pong may have lain there while the caller was busy.
+            if self._unanswered_since is not None and self._monotonic() - self._unanswered_since > DEAD_AFTER_S:
+                raise redis.ConnectionError(f"no pong for {DEAD_AFTER_S:.0f} s")
+            return taken
         except (redis.RedisError, OSError) as error:
             self.close()
             raise redis.ConnectionError(str(error)) from error
@@ -55,22 +60,21 @@ class Link:
         pubsub: PubSub = self._client.pubsub()  # type: ignore[no-untyped-call] # redis-py has no type here
         pubsub.subscribe(self._channel)
         self._pubsub = pubsub
-        self._pinged_at = self._heard_at = self._monotonic()
+        self._pinged_at, self._unanswered_since = self._monotonic(), None
         return pubsub
 
     def _ping(self, pubsub: PubSub) -> None:
         now = self._monotonic()
-        if now - self._heard_at > DEAD_AFTER_S:
-            raise redis.ConnectionError(f"no pong for {DEAD_AFTER_S:.0f} s")
         if now - self._pinged_at >= PING_EVERY_S:
             pubsub.ping()
             self._pinged_at = now
+            self._unanswered_since = self._unanswered_since or now
 
     def _drain(self, pubsub: PubSub, wait_s: float) -> list[bytes]:
         taken: list[bytes] = []
         message = pubsub.get_message(timeout=wait_s)
         while message is not None:
-            self._heard_at = self._monotonic()
+            self._unanswered_since = None
             if message["type"] == "message":
                 taken.append(message["data"])
             if len(taken) == BATCH:

@@ -29,7 +29,7 @@ CurrencyCode = Annotated[
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class Tier(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """One volume tier: its unit price holds for the whole quantity, not for a slice of it."""
 
     up_to: Annotated[
@@ -154,7 +154,7 @@ class Signal(Struct, frozen=True, kw_only=True):
             money.amount("value", self.value)
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Struct, frozen=True, gc=False, kw_only=True):
     """One rule that was applied, with the unit price before and after it."""
 
     rule: Annotated[str, Meta(description="The rule's name.", examples=["market"])]
@@ -169,14 +169,14 @@ class Step(Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why, with the figures.", examples=["market NY × 0.95"])]
 
 
-class Rejection(Struct, frozen=True, kw_only=True):
+class Rejection(Struct, frozen=True, gc=False, kw_only=True):
     """One rule, or one signal, that was considered and not used."""
 
     rule: Annotated[str, Meta(description="The rule's name.", examples=["competitor"])]
     reason: Annotated[str, Meta(description="Why not.", examples=["acme is out of stock"])]
 
 
-class Market(Struct, frozen=True, kw_only=True):
+class Market(Struct, frozen=True, gc=False, kw_only=True):
     """One market: its multiplier, in [0.01, 100], is applied to every price asked for there."""
 
     code: str
@@ -187,7 +187,7 @@ class Market(Struct, frozen=True, kw_only=True):
         money.multiplier("multiplier", self.multiplier)
 
 
-class PriceSheet(Struct, frozen=True, kw_only=True):
+class PriceSheet(Struct, frozen=True, gc=False, kw_only=True):
     """Everything a quote for one product needs; the cache holds it as JSON under the product alone.
 
     It depends on the product, its signals and the policy, never on who asks: location, membership,
@@ -212,7 +212,7 @@ class PriceSheet(Struct, frozen=True, kw_only=True):
     rejected: tuple[Rejection, ...] = ()
 
 
-class PriceQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """Who asks for which price, where, and for how many."""
 
     product_id: ProductId
@@ -243,7 +243,7 @@ class PriceQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             money.known_currency("currency", self.currency)
 
 
-class Quote(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One price for one query. Amounts are in `currency` and in whole minor units."""
 
     product_id: ProductId

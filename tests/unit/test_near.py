@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.cache.near import BYTES_PER_JSON_BYTE, MAX_AGE_S, NearCache
+from shared.cache.near import BYTES_PER_JSON_BYTE, MAX_AGE_S, READ_AHEAD_S, NearCache
 from tests.support.pricing_examples import sheet
 
 
@@ -103,3 +103,18 @@ def test_without_entries_it_holds_nothing(clock: Clock) -> None:
     near = NearCache(max_entries=0, max_bytes=1_000_000, monotonic=clock)
     assert put(near, clock) == 1
     assert (near.get("P-1"), len(near)) == (None, 0)
+
+
+def test_what_is_asked_for_is_due_before_its_second_is_over(near: NearCache, clock: Clock) -> None:
+    for product_id in ("P-1", "P-2", "P-3"):
+        put(near, clock, product_id)
+    clock.now += READ_AHEAD_S / 2
+    near.get("P-1")
+    put(near, clock, "P-2")
+    near.get("P-2")
+    assert near.due() == []
+    clock.now += READ_AHEAD_S / 2
+    assert near.due() == ["P-1"]  # P-2 was read again meanwhile, nobody asked for P-3
+    assert near.due() == []
+    clock.now += READ_AHEAD_S / 2
+    assert near.due() == ["P-2"]
