@@ -49,7 +49,7 @@ def _event(scene: Scene) -> Figure:
             process.kill()
         return process is not None
 
-    put = (b"EVALSHA", f"pricing:sheet:{product_id}\r\n".encode())
+    put = (b"EVAL", f"pricing:sheet:{product_id}\r\n".encode())
     with scene.stage.to_redis.trap(Trap(put, Fate.CUT, times=MANY, act=kill)) as trap:
         rival: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": "95", "currency": "USD"}
         event_id = engine.publish("competitor_price_changed", rival)["event_id"]

@@ -55,7 +55,7 @@ def _killing(scene: Scene, program: str, product_id: str) -> Trap:
         return process is not None
 
     # A put is a script; the API's reads of the sheet are no scripts.
-    return Trap((b"EVALSHA", f"pricing:sheet:{product_id}\r\n".encode()), Fate.CUT, act=kill)
+    return Trap((b"EVAL", f"pricing:sheet:{product_id}\r\n".encode()), Fate.CUT, act=kill)
 
 
 def _own_updates(scene: Scene) -> Traffic:
