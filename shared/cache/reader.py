@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Literal, cast
 
@@ -80,12 +80,13 @@ class PriceReader:
         """
         self._cache, self._database, self._ttl_s, self._near = cache, database, ttl_s, near
         self._traced = traced or cache
-        self._put = cache.register_script(sheets.PUT)
         self._markets = MarketsCopy(database)
         self._redis_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, RedisUnavailable, "redis")
         self._database_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, DatabaseUnavailable, "database")
         self._from_redis = Gatherer(self._ask_redis, REDIS_LANES, LOOK_UP)
         self._from_database = Gatherer(self._ask_database, DATABASE_LANES, LOOK_UP)
+        for breaker in (self._redis_breaker, self._database_breaker):
+            BREAKER_OPEN.labels(breaker.name).set(0)
         # Entries that did not decode, until they are replaced.
         self._corrupt: dict[str, bytes] = {}
 
@@ -218,7 +219,7 @@ class PriceReader:
             for start in range(0, len(fills), sheets.BATCH):
                 keys, arguments = sheets.fill_arguments(fills[start : start + sheets.BATCH], self._ttl_s, read_at_ms)
                 with _guarded(self._redis_breaker, RedisUnavailable):
-                    await self._put(keys=keys, args=arguments, client=self._client())
+                    await cast(Awaitable[object], self._client().eval(sheets.PUT, len(keys), *keys, *arguments))
         except RedisUnavailable as error:
             log.debug("redis away, sheets not cached", error=str(error))
 
@@ -240,8 +241,11 @@ def _guarded(breaker: CircuitBreaker, away: type[RedisUnavailable] | type[Databa
     """
     if breaker.opened:
         raise away(f"{breaker.name} failed {breaker.failure_count} times, waiting a second")
+    was_closed = breaker.closed
     try:
         with breaker, translated():
             yield
     finally:
-        BREAKER_OPEN.labels(breaker.name).set(breaker.opened)
+        if breaker.closed != was_closed:
+            log.warning("server asked again" if breaker.closed else "server given up for a second", server=breaker.name)
+            BREAKER_OPEN.labels(breaker.name).set(not breaker.closed)

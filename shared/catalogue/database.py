@@ -15,6 +15,9 @@ from shared.settings import Settings
 T = TypeVar("T")
 
 POOL_WAIT_S = 2.0
+# A connection that cannot be made is given up soon: the next one who wants it tries anew, where the pool alone
+# would wait longer and longer.
+RECONNECT_S = 2.0
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
@@ -51,6 +54,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
+        reconnect_timeout=RECONNECT_S,
         check=ConnectionPool.check_connection,
         open=False,
     )
@@ -66,6 +70,7 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
+        reconnect_timeout=RECONNECT_S,
         check=AsyncConnectionPool.check_connection,
         open=False,
     )
