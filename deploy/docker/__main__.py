@@ -146,8 +146,8 @@ def _checked(pair: str) -> str:
 def _wait() -> None:
     deadline = time.monotonic() + READY_S
     while waiting := compose.unhealthy() or _not_ready():
-        if reason := compose.why_no_engine():
-            raise DockerError(f"The Docker engine went away ({reason}): start it again, then `just up`.")
+        if gone := compose.why_no_engine():
+            raise DockerError(f"The Docker engine went away ({gone}): start it again, then `just up` or `just down`.")
         if time.monotonic() > deadline:
             raise DockerError(f"Not ready after {READY_S} s: {'; '.join(waiting)}.")
         time.sleep(POLL_S)

@@ -44,6 +44,8 @@ def run(*arguments: str, capture: bool = False) -> str:
     """
     done = _run([*_command(), *arguments], capture=capture)
     if done.returncode:
+        if gone := why_no_engine():
+            raise DockerError(f"The Docker engine went away ({gone}): start it again, then `just up` or `just down`.")
         reason = (done.stderr or "").strip() or "see above"
         raise DockerError(f"docker compose {arguments[0]} failed: {reason}. `just up native` needs no Docker.")
     return done.stdout or ""

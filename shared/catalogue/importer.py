@@ -102,7 +102,7 @@ def run(
         _check_policy(conn, policy)
     imported = Imported(
         staged.rows,
-        staged.created + written.created,
+        0 if is_refused else staged.created + written.created,
         written.changed,
         staged.rejected,
         _shown(conn, staged),

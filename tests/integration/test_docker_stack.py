@@ -66,11 +66,33 @@ def test_a_taken_port_is_named_with_its_variable_before_anything_starts(docker: 
     assert "set PRICING_PORT to a free port" in done.stderr
 
 
+def test_an_engine_that_goes_away_meanwhile_is_what_is_named(tmp_path: Path) -> None:
+    """And not the last of Compose's own lines, which are about a socket."""
+    program, seen = tmp_path / "docker", tmp_path / "seen"
+    lines = [
+        "#!/bin/sh",
+        f"if [ $1 = info ]; then [ -e {seen} ] && {{ echo 'is the daemon running?' >&2; exit 1; }}; echo 28.0; fi",
+        f"if [ $1 = compose ] && [ $2 = up ]; then touch {seen}; exit 1; fi",
+        "exit 0",
+    ]
+    program.write_text("\n".join(lines))
+    program.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PRICING_PORT": state.free_port()}
+    folder = _clone(tmp_path)
+    done = deploy("up", "docker", cwd=folder, PRICING_HOME=folder / ".pricing", **environ)
+    assert done.returncode == 1
+    assert "The Docker engine went away (is the daemon running?)" in done.stderr
+
+
+def _clone(tmp_path: Path) -> Path:
+    left_out = shutil.ignore_patterns(".*_cache", ".git", ".venv", ".env", ".pricing", ".hypothesis", "__pycache__")
+    return shutil.copytree(ROOT, tmp_path / "clone", ignore=left_out)
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
     """A clone with containers, volumes and passwords of its own, all gone afterwards."""
-    left_out = shutil.ignore_patterns(".*_cache", ".git", ".venv", ".env", ".pricing", ".hypothesis", "__pycache__")
-    folder = shutil.copytree(ROOT, tmp_path / "clone", ignore=left_out)
+    folder = _clone(tmp_path)
     yield folder
     purge = "from deploy.docker import compose; compose.run('down', '--volumes', '--rmi', 'local')"
     subprocess.run([sys.executable, "-c", purge], cwd=folder, check=True)

@@ -14,6 +14,7 @@ import redis
 from click.testing import CliRunner
 
 from deploy.native import environment, processes, stack, state
+from deploy.native import home as place
 from deploy.native.__main__ import main
 from deploy.native.errors import StackError
 from deploy.native.supervisor_client import Program, Supervisor
@@ -159,6 +160,14 @@ def test_a_stranger_with_the_same_home_in_its_environment_is_left_alone(home: Pa
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path, taken_port: int) -> None:
     with pytest.raises(StackError, match=rf"Port {taken_port} is taken by .*set PRICING_PORT"):
         stack.up(tmp_path / "home", ENV | {"PRICING_PORT": str(taken_port)})
+    assert not processes.leftovers(tmp_path / "home")
+
+
+def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that really is full takes root to make one."""
+    monkeypatch.setattr(place, "NEEDED_MB", 10**9)
+    with pytest.raises(StackError, match=r"MB left, and a start needs .*: make room there, or set PRICING_HOME"):
+        stack.up(tmp_path / "home", ENV, ["redis"])
     assert not processes.leftovers(tmp_path / "home")
 
 
