@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
+
 from deploy.native import environment, programs, stack, state
 from shared import settings
 from tests.support.engine import Engine
@@ -25,9 +27,9 @@ class Arena:
         """CPU seconds of each program so far, of all its processes."""
         used = {}
         for program in PROGRAMS:
-            times = [process.cpu_times() for process in self.processes.family(program)]
             main = self.processes.main(program).cpu_times()
-            used[program] = sum(t.user + t.system for t in times) + main.children_user + main.children_system
+            used[program] = main.children_user + main.children_system
+            used[program] += sum(map(_cpu_s, self.processes.family(program)))
         return used
 
     def worker_peaks_mb(self) -> list[float]:
@@ -62,6 +64,15 @@ def _environ() -> dict[str, str]:
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     ports = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
     return machine | {name: str(state.free_port()) for name in ports}
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    """What a process has used; one that has just ended is among the children that its parent counts."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _peak_mb(pid: int) -> float:
