@@ -1,6 +1,7 @@
 """Commands for operators: `python -m shared.catalogue migrate|demo|import|export|policy|tasks|events|recalculate`."""
 
 import sys
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -8,11 +9,13 @@ import msgspec
 from rich.console import Console
 
 from shared import logs
+from shared.cache.writer import SheetWriter
 from shared.catalogue import demo, exporter, importer, keys, markets, operating, policies, tasks
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns, constants, parse_map
 from shared.catalogue.scope import Scope
-from shared.errors import InvalidInput, translate
+from shared.errors import InvalidInput, RedisUnavailable, translate, translated
+from shared.messaging import channel
 from shared.pricing.policy import Policy
 from shared.settings import InvalidSettings, Settings, load
 
@@ -89,6 +92,8 @@ def import_file(
         columns = Columns(parse_map(names), constants(currency=currency, category=category))
         with operating.connection(settings) as conn:
             code = screen.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+        if code != importer.NOTHING and not dry_run:
+            _note_creations(settings)
     except (ValueError, InvalidInput) as error:
         raise click.UsageError(str(error)) from None
     except click.ClickException as error:
@@ -98,6 +103,13 @@ def import_file(
         console.print("interrupted; nothing was imported")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _note_creations(settings: Settings) -> None:
+    """Who missed a product a moment ago finds it at once; where Redis is away, some seconds later."""
+    cache = channel.client(settings.redis_for("cache"), "pricing-catalogue")
+    with closing(cache), suppress(RedisUnavailable), translated():
+        SheetWriter(cache, cache, settings.cache_ttl_s).created()
 
 
 @main.command("export")
