@@ -59,6 +59,7 @@ class PriceLane:
             else:
                 with trace.entered():
                     priced, source = await self._price(query, _EXPLAIN[scope["query_string"]])
+                trace.span.set_attribute("pricing.source", source)
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PATH), receive

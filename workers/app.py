@@ -1,5 +1,7 @@
 """What Dramatiq runs in each worker process: the broker with its middleware and actors."""
 
+import os
+
 import dramatiq
 from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLimit
 
@@ -15,8 +17,13 @@ MIN_BACKOFF_MS = 200
 MAX_BACKOFF_MS = 30_000
 
 
+# Requests come first where the CPU is short.
+NICENESS = 5
+
+
 def create_broker() -> None:
     """Build the process's services and register the actors; Dramatiq's command line calls it after the fork."""
+    os.nice(NICENESS)
     settings = load()
     logs.configure(services.PROCESS, settings)
     end_with_parent(grace_s=settings.drain_timeout_s)

@@ -37,21 +37,21 @@ HANDOVER_S = 5.0
 def work(services: Services, task: RunningTask, *, is_claimant: bool = False) -> None:
     """Take partitions until none waits; end the run with its last one.
 
-    A process works on one partition at a time, on one of its threads, so that events find the others free.
+    A process works on two partitions at a time, on as many of its threads, so that events find the others free.
 
     Args:
         services: Of this process.
         task: The run.
         is_claimant: It was claimed just now, so that a hand still busy with the run before is waited for.
     """
-    if not services.hand.acquire(timeout=HANDOVER_S if is_claimant else 0):
+    if not services.hands.acquire(timeout=HANDOVER_S if is_claimant else 0):
         return
     try:
         _take_all(services, task)
     except LeaseLost as lost:
         log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
     finally:
-        services.hand.release()
+        services.hands.release()
     _end(services, task)
 
 

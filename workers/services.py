@@ -17,6 +17,9 @@ from shared.messaging.messages import Doorbell
 from shared.settings import Settings
 
 PROCESS = "pricing-worker"
+# Partitions of a run that a process works on at once: while one waits for PostgreSQL the other decides, and
+# the other threads are left to events.
+HANDS = 2
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -29,7 +32,7 @@ class Services(msgspec.Struct, frozen=True):
         lock: One recalculation at a time.
         feed: The market-data feed.
         doorbell: Rings for further work.
-        hand: Held by the thread of this process that works on a run's partitions.
+        hands: Held by the threads of this process that work on a run's partitions.
         stopping: Set when the process is to end: nothing new is begun.
     """
 
@@ -43,7 +46,7 @@ class Services(msgspec.Struct, frozen=True):
     lock: RecalculationLock
     feed: MarketDataFeed
     doorbell: Doorbell
-    hand: threading.Lock
+    hands: threading.BoundedSemaphore
     stopping: threading.Event
 
     def close(self) -> None:
@@ -75,6 +78,6 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         lock=RecalculationLock(cache),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
         doorbell=Doorbell(queue),
-        hand=threading.Lock(),
+        hands=threading.BoundedSemaphore(HANDS),
         stopping=threading.Event(),
     )

@@ -115,8 +115,11 @@ def trimmed(amount: Decimal, currency: str) -> Decimal:
 
 def shown(amount: Decimal, currency: str) -> Decimal:
     """The amount as an explanation shows it: `trimmed`, with at most six decimals."""
-    if amount.same_quantum(_UNITS[exponent(currency)]):
+    unit = _UNITS[exponent(currency)]
+    if amount.same_quantum(unit):
         return amount
+    if (whole := amount.quantize(unit, context=_EXACT)) == amount:
+        return whole
     return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
 
 

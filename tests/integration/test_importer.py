@@ -566,7 +566,7 @@ def test_an_import_that_is_broken_off_leaves_the_catalogue_as_it_was(
     new_database: NewDatabase, tmp_path: Path, signal_: signal.Signals, code: int
 ) -> None:
     settings = migrated(new_database())
-    path = generated(tmp_path / "products.csv", 20_000)
+    path = generated(tmp_path / "products.csv", 200_000)
     (tmp_path / "before.csv").write_text(f"{HEADER}\nG-0,Before,USD,7.00\n")
     assert ran(settings, "import", "before.csv", cwd=tmp_path).returncode == 0
     importing = subprocess.Popen(command("import", path), env=environ(settings), cwd=tmp_path, stderr=subprocess.PIPE)

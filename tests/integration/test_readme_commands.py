@@ -24,6 +24,8 @@ LOOKED_AT, LOADED = "test_the_stack_is_looked_at", "test_load_is_put_on_it_and_j
 STARTED = "test_the_first_command_starts_it_from_nothing"
 SELF = "itself: it runs these tests, or is the check that runs beside them"
 DOCKER = "tests/integration/test_docker_stack.py"
+LONG = "a long suite of its own, for whose parts there are unit tests"
+UNRUN = "nowhere: it needs images that are not built here"
 
 # Command, as it stands in the README → where it is run.
 RUN = {
@@ -53,6 +55,20 @@ RUN = {
     "just down": STARTED,
     "just down && just up": STARTED,
     "just load": LOADED,
+    "just recalculate": LOOKED_AT,
+    "just recalculate --wait": LOOKED_AT,
+    "just tasks": LOOKED_AT,
+    "just events": LOOKED_AT,
+    "just trace": EVENT,
+    "just trace [TRACE_ID]": EVENT,
+    "just chaos": LONG,
+    "just chaos redis-frozen --quick": LONG,
+    **{
+        f"just bench{what}": LONG
+        for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
+    },
+    "just bench tracing": LONG,
+    "just up docker monitoring": UNRUN,
     "just verify": SELF,
     "just check": SELF,
     "just format": SELF,
@@ -78,7 +94,7 @@ def test_each_command_of_the_readme_is_known_and_none_is_known_that_is_not_there
 
 
 def test_where_a_command_is_said_to_be_run_there_is_a_test() -> None:
-    for where in set(RUN.values()) - {SELF}:
+    for where in set(RUN.values()) - {SELF, LONG, UNRUN}:
         assert where in globals() or (ROOT / where).is_file(), where
 
 
@@ -135,9 +151,10 @@ def test_the_first_command_starts_it_from_nothing(shell: Shell) -> None:
     before = shell.run("just status").stdout
     said = shell.run("just up").stdout
     assert "postgres runs already" in said
-    pids = re.compile(r"│\s*(\d+)\s*│")
+    pids = re.compile(r"running\s*│\s*(\d+)\s*│")
     assert pids.findall(shell.run("just status").stdout) == pids.findall(before)
     shell.run("just down && just up")
+    assert len(pids.findall(before)) > 3
     assert not set(pids.findall(shell.run("just status").stdout)) & set(pids.findall(before))
 
 
@@ -155,6 +172,14 @@ def test_an_event_is_told(shell: Shell) -> None:
     assert answer["status"] == "published"
     for service in ("api", "listener", "worker"):
         eventually(partial(_logged, shell, service, answer["trace_id"]), f"{service} at work on it")
+    drawn = partial(_drawn, shell, answer["trace_id"])
+    eventually(drawn, "its trace has all three services")
+    assert answer["trace_id"] in shell.run("just trace").stdout
+
+
+def _drawn(shell: Shell, trace_id: str) -> bool:
+    tree = shell.run(f"just trace {trace_id}", 0, 1, 2).stdout
+    return all(f"pricing-{service}" in tree for service in ("api", "listener", "worker"))
 
 
 def _logged(shell: Shell, service: str, trace_id: str) -> str:
@@ -182,6 +207,9 @@ def test_the_stack_is_looked_at(shell: Shell) -> None:
     shell.run("just migrate")
     assert "default_strategy" in shell.run("just policy | tee policy.json").stdout
     assert "is active" in shell.run(f"just policy {shell.folder}/policy.json").stderr
+    shell.run("just recalculate --wait")
+    assert "succeeded" in shell.run("just tasks").stdout
+    shell.run("just events")
     listed = shell.run("just").stdout
     assert all(re.search(rf"^    {name}\b", listed, re.MULTILINE) for name in ("up", "down", "import", "verify"))
 

@@ -35,13 +35,14 @@ def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[st
                 break
             during.append(_latency_ms(arena, number))
     say("warm reads beside a run")
+    hot = _warm(arena)
     with _a_run(arena, "0.04") as is_running:
         before, since = arena.cpu_s(), time.monotonic()
-        beside_run = _reads(arena, is_running)
+        beside_run = _reads(arena, hot, is_running)
         cores = sum(_used(arena, before, ("worker", "postgres", "redis"))) / (time.monotonic() - since)
     say(f"warm reads beside equal CPU work, {cores:.2f} cores")
     with _burning(cores):
-        control = _reads(arena, lambda: True)
+        control = _reads(arena, _warm(arena), lambda: True)
     return {
         "event_latency_ms": {"idle": _quantiles(idle), "during_run": _quantiles(during)},
         "reads_ms": {"beside_run": _quantiles(beside_run), "beside_cpu_work": _quantiles(control), "cores": cores},
@@ -63,11 +64,16 @@ def _latency_ms(arena: Arena, number: int) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _reads(arena: Arena, goes_on: Callable[[], bool]) -> list[float]:
-    """Latencies of warm reads at a steady rate, in milliseconds, from when each was due."""
+def _warm(arena: Arena) -> list[str]:
+    """Products that have been asked for already."""
     hot = [catalogue.product_id(number) for number in range(1, HOT_PRODUCTS + 1)]
     for product_id in hot:
         arena.engine.price(product_id)
+    return hot
+
+
+def _reads(arena: Arena, hot: list[str], goes_on: Callable[[], bool]) -> list[float]:
+    """Latencies of warm reads at a steady rate, in milliseconds, from when each was due."""
     return openloop.latencies_ms(arena.engine.settings.port, hot, READS_PER_S, READ_S, goes_on)
 
 

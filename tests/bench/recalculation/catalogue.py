@@ -57,7 +57,7 @@ def bytes_per_product(engine: Engine, products: int) -> tuple[float, float]:
 
 _PRODUCTS = """
 INSERT INTO products (product_id, name, category, currency, base_price, cost, stock, tiers)
-SELECT 'B-' || lpad(n::text, 7, '0'), 'Product ' || n, 'general', 'USD', 10 + n %% 90, 5, n %% 250,
+SELECT 'B-' || lpad(n::text, 7, '0'), 'Product ' || n, 'general', 'USD', (10 + n %% 90)::numeric(12, 2), 5, n %% 250,
     CASE n %% 2 WHEN 0 THEN '[]' ELSE jsonb_build_array(
         jsonb_build_object('up_to', 9, 'unit_price', (10 + n %% 90)::text || '.00'),
         jsonb_build_object('up_to', NULL, 'unit_price', (9 + n %% 90)::text || '.00')) END
