@@ -151,7 +151,7 @@ def test_the_first_command_starts_it_from_nothing(shell: Shell) -> None:
     before = shell.run("just status").stdout
     said = shell.run("just up").stdout
     assert "postgres runs already" in said
-    pids = re.compile(r"running\s*│\s*(\d+)\s*│")
+    pids = re.compile(r"RUNNING\s*│\s*(\d+)\s*│")
     assert pids.findall(shell.run("just status").stdout) == pids.findall(before)
     shell.run("just down && just up")
     assert len(pids.findall(before)) > 3
