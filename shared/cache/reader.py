@@ -123,8 +123,11 @@ class PriceReader:
         while True:
             await asyncio.sleep(READ_AHEAD_EVERY_S)
             due = self._near.due()
-            for start in range(0, len(due), sheets.BATCH):
-                await self._ask_redis(due[start : start + sheets.BATCH])
+            try:
+                for start in range(0, len(due), sheets.BATCH):
+                    await self._ask_redis(due[start : start + sheets.BATCH])
+            except Exception:
+                log.exception("sheets are not read ahead, queries wait for them")
 
     async def prepare(self) -> None:
         """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""
