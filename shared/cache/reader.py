@@ -32,7 +32,7 @@ Source = Literal["cache", "database"]
 BREAKER_FAILURES = 5
 BREAKER_OPEN_S = 1
 
-READ_AHEAD_EVERY_S = 0.1
+READ_AHEAD_EVERY_S = 0.2
 REDIS_LANES = 2
 DATABASE_LANES = 4
 # What one look-up asks for at most; 500 is also the most that one request may ask for.

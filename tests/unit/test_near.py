@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.cache.near import BYTES_PER_JSON_BYTE, MAX_AGE_S, READ_AHEAD_S, NearCache
+from shared.cache.near import BYTES_PER_JSON_BYTE, KEEP_S, MAX_AGE_S, READ_AHEAD_S, NearCache
 from tests.support.pricing_examples import sheet
 
 
@@ -115,6 +115,16 @@ def test_what_is_asked_for_is_due_before_its_second_is_over(near: NearCache, clo
     assert near.due() == []
     clock.now += READ_AHEAD_S / 2
     assert near.due() == ["P-1"]  # P-2 was read again meanwhile, nobody asked for P-3
+    put(near, clock, "P-1")
     assert near.due() == []
-    clock.now += READ_AHEAD_S / 2
-    assert near.due() == ["P-2"]
+    clock.now += READ_AHEAD_S
+    assert near.due() == ["P-1", "P-2"]
+
+
+def test_what_nobody_asks_for_any_longer_is_left_alone(near: NearCache, clock: Clock) -> None:
+    put(near, clock)
+    near.get("P-1")
+    clock.now += KEEP_S - 1
+    assert near.due() == ["P-1"]
+    clock.now += 2
+    assert near.due() == []
