@@ -64,8 +64,13 @@ def counted(private: PrivateStack, expected: float) -> None:
     assert {served(private) for _ in range(3 * API_PROCESSES)} == {expected}
 
 
+def all_live(private: PrivateStack) -> bool:
+    return value(private, "api", "pricing_processes", **API_PROCESS) == API_PROCESSES
+
+
 def test_requests_are_counted_exactly_and_outlive_the_process_that_counted_them(private: PrivateStack) -> None:
-    assert value(private, "api", "pricing_processes", **API_PROCESS) == API_PROCESSES
+    # The stack is ready as soon as one of them answers.
+    eventually(lambda: all_live(private), "every API process is up")
     before = served(private)
     ask(private, REQUESTS)
     counted(private, before + REQUESTS)
@@ -76,9 +81,7 @@ def test_requests_are_counted_exactly_and_outlive_the_process_that_counted_them(
     for seen in (served(private) for _ in range(3 * API_PROCESSES)):
         assert seen == before + REQUESTS
     assert value(private, "api", "pricing_processes", **API_PROCESS) <= API_PROCESSES
-    eventually(
-        lambda: value(private, "api", "pricing_processes", **API_PROCESS) == API_PROCESSES, "the dead one's successor"
-    )
+    eventually(lambda: all_live(private), "the dead one's successor")
     folder: Path = private.engine.home / "metrics" / "api"
     assert not list(folder.glob(f"gauge_live*_{victim.pid}.db"))
     ask(private, REQUESTS)
