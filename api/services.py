@@ -24,7 +24,7 @@ from shared.messaging.messages import Doorbell
 from shared.settings import Settings
 
 PROCESS = "pricing-api"
-GARBAGE_THRESHOLDS = (50_000, 20, 50)
+GARBAGE_THRESHOLDS = (50_000, 10, 5)
 READ_CONNECTIONS = 8
 WRITE_CONNECTIONS = 4
 

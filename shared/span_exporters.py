@@ -1,6 +1,7 @@
 """Where spans go: an OTLP collector, or JSON lines in a folder; and what is said while they cannot go there."""
 
 import base64
+import gc
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -113,6 +114,8 @@ class _Watched(SpanExporter):
         self._fails = fails
         if fails:
             SPANS_LOST.inc(len(spans))
+            # The transport's error and its traceback hold each other, and the whole batch.
+            gc.collect(0)
         return result
 
     def shutdown(self) -> None:

@@ -11,7 +11,7 @@ from shared.messaging.messages import EVENTS_QUEUE
 from shared.process_group import end_with_parent
 from shared.settings import load
 from workers import actors, services
-from workers.middleware import Cleanup, MetricsServer, Settling, Tracing, worth_a_retry
+from workers.middleware import Cleanup, MetricsServer, PromptEnd, Settling, Tracing, worth_a_retry
 
 MIN_BACKOFF_MS = 200
 MAX_BACKOFF_MS = 30_000
@@ -35,6 +35,7 @@ def create_broker() -> None:
         running.queue,
         [
             Cleanup(running),
+            PromptEnd(settings),
             MetricsServer(settings),
             Tracing(),
             Settling(),
