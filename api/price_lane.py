@@ -72,7 +72,7 @@ class PriceLane:
         if held := reader.held(query.product_id):
             sheet, markets = held
         else:
-            found, markets = await reader.find([query.product_id])
+            found, markets = await reader.find_one(query.product_id)
             sheet, source = sheet_for(query, found)
         return quote(sheet, market_of(markets, query.user_location), query, explain=explain), source
 

@@ -116,20 +116,19 @@ async def get_prices(
     return PriceAnswers(answers)
 
 
-def sheet_for(query: PriceQuery, found: Mapping[str, Found]) -> tuple[PriceSheet, Source]:
+def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:
     """The sheet that a query is priced by, and where it came from.
 
     Raises:
         NotFound: there is no such product.
     """
-    hit = found.get(query.product_id)
-    if hit is None:
+    if found is None:
         raise NotFound(f"no product {query.product_id!r}")
-    return hit.sheet, hit.source
+    return found.sheet, found.source
 
 
 def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:
-    sheet, source = sheet_for(query, found)
+    sheet, source = sheet_for(query, found.get(query.product_id))
     priced = quote(sheet, market_of(markets, query.user_location), query, explain=explain)
     return PriceAnswer(**msgspec.structs.asdict(priced), source=source)
 

@@ -35,21 +35,21 @@ class Gatherer(Generic[V]):
         self._running: set[asyncio.Task[None]] = set()
         self._is_due = False
 
-    async def get(self, key: str) -> V | None:
-        """The value of a key; None where there is none. Raises what its look-up raised."""
-        return await self._ask(key)
-
     async def get_all(self, keys: Iterable[str]) -> dict[str, V]:
         """The values of those of the keys that have one. Raises what a look-up raised."""
-        futures = {key: self._ask(key) for key in keys}
-        if len(futures) == 1:
-            await next(iter(futures.values()))
-        else:
-            await asyncio.gather(*futures.values())
+        queued = len(self._queue)
+        futures = {key: self.get(key) for key in keys}
+        if self._recorded is None and len(self._queue) > queued and trace.get_current_span().is_recording():
+            self._recorded = copy_context()
+        await asyncio.gather(*futures.values())
         return {key: value for key, future in futures.items() if (value := future.result()) is not None}
 
-    def _ask(self, key: str) -> "asyncio.Future[V | None]":
-        """A future of its own for each asker: one that is cancelled takes nothing from the others."""
+    def get(self, key: str) -> "asyncio.Future[V | None]":
+        """The value of a key, in time; None where there is none. Raises what its look-up raised.
+
+        For askers whose trace is not recorded. Each has a future of its own: one that is cancelled takes
+        nothing from the others.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[V | None] = loop.create_future()
         if askers := self._askers.get(key):
@@ -57,8 +57,6 @@ class Gatherer(Generic[V]):
             return future
         self._askers[key] = [future]
         self._queue.append(key)
-        if self._recorded is None and trace.get_current_span().is_recording():
-            self._recorded = copy_context()
         if not self._is_due:
             self._is_due = True
             loop.call_soon(self._start)

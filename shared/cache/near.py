@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from shared.metrics import NEAR_BYTES, NEAR_ENTRIES
 from shared.pricing.models import PriceSheet
 
 MAX_AGE_S = 1.0
@@ -102,8 +101,6 @@ class NearCache:
         self._bytes += _size(held)
         while len(self._held) > self._max_entries or self._bytes > self._max_bytes:
             self._drop(next(iter(self._held)))
-        NEAR_ENTRIES.set(len(self._held))
-        NEAR_BYTES.set(self._bytes)
 
     def _drop(self, product_id: str) -> _Held | None:
         held = self._held.pop(product_id, None)

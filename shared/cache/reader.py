@@ -22,7 +22,15 @@ from shared.cache.sheets import CorruptSheet, Fill
 from shared.catalogue import prices
 from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
-from shared.metrics import BREAKER_OPEN, CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION, NEAR_READS
+from shared.metrics import (
+    BREAKER_OPEN,
+    CACHE_READ_DURATION,
+    CACHE_READS,
+    DATABASE_READ_DURATION,
+    NEAR_BYTES,
+    NEAR_ENTRIES,
+    NEAR_READS,
+)
 from shared.pricing.models import Market, PriceSheet
 from shared.telemetry import tracer
 
@@ -81,6 +89,8 @@ class PriceReader:
         self._cache, self._database, self._ttl_s, self._near = cache, database, ttl_s, near
         self._traced = traced or cache
         self._markets = MarketsCopy(database)
+        # Counted here and brought into the metrics with each tick: there it would cost as much as the look-up.
+        self._near_hits = self._near_misses = 0
         self._redis_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, RedisUnavailable, "redis")
         self._database_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, DatabaseUnavailable, "database")
         self._from_redis = Gatherer(self._ask_redis, REDIS_LANES, LOOK_UP)
@@ -95,7 +105,7 @@ class PriceReader:
         sheet, markets = self._near.get(product_id), self._markets.held()
         if sheet is None or markets is None:
             return None
-        _near_hit.inc()
+        self._near_hits += 1
         return sheet, markets
 
     async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Mapping[str, Market]]:
@@ -104,30 +114,59 @@ class PriceReader:
         Raises:
             DatabaseUnavailable: something is not cached, and PostgreSQL is away.
         """
-        wanted = dict.fromkeys(product_ids)
-        found = {product_id: Found(sheet, "cache") for product_id in wanted if (sheet := self._near.get(product_id))}
-        _near_hit.inc(len(found))
-        missing = [product_id for product_id in wanted if product_id not in found]
-        _near_miss.inc(len(missing))
+        found: dict[str, Found] = {}
+        missing: list[str] = []
+        for product_id in dict.fromkeys(product_ids):
+            if sheet := self._near.get(product_id):
+                found[product_id] = Found(sheet, "cache")
+            else:
+                missing.append(product_id)
+        self._near_hits += len(found)
+        self._near_misses += len(missing)
         markets = self._markets.held()
         if markets is not None and not missing:
             return found, markets
-        with _look_up_span(len(wanted), len(missing)):
+        with _look_up_span(len(found) + len(missing), len(missing)):
             if markets is not None:
                 return found | await self._look_up(missing), markets
             looked_up, current = await asyncio.gather(self._look_up(missing), self._markets.current())
         return found | looked_up, current
 
+    async def find_one(self, product_id: str) -> tuple[Found | None, Mapping[str, Market]]:
+        """As `find`, for one product that is not `held`; with less around it where no trace is recorded.
+
+        Raises:
+            DatabaseUnavailable: it is not cached, and PostgreSQL is away.
+        """
+        markets = self._markets.held()
+        if markets is None or trace.get_current_span().is_recording():
+            found, markets = await self.find([product_id])
+            return found.get(product_id), markets
+        self._near_misses += 1
+        cached = await self._from_redis.get(product_id)
+        if cached is not None:
+            return (Found(cached, "cache") if isinstance(cached, PriceSheet) else None), markets
+        stored = await self._from_database.get(product_id)
+        return (Found(stored, "database") if stored is not None else None), markets
+
     async def read_ahead(self) -> None:
-        """Ask Redis for what is asked for often before its second is over; for ever."""
+        """Ask Redis for what is asked for often before its second is over, and report; for ever."""
         while True:
             await asyncio.sleep(READ_AHEAD_EVERY_S)
+            self._report()
             due = self._near.due()
             try:
                 for start in range(0, len(due), sheets.BATCH):
                     await self._ask_redis(due[start : start + sheets.BATCH])
             except Exception:
                 log.exception("sheets are not read ahead, queries wait for them")
+
+    def _report(self) -> None:
+        _near_hit.inc(self._near_hits)
+        _near_miss.inc(self._near_misses)
+        self._near_hits = self._near_misses = 0
+        NEAR_ENTRIES.set(len(self._near))
+        NEAR_BYTES.set(self._near.bytes_held)
 
     async def prepare(self) -> None:
         """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""

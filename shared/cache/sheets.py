@@ -8,7 +8,7 @@ seconds, and for no longer than `pricing:creations` says the same: whoever creat
 """
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -85,7 +85,7 @@ def decode(entry: bytes) -> PriceSheet:
         raise CorruptSheet(str(error)) from None
     if version != b"%d" % sheet.version:
         raise CorruptSheet("the entry's version is not its sheet's")
-    if not all(amount.is_finite() for amount in _amounts(sheet)):
+    if not all(map(Decimal.is_finite, _amounts(sheet))):
         raise CorruptSheet("an amount is no finite number")
     return sheet
 
@@ -105,11 +105,10 @@ def fill_arguments(fills: Iterable[Fill], ttl_s: float, read_at_ms: int) -> tupl
     return _arguments(list(fills), ttl_s, read_at_ms)
 
 
-def _amounts(sheet: PriceSheet) -> Iterator[Decimal]:
-    yield from (sheet.list_price, sheet.published_price, sheet.floor, sheet.membership_rate)
-    yield from (tier.unit_price for tier in sheet.tiers)
-    if sheet.ceiling is not None:
-        yield sheet.ceiling
+def _amounts(sheet: PriceSheet) -> list[Decimal]:
+    amounts = [sheet.list_price, sheet.published_price, sheet.floor, sheet.membership_rate]
+    amounts += [tier.unit_price for tier in sheet.tiers]
+    return amounts if sheet.ceiling is None else [*amounts, sheet.ceiling]
 
 
 def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:

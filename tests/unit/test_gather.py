@@ -57,10 +57,10 @@ def test_a_thousand_who_ask_for_one_key_cause_one_look_up() -> None:
     async def test(shelf: Shelf) -> None:
         gatherer = Gatherer(shelf.load, lanes=4, batch=100)
         shelf.open.clear()
-        waiting = [asyncio.create_task(gatherer.get("a")) for _ in range(500)]
+        waiting = [gatherer.get("a") for _ in range(500)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        waiting += [asyncio.create_task(gatherer.get("a")) for _ in range(500)]
+        waiting += [gatherer.get("a") for _ in range(500)]
         await asyncio.sleep(0)
         shelf.open.set()
         assert set(await asyncio.gather(*waiting)) == {"A"}
@@ -78,7 +78,7 @@ def test_those_who_come_while_all_lanes_are_taken_share_the_next_look_up() -> No
         shelf.open.clear()
         waiting = []
         for key in "abcdefgh":
-            waiting.append(asyncio.create_task(gatherer.get(key)))
+            waiting.append(gatherer.get(key))
             for _ in range(3):
                 await asyncio.sleep(0)
         shelf.open.set()
@@ -107,7 +107,7 @@ def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
     async def test(shelf: Shelf) -> None:
         gatherer = Gatherer(shelf.load, lanes=1, batch=100)
         shelf.open.clear()
-        impatient, patient = (asyncio.create_task(gatherer.get("a")) for _ in range(2))
+        impatient, patient = (gatherer.get("a") for _ in range(2))
         await asyncio.sleep(0)
         impatient.cancel()
         await asyncio.sleep(0)
@@ -133,9 +133,9 @@ def test_a_look_up_stands_in_the_first_trace_that_is_recorded() -> None:
     async def test(shelf: Shelf) -> None:
         tracer = TracerProvider().get_tracer("test")
         gatherer = Gatherer(shelf.load, lanes=1, batch=100)
-        plain = asyncio.create_task(gatherer.get("a"))
+        plain = asyncio.create_task(gatherer.get_all(["a"]))
         with tracer.start_as_current_span("recorded") as span:
-            recorded = asyncio.create_task(gatherer.get("b"))
+            recorded = asyncio.create_task(gatherer.get_all(["b"]))
             await asyncio.gather(plain, recorded)
         await gatherer.get("c")
         assert shelf.asked == [["a", "b"], ["c"]]
