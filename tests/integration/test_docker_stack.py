@@ -44,7 +44,7 @@ def broken_engine(tmp_path: Path) -> Iterator[str]:
 def docker(tmp_path: Path) -> str:
     """A PATH whose docker answers as one does that has an engine with no containers."""
     program = tmp_path / "docker"
-    program.write_text("#!/bin/sh\n[ $1 = info ] && echo 28.0\nexit 0\n")
+    program.write_text("#!/bin/sh\n[ $1 = version ] && echo 28.0\nexit 0\n")
     program.chmod(0o755)
     return f"{tmp_path}:{os.environ['PATH']}"
 
@@ -71,7 +71,7 @@ def test_an_engine_that_goes_away_meanwhile_is_what_is_named(tmp_path: Path) -> 
     program, seen = tmp_path / "docker", tmp_path / "seen"
     lines = [
         "#!/bin/sh",
-        f"if [ $1 = info ]; then [ -e {seen} ] && {{ echo 'is the daemon running?' >&2; exit 1; }}; echo 28.0; fi",
+        f"if [ $1 = version ]; then [ -e {seen} ] && {{ echo 'is the daemon running?' >&2; exit 1; }}; echo 28.0; fi",
         f"if [ $1 = compose ] && [ $2 = up ]; then touch {seen}; exit 1; fi",
         "exit 0",
     ]
