@@ -22,10 +22,11 @@ from shared import settings
 
 READY_S = 180
 POLL_S = 0.5
-JAEGER_PORT = 16686
+# Variables of compose.yaml, and what they are where they are not set.
+PORTS = {"PRICING_PORT": 8000, "JAEGER_PORT": 16686, "PROMETHEUS_PORT": 9090, "GRAFANA_PORT": 3000}
 GATEWAY = "gateway"
 MONITORING = "monitoring"
-MONITORING_PORTS = {"prometheus": 9090, "grafana": 3000}
+MONITORING_PORTS = {"prometheus": "PROMETHEUS_PORT", "grafana": "GRAFANA_PORT"}
 SERVICES = (
     *("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate"),
     *("prometheus", "grafana"),
@@ -127,13 +128,14 @@ def _start(scale: Sequence[str]) -> None:
 
 def _show_addresses(is_monitored: bool) -> None:
     base = _base()
-    in_memory = " (its spans in memory: it refused deploy/docker/jaeger.yaml)"
+    is_kept = os.environ.get("JAEGER_ARGUMENTS") != ""
+    note = "" if is_kept else " (its spans in memory: it refused deploy/docker/jaeger.yaml)"
     for name, address in (
         ("api", base),
         ("docs", f"{base}/docs"),
         ("metrics", f"{base}/metrics"),
-        ("jaeger", f"http://127.0.0.1:{JAEGER_PORT}{'' if os.environ.get('JAEGER_ARGUMENTS', '-') else in_memory}"),
-        *((name, f"http://127.0.0.1:{port}") for name, port in MONITORING_PORTS.items() if is_monitored),
+        ("jaeger", f"http://127.0.0.1:{port('JAEGER_PORT')}{note}"),
+        *((name, f"http://127.0.0.1:{port(variable)}") for name, variable in MONITORING_PORTS.items() if is_monitored),
         ("admin key", "just key"),
         ("stop", "just down"),
     ):
@@ -142,8 +144,8 @@ def _show_addresses(is_monitored: bool) -> None:
 
 def _publish(several: bool) -> None:
     """Give the published port to the API's one container, or to the gateway in front of several."""
-    host, port = os.environ.get("PRICING_HOST", "127.0.0.1"), os.environ.get("PRICING_PORT", "8000")
-    os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port}"
+    host = os.environ.get("PRICING_HOST", "127.0.0.1")
+    os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port('PRICING_PORT')}"
     if not several:
         compose.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
@@ -157,14 +159,10 @@ def _check_settings() -> None:
 
 def _refuse_taken_ports(is_monitored: bool) -> None:
     """Before anything is started: the engine would find out with half of the containers running."""
-    port = os.environ.get("PRICING_PORT", "8000")
-    for number, advice in (
-        (port, "set PRICING_PORT to a free port"),
-        (str(JAEGER_PORT), "it is Jaeger's page: end it"),
-        *((str(port), f"it is {name}'s page: end it") for name, port in MONITORING_PORTS.items() if is_monitored),
-    ):
-        if not state.port_is_free(int(number), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
-            raise DockerError(f"Port {number} is taken by {processes.listener_on(int(number))}: {advice}.")
+    for variable in ("PRICING_PORT", "JAEGER_PORT", *(MONITORING_PORTS.values() if is_monitored else ())):
+        if not state.port_is_free(port(variable), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
+            program = processes.listener_on(port(variable))
+            raise DockerError(f"Port {port(variable)} is taken by {program}: set {variable} to a free port.")
 
 
 def _end_half_started() -> None:
@@ -193,7 +191,16 @@ def _wait() -> None:
 
 
 def _base() -> str:
-    return f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
+    return f"http://127.0.0.1:{port('PRICING_PORT')}"
+
+
+def port(variable: str) -> int:
+    """A published port: what its variable says, else what it is by itself."""
+    value = os.environ.get(variable) or PORTS[variable]
+    try:
+        return int(value)
+    except ValueError:
+        raise DockerError(f"{variable} is {value}, and not the number of a port.") from None
 
 
 def _not_ready() -> list[str]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import click
 
 NATIVE = "`just up native` needs no Docker."
+OTHER_PORT = "end it, or set PRICING_PORT, JAEGER_PORT and the like to a free one."
 ADVICE = {
     "no space left on device": "Docker's disk is full: make room there (`docker system df` shows what takes it), "
     "then `just up` again.",
-    "port is already allocated": "Another container has that port: end it, or set PRICING_PORT to a free one.",
-    "address already in use": "Another program has that port: end it, or set PRICING_PORT to a free one.",
+    "port is already allocated": f"Another container has that port: {OTHER_PORT}",
+    "address already in use": f"Another program has that port: {OTHER_PORT}",
 }
 NO_IMAGE = "The image cannot be had: is its registry within reach, or is it here under another name?"
 
