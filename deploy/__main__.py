@@ -47,12 +47,9 @@ def up(arguments: tuple[str, ...]) -> None:
 @main.command()
 def down() -> None:
     """Stop the stack; its data stays."""
-    kinds = running()
-    for kind in kinds:
+    # There may be processes that outlived their supervisor, and networks of a start that was killed.
+    for kind in running() or (["docker"] if compose.networks() else ["native"]):
         _do(kind, "down")
-    if not kinds:
-        # There may be processes that outlived their supervisor.
-        _do("native", "down")
 
 
 @main.command()

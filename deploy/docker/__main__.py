@@ -4,7 +4,8 @@ import os
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +13,20 @@ import click
 from rich.console import Console
 
 from deploy.docker import compose, passwords
-from deploy.docker.compose import REPOSITORY, DockerError
+from deploy.docker.compose import REPOSITORY
+from deploy.docker.errors import DockerError
 from deploy.native import home as place
 from deploy.native import processes, state
 from deploy.status import Sight
+from shared import settings
 
 READY_S = 180
 POLL_S = 0.5
-JAEGER_PORT = 16686
+# Variables of compose.yaml, and what they are where they are not set.
+PORTS = {"PRICING_PORT": 8000, "JAEGER_PORT": 16686, "PROMETHEUS_PORT": 9090, "GRAFANA_PORT": 3000}
 GATEWAY = "gateway"
 MONITORING = "monitoring"
+MONITORING_PORTS = {"prometheus": "PROMETHEUS_PORT", "grafana": "GRAFANA_PORT"}
 SERVICES = (
     *("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate"),
     *("prometheus", "grafana"),
@@ -29,6 +34,10 @@ SERVICES = (
 # The listener's metrics, which are in no other network than the containers' own, answer for all queues.
 _READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9192/metrics', timeout=4).read().decode())"
 SCRAPE_LISTENER = ("exec", "-T", "listener", "python", "-c", _READ)
+CHECK_JAEGER = (
+    *("run", "--rm", "--no-deps", "-T", "jaeger"),
+    *("validate", "--config", "/etc/jaeger/config.yaml"),
+)
 SCALABLE = ("api", "worker", "listener")
 
 
@@ -48,43 +57,34 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
 
     With `monitoring` Prometheus and Grafana run beside it.
     """
-    scale = [argument for argument in arguments if argument != MONITORING]
+    scale = [_checked(argument) for argument in arguments if argument != MONITORING]
     is_monitored = MONITORING in arguments
-    sizes = [argument for pair in scale for argument in ("--scale", _checked(pair))]
-    if reason := compose.why_no_engine():
-        raise DockerError(f"No Docker engine answers ({reason}): start it, or use `just up native`.")
     is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
-    profiles = [name for name, is_wanted in ((GATEWAY, is_several), (MONITORING, is_monitored)) if is_wanted]
-    with ExitStack() as undo:
+    _check_settings()
+    if reason := compose.why_no_engine():
+        raise DockerError(f"No Docker engine answers ({reason}): start or repair it, or use `just up native`.")
+    with _alone(home), ExitStack() as undo:
         if not compose.containers(running=True):
-            _refuse_taken_ports()
+            _refuse_taken_ports(is_monitored)
             undo.callback(_end_half_started)
         passwords.ensure(REPOSITORY, home)
         _publish(several=is_several)
+        profiles = [name for name, is_wanted in ((GATEWAY, is_several), (MONITORING, is_monitored)) if is_wanted]
         os.environ["COMPOSE_PROFILES"] = ",".join(profiles)
-        compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
-        _wait()
+        _start(scale)
         undo.pop_all()
-    base = _base()
-    for name, address in (
-        ("api", base),
-        ("docs", f"{base}/docs"),
-        ("metrics", f"{base}/metrics"),
-        ("jaeger", "http://127.0.0.1:16686"),
-        *((("prometheus", "http://127.0.0.1:9090"), ("grafana", "http://127.0.0.1:3000")) if is_monitored else ()),
-        ("admin key", "just key"),
-        ("stop", "just down"),
-    ):
-        click.echo(f"{name:<11} {address}")
+    _show_addresses(is_monitored)
 
 
 @main.command()
-def down() -> None:
+@click.pass_obj
+def down(home: Path) -> None:
     """Stop and remove the containers; data stays in the volumes."""
-    if not compose.containers():
-        click.echo("Nothing runs.")
-        return
-    compose.run("down", "--remove-orphans")
+    with _alone(home):
+        if not (compose.containers() or compose.networks()):
+            click.echo("Nothing runs.")
+            return
+        compose.run("down", "--remove-orphans")
     click.echo("Everything is stopped; the data stays in Docker's volumes.")
 
 
@@ -109,23 +109,60 @@ def logs(service: str | None, follow: bool) -> None:
     compose.run("logs", *colour, "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
 
 
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One up or down at a time; a Compose that outlives a killed one is waited for, since it inherits the lock."""
+    place.prepare(home)
+    with place.locked(home, lambda: click.echo("· waiting for another up or down")) as lock:
+        os.set_inheritable(lock, True)
+        yield
+
+
+def _start(scale: Sequence[str]) -> None:
+    if "JAEGER_ARGUMENTS" not in os.environ and not compose.succeeds(*CHECK_JAEGER):
+        os.environ["JAEGER_ARGUMENTS"] = ""
+    sizes = [part for pair in scale for part in ("--scale", pair)]
+    compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
+    _wait()
+
+
+def _show_addresses(is_monitored: bool) -> None:
+    base = _base()
+    is_kept = os.environ.get("JAEGER_ARGUMENTS") != ""
+    note = "" if is_kept else " (its spans in memory: it refused deploy/docker/jaeger.yaml)"
+    for name, address in (
+        ("api", base),
+        ("docs", f"{base}/docs"),
+        ("metrics", f"{base}/metrics"),
+        ("jaeger", f"http://127.0.0.1:{port('JAEGER_PORT')}{note}"),
+        *((name, f"http://127.0.0.1:{port(variable)}") for name, variable in MONITORING_PORTS.items() if is_monitored),
+        ("admin key", "just key"),
+        ("stop", "just down"),
+    ):
+        click.echo(f"{name:<11} {address}")
+
+
 def _publish(several: bool) -> None:
     """Give the published port to the API's one container, or to the gateway in front of several."""
-    host, port = os.environ.get("PRICING_HOST", "127.0.0.1"), os.environ.get("PRICING_PORT", "8000")
-    os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port}"
+    host = os.environ.get("PRICING_HOST", "127.0.0.1")
+    os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port('PRICING_PORT')}"
     if not several:
         compose.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
 
-def _refuse_taken_ports() -> None:
+def _check_settings() -> None:
+    try:
+        settings.load()
+    except settings.InvalidSettings as error:
+        raise DockerError(f"{error}.") from error
+
+
+def _refuse_taken_ports(is_monitored: bool) -> None:
     """Before anything is started: the engine would find out with half of the containers running."""
-    port = os.environ.get("PRICING_PORT", "8000")
-    for number, advice in (
-        (port, "set PRICING_PORT to a free port"),
-        (str(JAEGER_PORT), "it is Jaeger's page: end it"),
-    ):
-        if not state.port_is_free(int(number), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
-            raise DockerError(f"Port {number} is taken by {processes.listener_on(int(number))}: {advice}.")
+    for variable in ("PRICING_PORT", "JAEGER_PORT", *(MONITORING_PORTS.values() if is_monitored else ())):
+        if not state.port_is_free(port(variable), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
+            program = processes.listener_on(port(variable))
+            raise DockerError(f"Port {port(variable)} is taken by {program}: set {variable} to a free port.")
 
 
 def _end_half_started() -> None:
@@ -154,7 +191,16 @@ def _wait() -> None:
 
 
 def _base() -> str:
-    return f"http://127.0.0.1:{os.environ.get('PRICING_PORT', '8000')}"
+    return f"http://127.0.0.1:{port('PRICING_PORT')}"
+
+
+def port(variable: str) -> int:
+    """A published port: what its variable says, else what it is by itself."""
+    value = os.environ.get(variable) or PORTS[variable]
+    try:
+        return int(value)
+    except ValueError:
+        raise DockerError(f"{variable} is {value}, and not the number of a port.") from None
 
 
 def _not_ready() -> list[str]:

@@ -3,19 +3,19 @@
 import os
 import shutil
 import subprocess
+import sys
+from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import click
-
 from deploy.docker import passwords
+from deploy.docker.errors import DockerError, compose_failed
 
 ENGINE_S = 10
+STEADY_S = 3  # what runs for that long does not die of its configuration
+KEPT_LINES = 20
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-class DockerError(click.ClickException):
-    """What keeps Docker from doing what was asked, in a sentence for its user; exit code 1."""
 
 
 def engine_answers() -> bool:
@@ -29,11 +29,19 @@ def why_no_engine() -> str | None:
     if docker is None:
         return "there is no program docker"
     try:
-        done = _run([docker, "info", "--format", "{{.ServerVersion}}"], capture=True, timeout_s=ENGINE_S)
+        done = _run([docker, "version", "--format", "{{.Server.Version}}"], capture=True, timeout_s=ENGINE_S)
     except subprocess.TimeoutExpired:
         return f"its engine says nothing for {ENGINE_S} s"
-    lines = done.stderr.strip().splitlines()
-    return None if done.returncode == 0 and done.stdout.strip() else (lines or ["its engine does not answer"])[-1]
+    except OSError as error:
+        return f"{docker}: {error.strerror}"
+    if done.returncode == 0 and done.stdout.strip():
+        return None
+    return next(iter(done.stderr.strip().splitlines()), "what answers there is no Docker engine")
+
+
+def succeeds(*arguments: str) -> bool:
+    """Whether a Compose command ends well; what it says is nobody's business."""
+    return _run([*_command(), *arguments], capture=True).returncode == 0
 
 
 def run(*arguments: str, capture: bool = False) -> str:
@@ -42,13 +50,13 @@ def run(*arguments: str, capture: bool = False) -> str:
     Raises:
         DockerError: there is no Compose, or the command failed.
     """
-    done = _run([*_command(), *arguments], capture=capture)
+    command = [*_command(), *arguments]
+    done = _run(command, capture=True) if capture else _watched(command)
     if done.returncode:
         if gone := why_no_engine():
             raise DockerError(f"The Docker engine went away ({gone}): start it again, then `just up` or `just down`.")
-        reason = (done.stderr or "").strip() or "see above"
-        raise DockerError(f"docker compose {arguments[0]} failed: {reason}. `just up native` needs no Docker.")
-    return done.stdout or ""
+        raise compose_failed(arguments[0], done.stderr.splitlines())
+    return done.stdout
 
 
 def containers(*, running: bool = False) -> list[str]:
@@ -56,8 +64,13 @@ def containers(*, running: bool = False) -> list[str]:
     project = passwords.read(REPOSITORY).get(passwords.PROJECT)
     if project is None or not engine_answers():
         return []
-    label = f"label=com.docker.compose.project={project}"
-    return _run(["docker", "ps", "-q" if running else "-aq", "--filter", label], capture=True).stdout.split()
+    return _listed(project, "ps", "-q" if running else "-aq")
+
+
+def networks() -> list[str]:
+    """The ids of the project's networks: what a start that was killed leaves, even before it has a container."""
+    project = passwords.read(REPOSITORY).get(passwords.PROJECT)
+    return [] if project is None or not engine_answers() else _listed(project, "network", "ls", "-q")
 
 
 def catalogue(arguments: Sequence[str]) -> int:
@@ -78,16 +91,27 @@ def unhealthy() -> list[str]:
     if not (ids := containers()):
         return ["no containers"]
     template = (
+        '{{index .Config.Labels "com.docker.compose.oneoff"}} '
         '{{index .Config.Labels "com.docker.compose.service"}} {{.State.Status}} '
-        "{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.ExitCode}}"
+        "{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.ExitCode}} {{.State.StartedAt}}"
     )
     lines = _run(["docker", "inspect", "--format", template, *ids], capture=True).stdout.splitlines()
-    return [line for line in lines if not _is_well(line)]
+    # Not a `just import` that runs beside the services, or was killed.
+    services = [line.partition(" ")[2] for line in lines if not line.startswith("True ")]
+    return [line.rpartition(" ")[0] for line in services if not _is_well(line)]
 
 
 def _is_well(line: str) -> bool:
-    _, status, health, code = line.split()
-    return (status == "running" and health in ("healthy", "-")) or (status == "exited" and code == "0")
+    _, status, health, code, started_at = line.split()
+    if status == "running" and health == "-":
+        # One that dies of its configuration, and is started again and again, runs too when it is looked at.
+        return datetime.now(UTC) - datetime.fromisoformat(started_at) >= timedelta(seconds=STEADY_S)
+    return (status == "running" and health == "healthy") or (status == "exited" and code == "0")
+
+
+def _listed(project: str, *command: str) -> list[str]:
+    label = f"label=com.docker.compose.project={project}"
+    return _run(["docker", *command, "--filter", label], capture=True).stdout.split()
 
 
 def _command() -> list[str]:
@@ -100,5 +124,20 @@ def _command() -> list[str]:
 
 def _run(command: Sequence[str], *, capture: bool, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 # ours
-        command, cwd=REPOSITORY, capture_output=capture, text=True, check=False, timeout=timeout_s
+        command, cwd=REPOSITORY, capture_output=capture, text=True, errors="replace", check=False, timeout=timeout_s
     )
+
+
+def _watched(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run it before the user's eyes; its last lines on standard error are kept.
+
+    What is open to be inherited goes on to it: a Compose that outlives us holds the home's lock until it ends.
+    """
+    said: deque[str] = deque(maxlen=KEPT_LINES)
+    with subprocess.Popen(  # noqa: S603 # ours
+        command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, errors="replace", close_fds=False
+    ) as process:
+        for line in process.stderr or ():
+            sys.stderr.write(line)
+            said.append(line)
+    return subprocess.CompletedProcess(command, process.returncode, "", "".join(said))

@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+from deploy.docker.errors import DockerError
 from deploy.native import home as place
 from shared.catalogue.keys import ADMIN_KEY_FILE
 
@@ -16,8 +17,17 @@ def ensure(repository: Path, home: Path) -> None:
     What stands in `.env` already stays as it is, other lines included. The project's name is made with the
     passwords: another clone, or a lost `.env`, gets volumes of its own, whose passwords it knows. An admin
     key that a native stack has made is kept.
+
+    Raises:
+        DockerError: `.env` or the key's file cannot be written.
     """
-    place.prepare(home)
+    try:
+        _ensure(repository, home)
+    except OSError as error:
+        raise DockerError(f"{error.filename} cannot be written: {error.strerror}.") from error
+
+
+def _ensure(repository: Path, home: Path) -> None:
     path = repository / ".env"
     lines = path.read_text().splitlines() if path.exists() else []
     known = read(repository)
@@ -39,7 +49,7 @@ def ensure(repository: Path, home: Path) -> None:
 def read(repository: Path) -> dict[str, str]:
     """What stands in `.env`; nothing where there is none."""
     path = repository / ".env"
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().splitlines() if path.is_file() else []
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 

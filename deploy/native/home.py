@@ -65,15 +65,15 @@ def write_private(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(home: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the home's lock; `when_waiting` is called once when another process has it."""
+def locked(home: Path, when_waiting: Callable[[], None]) -> Iterator[int]:
+    """Hold the home's lock by a file descriptor; `when_waiting` is called once when another process has it."""
     with os.fdopen(os.open(home / "native.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             when_waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _close(home: Path) -> None:

@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from deploy import __main__ as deployment
+from deploy.docker import __main__ as docker
 from deploy.native import environment, programs
 from deploy.native import home as place
 from deploy.trace.drawing import draw
@@ -48,7 +49,7 @@ def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
 def _kept() -> TraceFiles | Jaeger:
     home = place.locate(os.environ)
     if "docker" in deployment.running():
-        return Jaeger(programs.JAEGER_UI)
+        return Jaeger(f"http://127.0.0.1:{docker.port('JAEGER_PORT')}")
     endpoint = environment.load(home).get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint == programs.JAEGER_OTLP:
         return Jaeger(programs.JAEGER_UI)

@@ -1,106 +1,113 @@
-"""`just up docker`: what is in its way is named before anything starts; where an engine answers, it really starts."""
+"""`just up docker`, where an engine answers and has the images: it really starts."""
 
 import os
-import shutil
-import socket
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
+import httpx
 import pytest
 
 from deploy.docker import compose
-from deploy.native import state
+from tests.support.deploying import ROOT, copied, deploy, deploying, free_ports
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 ENGINE = compose.engine_answers()
-
-
-def deploy(*arguments: str, cwd: Path = ROOT, **environ: object) -> subprocess.CompletedProcess[str]:
-    """Run `just`'s own command line."""
-    return subprocess.run(
-        [sys.executable, "-m", "deploy", *arguments],
-        cwd=cwd,
-        env=os.environ | {name: str(value) for name, value in environ.items()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-
-
-@pytest.fixture
-def broken_engine(tmp_path: Path) -> Iterator[str]:
-    """An address where somebody listens who is no engine: it takes connections and never says a word."""
-    path = tmp_path / "docker.sock"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        yield f"unix://{path}"
-
-
-@pytest.fixture
-def docker(tmp_path: Path) -> str:
-    """A PATH whose docker answers as one does that has an engine with no containers."""
-    program = tmp_path / "docker"
-    program.write_text("#!/bin/sh\n[ $1 = info ] && echo 28.0\nexit 0\n")
-    program.chmod(0o755)
-    return f"{tmp_path}:{os.environ['PATH']}"
-
-
-@pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker command here")
-def test_an_engine_that_says_nothing_is_named_and_a_way_without_it(broken_engine: str, tmp_path: Path) -> None:
-    done = deploy("up", "docker", DOCKER_HOST=broken_engine, PRICING_HOME=tmp_path / "home")
-    assert done.returncode == 1
-    assert "No Docker engine answers" in done.stderr
-    assert "just up native" in done.stderr
-
-
-def test_a_taken_port_is_named_with_its_variable_before_anything_starts(docker: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        done = deploy("up", "docker", PATH=docker, PRICING_PORT=port, PRICING_HOME=tmp_path / "home")
-    assert done.returncode == 1
-    assert f"Port {port} is taken by" in done.stderr
-    assert "set PRICING_PORT to a free port" in done.stderr
-
-
-def test_an_engine_that_goes_away_meanwhile_is_what_is_named(tmp_path: Path) -> None:
-    """And not the last of Compose's own lines, which are about a socket."""
-    program, seen = tmp_path / "docker", tmp_path / "seen"
-    lines = [
-        "#!/bin/sh",
-        f"if [ $1 = info ]; then [ -e {seen} ] && {{ echo 'is the daemon running?' >&2; exit 1; }}; echo 28.0; fi",
-        f"if [ $1 = compose ] && [ $2 = up ]; then touch {seen}; exit 1; fi",
-        "exit 0",
-    ]
-    program.write_text("\n".join(lines))
-    program.chmod(0o755)
-    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PRICING_PORT": state.free_port()}
-    folder = _clone(tmp_path)
-    done = deploy("up", "docker", cwd=folder, PRICING_HOME=folder / ".pricing", **environ)
-    assert done.returncode == 1
-    assert "The Docker engine went away (is the daemon running?)" in done.stderr
-
-
-def _clone(tmp_path: Path) -> Path:
-    left_out = shutil.ignore_patterns(".*_cache", ".git", ".venv", ".env", ".pricing", ".hypothesis", "__pycache__")
-    return shutil.copytree(ROOT, tmp_path / "clone", ignore=left_out)
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
     """A clone with containers, volumes and passwords of its own, all gone afterwards."""
-    folder = _clone(tmp_path)
+    folder = copied(tmp_path)
     yield folder
-    purge = "from deploy.docker import compose; compose.run('down', '--volumes', '--rmi', 'local')"
-    subprocess.run([sys.executable, "-c", purge], cwd=folder, check=True)
+    _in(folder, "compose.run('down', '--volumes', '--rmi', 'local')", COMPOSE_PROFILES="gateway,monitoring")
+
+
+def _has(*images: str) -> bool:
+    """Whether an engine answers that has these images of compose.yaml, of whatever version."""
+    names = [line.split()[1] for line in (ROOT / "compose.yaml").read_text().splitlines() if " image: " in line]
+    wanted = [name for name in names if name.partition(":")[0] in images]
+    return ENGINE and all(
+        subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
+        for name in wanted
+    )
+
+
+def _deploy_all(clone: Path, environ: Mapping[str, object], *commands: tuple[str, ...]) -> None:
+    for arguments in commands:
+        done = deploy(*arguments, cwd=clone, **environ)
+        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+
+
+def _in(clone: Path, code: str, **environ: str) -> str:
+    """What Python code prints there; `compose` is at hand."""
+    command = [sys.executable, "-c", f"from deploy.docker import compose; {code}"]
+    return subprocess.run(
+        command, cwd=clone, env=os.environ | environ, check=True, capture_output=True, text=True
+    ).stdout
 
 
 @pytest.mark.skipif(not ENGINE, reason="no Docker engine answers here")
 def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> None:
-    environ = {"PRICING_HOME": clone / ".pricing", "PRICING_PORT": state.free_port()}
-    for arguments in (("up", "docker", "worker=3", "listener=2"), ("status",), ("down",), ("up", "docker"), ("down",)):
-        done = deploy(*arguments, cwd=clone, **environ)
-        assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    ports = free_ports()
+    environ = {"PRICING_HOME": clone / ".pricing", **ports}
+    rival = {"product_id": "T-1", "competitor": "acme", "price": "95.00", "currency": "USD"}
+    kettle = {"product_id": "T-1", "name": "Kettle", "currency": "USD", "base_price": "100.00", "strategy": "match"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{ports['PRICING_PORT']}", timeout=30, trust_env=False) as http:
+
+        def price(product_id: str = "T-1") -> dict[str, Any]:
+            body = {"product_id": product_id, "user_location": "CHI"}
+            return cast(dict[str, Any], http.post("/api/v1/price", json=body).raise_for_status().json())
+
+        _deploy_all(clone, environ, ("up", "docker", "worker=3", "listener=2"), ("status",))
+        key = {"authorization": f"Bearer {(clone / '.pricing' / 'admin.key').read_text().strip()}"}
+        demo = price("P-999")
+        http.put("/api/v1/products/T-1", json=kettle, headers=key).raise_for_status()
+        assert price()["final_price"] == "100.00"
+        event = {"type": "competitor_price_changed", "data": rival}
+        http.post("/api/v1/publish-market-event", json=event, headers=key).raise_for_status()
+        changed = eventually(lambda: found if (found := price())["final_price"] == "95.00" else None, "the new price")
+        users = _in(clone, "[compose.run('exec', '-T', name, 'id', '-u') for name in ('api', 'worker', 'listener')]")
+        assert users.split() == ["10001"] * 3
+        _deploy_all(clone, environ, ("down",), ("up", "docker"))
+        stayed = price()
+        assert [stayed[name] for name in ("final_price", "version")] == [changed["final_price"], changed["version"]]
+        assert price("P-999")["final_price"] == demo["final_price"]
+        _deploy_all(clone, environ, ("down",))
+        with pytest.raises(httpx.ConnectError):
+            price()
+
+
+@pytest.mark.skipif(not ENGINE, reason="no Docker engine answers here")
+def test_a_start_that_was_killed_in_its_middle_is_gone_with_down_or_finished_by_up(clone: Path) -> None:
+    environ = {"PRICING_HOME": clone / ".pricing", **free_ports()}
+    for then in (("down",), ("up", "docker")):
+        with deploying("up", "docker", cwd=clone, **environ) as starting:
+            eventually(lambda: _in(clone, "print(*compose.containers(running=True))").strip(), "a container runs", 300)
+            os.killpg(starting.pid, signal.SIGKILL)
+        _deploy_all(clone, environ, then)
+        if then == ("down",):
+            assert not _in(clone, "print(*compose.containers(), *compose.networks())").strip()
+    _deploy_all(clone, environ, ("status",), ("down",))
+
+
+@pytest.mark.skipif(not _has("haproxy", "prom/prometheus", "grafana/grafana"), reason="their images are not here")
+def test_several_apis_share_one_port_and_prometheus_sees_each_of_them(clone: Path) -> None:
+    ports = free_ports()
+    environ = {"PRICING_HOME": clone / ".pricing", **ports}
+    _deploy_all(clone, environ, ("up", "docker", "monitoring", "api=3"), ("status",))
+    prometheus = f"http://127.0.0.1:{ports['PROMETHEUS_PORT']}/api/v1/query"
+    query = 'sum by (instance) (http_request_duration_seconds_count{job="api", route="/api/v1/price"}) > 0'
+
+    def asked() -> bool:
+        for _ in range(30):
+            url = f"http://127.0.0.1:{ports['PRICING_PORT']}/api/v1/price"
+            httpx.post(url, json={"product_id": "P-100"}, trust_env=False).raise_for_status()
+        answer = httpx.get(prometheus, params={"query": query}, trust_env=False).raise_for_status().json()
+        return len(answer["data"]["result"]) == 3
+
+    eventually(asked, "each of the three answers queries", 90)
+    _deploy_all(clone, environ, ("down",))

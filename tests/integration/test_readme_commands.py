@@ -25,7 +25,6 @@ STARTED = "test_the_first_command_starts_it_from_nothing"
 SELF = "itself: it runs these tests, or is the check that runs beside them"
 DOCKER = "tests/integration/test_docker_stack.py"
 LONG = "a long suite of its own, for whose parts there are unit tests"
-UNRUN = "nowhere: it needs images that are not built here"
 
 # Command, as it stands in the README → where it is run.
 RUN = {
@@ -68,7 +67,7 @@ RUN = {
         for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
     },
     "just bench tracing": LONG,
-    "just up docker monitoring": UNRUN,
+    "just up docker monitoring": DOCKER,
     "just verify": SELF,
     "just check": SELF,
     "just format": SELF,
@@ -94,7 +93,7 @@ def test_each_command_of_the_readme_is_known_and_none_is_known_that_is_not_there
 
 
 def test_where_a_command_is_said_to_be_run_there_is_a_test() -> None:
-    for where in set(RUN.values()) - {SELF, LONG, UNRUN}:
+    for where in set(RUN.values()) - {SELF, LONG}:
         assert where in globals() or (ROOT / where).is_file(), where
 
 

@@ -76,8 +76,7 @@ def redis_away(private: PrivateStack) -> str:
     product_id = str(engine.put_product(strategy="match")["product_id"])
     engine.price(product_id)
     with processes.stopped("redis"):
-        price = engine.price(product_id)
-        assert price["source"] == "database", price
+        eventually(lambda: engine.price(product_id)["source"] == "database", "no process holds it by itself")
         readiness = engine.http.get("/health/ready")
         assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded"), readiness.text
         published = engine.publish("competitor_price_changed", rival(product_id))
@@ -95,9 +94,14 @@ def redis_flushed(private: PrivateStack) -> str:
     engine = private.engine
     engine.price("P-101")
     engine.redis.flushall()
-    sources = [engine.price("P-101")["source"] for _ in range(2)]
-    assert sources == ["database", "cache"], sources
-    return f"from the {sources[0]}, then from the {sources[1]}"
+
+    def answered_from(source: str) -> None:
+        eventually(lambda: engine.price("P-101")["source"] == source, f"an answer from the {source}")
+
+    # For up to a second processes still hold it by themselves.
+    _, gone_ms = timed(lambda: answered_from("database"))
+    _, back_ms = timed(lambda: answered_from("cache"))
+    return f"from the database after {gone_ms:.0f} ms, from the cache {back_ms:.0f} ms later"
 
 
 def killed(private: PrivateStack) -> str:
