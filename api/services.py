@@ -1,7 +1,6 @@
 """The API's composition root: its clients and services, built once per process and closed in reverse order."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
@@ -21,10 +20,10 @@ from shared.errors import translated
 from shared.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
+from shared.process_group import settle_heap
 from shared.settings import Settings
 
 PROCESS = "pricing-api"
-GARBAGE_THRESHOLDS = (50_000, 10, 5)
 READ_CONNECTIONS = 8
 WRITE_CONNECTIONS = 4
 
@@ -66,17 +65,6 @@ class Services(msgspec.Struct, frozen=True):
             yield conn
 
 
-def _settle_the_heap() -> None:
-    """Spare the garbage collector what is there for good, and let it come less often.
-
-    A price query makes next to nothing that only the collector can free; looking for it at Python's usual
-    thresholds took a fifth of its time (`just bench`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
-
-
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Build the services; nothing needs to answer yet, each look-up bounds its own wait."""
@@ -109,7 +97,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await reader.prepare()
         reading_ahead = asyncio.create_task(reader.read_ahead())
         stack.callback(reading_ahead.cancel)
-        _settle_the_heap()
+        settle_heap()
         yield Services(
             settings=settings,
             reader=reader,

@@ -79,6 +79,12 @@ EVENTS_SETTLED = Counter("pricing_events_settled", "Market events by what became
 STALE_WRITES = Counter(
     "pricing_stale_writes_refused", "Writes of workers that had lost their partition to another one, refused"
 )
+LOCK_WAIT = Histogram(
+    "pricing_lock_wait_seconds",
+    "Time of the statements that lock products, with their wait for others: one for an event, or all of a partition",
+    ["rows"],
+    buckets=JOB_BUCKETS_S,
+)
 LOCK_REFUSALS = Counter("pricing_lock_refusals", "Recalculations that the lock refused because another one runs")
 LOCK_LOSSES = Counter("pricing_lock_losses", "Locks that another task held when their owner renewed them")
 QUARANTINES = Counter("pricing_quarantined", "Jobs that killed their workers three times and are given up", ["kind"])

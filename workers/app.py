@@ -8,7 +8,7 @@ from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLi
 from shared import logs, telemetry
 from shared.messaging import broker
 from shared.messaging.messages import EVENTS_QUEUE
-from shared.process_group import end_with_parent
+from shared.process_group import end_with_parent, settle_heap
 from shared.settings import load
 from workers import actors, services
 from workers.middleware import Cleanup, MetricsServer, PromptEnd, Settling, Tracing, worth_a_retry
@@ -49,3 +49,4 @@ def create_broker() -> None:
     )
     actors.register(consuming, running)
     dramatiq.set_broker(consuming)
+    settle_heap()

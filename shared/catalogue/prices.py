@@ -1,6 +1,6 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import products, selection, states
+from shared.catalogue import arrays, products, selection, states
 from shared.catalogue.database import AsyncPool, Conn
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.selection import Selection
@@ -193,23 +193,13 @@ def _write(conn: Conn, fresh: Sequence[_Fresh], policy_version: int, cause: Caus
 
 def _columns(batch: Sequence[_Fresh]) -> dict[str, str]:
     return {
-        "product_id": _texts(one.sheet.product_id for one in batch),
-        "version": _numbers(one.sheet.version for one in batch),
-        "old": _numbers(one.old_price for one in batch),
-        "new": _numbers(one.sheet.published_price for one in batch),
-        "currency": _texts(one.sheet.currency for one in batch),
-        "sheet": _texts(one.stored.json for one in batch),
+        "product_id": arrays.texts(one.sheet.product_id for one in batch),
+        "version": arrays.numbers(one.sheet.version for one in batch),
+        "old": arrays.numbers(one.old_price for one in batch),
+        "new": arrays.numbers(one.sheet.published_price for one in batch),
+        "currency": arrays.texts(one.sheet.currency for one in batch),
+        "sheet": arrays.texts(one.stored.json for one in batch),
     }
-
-
-# Arrays as PostgreSQL reads them: the driver's own take ten times as long to build.
-def _numbers(values: Iterable[Decimal | int | None]) -> str:
-    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
-
-
-def _texts(values: Iterable[str]) -> str:
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 _SHEETS = "SELECT product_id, version, sheet FROM prices WHERE product_id = ANY(%s)"

@@ -11,6 +11,7 @@ from msgspec import Meta
 from shared.catalogue.database import Conn
 from shared.errors import NotFound
 from shared.fields import AT, ComputedAt, PolicyVersion, Version
+from shared.metrics import LOCK_WAIT
 from shared.pricing.models import ProductInput
 
 FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers")
@@ -51,7 +52,8 @@ def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
 def lock(conn: Conn, product_id: str) -> bool:
     """Lock a product's row until the transaction ends; False where there is none."""
     query = "SELECT 1 FROM products WHERE product_id = %s FOR UPDATE"
-    return conn.execute(query, [product_id]).fetchone() is not None
+    with LOCK_WAIT.labels("one").time():
+        return conn.execute(query, [product_id]).fetchone() is not None
 
 
 def view(conn: Conn, product_id: str) -> ProductView:

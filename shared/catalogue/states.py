@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 from psycopg.rows import tuple_row
 
+from shared.catalogue import arrays
 from shared.catalogue.database import Conn
 from shared.catalogue.products import FIELDS
 from shared.catalogue.selection import Selection
+from shared.metrics import LOCK_WAIT
 from shared.pricing.models import ProductInput, Signal, Tier
 
 
@@ -59,8 +61,10 @@ def lock_and_read(conn: Conn, selection: Selection, cause: tuple[str, str]) -> l
 
     The lock is a statement of its own: what one statement reads beside its lock is as old as its start.
     """
-    products = [_product(row) for row in _rows(conn, _LOCK.format(selection.condition), selection.values)]
-    ids = [product.product_id for product in products]
+    with LOCK_WAIT.labels("many").time():
+        rows = _rows(conn, _LOCK.format(selection.condition), selection.values)
+    products = [_product(row) for row in rows]
+    ids = arrays.texts(product.product_id for product in products)
     priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids, "cause": cause[0], "cause_id": cause[1]})}
     signals = _signals(conn, ids)
     return [
@@ -85,7 +89,7 @@ def _product(row: tuple[Any, ...]) -> ProductInput:
     return StoredProduct(**known, tiers=() if tiers == "[]" else _tiers.decode(tiers))
 
 
-def _signals(conn: Conn, ids: Sequence[str]) -> Mapping[str, list[Signal]]:
+def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
     found: dict[str, list[Signal]] = defaultdict(list)
     for product_id, kind, source, value, currency, in_stock in _rows(conn, _SIGNALS, {"ids": ids}):
         found[product_id].append(
@@ -111,10 +115,11 @@ ORDER BY p.product_id COLLATE "C" FOR UPDATE
 """  # noqa: S608 # only names of columns
 
 _PRICED = """
-SELECT product_id, sheet, cause = %(cause)s AND cause_id = %(cause_id)s FROM prices WHERE product_id = ANY(%(ids)s)
+SELECT product_id, sheet, cause = %(cause)s AND cause_id = %(cause_id)s FROM prices
+WHERE product_id = ANY(%(ids)s::text[])
 """
 
 _SIGNALS = """
 SELECT product_id, kind, source, value, currency, in_stock FROM signals
-WHERE product_id = ANY(%(ids)s) AND kind IN ('competitor', 'demand')
+WHERE product_id = ANY(%(ids)s::text[]) AND kind IN ('competitor', 'demand')
 """

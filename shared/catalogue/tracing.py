@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import SpanKind
 from psycopg import AsyncCursor, Cursor
 from psycopg.abc import Params, QueryNoTemplate
@@ -43,7 +44,8 @@ class AsyncTracedCursor(AsyncCursor[DictRow]):
 @contextmanager
 def _span(query: QueryNoTemplate) -> Iterator[None]:
     # A pool checks its connections with an empty statement.
-    if not isinstance(query, str) or not query or not trace.get_current_span().is_recording():
+    is_recorded = trace.get_current_span().is_recording() and is_instrumentation_enabled()
+    if not isinstance(query, str) or not query or not is_recorded:
         yield
         return
     # Values are parameters: the text has none.

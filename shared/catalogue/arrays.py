@@ -1,0 +1,15 @@
+"""Arrays as PostgreSQL reads them: the driver's own way takes ten times as long to write them."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+
+def numbers(values: Iterable[Decimal | int | None]) -> str:
+    """The text of an array of numbers; cast the parameter, for instance `%(version)s::bigint[]`."""
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
+
+
+def texts(values: Iterable[str]) -> str:
+    """The text of an array of texts, for a parameter cast to `text[]`."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
