@@ -1,5 +1,6 @@
 """Errors become RFC 9457 `application/problem+json` here, and nowhere else."""
 
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+SAY_EVERY_S = 1.0
 
 # The first class that matches decides: subclasses stand before their parents.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
@@ -104,7 +106,7 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
     if problem.status == 500:
         log.error("unforeseen error", path=instance, exc_info=error)
     if problem.status == 503:
-        log.warning("unavailable", path=instance, error=problem.detail)
+        _say_unavailable(instance, problem.detail)
         named["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == 401:
         named["www-authenticate"] = "Bearer"
@@ -117,6 +119,17 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     rendered = render(error, request.url.path, getattr(error, "headers", None))
     headers = {name.decode(): value.decode("latin-1") for name, value in rendered.headers}
     return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _say_unavailable(path: str, detail: str) -> None:
+    """Once a second: in an outage every request may end so."""
+    now = time.monotonic()
+    if now - _said["unavailable"] >= SAY_EVERY_S:
+        _said["unavailable"] = now
+        log.warning("unavailable", path=path, error=detail)
+
+
+_said = {"unavailable": float("-inf")}
 
 
 def _wrong_parameter(error: ValidationException) -> InvalidInput:

@@ -14,8 +14,7 @@ from tests.chaos.stage import Stage
 
 FIRST_PRICE = Decimal("100.00")
 COLUMNS = ("product_id", "name", "currency", "category", "base_price", "strategy")
-# Whatever else refers to these goes with them.
-_EMPTY = "TRUNCATE products, price_history, market_events, tasks CASCADE"
+_EMPTY = "TRUNCATE products, prices, price_history, market_events, tasks, paces CASCADE"
 
 
 @dataclass(frozen=True)
