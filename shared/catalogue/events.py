@@ -130,13 +130,7 @@ def first_waiting(conn: Conn, targets: Sequence[str]) -> list[WaitingEvent]:
 
 def release(conn: Conn, claimed: Sequence[WaitingEvent]) -> None:
     """Give back what was claimed but could not be rung."""
-    conn.execute(
-        """
-        UPDATE market_events e SET enqueued_at = NULL FROM unnest(%s::text[], %s::text[]) AS k (source, id)
-        WHERE e.source = k.source AND e.id = k.id AND e.status = 'received'
-        """,
-        [[event.source for event in claimed], [event.id for event in claimed]],
-    )
+    conn.execute(f"UPDATE market_events e SET enqueued_at = NULL {_OF_KEYS}", _keys(claimed))  # noqa: S608 # our own
 
 
 def begin(

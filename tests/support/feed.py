@@ -75,7 +75,10 @@ class FakeFeed:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                sent = self.rfile.read(int(self.headers["content-length"]))
+                if not sent:  # its sender was killed
+                    return
+                asked = json.loads(sent)
                 feed.requests.append((dict(self.headers.items()), asked))
                 feed.asked(self.client_address[1], asked["product_ids"])
                 feed._closing.wait(feed.delay_s)
