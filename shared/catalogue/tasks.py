@@ -18,6 +18,10 @@ from shared.metrics import QUARANTINES
 LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
 RING_AGAIN_S = 20
+# One more helper does a run no harm.
+RING_RUN_AGAIN_S = 5
+# A run makes progress with each partition: where none was finished for so long and some wait, nobody may be at work.
+STALLED_S = 2
 # What killed its worker so often is not started again.
 MAX_KILLS = 3
 QUARANTINED = "Quarantined"
@@ -193,8 +197,9 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
 
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
-    """Take tasks for ringing: queued ones, and running ones whose lease ended; nobody else gets them for 20 s."""
-    rows = conn.execute(_CLAIM, {"again_s": RING_AGAIN_S, "limit": limit})
+    """Take tasks for ringing: queued ones (for 20 s nobody else gets them), and stalled ones that run (for 5 s)."""
+    times = {"queued_s": RING_AGAIN_S, "running_s": RING_RUN_AGAIN_S, "stalled_s": LEASE_S - STALLED_S}
+    rows = conn.execute(_CLAIM, times | {"limit": limit})
     return [WaitingTask(**row) for row in rows]
 
 
@@ -276,14 +281,18 @@ UPDATE tasks SET status = 'aborted', finished_at = clock_timestamp()
 WHERE task_id = %s AND abort_requested AND status IN ('queued', 'running')
 """
 
-# Of a run others may still be at work on, a partition whose holder is gone is rung for as well.
+# Of a run others may still be at work on, a partition whose holder is gone is rung for as well. One whose workers
+# all died goes on with those that wait before the leases of the others end.
 _CLAIM = """
 UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id IN (
     SELECT task_id FROM tasks t
     WHERE (status = 'queued' OR (status = 'running' AND (lease_until < clock_timestamp() OR EXISTS (
             SELECT FROM run_partitions r WHERE r.task_id = t.task_id AND r.status = 'running'
-                AND r.lease_until < clock_timestamp()))))
-        AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s))
+                AND r.lease_until < clock_timestamp()
+        ) OR (lease_until < clock_timestamp() + make_interval(secs => %(stalled_s)s) AND EXISTS (
+            SELECT FROM run_partitions r WHERE r.task_id = t.task_id AND r.status = 'waiting')))))
+        AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(
+            secs => CASE status WHEN 'queued' THEN %(queued_s)s ELSE %(running_s)s END))
     ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING task_id, kind, traceparent
 """

@@ -89,6 +89,23 @@ def run(pool: Pool, policy: ActivePolicy) -> Iterator[Run]:
         conn.execute("TRUNCATE tasks, run_partitions")
 
 
+def test_a_run_whose_workers_all_died_goes_on_with_what_waits_before_their_leases_end(run: Run) -> None:
+    run.take()
+    assert not run.is_rung_for()
+    run.sql("UPDATE tasks SET lease_until = lease_until - interval '3 seconds' WHERE task_id = %s")
+    assert run.is_rung_for()
+    assert not run.is_rung_for()
+    run.sql("UPDATE tasks SET enqueued_at = enqueued_at - interval '6 seconds' WHERE task_id = %s")
+    assert run.is_rung_for()
+
+
+def test_a_run_of_which_nothing_waits_is_left_to_those_who_work_on_it(run: Run) -> None:
+    while run.take():
+        pass
+    run.sql("UPDATE tasks SET lease_until = lease_until - interval '3 seconds' WHERE task_id = %s")
+    assert not run.is_rung_for()
+
+
 def test_every_product_is_in_one_partition(run: Run) -> None:
     partitions = [run.taken() for _ in range(3)]
     assert run.take() is None
