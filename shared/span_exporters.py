@@ -1,22 +1,17 @@
 """Where spans go: an OTLP collector, or JSON lines in a folder; and what is said while they cannot go there."""
 
-import base64
 import gc
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import structlog
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from shared import otlp_json
 from shared.metrics import SPANS_LOST
 
 log = structlog.get_logger(__name__)
@@ -28,7 +23,6 @@ FLUSH_WITHIN_S = 0.8
 
 FILE_BYTES = 4_000_000
 FOLDER_BYTES = 64_000_000
-_IDS = {"traceId", "spanId", "parentSpanId"}
 
 
 class SpanFiles(SpanExporter):
@@ -45,7 +39,7 @@ class SpanFiles(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Append a line."""
         try:
-            self._append(otlp_json(encode_spans(spans)))
+            self._append(otlp_json.encode(spans))
             self._prune()
         except OSError:
             return SpanExportResult.FAILURE
@@ -121,29 +115,6 @@ class _Watched(SpanExporter):
     def shutdown(self) -> None:
         """End the other one."""
         self._exporter.shutdown()
-
-
-def otlp_json(request: Message) -> bytes:
-    """The line of a file that holds an export request."""
-    document = MessageToDict(request, use_integers_for_enums=True)
-    return msgspec.json.encode(_with_hex_ids(document)) + b"\n"
-
-
-def _with_hex_ids(value: Any) -> Any:
-    """The same document with ids as OTLP's JSON has them; protobuf's own JSON has base64."""
-    if isinstance(value, list):
-        return [_with_hex_ids(item) for item in value]
-    if isinstance(value, dict):
-        return dict(_hex_items(value))
-    return value
-
-
-def _hex_items(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in document.items():
-        if name in _IDS:
-            yield name, base64.b64decode(value).hex()
-        else:
-            yield name, _with_hex_ids(value)
 
 
 def _changed_at(path: Path) -> float:

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from shared.span_exporters import otlp_json
+from tests.support import otlp_json
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Collector:
     def write(self, path: Path) -> None:
         """Write all spans to a file, as the engine itself keeps them."""
         with self._lock:
-            path.write_bytes(b"".join(otlp_json(request) for request in self._requests))
+            path.write_bytes(b"".join(otlp_json.encode(request) for request in self._requests))
 
     def close(self) -> None:
         """Stop listening."""
