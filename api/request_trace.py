@@ -50,8 +50,7 @@ class RequestTrace:
         if self.span is None:
             return
         self.span.update_name(f"{method} {route}")
-        self.span.set_attribute("http.route", route)
-        self.span.set_attribute("http.response.status_code", status)
+        self.span.set_attributes({"http.route": route, "http.response.status_code": status})
         if status >= 500:
             self.span.set_attribute("error.type", str(status))
             self.span.set_status(StatusCode.ERROR)

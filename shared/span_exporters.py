@@ -17,7 +17,7 @@ from shared.metrics import SPANS_LOST
 log = structlog.get_logger(__name__)
 
 EXPORT_TIMEOUT_S = 1
-EXPORT_EVERY_MS = 500
+EXPORT_EVERY_MS = 1_000
 # An export that begins in time takes EXPORT_TIMEOUT_S at most: together less than 2 s.
 FLUSH_WITHIN_S = 0.8
 
