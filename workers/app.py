@@ -18,7 +18,7 @@ MAX_BACKOFF_MS = 30_000
 
 
 # Requests come first where the CPU is short.
-NICENESS = 5
+NICENESS = 10
 
 
 def create_broker() -> None:
