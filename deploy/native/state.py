@@ -29,10 +29,15 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A random port of loopback on which nobody listens."""
-    while not port_is_free(port := secrets.choice(_PORTS)):
+    """A random port of loopback on which nobody listens, and never the same one twice."""
+    while (port := secrets.choice(_PORTS)) in _given or not port_is_free(port):
         pass
+    _given.add(port)
     return port
+
+
+# Nobody listens yet on a port that was given away a moment ago.
+_given: set[int] = set()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +81,7 @@ def with_free_ports(state: State, living: AbstractSet[str], supervisor_pid: int 
         "redis": "redis" in living,
         "supervisor": supervisor_pid is not None,
     }
+    _given.update((state.postgres_port, state.redis_port, state.supervisor_port))
     fields = [f"{name}_port" for name, does in lives.items() if not does]
     taken = [field for field in fields if not port_is_free(getattr(state, field))]
     return msgspec.structs.replace(state, **{field: free_port() for field in taken})

@@ -1,0 +1,34 @@
+"""What the native stack chooses for itself."""
+
+import pytest
+
+from deploy.native import state
+from deploy.native.state import State
+
+
+@pytest.fixture
+def few_ports(monkeypatch: pytest.MonkeyPatch) -> range:
+    """Just enough of them that the same one would be drawn again soon."""
+    ports = range(20_000, 20_006)
+    monkeypatch.setattr(state, "_PORTS", ports)
+    monkeypatch.setattr(state, "_given", set())
+    monkeypatch.setattr(state, "port_is_free", lambda port: True)
+    return ports
+
+
+def ports_of(known: State) -> list[int]:
+    return [known.postgres_port, known.redis_port, known.supervisor_port]
+
+
+def test_no_two_servers_of_a_stack_have_the_same_port(few_ports: range) -> None:
+    assert sorted(ports_of(State()) + ports_of(State())) == list(few_ports)
+
+
+def test_a_port_that_replaces_a_taken_one_is_no_other_servers(
+    few_ports: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = State(postgres_port=20_000, redis_port=20_001, supervisor_port=20_002)
+    monkeypatch.setattr(state, "port_is_free", lambda port: port != kept.redis_port)
+    replaced = state.with_free_ports(kept, living=set(), supervisor_pid=None)
+    assert (replaced.postgres_port, replaced.supervisor_port) == (20_000, 20_002)
+    assert replaced.redis_port in set(few_ports) - set(ports_of(kept))
