@@ -108,6 +108,9 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
     if problem.status == 503:
         _say_unavailable(instance, problem.detail)
         named["retry-after"] = str(RETRY_AFTER_S)
+    if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # The rest of the body is not read, and the server ends the connection: the client shall know.
+        named["connection"] = "close"
     if problem.status == 401:
         named["www-authenticate"] = "Bearer"
     encoded = tuple((name.lower().encode(), value.encode("latin-1")) for name, value in named.items())
