@@ -13,6 +13,9 @@ log = structlog.get_logger(__name__)
 
 # How long an idle consumer sleeps; it polls. The default is up to a second.
 IDLE_SLEEP_MS = 50
+# How long the main process waits for its workers' start before it looks after them: one that was killed in its start
+# would go unnoticed for the default of 30 s.
+START_MS = 2_000
 
 
 def main() -> int:
@@ -33,6 +36,7 @@ def main() -> int:
             "workers.app:create_broker",
             f"--processes={settings.worker_processes}",
             f"--threads={settings.worker_threads}",
+            f"--worker-fork-timeout={START_MS}",
             f"--worker-shutdown-timeout={settings.drain_timeout_s * 1000}",
             "--skip-logging",
         ]

@@ -4,10 +4,12 @@ Each test leaves the stack whole and ready.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.engine import Engine
@@ -119,6 +121,25 @@ def test_a_killed_process_comes_back_and_the_stack_serves_on(
     is_applied(engine, an_event(product_id))
     is_served(engine, product_id, "95.00")
     eventually(lambda: not processes.strays(), "no process is left without its master")
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_replaced(engine: Engine, processes: Processes) -> None:
+    family = processes.family("worker")
+    family[0].kill()
+
+    def starting() -> list[psutil.Process] | None:
+        with suppress(psutil.NoSuchProcess):
+            found = processes.family("worker")
+            return found if len(found) == len(family) and found[0] != family[0] else None
+        return None
+
+    # Its workers are there, and have not yet imported what they run.
+    victim = eventually(starting, "the next one's workers")[1]
+    victim.kill()
+    eventually(lambda: not is_alive(victim), "the killed one is gone")
+    eventually(lambda: processes.runs("worker", len(family)), "worker is whole again", 20)
+    product_id = str(engine.put_product(strategy="match")["product_id"])
+    is_applied(engine, an_event(product_id))
 
 
 def test_without_redis_prices_come_from_the_database_and_events_wait(engine: Engine, processes: Processes) -> None:
