@@ -1,6 +1,7 @@
 """The near cache: what this process knows of Redis' sheets, for at most a second."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -40,8 +41,9 @@ class NearCache:
             monotonic: Seconds that never go back.
         """
         self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
-        # In the order of their last check: each check moves a sheet to the end.
-        self._held: dict[str, _Held] = {}
+        # In the order of their last check: each check moves a sheet to the end. A dict finds its first entry by
+        # passing all those that were dropped before it: 20 µs at 20,000 sheets.
+        self._held: OrderedDict[str, _Held] = OrderedDict()
         self._bytes = 0
         # When each was last given, of what was given lately.
         self._given: dict[str, float] = {}
