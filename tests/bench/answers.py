@@ -58,7 +58,7 @@ def _counted(one: Series) -> float:
     found = histogram.read(text, DURATION, lambda labels: labels["route"] == PRICE and labels["status"] == "200")
     counted = found.count if found else 0.0
     # Each of wrk's runs ends with requests under way that it counts no longer.
-    most = one.sent + SAMPLES + (len(one.windows) + 1) * CONNECTIONS
+    most = one.sent + SAMPLES + 2 * (len(one.windows) + 1) * CONNECTIONS
     return counted / one.sent if one.sent <= counted <= most else float("nan")
 
 
