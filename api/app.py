@@ -18,7 +18,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 from litestar.typing import FieldDefinition
 
-from api import problems, services
+from api import problems, request_metrics, services
 from api.edge import Edge
 from api.price_lane import PriceLane
 from api.routes import events, operations, prices, products, tasks
@@ -62,6 +62,7 @@ def create_litestar(settings: Settings) -> Litestar:
         async with services.running(settings) as running:
             app.state.services = running
             yield
+            request_metrics.flush()
 
     app = Litestar(
         route_handlers=[

@@ -40,15 +40,17 @@ class Edge:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        trace = self._trace(scope, headers)
-        if trace is not None and self._lane.takes(scope):
-            answer, receive = await self._lane.answer(scope, headers, receive, trace)
-            if answer is not None:
-                await _send(send, answer, trace)
-                observe("POST", price_lane.PATH, answer.status, answer.source, started)
-                trace.end("POST", price_lane.PATH, answer.status)
-                return
-        await self._through_the_framework(scope, receive, send, trace, started)
+        if not self._lane.takes(scope):
+            await self._through_the_framework(scope, receive, send, self._trace(scope, headers), started)
+            return
+        trace = request_trace.begin_read(scope, headers, self._read_ratio)
+        answer, receive = await self._lane.answer(scope, headers, receive, trace)
+        if answer is None:
+            await self._through_the_framework(scope, receive, send, trace, started)
+            return
+        await _send(send, answer, trace)
+        observe("POST", price_lane.PATH, answer.status, answer.source, started)
+        trace.end("POST", price_lane.PATH, answer.status)
 
     def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
         if scope["path"] in READS:

@@ -95,6 +95,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         await stack.enter_async_context(changes.followed_by(near, events))
         reader = PriceReader(cache, reads, settings.cache_ttl_s, near, traced)
         await reader.prepare()
+        stack.callback(reader.report)
         reading_ahead = asyncio.create_task(reader.read_ahead())
         stack.callback(reading_ahead.cancel)
         settle_heap()

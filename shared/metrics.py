@@ -6,9 +6,10 @@ does that for a process group.
 
 import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
@@ -116,10 +117,15 @@ SPANS_LOST = Counter("pricing_spans_lost", "Spans that could not be exported")
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop survived", ["error"])
 
 
-@cache
-def http_duration(method: str, route: str, status: int, source: str) -> Histogram:
-    """One series of `HTTP_DURATION`, held: looking it up by its labels costs half as much as observing."""
-    return HTTP_DURATION.labels(method, route, status, source)
+def observe_requests(method: str, route: str, status: int, source: str, seconds: Sequence[float]) -> None:
+    """Observe several requests of one series of `HTTP_DURATION`.
+
+    With one write per bucket and one for their sum, which the library has no way to say.
+    """
+    series = HTTP_DURATION.labels(method, route, status, source)
+    for index, number in Tally(bisect_left(series._upper_bounds, each) for each in seconds).items():
+        series._buckets[index].inc(number)
+    series._sum.inc(sum(seconds))
 
 
 @contextmanager

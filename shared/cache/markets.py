@@ -55,7 +55,9 @@ class MarketsCopy:
     async def _read(self) -> None:
         try:
             with translated():
-                self._markets = await bounded(markets.load(self._database))
+                loaded = await bounded(markets.load(self._database))
+                # The same object while they are the same, so that what was computed from it is known to stand.
+                self._markets = self._markets if self._markets == loaded else loaded
         except DatabaseUnavailable as error:
             log.warning("markets are those of before", error=str(error))
         except Exception:

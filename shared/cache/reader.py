@@ -153,7 +153,7 @@ class PriceReader:
         """Ask Redis for what is asked for often before its second is over, and report; for ever."""
         while True:
             await asyncio.sleep(READ_AHEAD_EVERY_S)
-            self._report()
+            self.report()
             due = self._near.due()
             try:
                 for start in range(0, len(due), sheets.BATCH):
@@ -161,7 +161,8 @@ class PriceReader:
             except Exception:
                 log.exception("sheets are not read ahead, queries wait for them")
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Bring what was counted since the last time into the metrics."""
         _near_hit.inc(self._near_hits)
         _near_miss.inc(self._near_misses)
         self._near_hits = self._near_misses = 0

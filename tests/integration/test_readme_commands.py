@@ -66,7 +66,6 @@ RUN = {
         f"just bench{what}": LONG
         for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
     },
-    "just bench reads --rounds 5": LONG,
     "just bench tracing": LONG,
     "just up docker monitoring": DOCKER,
     "just verify": SELF,

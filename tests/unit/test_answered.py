@@ -1,0 +1,145 @@
+"""The hot path's answers to the same bytes: only while nothing that they were computed from has changed."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from api import price_lane
+from api.price_lane import PriceLane
+from api.request_trace import RequestTrace
+from api.services import Services
+from shared.cache.reader import Found
+from shared.pricing.models import Market, PriceSheet
+from shared.pricing.quote import quote
+from tests.support.pricing_examples import market, sheet
+
+BODY = b'{"product_id":"P-1","user_location":"NY"}'
+UNRECORDED = RequestTrace(None, b"00-%032x-%016x-00" % (1, 1))
+
+
+@dataclass
+class Reader:
+    """Holds what a test says; `looked_up` are the products that were not held."""
+
+    sheet: PriceSheet
+    markets: Mapping[str, Market]
+    holds: bool = True
+    looked_up: list[str] = field(default_factory=list)
+
+    def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
+        return (self.sheet, self.markets) if self.holds else None
+
+    async def find_one(self, product_id: str) -> tuple[Found, Mapping[str, Market]]:
+        self.looked_up.append(product_id)
+        return Found(self.sheet, "database"), self.markets
+
+
+@dataclass
+class Running:
+    """The services that the lane takes something from."""
+
+    reader: Reader
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return Reader(sheet(product_id="P-1", published_price=Decimal(100)), {"DEFAULT": market(), "NY": market()})
+
+
+@pytest.fixture
+def lane(reader: Reader) -> PriceLane:
+    return PriceLane(lambda: cast(Services, Running(reader)))
+
+
+def asked(lane: PriceLane, body: bytes = BODY, query_string: bytes = b"") -> dict[str, Any]:
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    scope: Any = {"path": price_lane.PATH, "method": "POST", "query_string": query_string}
+    answer, _ = asyncio.run(lane.answer(scope, {}, receive, UNRECORDED))
+    assert answer is not None
+    decoded: dict[str, Any] = msgspec.json.decode(answer.body)
+    return decoded
+
+
+def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The products of the quotes that are computed from now on."""
+    computed: list[str] = []
+
+    def counted(sheet: PriceSheet, *args: Any, **options: Any) -> Any:
+        computed.append(sheet.product_id)
+        return quote(sheet, *args, **options)
+
+    monkeypatch.setattr("api.price_lane.quote", counted)
+    return computed
+
+
+def test_the_same_bytes_are_computed_once(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = quoted(monkeypatch)
+    first, second = asked(lane), asked(lane)
+    assert first == second
+    assert computed == ["P-1"]
+
+
+def test_a_new_version_of_the_sheet_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
+    before = asked(lane)
+    reader.sheet = msgspec.structs.replace(reader.sheet, version=reader.sheet.version + 1, published_price=Decimal(90))
+    after = asked(lane)
+    assert (before["final_price"], after["final_price"]) == ("100.00", "90.00")
+    assert after["version"] == before["version"] + 1
+
+
+def test_a_catalogue_that_began_anew_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
+    """Its versions are those of before, its decisions are not."""
+    asked(lane)
+    computed_at = reader.sheet.computed_at.replace(year=2030)
+    reader.sheet = msgspec.structs.replace(reader.sheet, computed_at=computed_at, published_price=Decimal(90))
+    assert asked(lane)["final_price"] == "90.00"
+
+
+def test_a_changed_market_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
+    asked(lane)
+    reader.markets = {**reader.markets, "NY": market("0.5")}
+    assert asked(lane)["final_price"] == "50.00"
+
+
+def test_what_is_no_longer_held_is_looked_up(lane: PriceLane, reader: Reader) -> None:
+    assert asked(lane)["source"] == "cache"
+    reader.holds = False
+    assert asked(lane)["source"] == "database"
+    assert asked(lane)["source"] == "database"
+    assert reader.looked_up == ["P-1", "P-1"]
+
+
+def test_who_asks_and_for_how_many_is_part_of_the_question(lane: PriceLane, reader: Reader) -> None:
+    reader.sheet = msgspec.structs.replace(reader.sheet, membership_rate=Decimal("0.1"))
+    for _ in range(2):
+        assert asked(lane, b'{"product_id":"P-1"}')["final_price"] == "100.00"
+        assert asked(lane, b'{"product_id":"P-1","is_prime_member":true}')["final_price"] == "90.00"
+        assert asked(lane, b'{"product_id":"P-1","quantity":3}')["total"] == "300.00"
+
+
+def test_an_explanation_is_its_own_answer(lane: PriceLane) -> None:
+    for _ in range(2):
+        assert "steps" not in asked(lane)
+        assert asked(lane, query_string=b"explain=true")["steps"]
+
+
+def test_answers_are_bounded_and_the_first_goes_first(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_lane, "ANSWERS", 2)
+    computed = quoted(monkeypatch)
+    for quantity in (1, 2, 3, 3, 2, 1):
+        asked(lane, b'{"product_id":"P-1","quantity":%d}' % quantity)
+    assert len(computed) == 4
+
+
+def test_a_long_question_is_computed_each_time(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = quoted(monkeypatch)
+    for _ in range(2):
+        asked(lane, BODY + b" " * price_lane.ANSWERED_BYTES)
+    assert len(computed) == 2
