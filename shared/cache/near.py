@@ -70,10 +70,14 @@ class NearCache:
         self._given = {key: at for key, at in self._given.items() if now - at < KEEP_S and key in self._held}
         return [key for key in self._given if self._held[key].checked_at <= now - READ_AHEAD_S]
 
-    def same(self, product_id: str, entry: bytes) -> PriceSheet | None:
-        """The sheet that this entry of Redis was decoded to, if it is held, however old."""
+    def confirm(self, product_id: str, entry: bytes, asked_at: float) -> PriceSheet | None:
+        """The sheet that this entry of Redis was decoded to, if it is held, however old; it then is as `put` again."""
         held = self._held.get(product_id)
-        return held.sheet if held is not None and held.entry == entry else None
+        if held is None or held.entry != entry:
+            return None
+        held.checked_at = asked_at
+        self._held.move_to_end(product_id)
+        return held.sheet
 
     def put(self, sheet: PriceSheet, entry: bytes, asked_at: float) -> PriceSheet:
         """Hold a sheet that was read; the newest one known, which may be another.

@@ -219,8 +219,8 @@ class PriceReader:
         if entry is None or sheets.is_absence(entry):
             still_missing = entry == sheets.absence(creations)
             return ("missing", _Missing()) if still_missing else ("miss", None)
-        if held := self._near.same(product_id, entry):
-            return "hit", self._near.put(held, entry, asked_at)
+        if held := self._near.confirm(product_id, entry, asked_at):
+            return "hit", held
         try:
             return "hit", self._near.put(sheets.decode(entry), entry, asked_at)
         except CorruptSheet as error:

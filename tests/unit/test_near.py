@@ -92,11 +92,12 @@ def test_it_is_bounded_in_bytes_and_counts_them(clock: Clock) -> None:
 def test_an_entry_that_redis_still_has_is_not_decoded_again(near: NearCache, clock: Clock) -> None:
     near.put(sheet(version=2), b"2|a", clock.now)
     clock.now += 5
-    same = near.same("P-1", b"2|a")
+    same = near.confirm("P-1", b"2|a", clock.now)
     assert same is not None
     assert same.version == 2
-    assert near.same("P-1", b"2|b") is None
-    assert near.same("P-2", b"2|a") is None
+    assert near.get("P-1") is same
+    assert near.confirm("P-1", b"2|b", clock.now) is None
+    assert near.confirm("P-2", b"2|a", clock.now) is None
 
 
 def test_without_entries_it_holds_nothing(clock: Clock) -> None:

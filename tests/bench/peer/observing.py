@@ -24,6 +24,12 @@ HTTP_DURATION = Histogram(
     buckets=LATENCY_BUCKETS_S,
 )
 CACHE_READS = Counter("peer_cache_reads", "Price sheets looked up in Redis", ["result"])
+CACHE_READ_DURATION = Histogram(
+    "peer_cache_read_duration_seconds", "Time of look-ups in Redis", buckets=LATENCY_BUCKETS_S
+)
+DATABASE_READ_DURATION = Histogram(
+    "peer_database_read_duration_seconds", "Time of look-ups in PostgreSQL", buckets=LATENCY_BUCKETS_S
+)
 
 tracer = trace.get_tracer("peer")
 

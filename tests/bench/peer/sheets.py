@@ -9,7 +9,7 @@ import redis.asyncio
 
 from shared.pricing.models import Market, PriceSheet
 from tests.bench.peer.models import Source
-from tests.bench.peer.observing import CACHE_READS
+from tests.bench.peer.observing import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION
 
 TTL_S = 3600
 MARKETS_MAX_AGE_S = 1.0
@@ -27,11 +27,14 @@ class Sheets:
     async def find(self, product_id: str) -> tuple[PriceSheet, Source] | None:
         """A product's sheet, and where it came from; None: no such product."""
         key = f"sheet:{product_id}"
-        if cached := await self._cache.get(key):
+        with CACHE_READ_DURATION.time():
+            cached = await self._cache.get(key)
+        if cached:
             _HIT.inc()
             return _decoder.decode(cached), "cache"
         _MISS.inc()
-        stored = await self._database.fetchval("SELECT sheet FROM prices WHERE product_id = $1", product_id)
+        with DATABASE_READ_DURATION.time():
+            stored = await self._database.fetchval("SELECT sheet FROM prices WHERE product_id = $1", product_id)
         if stored is None:
             return None
         await self._cache.set(key, stored, ex=TTL_S)
