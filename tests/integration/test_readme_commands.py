@@ -66,6 +66,7 @@ RUN = {
         f"just bench{what}": LONG
         for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
     },
+    "just bench reads --rounds 15": LONG,
     "just bench tracing": LONG,
     "just up docker monitoring": DOCKER,
     "just verify": SELF,
