@@ -27,7 +27,7 @@ _HEADERS = ((b"content-type", b"application/json"),)
 # `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
 
-# Answers held, and the longest query whose answer is: 10 MB at most.
+# Answers held, and the longest query whose answer is: 13 MB at most.
 ANSWERS = 16_384
 ANSWERED_BYTES = 256
 

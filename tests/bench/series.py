@@ -16,8 +16,6 @@ from tests.bench.wrk import CONNECTIONS, Measured
 PRICE = "/api/v1/price"
 # The share of the cold queries whose sheet is in Redis when wrk has ended; the last may still be on their way.
 FILLED = 0.95
-# Long enough for every hot query to come twice: its sheet is then in the process, and so is its answer.
-WARM_UP_WINDOWS = 2
 # Of the same load before each window, since the others' windows are longer than a process keeps what nobody asks for.
 WARM_UP_S = 1
 
@@ -143,7 +141,7 @@ FIGURES: dict[str, Callable[[Window], float]] = {
 def alternate(series: Sequence[Series], rounds: int, seconds: int, where: Cores, say: Callable[[str], None]) -> None:
     """Warm all of them up, then measure each once per round, in another order each time."""
     for one in series:
-        one.measure(0, WARM_UP_WINDOWS * seconds, where)
+        one.measure(0, seconds, where)
     for number in range(1, rounds + 1):
         start = number % len(series)
         for one in (*series[start:], *series[:start]):

@@ -32,3 +32,14 @@ def all_are_counted(http: httpx.Client, product_id: str, is_enough: Callable[[in
     scrapes = [queries_counted(http) - before for _ in range(SCRAPES)]
     assert all(is_enough(counted) for counted in scrapes), f"{QUERIES} queries, counted in turn: {scrapes}"
     return f"{QUERIES} queries over as many connections, {scrapes[-1]} counted, in each of {SCRAPES} scrapes"
+
+
+def settle(http: httpx.Client) -> None:
+    """Wait until all queries of before are counted: a process brings its requests into the metrics together."""
+    seen: list[int] = []
+
+    def look() -> bool:
+        seen.append(queries_counted(http))
+        return seen[-3:] == [seen[-1]] * 3
+
+    eventually(look, "nobody asks")

@@ -19,6 +19,7 @@ ROWS = 1_000
 
 
 def counted(private: PrivateStack) -> str:
+    metrics.settle(private.engine.http)
     return metrics.all_are_counted(private.engine.http, "P-100", lambda more: more == metrics.QUERIES)
 
 
