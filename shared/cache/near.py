@@ -42,7 +42,7 @@ class NearCache:
         """
         self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
         # In the order of their last check: each check moves a sheet to the end. A dict finds its first entry by
-        # passing all those that were dropped before it: 20 µs at 20,000 sheets.
+        # passing all those that were dropped before it: 13 µs at 20,000 sheets.
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._bytes = 0
         # When each was last given, of what was given lately.
