@@ -364,6 +364,35 @@ def test_what_is_announced_is_read_at_once(settings: Settings, cache: redis.Redi
     run(settings, test, near_entries=10)
 
 
+@pytest.mark.parametrize("near_entries", [0, 1000])
+def test_while_every_price_is_decided_anew_none_is_missed_in_the_cache(
+    settings: Settings, pool: Pool, policy: ActivePolicy, cache: redis.Redis, near_entries: int
+) -> None:
+    ids = [new_id() for _ in range(300)]
+    for product_id in ids:
+        write(pool, policy, product(product_id))
+    writer, versions = SheetWriter(cache, cache, TTL_S), range(2, 12)
+
+    def decide_anew() -> None:
+        for version in versions:
+            writer.put([stored(product_id, version) for product_id in ids])
+
+    async def test(own: Stand) -> None:
+        await own.reader.find(ids)
+        deciding = asyncio.create_task(asyncio.to_thread(decide_anew))
+        seen: set[int] = set()
+        while not deciding.done():
+            found, _ = await own.reader.find(ids)
+            assert {hit.source for hit in found.values()} == {"cache"}
+            assert len(found) == len(ids)
+            own.near.changed((product_id, versions[-1]) for product_id in ids)
+            seen |= {hit.sheet.version for hit in found.values()}
+        await deciding
+        assert len(seen) > 1, "it was asked while they changed"
+
+    run(settings, test, near_entries)
+
+
 def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: redis.Redis, product_id: str) -> None:
     async def test(own: Stand) -> None:
         events = channel.client(settings.redis_for("events"), "tests")
