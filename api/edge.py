@@ -52,8 +52,7 @@ class Edge:
         await send({"type": "http.response.start", "status": answer.status, "headers": answered})
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         observe("POST", price_lane.PATH, answer.status, answer.source, started)
-        if trace.span is not None:
-            trace.end("POST", price_lane.PATH, answer.status)
+        trace.end("POST", price_lane.PATH, answer.status)
 
     def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
         if scope["path"] in READS:
