@@ -150,7 +150,7 @@ class PriceReader:
         return (Found(stored, "database") if stored is not None else None), markets
 
     async def read_ahead(self) -> None:
-        """Ask Redis for what is asked for often before its second is over, and report; for ever."""
+        """Ask Redis for what is asked for often before its second is over, heal what is corrupt, report; for ever."""
         while True:
             await asyncio.sleep(READ_AHEAD_EVERY_S)
             self.report()
@@ -158,6 +158,8 @@ class PriceReader:
             try:
                 for start in range(0, len(due), sheets.BATCH):
                     await self._ask_redis(due[start : start + sheets.BATCH])
+                with suppress(DatabaseUnavailable):
+                    await self._from_database.get_all(list(self._corrupt))
             except Exception:
                 log.exception("sheets are not read ahead, queries wait for them")
 

@@ -269,8 +269,8 @@ def test_a_corrupt_cache_entry_is_counted_and_healed(engine: Engine, what: str) 
     assert isinstance(entry, bytes)
     corrupt = CORRUPT[what](entry)
     assert corrupt != entry
-    engine.redis.set(key, corrupt, ex=600)
     before = corrupt_reads(engine)
+    engine.redis.set(key, corrupt, ex=600)
 
     # Each process holds what it read for a second by itself; then it asks Redis again.
     answers: list[httpx.Response] = []

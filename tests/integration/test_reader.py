@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from shared.cache import changes, reader, sheets
 from shared.cache.markets import market_of
@@ -75,6 +76,10 @@ async def eventually(look: Callable[[], Awaitable[bool]], what: str) -> None:
     while not await look():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.05)
+
+
+def corrupt_reads() -> float:
+    return REGISTRY.get_sample_value("pricing_cache_reads_total", {"result": "corrupt"}) or 0.0
 
 
 @pytest.fixture
@@ -151,6 +156,33 @@ def test_an_entry_that_does_not_decode_is_read_again_and_healed(
         assert await own.reader.cached_version(product_id) == 1
 
     run(settings, test)
+
+
+def test_an_entry_that_does_not_decode_when_it_is_read_ahead_is_healed_without_a_query(
+    settings: Settings, cache: redis.Redis, product_id: str
+) -> None:
+    async def test(own: Stand) -> None:
+        await own.sources(product_id)
+        good = cache.get(sheets.key(product_id))
+        assert await own.sources(product_id) == {product_id: "cache"}
+        cache.set(sheets.key(product_id), b"garbage", ex=1000)
+        own.postgres.shut()
+        reading_ahead = asyncio.create_task(own.reader.read_ahead())
+        before = corrupt_reads()
+
+        async def is_found() -> bool:
+            return corrupt_reads() > before + 1
+
+        async def is_healed() -> bool:
+            return cache.get(sheets.key(product_id)) == good
+
+        await eventually(is_found, "it is found, and again while PostgreSQL is away")
+        own.postgres.open()
+        await eventually(is_healed, "it is healed")
+        assert not reading_ahead.done()
+        reading_ahead.cancel()
+
+    run(settings, test, near_entries=10)
 
 
 def test_a_key_of_another_type_is_read_again_and_healed(
