@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -24,10 +25,10 @@ BENCHMARKS = {
     "processes": "one process and two",
     "memory": "of an API process over a million distinct queries",
     "tracing": "what tracing at its default ratio costs",
-    "recalculation": "prices decided per second",
-    "import": "rows imported per second",
+    "recalculation": "prices decided per second (also --products N, --alone)",
+    "import": "rows imported per second (also --rows N)",
 }
-# These bring their own command line.
+# These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {"recalculation": "tests.bench.recalculation", "import": "tests.bench.importing"}
 console = report.console()
 
@@ -38,19 +39,25 @@ class NotMeasured(click.ClickException):
     exit_code = 2
 
 
-@click.command(epilog="Benchmarks: " + "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()) + ".")
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog="Benchmarks: " + "; ".join(f"{name}: {what}" for name, what in BENCHMARKS.items()) + ".",
+)
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)), default="reads")
 @click.option("--quick", is_flag=True, help="Few and short windows: within a minute, and rougher.")
 @click.option("--rounds", default=0, type=click.IntRange(0), help="How often each is measured; 0: as seems right.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
 )
-def main(benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> None:
+@click.pass_context
+def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> None:
     """Measure in a temporary folder, on servers of its own; the running stack is not touched."""
     # So that the servers go with us, whoever ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if benchmark in OF_THEIR_OWN:
-        sys.exit(_hand_over(benchmark, quick, json_file))
+        sys.exit(_hand_over(benchmark, quick, rounds, json_file, context.args))
+    if context.args:
+        context.fail(f"No such option or argument: {context.args[0]}")
     try:
         wrk.find()
         with cores.chosen() as where:
@@ -69,9 +76,10 @@ def main(benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> No
     sys.exit(0 if found.holds else 1)
 
 
-def _hand_over(benchmark: str, quick: bool, json_file: Path | None) -> int:
-    options = [*(["--quick"] if quick else []), *(["--json", str(json_file)] if json_file else [])]
-    return subprocess.run([sys.executable, "-m", OF_THEIR_OWN[benchmark], *options], check=False).returncode
+def _hand_over(benchmark: str, quick: bool, rounds: int, json_file: Path | None, more: Sequence[str]) -> int:
+    options = [*(["--quick"] if quick else []), *(["--rounds", str(rounds)] if rounds else [])]
+    options += ["--json", str(json_file)] if json_file else []
+    return subprocess.run([sys.executable, "-m", OF_THEIR_OWN[benchmark], *options, *more], check=False).returncode
 
 
 if __name__ == "__main__":
