@@ -16,11 +16,12 @@ from shared.catalogue.scope import Scope
 def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
     """End a queued recalculation where another one includes it: it started later, and has all its products.
 
-    Such a run read each of these products after this task was asked for, so doing it again changes nothing.
+    Such a run read each of these products after this task was asked for, so doing it again changes nothing. Not so
+    a follow-up: what was merged into it may have been asked for after that run started.
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
     task = _lock_queued(conn, task_id)
-    if task is None or task["attempts"]:
+    if task is None or task["attempts"] or task["follow_up"]:
         return False
     later = conn.execute(
         "SELECT task_id, scope FROM tasks WHERE kind = 'recalculation' AND status IN ('running', 'succeeded')"

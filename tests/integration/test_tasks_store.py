@@ -523,6 +523,21 @@ def test_a_publication_covers_no_recalculation(jobs: Tasks) -> None:
     assert not jobs.skip_if_covered(asked)
 
 
+def test_a_follow_up_is_not_covered_by_a_run_that_started_before_what_was_merged_into_it(jobs: Tasks) -> None:
+    running, first = jobs.started(Scope()), jobs.create(ONE)
+    jobs.skip_into_follow_up(first)
+    jobs.succeed(running)
+    between = jobs.started(Scope())
+    second = jobs.create(ONE)
+    assert not jobs.skip_if_covered(second)
+    jobs.skip_into_follow_up(second)
+    follow_up = jobs.merged_into(second)
+    assert follow_up == jobs.merged_into(first)
+    jobs.succeed(between)
+    assert not jobs.skip_if_covered(follow_up)
+    assert jobs.claim_follow_up() == follow_up
+
+
 def test_a_task_that_was_tried_once_is_finished_and_not_skipped(jobs: Tasks) -> None:
     asked = jobs.started(ONE)
     jobs.retry_later(asked.task_id)
