@@ -60,7 +60,10 @@ def settle(home: Path, env: Mapping[str, str], say: Say) -> Stack:
     if jaeger_starts and not all(map(state.port_is_free, programs.JAEGER_PORTS)):
         say("jaeger is left out: somebody listens on its ports")
         available = tuple(name for name in available if name != "jaeger")
-    chosen = msgspec.structs.replace(state.with_free_ports(kept, living, alive.pid()), programs=available)
+    settings = environment.settings_of(home, environment.compose(choice, kept))
+    apps_ports = set(environment.ports_to_take(list(programs.APPS), settings).values())
+    free = state.with_free_ports(kept, living, alive.pid(), apps_ports)
+    chosen = msgspec.structs.replace(free, programs=available)
     values = environment.compose(choice, chosen)
     stack = Stack(home, chosen, values, environment.settings_of(home, values), env)
     state.save(home, chosen)

@@ -74,14 +74,17 @@ def save(home: Path, state: State) -> None:
     write_private(home / STATE_FILE, msgspec.json.format(msgspec.json.encode(state)).decode())
 
 
-def with_free_ports(state: State, living: AbstractSet[str], supervisor_pid: int | None) -> State:
-    """The same state, with a new port for every server that does not run and whose port is taken."""
+def with_free_ports(
+    state: State, living: AbstractSet[str], supervisor_pid: int | None, reserved: AbstractSet[int] = frozenset()
+) -> State:
+    """The same state, with a new port for every server that does not run and whose port is taken or reserved."""
     lives = {
         "postgres": "postgres" in living,
         "redis": "redis" in living,
         "supervisor": supervisor_pid is not None,
     }
-    _given.update((state.postgres_port, state.redis_port, state.supervisor_port))
+    _given.update((state.postgres_port, state.redis_port, state.supervisor_port), reserved)
     fields = [f"{name}_port" for name, does in lives.items() if not does]
-    taken = [field for field in fields if not port_is_free(getattr(state, field))]
+    ports = {field: getattr(state, field) for field in fields}
+    taken = [field for field, port in ports.items() if port in reserved or not port_is_free(port)]
     return msgspec.structs.replace(state, **{field: free_port() for field in taken})

@@ -32,3 +32,10 @@ def test_a_port_that_replaces_a_taken_one_is_no_other_servers(
     replaced = state.with_free_ports(kept, living=set(), supervisor_pid=None)
     assert (replaced.postgres_port, replaced.supervisor_port) == (20_000, 20_002)
     assert replaced.redis_port in set(few_ports) - set(ports_of(kept))
+
+
+def test_a_port_that_the_engine_itself_is_to_have_is_no_servers(few_ports: range) -> None:
+    kept = State(postgres_port=20_000, redis_port=20_001, supervisor_port=20_002)
+    chosen = state.with_free_ports(kept, living={"redis"}, supervisor_pid=None, reserved={20_000, 20_001, 20_003})
+    assert (chosen.redis_port, chosen.supervisor_port) == (20_001, 20_002)
+    assert chosen.postgres_port in {20_004, 20_005}
