@@ -24,12 +24,12 @@ def waiting(engine: Engine) -> int:
 def test_a_burst_for_one_product_is_decided_once_a_second_and_its_last_event_wins(engine: Engine) -> None:
     product_id = str(engine.put_product(strategy="match")["product_id"])
     engine.price(product_id)
+    last = "89.50"
     begun, now = time.monotonic(), datetime.now(UTC)
     for number in range(EVENTS):
-        price = f"{90 + number % 10}.{number % 100:02d}"
+        price = f"{90 + number % 10}.{number % 100:02d}" if number < EVENTS - 1 else last
         engine.broadcast("competitor_price_changed", a_rival(product_id, price),
                          time=(now + timedelta(milliseconds=number)).isoformat())  # fmt: skip
-    last = f"{90 + (EVENTS - 1) % 10}.{(EVENTS - 1) % 100:02d}"
     eventually(lambda: engine.price(product_id, user_location=HERE)["final_price"] == last, "the last one is served")
     eventually(lambda: waiting(engine) == 0, "all are settled")
     decisions = len(engine.history(product_id)) - 1

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shared import VERSION
 from tests.support import private_stack, promtool
 from tests.support.private_stack import PrivateStack
+from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 
 API_PROCESSES = 4
@@ -77,6 +78,8 @@ def test_requests_are_counted_exactly_and_outlive_the_process_that_counted_them(
 
     victim = private.processes.family("api")[1]
     victim.kill()
+    # Until then it is given connections.
+    eventually(lambda: not is_alive(victim), "the killed one is gone")
     # Neither a moment without the dead one's requests, nor one with more processes than there are.
     for seen in (served(private) for _ in range(3 * API_PROCESSES)):
         assert seen == before + REQUESTS
