@@ -18,11 +18,19 @@ BYTES_PER_JSON_BYTE = 5
 
 
 class _Held(msgspec.Struct, gc=False):
-    """A sheet as it was in Redis at `checked_at` (monotonic seconds; -inf: to be read again)."""
+    """A sheet as it was in Redis at `checked_at` (monotonic seconds; -inf: to be read again).
+
+    Another version was announced at `announced_at`: what Redis was asked for before that may be older.
+    """
 
     sheet: PriceSheet
     entry: bytes
     checked_at: float
+    announced_at: float = float("-inf")
+
+    def check(self, asked_at: float) -> None:
+        """Redis has it, or had it when it was asked."""
+        self.checked_at = asked_at if asked_at >= self.announced_at else float("-inf")
 
 
 class NearCache:
@@ -75,7 +83,7 @@ class NearCache:
         held = self._held.get(product_id)
         if held is None or held.entry != entry:
             return None
-        held.checked_at = asked_at
+        held.check(asked_at)
         self._held.move_to_end(product_id)
         return held.sheet
 
@@ -87,17 +95,19 @@ class NearCache:
             entry: What it was decoded from.
             asked_at: Monotonic time before it was asked for.
         """
-        held = self._drop(sheet.product_id)
-        if held is not None and held.sheet.version > sheet.version:
-            sheet, entry = held.sheet, held.entry
-        self._hold(_Held(sheet, entry, asked_at))
-        return sheet
+        held = self._drop(sheet.product_id) or _Held(sheet, entry, asked_at)
+        if held.sheet.version <= sheet.version:
+            held.sheet, held.entry = sheet, entry
+        held.check(asked_at)
+        self._hold(held)
+        return held.sheet
 
     def changed(self, changes: Iterable[tuple[str, int]]) -> None:
         """There are other versions: what is older is read again before it is given. For any thread."""
         for product_id, version in changes:
             held = self._held.get(product_id)
             if held is not None and held.sheet.version < version:
+                held.announced_at = self._monotonic()
                 held.checked_at = float("-inf")
 
     def _hold(self, held: _Held) -> None:

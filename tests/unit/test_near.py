@@ -58,6 +58,28 @@ def test_an_announced_version_is_asked_for_at_once(near: NearCache, clock: Clock
     assert near.get("P-1") is not None
 
 
+@pytest.mark.parametrize("way", ["put", "confirm"])
+def test_what_was_asked_for_before_the_announcement_does_not_end_it(near: NearCache, clock: Clock, way: str) -> None:
+    near.put(sheet(version=3), b"3|{}", asked_at=clock.now)
+    asked_at = clock.now
+    clock.now += 0.01
+    near.changed([("P-1", 4)])
+    old = near.put(sheet(version=3), b"3|{}", asked_at) if way == "put" else near.confirm("P-1", b"3|{}", asked_at)
+    assert old is not None
+    assert near.get("P-1") is None
+    clock.now += 0.01
+    assert near.put(sheet(version=4), b"4|{}", asked_at=clock.now).version == 4
+    assert near.get("P-1") is not None
+
+
+def test_an_announcement_of_what_never_comes_costs_one_more_look_up(near: NearCache, clock: Clock) -> None:
+    put(near, clock, version=3)
+    near.changed([("P-1", 4)])
+    clock.now += 0.01
+    put(near, clock, version=3)
+    assert near.get("P-1") is not None
+
+
 def test_a_version_never_goes_back(near: NearCache, clock: Clock) -> None:
     put(near, clock, version=5)
     clock.now += 2
