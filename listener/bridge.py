@@ -68,6 +68,8 @@ class Bridge:
     def _claim_and_ring(self, keys: Sequence[tuple[str, str]] | None = None) -> int:
         with self._pool.connection() as conn:
             claimed = events.claim(conn, keys, limit=SWEPT_AT_ONCE)
+        # In a transaction of its own: a worker that begins holds a pace and waits for its events.
+        with self._pool.connection() as conn:
             now = paces.to_ring(conn, [event.target for event in claimed if event.target])
         ringing = [event for event in claimed if event.target is None or event.target in now]
         self._ring_or_release(ringing, "sweep" if keys is None else "channel")
