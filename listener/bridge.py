@@ -68,6 +68,8 @@ class Bridge:
     def _claim_and_ring(self, keys: Sequence[tuple[str, str]] | None = None) -> int:
         with self._pool.connection() as conn:
             claimed = events.claim(conn, keys, limit=SWEPT_AT_ONCE)
+        if not claimed:
+            return 0
         # In a transaction of its own: a worker that begins holds a pace and waits for its events.
         with self._pool.connection() as conn:
             now = paces.to_ring(conn, [event.target for event in claimed if event.target])

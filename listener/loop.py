@@ -15,7 +15,7 @@ from shared.metrics import LINK_LOSSES, LOOP_ERRORS, MARKET_LINK_UP, SWEPT_AT
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.2
-SWEEP_EVERY_S = 0.5
+SWEEP_EVERY_S = 0.25
 PAUSE_S = 0.5
 
 
