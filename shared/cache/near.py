@@ -53,7 +53,7 @@ class NearCache:
         # passing all those that were dropped before it: 13 µs at 20,000 sheets.
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._bytes = 0
-        # When each was last given, of what was given lately.
+        # When each was last given, of what is held and was given lately.
         self._given: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -74,9 +74,15 @@ class NearCache:
 
     def due(self) -> list[str]:
         """The products that were given in the last ten seconds, and whose second is nearly over."""
-        now = self._monotonic()
-        self._given = {key: at for key, at in self._given.items() if now - at < KEEP_S and key in self._held}
-        return [key for key in self._given if self._held[key].checked_at <= now - READ_AHEAD_S]
+        now, held = self._monotonic(), self._held
+        before = now - READ_AHEAD_S
+        due = []
+        for product_id in [key for key in self._given if held[key].checked_at <= before]:
+            if now - self._given[product_id] < KEEP_S:
+                due.append(product_id)
+            else:
+                del self._given[product_id]
+        return due
 
     def confirm(self, product_id: str, entry: bytes, asked_at: float) -> PriceSheet | None:
         """The sheet that this entry of Redis was decoded to, if it is held, however old; it then is as `put` again."""
@@ -116,7 +122,9 @@ class NearCache:
         self._held[held.sheet.product_id] = held
         self._bytes += _size(held)
         while len(self._held) > self._max_entries or self._bytes > self._max_bytes:
-            self._drop(next(iter(self._held)))
+            oldest = next(iter(self._held))
+            self._drop(oldest)
+            self._given.pop(oldest, None)
 
     def _drop(self, product_id: str) -> _Held | None:
         held = self._held.pop(product_id, None)
