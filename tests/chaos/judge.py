@@ -82,14 +82,8 @@ def wrong_prices(what: str, expected: Mapping[str, Decimal], found: Mapping[str,
     return shortened(f"{what} not the last value", wrong)
 
 
-def history(
-    changes: Sequence[Change], published: Mapping[str, Published], attempts: Mapping[str, int] | None = None
-) -> list[str]:
-    """Rows that stand twice, rows that are missing, and prices that the history does not end in.
-
-    A task that was tried again decides anew what it had written and not put: what was learned between its attempts
-    then makes one more row for each.
-    """
+def history(changes: Sequence[Change], published: Mapping[str, Published]) -> list[str]:
+    """Rows that stand twice, rows that are missing, and prices that the history does not end in."""
     broken, doubled = [], []
     ordered = sorted(changes, key=lambda change: (change.product_id, change.version))
     for product_id, group in groupby(ordered, key=lambda change: change.product_id):
@@ -102,11 +96,7 @@ def history(
         if product_id in published and rows[-1].new_price != published[product_id].price:
             broken.append(f"{product_id}: the history ends in {rows[-1].new_price}")
         causes = Counter((r.cause, r.cause_id) for r in rows if r.cause in ("event", "task"))
-        doubled += [
-            f"{product_id}: {n} rows by {cause[0]} {cause[1]}"
-            for cause, n in causes.items()
-            if n > (attempts or {}).get(cause[1], 1)
-        ]
+        doubled += [f"{product_id}: {n} rows by {cause[0]} {cause[1]}" for cause, n in causes.items() if n > 1]
     missing = sorted(published.keys() - {change.product_id for change in changes})
     return [
         *shortened("history with gaps", broken),
@@ -115,15 +105,15 @@ def history(
     ]
 
 
-def overlapping_runs(changes: Iterable[Change], attempts: Mapping[str, int] | None = None) -> list[str]:
-    """Runs that changed prices in turns with others, more often than they were tried; between two tries another may."""
-    rows = sorted((change for change in changes if change.cause == "task"), key=lambda change: change.at)
-    turns = Counter(task_id for task_id, _ in groupby(rows, key=lambda change: change.cause_id))
-    return [
-        f"runs at once: {task_id} changed prices in {n} turns"
-        for task_id, n in turns.items()
-        if n > (attempts or {}).get(task_id, 1)
-    ]
+def overlapping_runs(changes: Iterable[Change]) -> list[str]:
+    """Runs that changed prices at the same time."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for change in changes:
+        if change.cause == "task":
+            first, last = spans.get(change.cause_id, (change.at, change.at))
+            spans[change.cause_id] = min(first, change.at), max(last, change.at)
+    ordered = sorted(spans.items(), key=lambda item: item[1])
+    return [f"runs at once: {a} and {b}" for (a, one), (b, two) in pairwise(ordered) if two[0] < one[1]]
 
 
 def stale_sheets(published: Iterable[Published]) -> list[str]:

@@ -97,9 +97,7 @@ def _history(scene: Scene) -> list[str]:
     columns = ", ".join(Change.__dataclass_fields__)
     changes = [Change(**row) for row in scene.stage.engine.sql(f"SELECT {columns} FROM price_history")]
     published = {entry.product_id: entry for entry in _published(scene)}
-    tasks = scene.stage.engine.sql("SELECT task_id, attempts FROM tasks")
-    attempts = {str(row["task_id"]): max(1, row["attempts"]) for row in tasks}
-    return [*judge.history(changes, published, attempts), *judge.overlapping_runs(changes, attempts)]
+    return [*judge.history(changes, published), *judge.overlapping_runs(changes)]
 
 
 def _sheets(scene: Scene) -> list[str]:

@@ -110,17 +110,6 @@ def test_runs_one_after_the_other_are_right_and_runs_at_once_are_told() -> None:
     assert judge.overlapping_runs([*first, change(3, "2", "3", "task", "t2", at=2)])
 
 
-def test_a_run_that_was_tried_again_may_go_on_behind_another_one_and_decide_anew() -> None:
-    between = [
-        change(1, None, "1", "task", "t1", at=1),
-        change(2, "1", "2", "task", "t2", at=2),
-        change(3, "2", "3", "task", "t1", at=3),
-    ]
-    for attempts, is_right in (({"t1": 2, "t2": 1}, True), ({"t1": 1, "t2": 2}, False)):
-        assert (judge.overlapping_runs(between, attempts) == []) is is_right
-        assert (judge.history(between, published("3"), attempts) == []) is is_right
-
-
 def test_a_cached_sheet_may_be_missing_but_not_old() -> None:
     assert judge.stale_sheets(published("1").values()) == []
     assert judge.stale_sheets(published("1", cached="2|{}").values()) == []
