@@ -98,7 +98,7 @@ def test_what_the_feed_quotes_becomes_a_signal_and_a_price(engine: Engine, feed:
     task = engine.ended(engine.recalculate(product_ids=[product_id]))
     assert task["result"] == {"recalculated": 1, "changed": 1}
 
-    eventually(lambda: asked(engine, product_id) == "94.00", "it is served")
+    assert asked(engine, product_id) == "94.00"
     newest = engine.history(product_id)[0]
     assert (newest["cause"], newest["cause_id"]) == ("task", task["task_id"])
     assert (newest["trace_id"], newest["version"]) == (task["trace_id"], version + 1)
