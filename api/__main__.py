@@ -4,9 +4,10 @@ import sys
 
 import structlog
 
-from shared import VERSION, logs
+from shared import VERSION
 from shared.process_group import prepare_metrics
 from shared.settings import InvalidSettings, Settings, load
+from shared.telemetry import logs
 
 log = structlog.get_logger(__name__)
 

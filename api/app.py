@@ -23,9 +23,9 @@ from api.edge import Edge
 from api.price_lane import PriceLane
 from api.routes import events, operations, prices, products, tasks
 from api.services import Services
-from shared import logs
 from shared.process_group import end_with_parent
 from shared.settings import Settings, load
+from shared.telemetry import logs
 
 MAX_BODY_BYTES = 1_000_000
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")

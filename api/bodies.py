@@ -12,13 +12,13 @@ from litestar.dto.data_structures import DTOFieldDefinition
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from shared import plain_amounts
 from shared.errors import translated
+from shared.wire import amounts
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 # Asked for each body, also those of price queries, which have none.
-_has_amounts = cache(plain_amounts.has_amounts)
+_has_amounts = cache(amounts.has_amounts)
 
 
 class StrictBody(AbstractDTO[T]):
@@ -45,7 +45,7 @@ class StrictBody(AbstractDTO[T]):
                 msgspec.json.decode(value)
                 raise
         if _has_amounts(self.model_type):
-            plain_amounts.check(decoded, msgspec.json.decode(value))
+            amounts.check(decoded, msgspec.json.decode(value))
         return decoded
 
     @classmethod

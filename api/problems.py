@@ -14,9 +14,9 @@ from msgspec import Meta
 from opentelemetry.trace import get_current_span
 
 from shared.errors import AlreadyEnded, InvalidInput, NotFound, NotJson, Unauthorized, Unavailable, translate
-from shared.fields import TraceId
 from shared.pricing.quote import NoPrice
-from shared.telemetry import current_trace_id
+from shared.telemetry.tracing import current_trace_id
+from shared.wire.fields import TraceId
 
 log = structlog.get_logger(__name__)
 

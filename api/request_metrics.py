@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 
-from shared.metrics import observe_requests
+from shared.telemetry.metrics import observe_requests
 
 # Where a route says, in the scope's state, that it answered prices: `cache` where every sheet was cached, else
 # `database`.

@@ -17,8 +17,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from shared.messaging import propagation
-from shared.telemetry import sampled, tracer
+from shared.telemetry import propagation
+from shared.telemetry.tracing import sampled, tracer
 
 _HEADERS = ("traceparent", "tracestate")
 

@@ -9,7 +9,6 @@ import redis
 import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
-from shared import telemetry
 from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
@@ -22,6 +21,7 @@ from shared.messaging import channel
 from shared.messaging.messages import Doorbell
 from shared.process_group import settle_heap
 from shared.settings import Settings
+from shared.telemetry import tracing
 
 PROCESS = "pricing-api"
 READ_CONNECTIONS = 8
@@ -69,8 +69,8 @@ class Services(msgspec.Struct, frozen=True):
 async def running(settings: Settings) -> AsyncIterator[Services]:
     """Build the services; nothing needs to answer yet, each look-up bounds its own wait."""
     async with AsyncExitStack() as stack:
-        tracing = telemetry.configure(PROCESS, settings)
-        stack.callback(tracing.shutdown)
+        provider = tracing.configure(PROCESS, settings)
+        stack.callback(provider.shutdown)
         reads = database.read_pool(settings, PROCESS, READ_CONNECTIONS)
         await reads.open(wait=False)
         stack.push_async_callback(reads.close)
@@ -88,7 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         queue = channel.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         for client in (traced, sync_cache, events):
-            RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
+            RedisInstrumentor.instrument_client(client, tracer_provider=provider)
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
         stack.callback(feed.close)
         near = NearCache(settings.near_cache_entries, settings.near_cache_bytes)

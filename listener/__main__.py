@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, start_http_server
 
 from listener.bridge import Bridge
 from listener.loop import Loop
-from shared import VERSION, logs, telemetry
+from shared import VERSION
 from shared.catalogue import database
 from shared.catalogue.statistics import Backlog
 from shared.messaging import channel
@@ -18,8 +18,9 @@ from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.link import Link
 from shared.messaging.messages import Doorbell
 from shared.messaging.statistics import Messages
-from shared.scrape import Lately, group_registry
 from shared.settings import InvalidSettings, Settings, load
+from shared.telemetry import logs, tracing
+from shared.telemetry.exposition import Lately, group_registry
 
 PROCESS = "pricing-listener"
 # How old the figures of the queues may be; a scrape that finds them older asks PostgreSQL and Redis.
@@ -43,7 +44,7 @@ def main() -> None:
 
 def _run(settings: Settings, stop: threading.Event) -> None:
     with ExitStack() as stack:
-        stack.callback(telemetry.configure(PROCESS, settings).shutdown)
+        stack.callback(tracing.configure(PROCESS, settings).shutdown)
         pool = database.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)

@@ -17,11 +17,12 @@ from shared.catalogue.events import EventRecord, WaitingEvent
 from shared.catalogue.tasks import WaitingTask
 from shared.errors import InvalidInput
 from shared.market_events import CloudEvent, checked_time, decode, parse_data
-from shared.messaging import messages, propagation
+from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Doorbell
-from shared.metrics import EVENTS_RECEIVED, RINGS
-from shared.telemetry import tracer
+from shared.telemetry import propagation
+from shared.telemetry.metrics import EVENTS_RECEIVED, RINGS
+from shared.telemetry.tracing import tracer
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ from msgspec import Meta
 from opentelemetry.trace import SpanKind
 
 from shared.errors import ExternalAPIError, ExternalAPITimeout
-from shared.fields import AT
 from shared.market_events import CompetitorPriceChanged
-from shared.messaging import propagation
-from shared.telemetry import tracer
+from shared.telemetry import propagation
+from shared.telemetry.tracing import tracer
+from shared.wire.fields import AT
 
 
 class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False):

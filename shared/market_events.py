@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-from shared import plain_amounts
 from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.models import CurrencyCode, ProductId
 from shared.pricing.money import amount_in_currency, known_currency, multiplier
 from shared.pricing.text import clean_text
+from shared.wire import amounts
 
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
@@ -170,7 +170,7 @@ def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
     try:
         with translated():
             found = msgspec.convert(data, kind)
-        plain_amounts.check(found, data)
+        amounts.check(found, data)
         return found
     except InvalidInput as wrong:
         raise InvalidInput(wrong.reason, path + wrong.path.removeprefix("$")) from None

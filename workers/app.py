@@ -5,11 +5,11 @@ import os
 import dramatiq
 from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLimit
 
-from shared import logs, telemetry
 from shared.messaging import broker
 from shared.messaging.messages import EVENTS_QUEUE
 from shared.process_group import end_with_parent, settle_heap
 from shared.settings import load
+from shared.telemetry import logs, tracing
 from workers import actors, services
 from workers.middleware import Cleanup, MetricsServer, PromptEnd, Settling, Tracing, worth_a_retry
 
@@ -27,8 +27,8 @@ def create_broker() -> None:
     settings = load()
     logs.configure(services.PROCESS, settings)
     end_with_parent(grace_s=settings.drain_timeout_s)
-    tracing = telemetry.configure(services.PROCESS, settings)
-    running = services.build(settings, tracing)
+    provider = tracing.configure(services.PROCESS, settings)
+    running = services.build(settings, provider)
     # Before an actor they see a message in this order, after it in the reverse: `Settling` is told after
     # `Retries` has decided, `Tracing` ends last.
     consuming = broker.create(

@@ -14,8 +14,8 @@ from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.scope import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
-from shared.messaging import propagation
-from shared.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
+from shared.telemetry import propagation
+from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
 from workers.services import Services
 
 log = structlog.get_logger(__name__)

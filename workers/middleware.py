@@ -16,11 +16,11 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from prometheus_client import start_http_server
 
 from shared.errors import retryable, translate
-from shared.messaging import propagation
-from shared.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED
-from shared.scrape import group_registry
 from shared.settings import Settings
-from shared.telemetry import tracer
+from shared.telemetry import propagation
+from shared.telemetry.exposition import group_registry
+from shared.telemetry.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED
+from shared.telemetry.tracing import tracer
 from workers.services import Services
 
 log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ from shared.catalogue.runs import Partition
 from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost, LockLost
 from shared.feed import FeedQuote
-from shared.metrics import (
+from shared.telemetry.metrics import (
     DECISIONS,
     LOCK_LOSSES,
     PARTITION_PRODUCTS,
@@ -24,7 +24,7 @@ from shared.metrics import (
     STALE_WRITES,
     station,
 )
-from shared.telemetry import tracer
+from shared.telemetry.tracing import tracer
 from workers import recalculation
 from workers.services import Services
 

@@ -6,7 +6,7 @@ import structlog
 
 from shared.catalogue import follow_ups, runs, tasks
 from shared.catalogue.tasks import Busy, RunningTask
-from shared.metrics import LOCK_REFUSALS
+from shared.telemetry.metrics import LOCK_REFUSALS
 from workers import partitions
 from workers.services import Services
 

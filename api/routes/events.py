@@ -16,14 +16,15 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared import fields
 from shared.catalogue import event_view, events
 from shared.catalogue.event_view import EventView
 from shared.catalogue.events import EventRecord
 from shared.market_events import CloudEvent, checked_time, parse_data
-from shared.messaging import channel, propagation
+from shared.messaging import channel
 from shared.pricing.text import clean_text
-from shared.telemetry import current_trace_id
+from shared.telemetry import propagation
+from shared.telemetry.tracing import current_trace_id
+from shared.wire import fields
 
 log = structlog.get_logger(__name__)
 

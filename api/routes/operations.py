@@ -14,7 +14,7 @@ from api.services import Services
 from shared import VERSION
 from shared.catalogue import statistics
 from shared.catalogue.database import bounded
-from shared.scrape import exposition
+from shared.telemetry.exposition import exposition
 
 PROBE_TIMEOUT_S = 1.0
 

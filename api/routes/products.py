@@ -21,8 +21,8 @@ from shared.catalogue.products import ProductView
 from shared.catalogue.scope import Scope
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.feed import FeedQuote
-from shared.messaging import propagation
 from shared.pricing.models import ProductInput
+from shared.telemetry import propagation
 
 log = structlog.get_logger(__name__)
 

@@ -15,13 +15,13 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared import fields
 from shared.catalogue import task_view, tasks
 from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
 from shared.market_events import RecalculationRequested
-from shared.messaging import propagation
-from shared.telemetry import current_trace_id
+from shared.telemetry import propagation
+from shared.telemetry.tracing import current_trace_id
+from shared.wire import fields
 
 log = structlog.get_logger(__name__)
 

@@ -22,7 +22,8 @@ from shared.cache.sheets import CorruptSheet, Fill
 from shared.catalogue import prices
 from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
-from shared.metrics import (
+from shared.pricing.models import Market, PriceSheet
+from shared.telemetry.metrics import (
     BREAKER_OPEN,
     CACHE_READ_DURATION,
     CACHE_READS,
@@ -31,8 +32,7 @@ from shared.metrics import (
     NEAR_ENTRIES,
     NEAR_READS,
 )
-from shared.pricing.models import Market, PriceSheet
-from shared.telemetry import tracer
+from shared.telemetry.tracing import tracer
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,6 @@ import click
 import msgspec
 from rich.console import Console
 
-from shared import logs
 from shared.cache.writer import SheetWriter
 from shared.catalogue import demo, exporter, importer, keys, markets, operating, policies, tasks
 from shared.catalogue.importing import screen
@@ -18,6 +17,7 @@ from shared.errors import InvalidInput, RedisUnavailable, translate, translated
 from shared.messaging import channel
 from shared.pricing.policy import Policy
 from shared.settings import InvalidSettings, Settings, load
+from shared.telemetry import logs
 
 INTERRUPTED = 130
 

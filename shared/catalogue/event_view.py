@@ -11,8 +11,8 @@ from msgspec import Meta
 from shared.catalogue import events
 from shared.catalogue.database import Conn
 from shared.errors import AlreadyEnded, NotFound
-from shared.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 from shared.market_events import CloudEvent, decode, parse_data
+from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 
 
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):

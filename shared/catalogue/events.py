@@ -11,7 +11,7 @@ from shared.catalogue import paces
 from shared.catalogue.database import Conn
 from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.market_events import CloudEvent, EventData
-from shared.metrics import QUARANTINES
+from shared.telemetry.metrics import QUARANTINES
 
 RING_AGAIN_S = 20
 # Events of one product that one decision takes in.

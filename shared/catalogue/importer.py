@@ -20,7 +20,7 @@ from shared.catalogue.importing.staging import Reject, Staged
 from shared.catalogue.importing.writing import Written
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
-from shared.telemetry import current_trace_id
+from shared.telemetry.tracing import current_trace_id
 
 ALL, SOME, NOTHING = 0, 1, 2
 

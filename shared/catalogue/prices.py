@@ -14,11 +14,11 @@ from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.selection import Selection
 from shared.catalogue.states import State
 from shared.errors import NotFound
-from shared.fields import ComputedAt, PolicyVersion, TraceId, Version
-from shared.metrics import station
 from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
-from shared.telemetry import current_trace_id
+from shared.telemetry.metrics import station
+from shared.telemetry.tracing import current_trace_id
+from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 
 class Cause(msgspec.Struct, frozen=True):

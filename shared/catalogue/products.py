@@ -10,9 +10,9 @@ from msgspec import Meta
 
 from shared.catalogue.database import Conn
 from shared.errors import NotFound
-from shared.fields import AT, ComputedAt, PolicyVersion, Version
-from shared.metrics import LOCK_WAIT
 from shared.pricing.models import ProductInput
+from shared.telemetry.metrics import LOCK_WAIT
+from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version
 
 FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers")
 

@@ -14,7 +14,7 @@ from shared.catalogue.scope import Scope
 from shared.catalogue.selection import Selection
 from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
-from shared.metrics import QUARANTINES
+from shared.telemetry.metrics import QUARANTINES
 
 # Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.
 PRODUCTS_PER_PARTITION = 1_000

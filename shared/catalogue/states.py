@@ -13,8 +13,8 @@ from shared.catalogue import arrays
 from shared.catalogue.database import Conn
 from shared.catalogue.products import FIELDS
 from shared.catalogue.selection import Selection
-from shared.metrics import LOCK_WAIT
 from shared.pricing.models import ProductInput, Signal, Tier
+from shared.telemetry.metrics import LOCK_WAIT
 
 
 class StoredProduct(ProductInput, frozen=True, kw_only=True):

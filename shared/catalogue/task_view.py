@@ -12,7 +12,7 @@ from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.catalogue.tasks import TaskError
 from shared.errors import AlreadyEnded, NotFound
-from shared.fields import AT, Attempts, CreatedAt, TaskId, TraceId
+from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from shared.catalogue import follow_ups, selection
 from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
-from shared.messaging import propagation
-from shared.metrics import QUARANTINES
+from shared.telemetry import propagation
+from shared.telemetry.metrics import QUARANTINES
 
 LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.

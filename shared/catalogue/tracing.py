@@ -12,7 +12,7 @@ from psycopg import AsyncCursor, Cursor
 from psycopg.abc import Params, QueryNoTemplate
 from psycopg.rows import DictRow
 
-from shared.telemetry import tracer
+from shared.telemetry.tracing import tracer
 
 LONGEST_TEXT = 500
 _WRITE = re.compile(r"\b(INSERT INTO|DELETE FROM|(?<!DO )(?<!FOR )UPDATE) (\w+)")

@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.market_events import CloudEvent
-from shared.telemetry import tracer
+from shared.telemetry.tracing import tracer
 
 MARKET_EVENTS = "market_events"
 PRICE_CHANGES = "price_changes"

@@ -12,8 +12,9 @@ from dramatiq.message import generate_unique_id
 from dramatiq_abort import abort
 from opentelemetry.trace import SpanKind
 
-from shared.messaging import broker, propagation
-from shared.telemetry import tracer
+from shared.messaging import broker
+from shared.telemetry import propagation
+from shared.telemetry.tracing import tracer
 
 # Single events never wait behind a full run: queues of their own.
 EVENTS_QUEUE = "events"

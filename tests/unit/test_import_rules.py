@@ -60,8 +60,8 @@ ONLY = {
     "metrics only where they are declared, collected or served": Rule(
         ("prometheus_client",),
         (
-            "shared.metrics",
-            "shared.scrape",
+            "shared.telemetry.metrics",
+            "shared.telemetry.exposition",
             "shared.catalogue.statistics",
             "shared.messaging.statistics",
             "api.routes.operations",

@@ -11,7 +11,8 @@ CODE = """
 import logging
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
-from shared import logs, settings
+from shared import settings
+from shared.telemetry import logs
 logs.configure("pricing-test", settings.load())
 log = structlog.get_logger("test")
 with TracerProvider().get_tracer("test").start_as_current_span("work"):

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState, set_span_in_context
 from opentelemetry.trace import NonRecordingSpan as Remote
 
-from shared import otlp_json
+from shared.telemetry import otlp_json
 from tests.support import otlp_json as by_protobuf
 
 CALLER = SpanContext(

@@ -13,8 +13,8 @@ from opentelemetry.trace import Link, Span, StatusCode
 
 from deploy.trace.files import TraceFiles
 from deploy.trace.spans import Unavailable
-from shared import span_exporters
-from shared.span_exporters import Exporting, SpanFiles
+from shared.telemetry import exporters
+from shared.telemetry.exporters import Exporting, SpanFiles
 from tests.support.waiting import eventually
 
 
@@ -80,13 +80,13 @@ def test_the_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
 
 
 def test_all_files_of_all_processes_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(span_exporters, "FILE_BYTES", 2_000)
-    monkeypatch.setattr(span_exporters, "FOLDER_BYTES", 20_000)
-    exporters = [SpanFiles(tmp_path, service) for service in ("pricing-api", "pricing-worker")]
+    monkeypatch.setattr(exporters, "FILE_BYTES", 2_000)
+    monkeypatch.setattr(exporters, "FOLDER_BYTES", 20_000)
+    span_files = [SpanFiles(tmp_path, service) for service in ("pricing-api", "pricing-worker")]
     provider = TracerProvider()
     last = [work(provider) for _ in range(100)][-1]
     for _ in range(100):
-        for exporter in exporters:
+        for exporter in span_files:
             assert exporter.export([last]) is SpanExportResult.SUCCESS  # type: ignore[list-item] # the SDK's own span
             assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 20_000
     assert TraceFiles(tmp_path).trace(trace_id_of(last))
@@ -162,7 +162,7 @@ def test_spans_that_cannot_be_exported_are_dropped_at_a_bound() -> None:
 
 
 def test_time_is_not_waited_for_a_collector_that_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(span_exporters, "FLUSH_WITHIN_S", -1.0)
+    monkeypatch.setattr(exporters, "FLUSH_WITHIN_S", -1.0)
     collector = Collector()
     provider = provider_of(collector)
     work(provider)

@@ -13,9 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import Span, get_current_span
 
-from shared import telemetry
-from shared.messaging import propagation
-from shared.telemetry import RootSampler, sampled
+from shared.telemetry import propagation, tracing
+from shared.telemetry.tracing import RootSampler, sampled
 from tests.support.collector import Collector
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -111,13 +110,13 @@ def test_a_context_goes_out_as_it_came_in(all_roots: Traced) -> None:
     tracer = all_roots.provider.get_tracer("test")
     with tracer.start_as_current_span("work", context=called({"traceparent": f"00-{TRACE}-{PARENT}-01"})) as span:
         carrier = propagation.current()
-        assert telemetry.current_trace_id() == TRACE
+        assert tracing.current_trace_id() == TRACE
     assert carrier["traceparent"] == f"00-{TRACE}-{span.get_span_context().span_id:016x}-01"
 
 
 def test_outside_a_trace_there_is_nothing_to_carry() -> None:
     assert propagation.current() == {"traceparent": "", "tracestate": ""}
-    assert telemetry.current_trace_id() == "0" * 32
+    assert tracing.current_trace_id() == "0" * 32
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -125,9 +124,9 @@ def test_spans_go_to_the_collector_by_the_protocol_that_is_set(protocol: str) ->
     collector = Collector()
     endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.endpoint
     code = (
-        "from shared import settings, telemetry\n"
-        "provider = telemetry.configure('pricing-test', settings.load({}))\n"
-        "with telemetry.tracer.start_as_current_span('work'): pass\n"
+        "from shared import settings\nfrom shared.telemetry import tracing\n"
+        "provider = tracing.configure('pricing-test', settings.load({}))\n"
+        "with tracing.tracer.start_as_current_span('work'): pass\n"
         "provider.shutdown()\n"
     )
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared import plain_amounts
 from shared.catalogue.importing.columns import REQUIRED
 from shared.errors import InvalidInput, translate, translated
 from shared.pricing.models import ProductInput
+from shared.wire import amounts
 
 AMOUNTS = ("base_price", "cost", "min_price", "max_price")
 
@@ -125,8 +125,8 @@ def _from_text(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_amount(name: str, value: object) -> None:
-    if isinstance(value, str) and not plain_amounts.is_plain(value):
-        raise InvalidInput(plain_amounts.REASON, f"$.{name}")
+    if isinstance(value, str) and not amounts.is_plain(value):
+        raise InvalidInput(amounts.REASON, f"$.{name}")
 
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch

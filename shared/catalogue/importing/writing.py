@@ -10,8 +10,8 @@ from shared.catalogue.importing.checking import PRODUCT
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
 from shared.catalogue.scope import Scope
-from shared.messaging import propagation
-from shared.telemetry import current_trace_id
+from shared.telemetry import propagation
+from shared.telemetry.tracing import current_trace_id
 
 REPRICED = 1_000
 PUBLISHED = 5_000

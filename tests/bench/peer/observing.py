@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanKind, set_span_in_context
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.metrics import LATENCY_BUCKETS_S
+from shared.telemetry.metrics import LATENCY_BUCKETS_S
 
 HTTP_DURATION = Histogram(
     "peer_request_duration_seconds",

@@ -13,9 +13,9 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from shared import VERSION
-from shared.metrics import PROCESSES
 from shared.settings import TRACE_FOLDER, Settings
-from shared.span_exporters import EXPORT_TIMEOUT_S, Exporting, SpanFiles
+from shared.telemetry.exporters import EXPORT_TIMEOUT_S, Exporting, SpanFiles
+from shared.telemetry.metrics import PROCESSES
 
 tracer = trace.get_tracer("pricing")
 

@@ -11,8 +11,8 @@ import structlog
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from shared import otlp_json
-from shared.metrics import SPANS_LOST
+from shared.telemetry import otlp_json
+from shared.telemetry.metrics import SPANS_LOST
 
 log = structlog.get_logger(__name__)
 

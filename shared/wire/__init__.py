@@ -1,0 +1,1 @@
+"""Amounts and fields as they stand on the wire."""
