@@ -13,12 +13,12 @@ from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
-from shared.catalogue import database
-from shared.catalogue.database import AsyncPool, Conn, Pool
 from shared.errors import translated
 from shared.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
+from shared.postgres import pools
+from shared.postgres.pools import AsyncPool, Conn, Pool
 from shared.process_group import settle_heap
 from shared.settings import Settings
 from shared.telemetry import tracing
@@ -71,10 +71,10 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as stack:
         provider = tracing.configure(PROCESS, settings)
         stack.callback(provider.shutdown)
-        reads = database.read_pool(settings, PROCESS, READ_CONNECTIONS)
+        reads = pools.read_pool(settings, PROCESS, READ_CONNECTIONS)
         await reads.open(wait=False)
         stack.push_async_callback(reads.close)
-        writes = database.pool(settings, PROCESS, WRITE_CONNECTIONS)
+        writes = pools.pool(settings, PROCESS, WRITE_CONNECTIONS)
         writes.open(wait=False)
         stack.callback(writes.close)
         cache = channel.cache_client(settings.redis_for("cache"), PROCESS)

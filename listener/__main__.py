@@ -11,13 +11,13 @@ from prometheus_client import REGISTRY, start_http_server
 from listener.bridge import Bridge
 from listener.loop import Loop
 from shared import VERSION
-from shared.catalogue import database
 from shared.catalogue.statistics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.link import Link
 from shared.messaging.messages import Doorbell
 from shared.messaging.statistics import Messages
+from shared.postgres import pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
 from shared.telemetry.exposition import Lately, group_registry
@@ -45,7 +45,7 @@ def main() -> None:
 def _run(settings: Settings, stop: threading.Event) -> None:
     with ExitStack() as stack:
         stack.callback(tracing.configure(PROCESS, settings).shutdown)
-        pool = database.pool(settings, PROCESS, size=3)
+        pool = pools.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)
         queue = channel.client(settings.redis_for("broker"), PROCESS)

@@ -12,7 +12,6 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
 from shared.catalogue import events, paces, tasks
-from shared.catalogue.database import Pool
 from shared.catalogue.events import EventRecord, WaitingEvent
 from shared.catalogue.tasks import WaitingTask
 from shared.errors import InvalidInput
@@ -20,6 +19,7 @@ from shared.market_events import CloudEvent, checked_time, decode, parse_data
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Doorbell
+from shared.postgres.pools import Pool
 from shared.telemetry import propagation
 from shared.telemetry.metrics import EVENTS_RECEIVED, RINGS
 from shared.telemetry.tracing import tracer

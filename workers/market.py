@@ -8,12 +8,12 @@ import structlog
 from opentelemetry import trace
 
 from shared.catalogue import events, markets, paces, policies, prices, products, signals, tasks
-from shared.catalogue.database import Conn
 from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.scope import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
+from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
 from workers.services import Services

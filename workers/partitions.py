@@ -9,12 +9,12 @@ import structlog
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from shared.catalogue import policies, prices, products, runs, signals, states, task_view, tasks
-from shared.catalogue.database import Conn
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.catalogue.runs import Partition
 from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost, LockLost
 from shared.feed import FeedQuote
+from shared.postgres.pools import Conn
 from shared.telemetry.metrics import (
     DECISIONS,
     LOCK_LOSSES,

@@ -8,12 +8,12 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 from shared.cache.writer import SheetWriter
-from shared.catalogue import database
-from shared.catalogue.database import Pool
 from shared.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.lock import RecalculationLock
 from shared.messaging.messages import Doorbell
+from shared.postgres import pools
+from shared.postgres.pools import Pool
 from shared.settings import Settings
 
 PROCESS = "pricing-worker"
@@ -60,7 +60,7 @@ class Services(msgspec.Struct, frozen=True):
 
 def build(settings: Settings, tracing: TracerProvider) -> Services:
     """Build the services; nothing needs to answer yet."""
-    pool = database.pool(settings, PROCESS, size=settings.worker_threads + 2)
+    pool = pools.pool(settings, PROCESS, size=settings.worker_threads + 2)
     pool.open(wait=False)
     cache = channel.client(settings.redis_for("cache"), PROCESS)
     events = channel.client(settings.redis_for("events"), PROCESS)

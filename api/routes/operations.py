@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from api.services import Services
 from shared import VERSION
 from shared.catalogue import statistics
-from shared.catalogue.database import bounded
+from shared.postgres.pools import bounded
 from shared.telemetry.exposition import exposition
 
 PROBE_TIMEOUT_S = 1.0

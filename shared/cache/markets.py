@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import structlog
 
 from shared.catalogue import markets
-from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, translated
+from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.models import DEFAULT_MARKET_CODE, Market
 
 log = structlog.get_logger(__name__)

@@ -20,8 +20,8 @@ from shared.cache.markets import MarketsCopy
 from shared.cache.near import NearCache
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.catalogue import prices
-from shared.catalogue.database import AsyncPool, bounded
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
+from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.models import Market, PriceSheet
 from shared.telemetry.metrics import (
     BREAKER_OPEN,

@@ -40,7 +40,7 @@ def main(context: click.Context) -> None:
 def migrate(settings: Settings) -> None:
     """Bring the schema up to date; make the admin key, the default policy and the markets where missing."""
     # Alembic takes longer to import than every other command takes to run.
-    from shared.catalogue import migrations
+    from shared.postgres import migrations
 
     with operating.connection(settings) as conn:
         migrations.migrate(settings)

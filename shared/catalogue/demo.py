@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from shared.catalogue import policies, prices, products, signals
-from shared.catalogue.database import Conn
 from shared.market_events import CompetitorPriceChanged, DemandChanged
+from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.money import round_to
 

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.catalogue import events
-from shared.catalogue.database import Conn
 from shared.errors import AlreadyEnded, NotFound
 from shared.market_events import CloudEvent, decode, parse_data
+from shared.postgres.pools import Conn
 from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 
 

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from shared.catalogue import paces
-from shared.catalogue.database import Conn
 from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.market_events import CloudEvent, EventData
+from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
 RING_AGAIN_S = 20

@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal, cast
 
 from psycopg import sql
 
-from shared.catalogue.database import Conn
+from shared.postgres.pools import Conn
 
 STDOUT = Path("-")
 Format = Literal["csv", "jsonl"]

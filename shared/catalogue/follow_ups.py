@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
+from shared.postgres.pools import Conn
 
 
 def skip_if_covered(conn: Conn, task_id: UUID) -> bool:

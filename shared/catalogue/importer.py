@@ -9,7 +9,6 @@ from uuid import uuid4
 import msgspec
 
 from shared.catalogue import policies
-from shared.catalogue.database import Conn
 from shared.catalogue.importing import staging, writing
 from shared.catalogue.importing.checking import Check
 from shared.catalogue.importing.chunks import chunks
@@ -20,6 +19,7 @@ from shared.catalogue.importing.staging import Reject, Staged
 from shared.catalogue.importing.writing import Written
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
+from shared.postgres.pools import Conn
 from shared.telemetry.tracing import current_trace_id
 
 ALL, SOME, NOTHING = 0, 1, 2

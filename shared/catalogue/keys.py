@@ -7,7 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from shared.catalogue.database import Conn
+from shared.postgres.pools import Conn
 
 ADMIN_KEY_FILE = "admin.key"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from shared.catalogue.database import AsyncPool, Conn
+from shared.postgres.pools import AsyncPool, Conn
 from shared.pricing.models import DEFAULT_MARKET_CODE, Market
 
 # The reference figures: a location multiplies, 0.95 where it is not named.

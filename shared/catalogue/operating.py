@@ -13,11 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from shared.catalogue import database, event_view, task_view, tasks
-from shared.catalogue.database import Conn
+from shared.catalogue import event_view, task_view, tasks
 from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
 from shared.errors import PricingError, translate
+from shared.postgres import pools
+from shared.postgres.pools import Conn
 from shared.settings import Settings
 
 POLL_S = 0.2
@@ -31,7 +32,7 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 def connection(settings: Settings) -> Iterator[Conn]:
     """One connection and one transaction; what goes wrong is one clear sentence."""
     try:
-        with database.connect(settings, "pricing-catalogue") as conn:
+        with pools.connect(settings, "pricing-catalogue") as conn:
             yield conn
     except psycopg.OperationalError as error:
         raise click.ClickException(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None

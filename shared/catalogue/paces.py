@@ -7,7 +7,7 @@ there, and the sweep rings then: a burst of events costs no message each, and it
 
 from collections.abc import Iterable
 
-from shared.catalogue.database import Conn
+from shared.postgres.pools import Conn
 
 INTERVAL_S = 1
 LEASE_S = 15

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from shared.catalogue.database import Conn
 from shared.errors import InvalidInput
+from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput
 from shared.pricing.policy import DEFAULT_POLICY, Policy
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import arrays, products, selection, states
-from shared.catalogue.database import AsyncPool, Conn
+from shared.catalogue import products, selection, states
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.selection import Selection
 from shared.catalogue.states import State
 from shared.errors import NotFound
+from shared.postgres import arrays
+from shared.postgres.pools import AsyncPool, Conn
 from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 from shared.telemetry.metrics import station

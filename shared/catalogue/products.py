@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue.database import Conn
 from shared.errors import NotFound
+from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput
 from shared.telemetry.metrics import LOCK_WAIT
 from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version

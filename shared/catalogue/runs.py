@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from shared.catalogue import selection, tasks
-from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.catalogue.selection import Selection
 from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
+from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
 # Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.

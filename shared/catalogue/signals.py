@@ -3,9 +3,9 @@
 from datetime import datetime
 from decimal import Decimal
 
-from shared.catalogue.database import Conn
 from shared.errors import InvalidInput
 from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, EventData, StockChanged
+from shared.postgres.pools import Conn
 
 
 def apply(conn: Conn, data: EventData, source: str, time: datetime, event_id: str) -> bool:

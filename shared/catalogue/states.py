@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from psycopg.rows import tuple_row
 
-from shared.catalogue import arrays
-from shared.catalogue.database import Conn
 from shared.catalogue.products import FIELDS
 from shared.catalogue.selection import Selection
+from shared.postgres import arrays
+from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput, Signal, Tier
 from shared.telemetry.metrics import LOCK_WAIT
 

@@ -7,7 +7,7 @@ import psycopg
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.catalogue.database import Pool
+from shared.postgres.pools import Pool
 
 
 class PriceStatistics(Collector):

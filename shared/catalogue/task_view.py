@@ -8,10 +8,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.catalogue.tasks import TaskError
 from shared.errors import AlreadyEnded, NotFound
+from shared.postgres.pools import Conn
 from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
 

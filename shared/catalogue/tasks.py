@@ -9,9 +9,9 @@ import psycopg.errors
 from msgspec import Meta
 
 from shared.catalogue import follow_ups, selection
-from shared.catalogue.database import Conn
 from shared.catalogue.scope import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.metrics import QUARANTINES
 

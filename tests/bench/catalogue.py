@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from shared.catalogue import database, demo, markets, migrations, policies
+from shared.catalogue import demo, markets, policies
+from shared.postgres import migrations, pools
 from shared.settings import Settings
 
 SEED = 20260301
@@ -33,14 +34,14 @@ def fill(settings: Settings, cold_products: int) -> list[str]:
     """Write the hot products and at least so many cold ones into an empty database; the cold ones, shuffled."""
     copies = -(-cold_products // len(HOT))
     migrations.migrate(settings)
-    with database.connect(settings, PROCESS) as conn:
+    with pools.connect(settings, PROCESS) as conn:
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
         demo.load(conn)
         if copies:
             conn.execute(_COPY_PRODUCTS, [copies])
             conn.execute(_COPY_PRICES, [copies])
-    with database.connect(settings, PROCESS) as conn:
+    with pools.connect(settings, PROCESS) as conn:
         conn.execute("ANALYZE products, prices")
         # Read once, so that whoever asks first finds them in PostgreSQL's memory as the others do.
         conn.execute("SELECT sum(length(sheet)) FROM prices")

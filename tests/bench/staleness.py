@@ -14,8 +14,9 @@ from typing import Any
 import redis
 
 from shared.cache.writer import SheetWriter
-from shared.catalogue import database, demo, policies, prices
+from shared.catalogue import demo, policies, prices
 from shared.messaging import channel
+from shared.postgres import pools
 from shared.settings import Settings
 from tests.bench import arena, catalogue
 from tests.bench.judge import Bar
@@ -74,7 +75,7 @@ class Changes:
         product = type(self.product)(
             product_id=self.product.product_id, name="changing", currency="USD", base_price=base_price
         )
-        with database.connect(self.settings, catalogue.PROCESS) as conn:
+        with pools.connect(self.settings, catalogue.PROCESS) as conn:
             repriced = prices.write_products(conn, [product], policies.active(conn), prices.Cause("write", "bench"))
         changed_at = time.perf_counter()
         SheetWriter(self.cache, events, self.settings.cache_ttl_s).put(list(repriced.sheets.values()))

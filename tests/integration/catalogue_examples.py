@@ -10,10 +10,10 @@ from uuid import uuid4
 import msgspec
 
 from shared.catalogue import prices, signals
-from shared.catalogue.database import Conn, Pool
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.market_events import CompetitorPriceChanged
+from shared.postgres.pools import Conn, Pool
 from shared.pricing.models import ProductInput
 from tests.support import pricing_examples
 

@@ -9,10 +9,11 @@ import pytest
 import redis
 from psycopg import sql
 
-from shared.catalogue import database, markets, migrations, policies
-from shared.catalogue.database import Pool
+from shared.catalogue import markets, policies
 from shared.catalogue.policies import ActivePolicy
 from shared.messaging import channel
+from shared.postgres import migrations, pools
+from shared.postgres.pools import Pool
 from shared.settings import Settings
 
 PROCESS = "tests"
@@ -22,7 +23,7 @@ PROCESS = "tests"
 def settings(servers: Settings) -> Settings:
     """Settings of a migrated catalogue with the default policy and the shipped markets."""
     migrations.migrate(servers)
-    with database.connect(servers, PROCESS) as conn:
+    with pools.connect(servers, PROCESS) as conn:
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
     return servers
@@ -31,7 +32,7 @@ def settings(servers: Settings) -> Settings:
 @pytest.fixture(scope="session")
 def pool(settings: Settings) -> Iterator[Pool]:
     """Connections enough for tests that let several writers loose at once."""
-    pool = database.pool(settings, PROCESS, size=8)
+    pool = pools.pool(settings, PROCESS, size=8)
     pool.open(wait=True)
     yield pool
     pool.close()

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from shared.catalogue import database, markets, migrations, policies
-from shared.catalogue.database import Pool
+from shared.catalogue import markets, policies
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns
+from shared.postgres import migrations, pools
+from shared.postgres.pools import Pool
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +80,7 @@ def ran(
 def migrated(settings: Settings) -> Settings:
     """The same, with the schema and the default policy."""
     migrations.migrate(settings)
-    with database.connect(settings, "tests") as conn:
+    with pools.connect(settings, "tests") as conn:
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
     return settings
@@ -100,7 +101,7 @@ def generated(path: Path, rows: int) -> Path:
 
 def scalar(settings: Settings, query: str) -> object:
     """The one value that a query answers."""
-    with database.connect(settings, "tests") as conn:
+    with pools.connect(settings, "tests") as conn:
         row = conn.execute(query.encode()).fetchone()
     assert row
     return next(iter(row.values()))

@@ -7,9 +7,9 @@ import msgspec
 
 from listener.bridge import Bridge
 from shared.catalogue import events, paces
-from shared.catalogue.database import Pool
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
+from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
 from tests.support.waiting import eventually

@@ -11,8 +11,9 @@ import msgspec
 import pytest
 
 from shared.cache import sheets
-from shared.catalogue import database, demo, markets, migrations, policies, prices
-from shared.catalogue.database import Conn
+from shared.catalogue import demo, markets, policies, prices
+from shared.postgres import migrations, pools
+from shared.postgres.pools import Conn
 from shared.pricing.models import PriceSheet
 from shared.pricing.money import EXPONENTS, MAX_AMOUNT, ceil_to
 from shared.pricing.policy import DEFAULT_POLICY
@@ -33,7 +34,7 @@ def conn(new_database: Callable[[], Settings]) -> Iterator[Conn]:
     """A database with the demo catalogue, and nothing else."""
     settings = new_database()
     migrations.migrate(settings)
-    with database.connect(settings, "tests") as conn:
+    with pools.connect(settings, "tests") as conn:
         policies.ensure_default(conn)
         markets.ensure_shipped(conn)
         demo.load(conn)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.catalogue import event_view, events, policies, products, signals
-from shared.catalogue.database import Conn, Pool
 from shared.catalogue.events import RING_AGAIN_S, EventRecord, WaitingEvent
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.errors import AlreadyEnded, InvalidInput, NotFound
 from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
+from shared.postgres.pools import Conn, Pool
 from tests.integration.catalogue_examples import NOON, at_once, new_id, product, write
 
 Making = Callable[..., EventRecord]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalogue import demo, exporter
-from shared.catalogue.database import connect
+from shared.postgres.pools import connect
 from shared.settings import Settings
 from tests.integration.importing_examples import HEADER, migrated, ran, scalar
 

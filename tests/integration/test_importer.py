@@ -15,13 +15,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.catalogue import database, importer, policies, prices, products
-from shared.catalogue.database import Pool
+from shared.catalogue import importer, policies, prices, products
 from shared.catalogue.importing import source, staging, writing
 from shared.catalogue.importing.chunks import Block, chunks
 from shared.catalogue.importing.columns import Columns, RefusedFile, constants, parse_map
 from shared.catalogue.policies import ActivePolicy
 from shared.errors import InvalidInput, NotFound
+from shared.postgres import pools
+from shared.postgres.pools import Pool
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.policy import DEFAULT_POLICY
 from shared.settings import Settings
@@ -407,12 +408,12 @@ def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(new_database: Ne
     path = generated(tmp_path / "products.csv", 3)
 
     def replace() -> None:
-        with database.connect(settings, "tests") as other:
+        with pools.connect(settings, "tests") as other:
             policies.publish(other, DEFAULT_POLICY)
 
     with (
         pytest.raises(RefusedFile, match="policy"),
-        database.connect(settings, "tests") as conn,
+        pools.connect(settings, "tests") as conn,
         source.opened(path) as opened,
     ):
         importer.run(conn, opened, NO_MAP, rejects=tmp_path / "rejects", writes=replace)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.catalogue import keys
-from shared.catalogue.database import Conn, Pool
+from shared.postgres.pools import Conn, Pool
 
 
 @pytest.fixture

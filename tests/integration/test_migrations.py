@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 
-from shared.catalogue import database, markets, migrations
+from shared.catalogue import markets
+from shared.postgres import migrations, pools
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +72,7 @@ def test_several_who_migrate_at_once_end_with_one_schema(new_database: Callable[
 def test_shipped_markets_keep_the_figures_that_an_event_gave_them(new_database: Callable[[], Settings]) -> None:
     settings = new_database()
     migrations.migrate(settings)
-    with database.connect(settings, "tests") as conn:
+    with pools.connect(settings, "tests") as conn:
         markets.ensure_shipped(conn)
         conn.execute("UPDATE markets SET multiplier = 3 WHERE code = 'NY'")
         markets.ensure_shipped(conn)

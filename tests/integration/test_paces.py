@@ -3,7 +3,7 @@
 import pytest
 
 from shared.catalogue import paces
-from shared.catalogue.database import Pool
+from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once, new_id
 
 

@@ -20,12 +20,13 @@ from shared.cache.markets import market_of
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
-from shared.catalogue import database, markets, migrations, policies, prices
-from shared.catalogue.database import AsyncPool, Pool
+from shared.catalogue import markets, policies, prices
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import StoredSheet
 from shared.errors import DatabaseUnavailable
 from shared.messaging import channel
+from shared.postgres import migrations, pools
+from shared.postgres.pools import AsyncPool, Pool
 from shared.pricing.models import DEFAULT_MARKET_CODE
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id, product, stored, write
@@ -54,7 +55,7 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         to_redis = stack.enter_context(proxy_to(settings.redis_for("cache")))
         to_postgres = stack.enter_context(proxy_to(settings.database_url))
         by_proxies = msgspec.structs.replace(settings, database_url=to_postgres.url())
-        pool = database.read_pool(by_proxies, "tests", size=4)
+        pool = pools.read_pool(by_proxies, "tests", size=4)
         await pool.open()
         stack.push_async_callback(pool.close)
         cache = channel.cache_client(to_redis.url(), "tests")
@@ -536,7 +537,7 @@ def test_a_process_that_was_there_before_the_schema_reads_when_it_has_come(
 
     def migrate() -> None:
         migrations.migrate(settings)
-        with database.connect(settings, "tests") as conn:
+        with pools.connect(settings, "tests") as conn:
             policies.ensure_default(conn)
             markets.ensure_shipped(conn)
 

@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.catalogue import follow_ups, task_view, tasks
-from shared.catalogue.database import Pool
 from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
 from shared.catalogue.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.errors import AlreadyEnded, NotFound
+from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shared.catalogue import importer
-from shared.catalogue.database import Conn
 from shared.catalogue.importer import Imported
 from shared.catalogue.importing import source
 from shared.catalogue.importing.columns import Columns, RefusedFile
+from shared.postgres.pools import Conn
 
 
 def run(

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from shared.catalogue.database import Conn
 from shared.catalogue.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
 from shared.catalogue.importing.columns import RefusedFile
+from shared.postgres.pools import Conn
 
 SHOWN_REJECTS = 20
 

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from shared.catalogue import prices, tasks
-from shared.catalogue.database import Conn
 from shared.catalogue.importing.checking import PRODUCT
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
 from shared.catalogue.scope import Scope
+from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
 

@@ -8,8 +8,8 @@ from psycopg import AsyncConnection, Connection
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from shared.catalogue.tracing import AsyncTracedCursor, TracedCursor
 from shared.errors import DatabaseUnavailable
+from shared.postgres.cursors import AsyncTracedCursor, TracedCursor
 from shared.settings import Settings
 
 T = TypeVar("T")

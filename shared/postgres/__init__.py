@@ -1,0 +1,1 @@
+"""PostgreSQL: pools, traced cursors, arrays, migrations."""
