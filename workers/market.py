@@ -10,7 +10,7 @@ from opentelemetry import trace
 from shared.catalogue import events, markets, paces, policies, prices, products, signals, tasks
 from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
 from shared.postgres.pools import Conn

@@ -17,8 +17,8 @@ from api.problems import documented
 from api.services import Services
 from shared.catalogue import policies, prices, products, tasks
 from shared.catalogue.prices import Cause, PriceChange, Repriced
+from shared.catalogue.product_set import Scope
 from shared.catalogue.products import ProductView
-from shared.catalogue.scope import Scope
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.feed import FeedQuote
 from shared.pricing.models import ProductInput

@@ -16,7 +16,7 @@ from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
 from shared.catalogue import task_view, tasks
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.catalogue.task_view import TaskView
 from shared.market_events import RecalculationRequested
 from shared.telemetry import propagation

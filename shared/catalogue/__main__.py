@@ -12,7 +12,7 @@ from shared.cache.writer import SheetWriter
 from shared.catalogue import demo, exporter, importer, keys, markets, operating, policies, tasks
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns, constants, parse_map
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput, RedisUnavailable, translate, translated
 from shared.messaging import channel
 from shared.pricing.policy import Policy

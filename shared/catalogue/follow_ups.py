@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.postgres.pools import Conn
 
 

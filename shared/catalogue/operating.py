@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.catalogue import event_view, task_view, tasks
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.catalogue.task_view import TaskView
 from shared.errors import PricingError, translate
 from shared.postgres import pools

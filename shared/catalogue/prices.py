@@ -8,9 +8,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import products, selection, states
+from shared.catalogue import product_set, products, states
 from shared.catalogue.policies import ActivePolicy
-from shared.catalogue.selection import Selection
+from shared.catalogue.product_set import Selection
 from shared.catalogue.states import State
 from shared.errors import NotFound
 from shared.postgres import arrays
@@ -75,7 +75,7 @@ def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePol
 
 def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause: Cause) -> Repriced:
     """Decide the prices of these products anew, as `reprice_selected`; unknown ids are passed over."""
-    return reprice_selected(conn, selection.of_ids(product_ids), policy, cause)
+    return reprice_selected(conn, product_set.of_ids(product_ids), policy, cause)
 
 
 def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, cause: Cause) -> Repriced:

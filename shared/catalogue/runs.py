@@ -8,9 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue import selection, tasks
-from shared.catalogue.scope import Scope
-from shared.catalogue.selection import Selection
+from shared.catalogue import product_set, tasks
+from shared.catalogue.product_set import Scope, Selection
 from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
 from shared.postgres.pools import Conn
@@ -38,7 +37,7 @@ class Partition(msgspec.Struct, frozen=True):
     @property
     def products(self) -> Selection:
         """Its products."""
-        return selection.of_range(self.scope, self.first, self.before)
+        return product_set.of_range(self.scope, self.first, self.before)
 
 
 def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> int:
@@ -48,7 +47,7 @@ def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> 
         LeaseLost: another worker took the run over.
     """
     total = tasks.scope_size(conn, task.scope)
-    chosen = selection.of_scope(task.scope)
+    chosen = product_set.of_scope(task.scope)
     query = _SPLIT.format(chosen.condition)
     conn.execute(query.encode(), chosen.values | {"task_id": task.task_id, "size": size, "total": total})
     if not tasks.advance(conn, task, total=total):

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from psycopg.rows import tuple_row
 
+from shared.catalogue.product_set import Selection
 from shared.catalogue.products import FIELDS
-from shared.catalogue.selection import Selection
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput, Signal, Tier

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.catalogue.tasks import TaskError
 from shared.errors import AlreadyEnded, NotFound
 from shared.postgres.pools import Conn

@@ -8,8 +8,8 @@ import msgspec
 import psycopg.errors
 from msgspec import Meta
 
-from shared.catalogue import follow_ups, selection
-from shared.catalogue.scope import Scope
+from shared.catalogue import follow_ups, product_set
+from shared.catalogue.product_set import Scope
 from shared.errors import AlreadyEnded, NotFound
 from shared.postgres.pools import Conn
 from shared.telemetry import propagation
@@ -125,7 +125,7 @@ def status(conn: Conn, task_id: UUID) -> str | None:
 
 def scope_size(conn: Conn, scope: Scope) -> int:
     """How many products are in a scope."""
-    chosen = selection.of_scope(scope)
+    chosen = product_set.of_scope(scope)
     query = f"SELECT count(*) AS n FROM products p WHERE {chosen.condition}"  # noqa: S608 # only our own condition
     row = conn.execute(query.encode(), chosen.values).fetchone()
     return int(row["n"]) if row else 0

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from shared.catalogue import events, tasks
 from shared.catalogue.events import EventRecord
 from shared.catalogue.operating import events_command, recalculate, tasks_command
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.catalogue.tasks import TaskError
 from shared.postgres.pools import Pool
 from shared.settings import Settings

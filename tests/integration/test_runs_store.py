@@ -7,8 +7,8 @@ import pytest
 
 from shared.catalogue import runs, states, task_view, tasks
 from shared.catalogue.policies import ActivePolicy
+from shared.catalogue.product_set import Scope
 from shared.catalogue.runs import Partition
-from shared.catalogue.scope import Scope
 from shared.catalogue.task_view import TaskView
 from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.catalogue import follow_ups, task_view, tasks
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.catalogue.task_view import TaskView
 from shared.catalogue.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.errors import AlreadyEnded, NotFound

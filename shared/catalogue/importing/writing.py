@@ -8,7 +8,7 @@ from shared.catalogue import prices, tasks
 from shared.catalogue.importing.checking import PRODUCT
 from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
-from shared.catalogue.scope import Scope
+from shared.catalogue.product_set import Scope
 from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id

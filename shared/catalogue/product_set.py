@@ -1,6 +1,7 @@
-"""Scopes: which products a background job is about."""
+"""Product sets: which products a job is about, and the condition that selects them in SQL."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -40,3 +41,33 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
             tuple(sorted({*self.product_ids, *other.product_ids})),
             tuple(sorted({*self.categories, *other.categories})),
         )
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """A condition on `products p`, and the values of its named parameters."""
+
+    condition: str
+    values: dict[str, Any]
+
+
+def of_ids(product_ids: Sequence[str]) -> Selection:
+    """These products; unknown ids are passed over."""
+    return Selection("p.product_id = ANY(%(ids)s)", {"ids": list(product_ids)})
+
+
+def of_scope(scope: Scope) -> Selection:
+    """The products of a scope."""
+    if scope.is_everything:
+        return Selection("true", {})
+    values = {"ids": list(scope.product_ids), "categories": list(scope.categories)}
+    return Selection("(p.product_id = ANY(%(ids)s) OR p.category = ANY(%(categories)s))", values)
+
+
+def of_range(scope: Scope, first: str, before: str | None) -> Selection:
+    """The products of a scope from `first` on, up to but without `before`; None: to the end."""
+    within = of_scope(scope)
+    condition = f"p.product_id >= %(first)s AND {within.condition}"
+    values = within.values | {"first": first}
+    if before is None:
+        return Selection(condition, values)
+    return Selection(f"p.product_id < %(before)s AND {condition}", values | {"before": before})
