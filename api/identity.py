@@ -6,7 +6,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.services import Services
-from shared.catalogue import keys
+from shared.access import keys
 from shared.errors import Unauthorized
 
 

@@ -7,13 +7,14 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 from opentelemetry import trace
 
-from shared.catalogue import events, markets, paces, policies, prices, products, signals, tasks
+from shared.catalogue import events, markets, paces, prices, products, signals, tasks
 from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
 from shared.postgres.pools import Conn
+from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
 from workers.services import Services
@@ -118,7 +119,7 @@ def _decide(conn: Conn, product_id: str, waiting: Sequence[WaitingEvent]) -> lis
     if not applied:
         sheets = prices.stored_sheets(conn, [product_id])
     else:
-        repriced = prices.reprice(conn, [product_id], policies.active(conn), Cause("event", applied[-1].id))
+        repriced = prices.reprice(conn, [product_id], rulebook.active(conn), Cause("event", applied[-1].id))
         DECISIONS.labels("event").inc()
         PRICES_CHANGED.labels("event").inc(len(repriced.changed))
         sheets = list(repriced.sheets.values())

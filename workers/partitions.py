@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import structlog
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from shared.catalogue import policies, prices, products, runs, signals, states, task_view, tasks
+from shared.catalogue import prices, products, runs, signals, states, task_view, tasks
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.catalogue.runs import Partition
 from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost, LockLost
 from shared.feed import FeedQuote
 from shared.postgres.pools import Conn
+from shared.rulebook import store as rulebook
 from shared.telemetry.metrics import (
     DECISIONS,
     LOCK_LOSSES,
@@ -132,7 +133,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
     with services.pool.connection() as conn:
         _note_quotes(conn, quotes)
         cause = Cause("task", str(partition.task_id))
-        repriced = prices.reprice_selected(conn, partition.products, policies.active(conn), cause)
+        repriced = prices.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
         with station("commit"):
             # In the transaction of the write: who lost the partition meanwhile writes nothing.
             runs.hold(conn, partition)

@@ -15,13 +15,14 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared.catalogue import policies, prices, products, tasks
+from shared.catalogue import prices, products, tasks
 from shared.catalogue.prices import Cause, PriceChange, Repriced
 from shared.catalogue.product_set import Scope
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.feed import FeedQuote
 from shared.pricing.models import ProductInput
+from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 
 log = structlog.get_logger(__name__)
@@ -116,8 +117,8 @@ def _write(services: Services, product: ProductInput) -> None:
     """Write and decide in one transaction, then put the sheet; the task in between outlives a crash."""
     task_id = None
     with services.transaction() as conn:
-        policy, cause = policies.active(conn), Cause("write", str(uuid4()))
-        policies.check_strategy(policy, product)
+        policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
+        rulebook.check_strategy(policy, product)
         repriced = prices.write_products(conn, [product], policy, cause)
         if _is_update(repriced):
             scope = Scope(product_ids=repriced.changed)

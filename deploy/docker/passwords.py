@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deploy.docker.errors import DockerError
 from deploy.native import home as place
-from shared.catalogue.keys import ADMIN_KEY_FILE
+from shared.access.keys import ADMIN_KEY_FILE
 
 PROJECT = "COMPOSE_PROJECT_NAME"
 ADMIN_KEY = "PRICING_ADMIN_KEY"

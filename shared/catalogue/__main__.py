@@ -8,14 +8,16 @@ import click
 import msgspec
 from rich.console import Console
 
+from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.catalogue import demo, exporter, importer, keys, markets, operating, policies, tasks
+from shared.catalogue import demo, exporter, importer, markets, operating, tasks
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns, constants, parse_map
 from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput, RedisUnavailable, translate, translated
 from shared.messaging import channel
 from shared.pricing.policy import Policy
+from shared.rulebook import store as rulebook
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs
 
@@ -44,7 +46,7 @@ def migrate(settings: Settings) -> None:
 
     with operating.connection(settings) as conn:
         migrations.migrate(settings)
-        policies.ensure_default(conn)
+        rulebook.ensure_default(conn)
         markets.ensure_shipped(conn)
         keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
 
@@ -134,11 +136,11 @@ def policy(settings: Settings, file: Path | None) -> None:
     """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
     with operating.connection(settings) as conn:
         if file is None:
-            document = msgspec.json.encode(policies.active(conn).policy)
+            document = msgspec.json.encode(rulebook.active(conn).policy)
             click.echo(msgspec.json.format(document).decode())
             return
         try:
-            version = policies.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
+            version = rulebook.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise click.ClickException(f"{file}: {translate(error)}") from None
         task_id = tasks.create(conn, "recalculation", Scope(), "")

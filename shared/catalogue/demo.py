@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from shared.catalogue import policies, prices, products, signals
+from shared.catalogue import prices, products, signals
 from shared.market_events import CompetitorPriceChanged, DemandChanged
 from shared.postgres.pools import Conn
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.money import round_to
+from shared.rulebook import store as rulebook
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
 CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
@@ -58,7 +59,7 @@ def load(conn: Conn) -> int:
     for product in catalogue:
         for signal in demo_signals(product):
             signals.apply(conn, signal, "demo", EPOCH, "demo")
-    prices.reprice(conn, written, policies.active(conn), prices.Cause("demo", "demo"))
+    prices.reprice(conn, written, rulebook.active(conn), prices.Cause("demo", "demo"))
     return len(catalogue)
 
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.catalogue import policies
 from shared.catalogue.importing import staging, writing
 from shared.catalogue.importing.checking import Check
 from shared.catalogue.importing.chunks import chunks
@@ -17,9 +16,10 @@ from shared.catalogue.importing.sharing import checked
 from shared.catalogue.importing.source import Source
 from shared.catalogue.importing.staging import Reject, Staged
 from shared.catalogue.importing.writing import Written
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
 from shared.postgres.pools import Conn
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 from shared.telemetry.tracing import current_trace_id
 
 ALL, SOME, NOTHING = 0, 1, 2
@@ -81,7 +81,7 @@ def run(
             active policy was replaced.
     """
     began = time.monotonic()
-    policy, at = policies.active(conn), datetime.now(UTC)
+    policy, at = rulebook.active(conn), datetime.now(UTC)
     reader, found = chunks(source.lines, columns)
     conn.execute(_ONE_AT_A_TIME)
     cause = Cause("import", str(uuid4()))
@@ -115,7 +115,7 @@ def run(
 
 def _check_policy(conn: Conn, policy: ActivePolicy) -> None:
     """The run that a new policy starts does not see products which are not committed yet."""
-    if policies.active(conn).version != policy.version:
+    if rulebook.active(conn).version != policy.version:
         raise RefusedFile("the pricing policy was replaced meanwhile; import it again")
 
 

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta
 
 from shared.catalogue import product_set, products, states
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.product_set import Selection
 from shared.catalogue.states import State
 from shared.errors import NotFound
@@ -17,6 +16,7 @@ from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
 from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
+from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import station
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from shared.catalogue import demo, markets, policies
+from shared.catalogue import demo, markets
 from shared.postgres import migrations, pools
+from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
 SEED = 20260301
@@ -35,7 +36,7 @@ def fill(settings: Settings, cold_products: int) -> list[str]:
     copies = -(-cold_products // len(HOT))
     migrations.migrate(settings)
     with pools.connect(settings, PROCESS) as conn:
-        policies.ensure_default(conn)
+        rulebook.ensure_default(conn)
         markets.ensure_shipped(conn)
         demo.load(conn)
         if copies:

@@ -10,11 +10,11 @@ from uuid import uuid4
 import msgspec
 
 from shared.catalogue import prices, signals
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
 from shared.market_events import CompetitorPriceChanged
 from shared.postgres.pools import Conn, Pool
 from shared.pricing.models import ProductInput
+from shared.rulebook.store import ActivePolicy
 from tests.support import pricing_examples
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

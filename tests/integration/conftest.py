@@ -9,11 +9,12 @@ import pytest
 import redis
 from psycopg import sql
 
-from shared.catalogue import markets, policies
-from shared.catalogue.policies import ActivePolicy
+from shared.catalogue import markets
 from shared.messaging import channel
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 
 PROCESS = "tests"
@@ -24,7 +25,7 @@ def settings(servers: Settings) -> Settings:
     """Settings of a migrated catalogue with the default policy and the shipped markets."""
     migrations.migrate(servers)
     with pools.connect(servers, PROCESS) as conn:
-        policies.ensure_default(conn)
+        rulebook.ensure_default(conn)
         markets.ensure_shipped(conn)
     return servers
 
@@ -42,7 +43,7 @@ def pool(settings: Settings) -> Iterator[Pool]:
 def policy(pool: Pool) -> ActivePolicy:
     """The shipped policy."""
     with pool.connection() as conn:
-        return policies.active(conn)
+        return rulebook.active(conn)
 
 
 @pytest.fixture(scope="session")

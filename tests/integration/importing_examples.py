@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from shared.catalogue import markets, policies
+from shared.catalogue import markets
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
+from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +82,7 @@ def migrated(settings: Settings) -> Settings:
     """The same, with the schema and the default policy."""
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
-        policies.ensure_default(conn)
+        rulebook.ensure_default(conn)
         markets.ensure_shipped(conn)
     return settings
 

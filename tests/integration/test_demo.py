@@ -11,12 +11,13 @@ import msgspec
 import pytest
 
 from shared.cache import sheets
-from shared.catalogue import demo, markets, policies, prices
+from shared.catalogue import demo, markets, prices
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn
 from shared.pricing.models import PriceSheet
 from shared.pricing.money import EXPONENTS, MAX_AMOUNT, ceil_to
 from shared.pricing.policy import DEFAULT_POLICY
+from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def conn(new_database: Callable[[], Settings]) -> Iterator[Conn]:
     settings = new_database()
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
-        policies.ensure_default(conn)
+        rulebook.ensure_default(conn)
         markets.ensure_shipped(conn)
         demo.load(conn)
         yield conn

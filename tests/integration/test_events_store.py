@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.catalogue import event_view, events, policies, products, signals
+from shared.catalogue import event_view, events, products, signals
 from shared.catalogue.events import RING_AGAIN_S, EventRecord, WaitingEvent
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.errors import AlreadyEnded, InvalidInput, NotFound
 from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
 from shared.postgres.pools import Conn, Pool
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import NOON, at_once, new_id, product, write
 
 Making = Callable[..., EventRecord]
@@ -319,7 +320,7 @@ def test_an_event_of_a_market_is_found_by_its_market(pool: Pool, make: Making) -
 
 def test_there_is_one_active_policy(pool: Pool, policy: ActivePolicy) -> None:
     with pool.connection() as conn:
-        assert policies.active(conn) == policy
+        assert rulebook.active(conn) == policy
 
 
 def test_an_event_knows_the_task_that_it_made(pool: Pool, make: Making) -> None:

@@ -15,16 +15,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.catalogue import importer, policies, prices, products
+from shared.catalogue import importer, prices, products
 from shared.catalogue.importing import source, staging, writing
 from shared.catalogue.importing.chunks import Block, chunks
 from shared.catalogue.importing.columns import Columns, RefusedFile, constants, parse_map
-from shared.catalogue.policies import ActivePolicy
 from shared.errors import InvalidInput, NotFound
 from shared.postgres import pools
 from shared.postgres.pools import Pool
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.policy import DEFAULT_POLICY
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.catalogue_examples import at_once, new_id
 from tests.integration.importing_examples import (
@@ -409,7 +410,7 @@ def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(new_database: Ne
 
     def replace() -> None:
         with pools.connect(settings, "tests") as other:
-            policies.publish(other, DEFAULT_POLICY)
+            rulebook.publish(other, DEFAULT_POLICY)
 
     with (
         pytest.raises(RefusedFile, match="policy"),

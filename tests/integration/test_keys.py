@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalogue import keys
+from shared.access import keys
 from shared.postgres.pools import Conn, Pool
 
 

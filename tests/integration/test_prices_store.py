@@ -7,11 +7,11 @@ import pytest
 
 from shared.cache import sheets
 from shared.catalogue import prices, products
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause, PriceChange, Repriced
 from shared.errors import NotFound
 from shared.postgres.pools import Pool
 from shared.pricing.models import Tier
+from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_rival, at_once, new_id, product, task_cause, write
 
 

@@ -20,14 +20,15 @@ from shared.cache.markets import market_of
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
-from shared.catalogue import markets, policies, prices
-from shared.catalogue.policies import ActivePolicy
+from shared.catalogue import markets, prices
 from shared.catalogue.prices import StoredSheet
 from shared.errors import DatabaseUnavailable
 from shared.messaging import channel
 from shared.postgres import migrations, pools
 from shared.postgres.pools import AsyncPool, Pool
 from shared.pricing.models import DEFAULT_MARKET_CODE
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id, product, stored, write
 from tests.support.proxy import Proxy, proxy_to
@@ -538,7 +539,7 @@ def test_a_process_that_was_there_before_the_schema_reads_when_it_has_come(
     def migrate() -> None:
         migrations.migrate(settings)
         with pools.connect(settings, "tests") as conn:
-            policies.ensure_default(conn)
+            rulebook.ensure_default(conn)
             markets.ensure_shipped(conn)
 
     async def test(own: Stand) -> None:

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from shared.catalogue import runs, states, task_view, tasks
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.product_set import Scope
 from shared.catalogue.runs import Partition
 from shared.catalogue.task_view import TaskView
 from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost
 from shared.postgres.pools import Pool
+from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import at_once, new_id, product, write
 
 SIZE = 2

@@ -11,8 +11,8 @@ from hypothesis import strategies as some
 from shared.catalogue.importing.checking import Check
 from shared.catalogue.importing.ordinary import Good, Ordinary
 from shared.catalogue.importing.rows import SURROGATE, Reader
-from shared.catalogue.policies import ActivePolicy
 from shared.pricing.policy import DEFAULT_POLICY, Policy
+from shared.rulebook.store import ActivePolicy
 from tests.support.pricing_examples import PROPERTY
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)

@@ -7,14 +7,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from shared.catalogue import policies, products
+from shared.catalogue import products
 from shared.catalogue.importing.chunks import Block, Chunk
 from shared.catalogue.importing.ordinary import Good, Ordinary, copied
 from shared.catalogue.importing.rows import SURROGATE, Reader, Row
-from shared.catalogue.policies import ActivePolicy
 from shared.errors import InvalidInput
 from shared.pricing.models import PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import ActivePolicy
 
 ROW = "row"
 
@@ -81,7 +82,7 @@ class Check(msgspec.Struct, frozen=True):
         """A good row, or the line that a bad one becomes."""
         try:
             product = self.reader.product(row)
-            policies.check_strategy(self.policy, product)
+            rulebook.check_strategy(self.policy, product)
         except InvalidInput as error:
             field = error.path.removeprefix("$").strip(".") or ROW
             return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from shared.catalogue import prices, tasks
 from shared.catalogue.importing.checking import PRODUCT
-from shared.catalogue.policies import ActivePolicy
 from shared.catalogue.prices import Cause
 from shared.catalogue.product_set import Scope
 from shared.postgres.pools import Conn
+from shared.rulebook.store import ActivePolicy
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
 

@@ -1,0 +1,1 @@
+"""The rulebook: what people decide and is not per product."""
