@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, start_http_server
 from listener.bridge import Bridge
 from listener.loop import Loop
 from shared import VERSION
-from shared.catalogue.statistics import Backlog
+from shared.jobs.backlog_metrics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.link import Link

@@ -11,10 +11,11 @@ import structlog
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from shared.catalogue import events, paces, tasks
+from shared.catalogue import events, paces
 from shared.catalogue.events import EventRecord, WaitingEvent
-from shared.catalogue.tasks import WaitingTask
 from shared.errors import InvalidInput
+from shared.jobs import tasks
+from shared.jobs.tasks import WaitingTask
 from shared.market_events import CloudEvent, checked_time, decode, parse_data
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS

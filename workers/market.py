@@ -7,11 +7,12 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 from opentelemetry import trace
 
-from shared.catalogue import events, markets, paces, prices, products, signals, tasks
+from shared.catalogue import events, markets, paces, prices, products, signals
 from shared.catalogue.events import SettledEvent, WaitingEvent
 from shared.catalogue.prices import Cause, StoredSheet
 from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput
+from shared.jobs import tasks
 from shared.market_events import MarketChanged, RecalculationRequested, parse_data
 from shared.postgres.pools import Conn
 from shared.rulebook import store as rulebook

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 import structlog
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from shared.catalogue import prices, products, runs, signals, states, task_view, tasks
+from shared.catalogue import prices, products, signals, states
 from shared.catalogue.prices import Cause, Repriced, StoredSheet
-from shared.catalogue.runs import Partition
-from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost, LockLost
 from shared.feed import FeedQuote
+from shared.jobs import partitions, tasks
+from shared.jobs.partitions import Partition
+from shared.jobs.tasks import RunningTask
 from shared.postgres.pools import Conn
 from shared.rulebook import store as rulebook
 from shared.telemetry.metrics import (
@@ -21,12 +22,11 @@ from shared.telemetry.metrics import (
     LOCK_LOSSES,
     PARTITION_PRODUCTS,
     PRICES_CHANGED,
-    RUN_DURATION,
     STALE_WRITES,
     station,
 )
 from shared.telemetry.tracing import tracer
-from workers import recalculation
+from workers import run_ending
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -55,13 +55,13 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False) ->
         log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
     finally:
         services.hands.release()
-    _end(services, task)
+    run_ending.end(services, task)
 
 
 def _take_all(services: Services, task: RunningTask) -> None:
     helpers = _Helpers(services, task)
     with services.pool.connection() as conn:
-        partition = runs.take(conn, task)
+        partition = partitions.take(conn, task)
     while partition is not None:
         helpers.ring()
         with _span(partition), _handed_back(services, partition):
@@ -71,8 +71,8 @@ def _take_all(services: Services, task: RunningTask) -> None:
             with station("put"), tracer.start_as_current_span("put and announce"):
                 services.writer.put(_to_put(partition, repriced))
             with station("commit"), services.pool.connection() as conn:
-                runs.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
-                following = None if services.stopping.is_set() else runs.take(conn, task)
+                partitions.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
+                following = None if services.stopping.is_set() else partitions.take(conn, task)
         _count(repriced)
         partition = following
     if services.stopping.is_set():
@@ -94,7 +94,7 @@ def _handed_back(services: Services, partition: Partition) -> Iterator[None]:
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            if not runs.hand_back(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
+            if not partitions.hand_back(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
                 STALE_WRITES.inc()
                 log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
         raise
@@ -113,7 +113,7 @@ class _Helpers:
             return
         self._rung_at = now
         with self._services.pool.connection() as conn:
-            waiting = runs.waiting(conn, self._task.task_id)
+            waiting = partitions.waiting(conn, self._task.task_id)
         if waiting:
             self._services.doorbell.help(self._task.task_id)
 
@@ -136,7 +136,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
         repriced = prices.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
         with station("commit"):
             # In the transaction of the write: who lost the partition meanwhile writes nothing.
-            runs.hold(conn, partition)
+            partitions.hold(conn, partition)
             conn.commit()
     return repriced
 
@@ -168,15 +168,3 @@ def _count(repriced: Repriced) -> None:
     DECISIONS.labels("task").inc(len(repriced.sheets))
     PRICES_CHANGED.labels("task").inc(len(repriced.changed))
     PARTITION_PRODUCTS.observe(len(repriced.sheets))
-
-
-def _end(services: Services, task: RunningTask) -> None:
-    with services.pool.connection() as conn:
-        ended = runs.end(conn, task.task_id)
-    if ended is None:
-        return
-    services.lock.release(task.task_id)
-    with services.pool.connection() as conn:
-        RUN_DURATION.observe(task_view.duration_s(conn, task.task_id))
-    log.info("recalculation done", task_id=str(task.task_id), status=ended)
-    recalculation.ring_follow_up(services)

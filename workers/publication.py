@@ -4,7 +4,8 @@ from uuid import UUID
 
 import structlog
 
-from shared.catalogue import prices, tasks
+from shared.catalogue import prices
+from shared.jobs import tasks
 from workers.services import Services
 
 log = structlog.get_logger(__name__)

@@ -4,10 +4,11 @@ from uuid import UUID
 
 import structlog
 
-from shared.catalogue import follow_ups, runs, tasks
-from shared.catalogue.tasks import Busy, RunningTask
+from shared.jobs import merging, partitions, tasks
+from shared.jobs.tasks import Busy, RunningTask
 from shared.telemetry.metrics import LOCK_REFUSALS
-from workers import partitions
+from workers import run_ending
+from workers.partitions import work
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -20,23 +21,23 @@ def run(services: Services, task_id: UUID) -> None:
         Unavailable: something is away; what is done stays done, the next attempt goes on behind it.
     """
     with services.pool.connection() as conn:
-        if follow_ups.skip_if_covered(conn, task_id):
+        if merging.skip_if_covered(conn, task_id):
             log.info("recalculation skipped, a later one includes it", task_id=str(task_id))
             return
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
-        partitions.work(services, task)
+        work(services, task)
         return
     task = _claim(services, task_id)
     if task is None:
         # It may have been aborted while it ran, or have ended.
-        ring_follow_up(services)
+        run_ending.ring_follow_up(services)
         return
     log.info("recalculation runs", task_id=str(task_id), attempt=task.attempt)
     if task.total is None:
         with services.pool.connection() as conn:
-            runs.split(conn, task)
-    partitions.work(services, task, is_claimant=True)
+            partitions.split(conn, task)
+    work(services, task, is_claimant=True)
 
 
 def help_with(services: Services, task_id: UUID) -> None:
@@ -44,15 +45,7 @@ def help_with(services: Services, task_id: UUID) -> None:
     with services.pool.connection() as conn:
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
-        partitions.work(services, task)
-
-
-def ring_follow_up(services: Services) -> None:
-    """Ring for what was asked for while a recalculation ran, unless one runs again."""
-    with services.pool.connection() as conn:
-        task_id = follow_ups.claim_follow_up(conn)
-    if task_id is not None:
-        services.doorbell.task("recalculation", task_id)
+        work(services, task)
 
 
 def _claim(services: Services, task_id: UUID) -> RunningTask | None:
@@ -79,7 +72,7 @@ def _skipped(services: Services, task_id: UUID) -> bool:
     with services.pool.connection() as conn:
         if tasks.status(conn, task_id) == "running":
             return False
-        skipped = follow_ups.skip_into_follow_up(conn, task_id)
+        skipped = merging.skip_into_follow_up(conn, task_id)
     if skipped:
         log.info("recalculation skipped, another one runs", task_id=str(task_id))
     return skipped

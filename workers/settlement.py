@@ -8,10 +8,11 @@ from uuid import UUID
 from dramatiq import MessageProxy
 from dramatiq_abort import Abort
 
-from shared.catalogue import events, tasks
-from shared.catalogue.tasks import TaskError
+from shared.catalogue import events
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translate
-from workers import recalculation
+from shared.jobs import tasks
+from shared.jobs.tasks import TaskError
+from workers import run_ending
 from workers.services import Services
 
 # Called with the message, the exception and whether it was the last attempt.
@@ -40,7 +41,7 @@ class Settlement:
             else:
                 tasks.retry_later(conn, task_id, _described(error), _traceback(error))
         self._services.lock.release(task_id)
-        recalculation.ring_follow_up(self._services)
+        run_ending.ring_follow_up(self._services)
 
     def helper(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """The run's own message meets the same, and tries again."""

@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.services import Services
 from shared import VERSION
-from shared.catalogue import statistics
+from shared.jobs import backlog_metrics
 from shared.postgres.pools import bounded
 from shared.telemetry.exposition import exposition
 
@@ -90,7 +90,7 @@ async def ready(services: Services) -> Response[Readiness]:
 )
 def metrics(services: Services) -> Response[bytes]:
     """Scrape."""
-    text = exposition(statistics.PriceStatistics(services.writes))
+    text = exposition(backlog_metrics.PriceStatistics(services.writes))
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
 

@@ -15,12 +15,13 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared.catalogue import prices, products, tasks
+from shared.catalogue import prices, products
 from shared.catalogue.prices import Cause, PriceChange, Repriced
 from shared.catalogue.product_set import Scope
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.feed import FeedQuote
+from shared.jobs import tasks
 from shared.pricing.models import ProductInput
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation

@@ -15,9 +15,10 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared.catalogue import task_view, tasks
 from shared.catalogue.product_set import Scope
-from shared.catalogue.task_view import TaskView
+from shared.jobs import tasks
+from shared.jobs import views as task_views
+from shared.jobs.views import TaskView
 from shared.market_events import RecalculationRequested
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
@@ -88,7 +89,7 @@ def recalculate(
 def get_task(services: Services, task_id: TaskId) -> TaskView:
     """Look a task up."""
     with services.transaction() as conn:
-        return task_view.view(conn, task_id)
+        return task_views.view(conn, task_id)
 
 
 @delete(

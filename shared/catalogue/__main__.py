@@ -10,11 +10,12 @@ from rich.console import Console
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.catalogue import demo, exporter, importer, markets, operating, tasks
+from shared.catalogue import demo, exporter, importer, markets, operating
 from shared.catalogue.importing import screen
 from shared.catalogue.importing.columns import Columns, constants, parse_map
 from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput, RedisUnavailable, translate, translated
+from shared.jobs import tasks
 from shared.messaging import channel
 from shared.pricing.policy import Policy
 from shared.rulebook import store as rulebook

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from shared.catalogue import paces
-from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.market_events import CloudEvent, EventData
+from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from shared.catalogue import event_view, task_view, tasks
+from shared.catalogue import event_view
 from shared.catalogue.product_set import Scope
-from shared.catalogue.task_view import TaskView
 from shared.errors import PricingError, translate
+from shared.jobs import tasks
+from shared.jobs import views as task_views
+from shared.jobs.views import TaskView
 from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.settings import Settings
@@ -51,7 +53,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
     if context.invoked_subcommand is not None:
         return
     with connection(context.obj) as conn:
-        found, counts = task_view.listed(conn, statuses, limit), task_view.counts(conn)
+        found, counts = task_views.listed(conn, statuses, limit), task_views.counts(conn)
     table = _table("task", "kind", "status", "progress", "attempts", "created", "error")
     for task in found:
         error = f"{task.error.type}: {task.error.message}" if task.error else ""
@@ -68,7 +70,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
 def show_task(settings: Settings, task_id: UUID) -> None:
     """Say all about a task, with the traceback of its error."""
     with connection(settings) as conn:
-        task, traceback = task_view.view(conn, task_id), task_view.traceback_of(conn, task_id)
+        task, traceback = task_views.view(conn, task_id), task_views.traceback_of(conn, task_id)
     for name in TaskView.__struct_fields__:
         out.print(f"{name}: {getattr(task, name)}", markup=False)
     if traceback:
@@ -81,7 +83,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 def replay_task(settings: Settings, task_id: UUID) -> None:
     """Try a failed task again; what it has done stays done."""
     with connection(settings) as conn:
-        task_view.replay(conn, task_id)
+        task_views.replay(conn, task_id)
     console.print(f"task {task_id} is queued again")
 
 
@@ -164,7 +166,7 @@ def _watched(settings: Settings, task_id: UUID) -> TaskView:
         line = bar.add_task("waiting", total=None)
         while True:
             with connection(settings) as conn:
-                task = task_view.view(conn, task_id)
+                task = task_views.view(conn, task_id)
             bar.update(line, description=task.status, completed=task.progress.done, total=task.progress.total)
             if task.status in tasks.ENDED:
                 return task

@@ -7,10 +7,10 @@ there, and the sweep rings then: a burst of events costs no message each, and it
 
 from collections.abc import Iterable
 
+from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Conn
 
 INTERVAL_S = 1
-LEASE_S = 15
 # A ring that nobody answered is repeated.
 RING_AGAIN_S = 20
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
-from shared.catalogue.tasks import LEASE_S
 from shared.messaging.lock import KEY
+from shared.postgres.leases import LEASE_S
 from tests.chaos.case import Case, Figure, at_most
 from tests.chaos.runs import caught, slow_feed
 from tests.chaos.scene import Scene

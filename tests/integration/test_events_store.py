@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from shared.catalogue import event_view, events, products, signals
 from shared.catalogue.events import RING_AGAIN_S, EventRecord, WaitingEvent
-from shared.catalogue.tasks import MAX_KILLS, QUARANTINED
 from shared.errors import AlreadyEnded, InvalidInput, NotFound
 from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
+from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn, Pool
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy

@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 
-from shared.catalogue import events, tasks
+from shared.catalogue import events
 from shared.catalogue.events import EventRecord
 from shared.catalogue.operating import events_command, recalculate, tasks_command
 from shared.catalogue.product_set import Scope
-from shared.catalogue.tasks import TaskError
+from shared.jobs import tasks
+from shared.jobs.tasks import TaskError
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.catalogue import paces
+from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once, new_id
 
@@ -110,7 +111,7 @@ def test_while_a_worker_is_at_it_no_other_begins_and_what_comes_is_due_when_it_e
 def test_after_a_worker_that_died_another_one_begins(pace: Pace) -> None:
     pace.begin()
     assert not pace.begin()
-    pace.after(paces.LEASE_S)
+    pace.after(LEASE_S)
     assert pace.is_due()
     assert pace.begin()
 

@@ -5,12 +5,15 @@ from uuid import UUID
 
 import pytest
 
-from shared.catalogue import runs, states, task_view, tasks
+from shared.catalogue import states
 from shared.catalogue.product_set import Scope
-from shared.catalogue.runs import Partition
-from shared.catalogue.task_view import TaskView
-from shared.catalogue.tasks import RunningTask
 from shared.errors import LeaseLost
+from shared.jobs import partitions, tasks
+from shared.jobs import views as task_views
+from shared.jobs.partitions import Partition
+from shared.jobs.tasks import RunningTask
+from shared.jobs.views import TaskView
+from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Pool
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import at_once, new_id, product, write
@@ -30,7 +33,7 @@ class Run:
 
     def take(self) -> Partition | None:
         with self._pool.connection() as conn:
-            return runs.take(conn, self.task)
+            return partitions.take(conn, self.task)
 
     def taken(self) -> Partition:
         partition = self.take()
@@ -43,23 +46,23 @@ class Run:
 
     def hold(self, partition: Partition) -> None:
         with self._pool.connection() as conn:
-            runs.hold(conn, partition)
+            partitions.hold(conn, partition)
 
     def finish(self, partition: Partition, done: int = 1) -> None:
         with self._pool.connection() as conn:
-            runs.finish(conn, partition, done, 0)
+            partitions.finish(conn, partition, done, 0)
 
     def hand_back(self, partition: Partition) -> bool:
         with self._pool.connection() as conn:
-            return runs.hand_back(conn, partition)
+            return partitions.hand_back(conn, partition)
 
     def end(self) -> str | None:
         with self._pool.connection() as conn:
-            return runs.end(conn, self.task_id)
+            return partitions.end(conn, self.task_id)
 
     def view(self) -> TaskView:
         with self._pool.connection() as conn:
-            return task_view.view(conn, self.task_id)
+            return task_views.view(conn, self.task_id)
 
     def sql(self, query: str) -> None:
         with self._pool.connection() as conn:
@@ -83,7 +86,7 @@ def run(pool: Pool, policy: ActivePolicy) -> Iterator[Run]:
         conn.execute("TRUNCATE tasks, run_partitions")
         task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(categories=(category,)), ""))
         assert task
-        assert runs.split(conn, task, SIZE) == 5
+        assert partitions.split(conn, task, SIZE) == 5
     yield Run(pool, task, ids)
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
@@ -146,8 +149,8 @@ def test_the_last_two_that_finish_at_once_end_the_run(run: Run, pool: Pool) -> N
 
     def finish(partition: Partition) -> str | None:
         with pool.connection() as conn:
-            runs.finish(conn, partition, 2, 0)
-            return runs.end(conn, run.task_id)
+            partitions.finish(conn, partition, 2, 0)
+            return partitions.end(conn, run.task_id)
 
     ends = at_once([lambda one=one: finish(one) for one in others])  # type: ignore[misc]
     assert sorted(map(str, ends)) == ["None", "succeeded"]
@@ -181,7 +184,7 @@ def test_what_is_held_is_not_given_away(run: Run) -> None:
 
 
 def test_what_is_handed_back_is_given_again_and_is_no_kill(run: Run) -> None:
-    for _ in range(2 * tasks.MAX_KILLS):
+    for _ in range(2 * MAX_KILLS):
         partition = run.taken()
         assert partition.number == 0
         assert run.hand_back(partition)
@@ -191,7 +194,7 @@ def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on
     killer, *others = [run.taken() for _ in range(3)]
     for partition in others:
         run.finish(partition, done=2)
-    for _ in range(tasks.MAX_KILLS - 1):
+    for _ in range(MAX_KILLS - 1):
         run.end_leases()
         assert run.taken().number == killer.number
     run.end_leases()
@@ -199,12 +202,12 @@ def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on
     assert run.end() == "failed"
     view = run.view()
     assert view.error
-    assert (view.error.type, view.progress.done) == (tasks.QUARANTINED, 4)
+    assert (view.error.type, view.progress.done) == (QUARANTINED, 4)
 
 
 def test_a_run_that_is_continued_again_and_again_is_no_killer(run: Run, pool: Pool) -> None:
     """Its workers were killed many times, each time over another partition."""
-    for _ in range(2 * tasks.MAX_KILLS):
+    for _ in range(2 * MAX_KILLS):
         run.sql("UPDATE tasks SET lease_until = lease_until - interval '1 minute' WHERE task_id = %s")
         with pool.connection() as conn:
             assert tasks.start(conn, run.task_id)
@@ -220,7 +223,7 @@ def test_what_may_be_to_blame_is_taken_last(run: Run) -> None:
 def test_a_replayed_run_does_what_was_not_done(run: Run, pool: Pool) -> None:
     test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run)
     with pool.connection() as conn:
-        task_view.replay(conn, run.task_id)
+        task_views.replay(conn, run.task_id)
         assert tasks.start(conn, run.task_id)
     run.finish(run.taken())
     assert run.take() is None
@@ -253,9 +256,9 @@ def test_a_run_of_no_products_ends_at_once(pool: Pool) -> None:
         conn.execute("TRUNCATE tasks, run_partitions")
         task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(("unknown",)), ""))
         assert task
-        assert runs.split(conn, task) == 0
-        assert runs.take(conn, task) is None
-        assert runs.end(conn, task.task_id) == "succeeded"
+        assert partitions.split(conn, task) == 0
+        assert partitions.take(conn, task) is None
+        assert partitions.end(conn, task.task_id) == "succeeded"
 
 
 def test_a_run_that_another_worker_took_over_is_not_split_by_the_first(pool: Pool) -> None:
@@ -266,4 +269,4 @@ def test_a_run_that_another_worker_took_over_is_not_split_by_the_first(pool: Poo
         conn.execute("UPDATE tasks SET lease_until = now() - interval '1 minute'")
         assert tasks.start(conn, task.task_id)
     with pytest.raises(LeaseLost), pool.connection() as conn:
-        runs.split(conn, task)
+        partitions.split(conn, task)

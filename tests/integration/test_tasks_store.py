@@ -5,11 +5,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.catalogue import follow_ups, task_view, tasks
 from shared.catalogue.product_set import Scope
-from shared.catalogue.task_view import TaskView
-from shared.catalogue.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.errors import AlreadyEnded, NotFound
+from shared.jobs import merging, tasks
+from shared.jobs import views as task_views
+from shared.jobs.tasks import Busy, RunningTask, TaskError, WaitingTask
+from shared.jobs.views import TaskView
+from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once
 
@@ -19,7 +21,7 @@ ONE, TWO, BOTH = Scope(("P-1",)), Scope(("P-2",)), Scope(("P-1", "P-2"))
 
 
 class Tasks:
-    """The calls of `shared.catalogue.tasks`, each in a transaction of its own."""
+    """The calls of `shared.jobs.tasks`, each in a transaction of its own."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -39,7 +41,7 @@ class Tasks:
 
     def view(self, task_id: UUID) -> TaskView:
         with self._pool.connection() as conn:
-            return task_view.view(conn, task_id)
+            return task_views.view(conn, task_id)
 
     def status(self, task_id: UUID) -> str:
         return self.view(task_id).status
@@ -77,15 +79,15 @@ class Tasks:
 
     def skip_if_covered(self, task_id: UUID) -> bool:
         with self._pool.connection() as conn:
-            return follow_ups.skip_if_covered(conn, task_id)
+            return merging.skip_if_covered(conn, task_id)
 
     def skip_into_follow_up(self, task_id: UUID) -> bool:
         with self._pool.connection() as conn:
-            return follow_ups.skip_into_follow_up(conn, task_id)
+            return merging.skip_into_follow_up(conn, task_id)
 
     def claim_follow_up(self) -> UUID | None:
         with self._pool.connection() as conn:
-            return follow_ups.claim_follow_up(conn)
+            return merging.claim_follow_up(conn)
 
     def merged_into(self, task_id: UUID) -> UUID:
         view = self.view(task_id)
@@ -378,21 +380,21 @@ def test_what_the_writer_did_itself_is_done(jobs: Tasks, pool: Pool) -> None:
 
 def test_a_task_whose_worker_was_killed_three_times_is_quarantined(jobs: Tasks) -> None:
     task = jobs.started()
-    for _ in range(tasks.MAX_KILLS - 1):
+    for _ in range(MAX_KILLS - 1):
         jobs.end_lease(task.task_id)
         assert jobs.start(task.task_id)
     jobs.end_lease(task.task_id)
     assert jobs.start(task.task_id) is None
     view = jobs.view(task.task_id)
-    assert (view.status, view.attempts) == ("failed", tasks.MAX_KILLS + 1)
+    assert (view.status, view.attempts) == ("failed", MAX_KILLS + 1)
     assert view.error
-    assert view.error.type == tasks.QUARANTINED
+    assert view.error.type == QUARANTINED
     jobs.started(TWO)
 
 
 def test_attempts_that_end_in_order_are_no_kills(jobs: Tasks) -> None:
     task_id = jobs.create()
-    for _ in range(2 * tasks.MAX_KILLS):
+    for _ in range(2 * MAX_KILLS):
         assert jobs.start(task_id)
         jobs.retry_later(task_id)
     assert jobs.status(task_id) == "queued"
@@ -401,14 +403,14 @@ def test_attempts_that_end_in_order_are_no_kills(jobs: Tasks) -> None:
 def test_a_failed_task_is_replayed_and_no_other(jobs: Tasks, pool: Pool) -> None:
     task = jobs.started()
     with pool.connection() as conn, pytest.raises(AlreadyEnded, match="running"):
-        task_view.replay(conn, task.task_id)
+        task_views.replay(conn, task.task_id)
     jobs.fail(task.task_id)
     with pool.connection() as conn:
-        task_view.replay(conn, task.task_id)
+        task_views.replay(conn, task.task_id)
     assert jobs.waiting() == {task.task_id}
     assert jobs.start(task.task_id)
     with pool.connection() as conn, pytest.raises(NotFound):
-        task_view.replay(conn, uuid4())
+        task_views.replay(conn, uuid4())
 
 
 # ---- follow-ups

@@ -38,7 +38,7 @@ ONLY = {
     ),
     "the database driver only in the catalogue, the translation of its errors and the wait for our own server": Rule(
         ("psycopg", "psycopg_pool"),
-        ("shared.catalogue", "shared.postgres", "shared.errors", "deploy.native"),
+        ("shared.catalogue", "shared.jobs", "shared.postgres", "shared.errors", "deploy.native"),
     ),
     "migrations only in their folder": Rule(("alembic", "sqlalchemy"), ("shared.postgres.migrations",)),
     "redis only where commands are given, clients are made, or its errors are met": Rule(
@@ -63,7 +63,7 @@ ONLY = {
         (
             "shared.telemetry.metrics",
             "shared.telemetry.exposition",
-            "shared.catalogue.statistics",
+            "shared.jobs.backlog_metrics",
             "shared.messaging.statistics",
             "api.routes.operations",
             "listener.__main__",
@@ -79,7 +79,14 @@ ONLY = {
 }
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|TRUNCATE|LOCK)\s+\S")
-SQL_ALLOWED = ("shared.catalogue", "shared.postgres", "shared.access", "shared.rulebook", "deploy.native.readiness")
+SQL_ALLOWED = (
+    "shared.catalogue",
+    "shared.jobs",
+    "shared.postgres",
+    "shared.access",
+    "shared.rulebook",
+    "deploy.native.readiness",
+)
 # The question whether PostgreSQL answers at all is no knowledge of our tables.
 PROBE = "SELECT 1"
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from shared.catalogue import prices, tasks
+from shared.catalogue import prices
 from shared.catalogue.importing.checking import PRODUCT
 from shared.catalogue.prices import Cause
 from shared.catalogue.product_set import Scope
+from shared.jobs import tasks
 from shared.postgres.pools import Conn
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry import propagation

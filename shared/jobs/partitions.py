@@ -8,10 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue import product_set, tasks
+from shared.catalogue import product_set
 from shared.catalogue.product_set import Scope, Selection
-from shared.catalogue.tasks import LEASE_S, MAX_KILLS, QUARANTINED, RunningTask, TaskError
 from shared.errors import LeaseLost
+from shared.jobs import tasks
+from shared.jobs.tasks import RunningTask, TaskError
+from shared.postgres.leases import LEASE_S, MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 

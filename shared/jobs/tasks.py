@@ -8,23 +8,21 @@ import msgspec
 import psycopg.errors
 from msgspec import Meta
 
-from shared.catalogue import follow_ups, product_set
+from shared.catalogue import product_set
 from shared.catalogue.product_set import Scope
 from shared.errors import AlreadyEnded, NotFound
+from shared.jobs import merging
+from shared.postgres.leases import LEASE_S, MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.metrics import QUARANTINES
 
-LEASE_S = 15
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
 RING_AGAIN_S = 20
 # One more helper does a run no harm.
 RING_RUN_AGAIN_S = 5
 # A run makes progress with each partition: where none was finished for so long and some wait, nobody may be at work.
 STALLED_S = 2
-# What killed its worker so often is not started again.
-MAX_KILLS = 3
-QUARANTINED = "Quarantined"
 ENDED = ("succeeded", "skipped", "failed", "aborted")
 
 
@@ -184,7 +182,7 @@ def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> No
         " WHERE task_id = %s AND status IN ('queued', 'running')",
         [_error(error, traceback), task_id],
     )
-    follow_ups.pass_on_merged(conn, task_id)
+    merging.pass_on_merged(conn, task_id)
 
 
 def end_aborted(conn: Conn, task_id: UUID) -> bool:
@@ -192,7 +190,7 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
     ended = conn.execute(_END_ABORTED, [task_id]).rowcount == 1
     if ended:
         conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
-        follow_ups.pass_on_merged(conn, task_id)
+        merging.pass_on_merged(conn, task_id)
     return ended
 
 

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from shared.catalogue.product_set import Scope
-from shared.catalogue.tasks import TaskError
 from shared.errors import AlreadyEnded, NotFound
+from shared.jobs.tasks import TaskError
 from shared.postgres.pools import Conn
 from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 

@@ -1,0 +1,1 @@
+"""Background jobs: tasks, the partitions of runs, and how requests merge."""

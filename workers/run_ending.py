@@ -1,0 +1,32 @@
+"""The end of a run: its result, its lock, and the follow-up that waited for it."""
+
+import structlog
+
+from shared.jobs import merging, partitions
+from shared.jobs import views as task_views
+from shared.jobs.tasks import RunningTask
+from shared.telemetry.metrics import RUN_DURATION
+from workers.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+def end(services: Services, task: RunningTask) -> None:
+    """End a run if no partition is left, and enqueue the follow-up."""
+    with services.pool.connection() as conn:
+        ended = partitions.end(conn, task.task_id)
+    if ended is None:
+        return
+    services.lock.release(task.task_id)
+    with services.pool.connection() as conn:
+        RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))
+    log.info("recalculation done", task_id=str(task.task_id), status=ended)
+    ring_follow_up(services)
+
+
+def ring_follow_up(services: Services) -> None:
+    """Ring for what was asked for while a recalculation ran, unless one runs again."""
+    with services.pool.connection() as conn:
+        task_id = merging.claim_follow_up(conn)
+    if task_id is not None:
+        services.doorbell.task("recalculation", task_id)
