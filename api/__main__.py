@@ -5,7 +5,7 @@ import sys
 import structlog
 
 from shared import VERSION
-from shared.process_group import prepare_metrics
+from shared.processes import prepare_metrics
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs
 

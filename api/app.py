@@ -23,7 +23,7 @@ from api.edge import Edge
 from api.price_lane import PriceLane
 from api.routes import events, operations, prices, products, tasks
 from api.services import Services
-from shared.process_group import end_with_parent
+from shared.processes import end_with_parent
 from shared.settings import Settings, load
 from shared.telemetry import logs
 

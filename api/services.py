@@ -14,12 +14,12 @@ from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
 from shared.errors import translated
-from shared.feed import MarketDataFeed
+from shared.market_events.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
 from shared.postgres import pools
 from shared.postgres.pools import AsyncPool, Conn, Pool
-from shared.process_group import settle_heap
+from shared.processes import settle_heap
 from shared.settings import Settings
 from shared.telemetry import tracing
 

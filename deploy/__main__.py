@@ -70,10 +70,10 @@ def logs(arguments: tuple[str, ...]) -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1)
 def catalogue(arguments: tuple[str, ...]) -> None:
-    """A command of `shared.catalogue`, run where it reaches the stack's database."""
+    """A command of `shared.commands`, run where it reaches the stack's database."""
     if "docker" in running():
         sys.exit(compose.catalogue(arguments))
-    sys.exit(subprocess.run([sys.executable, "-m", "shared.catalogue", *arguments], check=False).returncode)  # noqa: S603 # ours
+    sys.exit(subprocess.run([sys.executable, "-m", "shared.commands", *arguments], check=False).returncode)  # noqa: S603 # ours
 
 
 def running() -> list[str]:

@@ -14,9 +14,9 @@ from shared import VERSION
 from shared.jobs.backlog_metrics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
-from shared.messaging.link import Link
 from shared.messaging.messages import Doorbell
-from shared.messaging.statistics import Messages
+from shared.messaging.queue_metrics import Messages
+from shared.messaging.subscription import Link
 from shared.postgres import pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing

@@ -11,12 +11,12 @@ import structlog
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind
 
-from shared.catalogue import events, paces
-from shared.catalogue.events import EventRecord, WaitingEvent
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.jobs.tasks import WaitingTask
-from shared.market_events import CloudEvent, checked_time, decode, parse_data
+from shared.market_events import inbox, repricing_queue
+from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
+from shared.market_events.inbox import EventRecord, WaitingEvent
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Doorbell
@@ -44,7 +44,7 @@ class Bridge:
         """Record what came over the channel, and ring for it. What is no event is recorded as rejected."""
         records = list({(record.source, record.id): record for record in map(self._record, raw_messages)}.values())
         with self._pool.connection() as conn:
-            new = events.record(conn, records)
+            new = inbox.record(conn, records)
         for record in records:
             _note_receipt(record, is_new=(record.source, record.id) in new)
         self._claim_and_ring([(record.source, record.id) for record in records if not record.reason])
@@ -61,20 +61,20 @@ class Bridge:
     def sweep_due(self) -> int:
         """Ring for products and markets whose next decision is due; how many."""
         with self._pool.connection() as conn:
-            targets = paces.take_due(conn)
-            waiting = events.first_waiting(conn, targets) if targets else []
-            paces.drop_due(conn, set(targets) - {event.target for event in waiting if event.target})
+            targets = repricing_queue.take_due(conn)
+            waiting = inbox.first_waiting(conn, targets) if targets else []
+            repricing_queue.drop_due(conn, set(targets) - {event.target for event in waiting if event.target})
         self._ring_or_release(waiting, "due")
         return len(waiting)
 
     def _claim_and_ring(self, keys: Sequence[tuple[str, str]] | None = None) -> int:
         with self._pool.connection() as conn:
-            claimed = events.claim(conn, keys, limit=SWEPT_AT_ONCE)
+            claimed = inbox.claim(conn, keys, limit=SWEPT_AT_ONCE)
         if not claimed:
             return 0
         # In a transaction of its own: a worker that begins holds a pace and waits for its events.
         with self._pool.connection() as conn:
-            now = paces.to_ring(conn, [event.target for event in claimed if event.target])
+            now = repricing_queue.to_ring(conn, [event.target for event in claimed if event.target])
         ringing = [event for event in claimed if event.target is None or event.target in now]
         self._ring_or_release(ringing, "sweep" if keys is None else "channel")
         return len(claimed)
@@ -103,8 +103,8 @@ class Bridge:
             self._ring_events(claimed, reason)
         except redis.RedisError:
             with self._pool.connection() as conn:
-                events.release(conn, [event for event in claimed if event.target is None])
-                paces.not_rung(conn, [event.target for event in claimed if event.target])
+                inbox.release(conn, [event for event in claimed if event.target is None])
+                repricing_queue.not_rung(conn, [event.target for event in claimed if event.target])
             raise
 
     def _ring_events(self, claimed: Sequence[WaitingEvent], reason: str) -> None:

@@ -9,7 +9,7 @@ import structlog
 
 from listener.bridge import Bridge
 from shared.errors import retryable, translate
-from shared.messaging.link import Link
+from shared.messaging.subscription import Link
 from shared.telemetry.metrics import LINK_LOSSES, LOOP_ERRORS, MARKET_LINK_UP, SWEPT_AT
 
 log = structlog.get_logger(__name__)

@@ -6,7 +6,7 @@ import sys
 import structlog
 
 from shared import VERSION
-from shared.process_group import prepare_metrics
+from shared.processes import prepare_metrics
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 

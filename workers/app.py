@@ -7,7 +7,7 @@ from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLi
 
 from shared.messaging import broker
 from shared.messaging.messages import EVENTS_QUEUE
-from shared.process_group import end_with_parent, settle_heap
+from shared.processes import end_with_parent, settle_heap
 from shared.settings import load
 from shared.telemetry import logs, tracing
 from workers import actors, services

@@ -7,14 +7,16 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 from opentelemetry import trace
 
-from shared.catalogue import events, markets, paces, prices, products, signals
-from shared.catalogue.events import SettledEvent, WaitingEvent
-from shared.catalogue.prices import Cause, StoredSheet
+from shared.catalogue import markets, products
 from shared.catalogue.product_set import Scope
 from shared.errors import InvalidInput
 from shared.jobs import tasks
-from shared.market_events import MarketChanged, RecalculationRequested, parse_data
+from shared.market_events import inbox, repricing_queue, signals
+from shared.market_events.events import MarketChanged, RecalculationRequested, parse_data
+from shared.market_events.inbox import SettledEvent, WaitingEvent
 from shared.postgres.pools import Conn
+from shared.prices import published
+from shared.prices.published import Cause, StoredSheet
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
@@ -40,30 +42,30 @@ def apply_product_events(services: Services, product_id: str) -> None:
     with _handed_back(services, product_id, begun):
         with services.pool.connection() as conn:
             exists = products.lock(conn, product_id)
-            waiting = events.lock(conn, begun)
+            waiting = inbox.lock(conn, begun)
             if not exists:
-                events.decide_all(conn, waiting, "rejected", reason=f"unknown product {product_id!r}")
+                inbox.decide_all(conn, waiting, "rejected", reason=f"unknown product {product_id!r}")
             sheets = _decide(conn, product_id, waiting) if exists else []
         services.writer.put(sheets)
         with services.pool.connection() as conn:
-            settled = events.settle(conn, waiting)
-            paces.end(conn, product_id)
+            settled = inbox.settle(conn, waiting)
+            repricing_queue.end(conn, product_id)
     _note(settled, product_id=product_id)
 
 
 def apply_market_events(services: Services, code: str) -> None:
     """Apply all waiting events of a market; every process reads the markets again within a second."""
-    target = paces.market_target(code)
+    target = repricing_queue.market_target(code)
     with services.pool.connection() as conn:
         begun = _begin(conn, target, market=code)
     if not begun:
         return
     with _handed_back(services, target, begun), services.pool.connection() as conn:
-        waiting = events.lock(conn, begun)
+        waiting = inbox.lock(conn, begun)
         if waiting:
             _change_market(conn, code, waiting)
-        settled = events.settle(conn, waiting)
-        paces.end(conn, target)
+        settled = inbox.settle(conn, waiting)
+        repricing_queue.end(conn, target)
     _note(settled, market=code)
 
 
@@ -71,16 +73,16 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
     """Make a task of a `recalculation_requested` event; of the same event always the same task."""
     task_id = uuid5(NAMESPACE_URL, f"{source} {event_id}")
     with services.pool.connection() as conn:
-        begun = events.begin(conn, key=(source, event_id))
+        begun = inbox.begin(conn, key=(source, event_id))
     with _handed_back(services, None, begun), services.pool.connection() as conn:
-        waiting = events.lock(conn, begun)
+        waiting = inbox.lock(conn, begun)
         for event in waiting:
             data = parse_data(event.type, event.data)
             assert isinstance(data, RecalculationRequested)  # noqa: S101 # only these are rung for so
             tasks.create(conn, "recalculation", Scope.of(data), propagation.current()["traceparent"], task_id)
             tasks.claim_one(conn, task_id)
-            events.decide(conn, event, "applied", task_id=task_id)
-        settled = events.settle(conn, waiting)
+            inbox.decide(conn, event, "applied", task_id=task_id)
+        settled = inbox.settle(conn, waiting)
     _note(settled, task_id=str(task_id))
     if settled:
         services.doorbell.task("recalculation", task_id)
@@ -88,14 +90,14 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
 
 def _begin(conn: Conn, target: str, **which: str) -> list[WaitingEvent]:
     """The events to apply now; none where it is too early for the target, or another worker is at it."""
-    if not paces.begin(conn, target):
+    if not repricing_queue.begin(conn, target):
         return []
-    begun = events.begin(conn, **which)  # type: ignore[arg-type] # mypy takes `which` for every parameter
+    begun = inbox.begin(conn, **which)  # type: ignore[arg-type] # mypy takes `which` for every parameter
     if begun:
-        paces.decided(conn, target)
+        repricing_queue.decided(conn, target)
         _link(begun)
     else:
-        paces.end(conn, target)
+        repricing_queue.end(conn, target)
     return begun
 
 
@@ -106,9 +108,9 @@ def _handed_back(services: Services, target: str | None, begun: Sequence[Waiting
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            events.hand_back(conn, begun)
+            inbox.hand_back(conn, begun)
             if target is not None:
-                paces.end(conn, target)
+                repricing_queue.end(conn, target)
         raise
 
 
@@ -118,15 +120,15 @@ def _decide(conn: Conn, product_id: str, waiting: Sequence[WaitingEvent]) -> lis
     verdicts = _apply(conn, fresh)
     applied = [event for event in fresh if verdicts[event.key][0] == "applied"]
     if not applied:
-        sheets = prices.stored_sheets(conn, [product_id])
+        sheets = published.stored_sheets(conn, [product_id])
     else:
-        repriced = prices.reprice(conn, [product_id], rulebook.active(conn), Cause("event", applied[-1].id))
+        repriced = published.reprice(conn, [product_id], rulebook.active(conn), Cause("event", applied[-1].id))
         DECISIONS.labels("event").inc()
         PRICES_CHANGED.labels("event").inc(len(repriced.changed))
         sheets = list(repriced.sheets.values())
     for outcome, reason in set(verdicts.values()):
         alike = [event for event in fresh if verdicts[event.key] == (outcome, reason)]
-        events.decide_all(conn, alike, outcome, reason=reason, version=sheets[0].version)
+        inbox.decide_all(conn, alike, outcome, reason=reason, version=sheets[0].version)
     return sheets
 
 
@@ -152,8 +154,8 @@ def _change_market(conn: Conn, code: str, waiting: Sequence[WaitingEvent]) -> No
     data = parse_data(latest.type, latest.data)
     assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
     version = markets.change(conn, code, data.multiplier, latest.time, latest.id)
-    events.decide(conn, latest, "applied" if version else "superseded", version=version)
-    events.decide_all(conn, earlier, "superseded")
+    inbox.decide(conn, latest, "applied" if version else "superseded", version=version)
+    inbox.decide_all(conn, earlier, "superseded")
 
 
 def _note(settled: Sequence[SettledEvent], **fields: str) -> None:

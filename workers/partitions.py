@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 import structlog
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from shared.catalogue import prices, products, signals, states
-from shared.catalogue.prices import Cause, Repriced, StoredSheet
+from shared.catalogue import products
 from shared.errors import LeaseLost, LockLost
-from shared.feed import FeedQuote
 from shared.jobs import partitions, tasks
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
+from shared.market_events import signals
+from shared.market_events.feed import FeedQuote
 from shared.postgres.pools import Conn
+from shared.prices import inputs, published
+from shared.prices.published import Cause, Repriced, StoredSheet
 from shared.rulebook import store as rulebook
 from shared.telemetry.metrics import (
     DECISIONS,
@@ -133,7 +135,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
     with services.pool.connection() as conn:
         _note_quotes(conn, quotes)
         cause = Cause("task", str(partition.task_id))
-        repriced = prices.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
+        repriced = published.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
         with station("commit"):
             # In the transaction of the write: who lost the partition meanwhile writes nothing.
             partitions.hold(conn, partition)
@@ -146,7 +148,7 @@ def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
     if not services.feed.is_configured:
         return []
     with services.pool.connection() as conn:
-        product_ids = states.ids(conn, partition.products)
+        product_ids = inputs.ids(conn, partition.products)
     return services.feed.quotes(product_ids)
 
 

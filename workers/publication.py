@@ -4,8 +4,8 @@ from uuid import UUID
 
 import structlog
 
-from shared.catalogue import prices
 from shared.jobs import tasks
+from shared.prices import published
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -22,7 +22,7 @@ def run(services: Services, task_id: UUID) -> None:
     ids = list(task.scope.product_ids)
     for start in range(0, len(ids), BATCH):
         with services.pool.connection() as conn:
-            sheets = prices.stored_sheets(conn, ids[start : start + BATCH])
+            sheets = published.stored_sheets(conn, ids[start : start + BATCH])
         services.writer.put(sheets)
         with services.pool.connection() as conn:
             tasks.advance(conn, task, done=len(sheets), total=len(ids))

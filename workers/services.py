@@ -8,7 +8,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 from shared.cache.writer import SheetWriter
-from shared.feed import MarketDataFeed
+from shared.market_events.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.lock import RecalculationLock
 from shared.messaging.messages import Doorbell

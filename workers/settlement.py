@@ -8,10 +8,10 @@ from uuid import UUID
 from dramatiq import MessageProxy
 from dramatiq_abort import Abort
 
-from shared.catalogue import events
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translate
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
+from shared.market_events import inbox
 from workers import run_ending
 from workers.services import Services
 
@@ -65,7 +65,7 @@ class Settlement:
         if is_last and not (known and known.retryable):
             described = _described(error)
             with self._services.pool.connection() as conn:
-                events.fail_waiting(conn, f"{described.type}: {described.message}", _traceback(error), **which)
+                inbox.fail_waiting(conn, f"{described.type}: {described.message}", _traceback(error), **which)
 
 
 def _described(error: BaseException) -> TaskError:

@@ -16,10 +16,11 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared.catalogue import event_view, events
-from shared.catalogue.event_view import EventView
-from shared.catalogue.events import EventRecord
-from shared.market_events import CloudEvent, checked_time, parse_data
+from shared.market_events import inbox
+from shared.market_events import views as event_views
+from shared.market_events.events import CloudEvent, checked_time, parse_data
+from shared.market_events.inbox import EventRecord
+from shared.market_events.views import EventView
 from shared.messaging import channel
 from shared.pricing.text import clean_text
 from shared.telemetry import propagation
@@ -143,7 +144,7 @@ def get_market_event(
 ) -> EventView:
     """Look an event up."""
     with services.transaction() as conn:
-        return event_view.view(conn, event_id, source)
+        return event_views.view(conn, event_id, source)
 
 
 def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:
@@ -159,7 +160,7 @@ def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:
     )
     record = EventRecord.accepted(cloud_event, data)
     with services.transaction() as conn:
-        is_new = bool(events.record(conn, [record]))
+        is_new = bool(inbox.record(conn, [record]))
     status = _publish(services, cloud_event) if is_new else "duplicate"
     log.info("event accepted", event_id=record.id, type=record.type, status=status)
     return Published(status, record.id, record.source, channel.MARKET_EVENTS, current_trace_id())

@@ -15,13 +15,14 @@ from api.bodies import StrictBody
 from api.identity import requires_key
 from api.problems import documented
 from api.services import Services
-from shared.catalogue import prices, products
-from shared.catalogue.prices import Cause, PriceChange, Repriced
+from shared.catalogue import products
 from shared.catalogue.product_set import Scope
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
-from shared.feed import FeedQuote
 from shared.jobs import tasks
+from shared.market_events.feed import FeedQuote
+from shared.prices import published
+from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.models import ProductInput
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
@@ -98,7 +99,7 @@ def get_price_history(
 ) -> History:
     """Look a product's past up."""
     with services.transaction() as conn:
-        return History(prices.history(conn, product_id, limit, before_version))
+        return History(published.history(conn, product_id, limit, before_version))
 
 
 def _view(services: Services, product_id: str) -> ProductView:
@@ -120,7 +121,7 @@ def _write(services: Services, product: ProductInput) -> None:
     with services.transaction() as conn:
         policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
         rulebook.check_strategy(policy, product)
-        repriced = prices.write_products(conn, [product], policy, cause)
+        repriced = published.write_products(conn, [product], policy, cause)
         if _is_update(repriced):
             scope = Scope(product_ids=repriced.changed)
             task_id = tasks.create(conn, "publication", scope, propagation.current()["traceparent"])

@@ -19,7 +19,7 @@ from shared.catalogue.product_set import Scope
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
-from shared.market_events import RecalculationRequested
+from shared.market_events.events import RecalculationRequested
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
 from shared.wire import fields

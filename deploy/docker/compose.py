@@ -74,7 +74,7 @@ def networks() -> list[str]:
 
 
 def catalogue(arguments: Sequence[str]) -> int:
-    """Run `python -m shared.catalogue` in a container of its own; its exit code.
+    """Run `python -m shared.commands` in a container of its own; its exit code.
 
     The folders of files that are named, to be read or to be written, are mounted, and files are written as the caller.
     """
@@ -83,7 +83,7 @@ def catalogue(arguments: Sequence[str]) -> int:
     mounts = [part for folder in sorted(folders | {str(Path.cwd())}) for part in ("-v", f"{folder}:{folder}")]
     options = ["--rm", "--no-deps", "-T", "-u", f"{os.getuid()}:{os.getgid()}", "-w", str(Path.cwd())]
     command = [*_command(), "run", *options, *mounts, "-e", "PYTHONPATH=/app", "worker"]
-    return _run([*command, "python", "-m", "shared.catalogue", *arguments], capture=False).returncode
+    return _run([*command, "python", "-m", "shared.commands", *arguments], capture=False).returncode
 
 
 def unhealthy() -> list[str]:

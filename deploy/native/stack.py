@@ -134,7 +134,7 @@ def _fill_catalogue(stack: Stack, say: Say) -> None:
 
 def _catalogue(stack: Stack, *arguments: str) -> None:
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, "-m", "shared.catalogue", *arguments],
+        [sys.executable, "-m", "shared.commands", *arguments],
         cwd=programs.REPOSITORY,
         env=environment.of_programs(stack.home, stack.env, stack.values),
         stdin=subprocess.DEVNULL,

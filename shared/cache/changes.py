@@ -12,7 +12,7 @@ import structlog
 
 from shared.cache.near import NearCache
 from shared.messaging.channel import PRICE_CHANGES, PriceChanges
-from shared.messaging.link import Link
+from shared.messaging.subscription import Link
 from shared.telemetry.metrics import LINK_UP, NEAR_STALENESS
 
 log = structlog.get_logger(__name__)

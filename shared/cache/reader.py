@@ -15,13 +15,13 @@ from circuitbreaker import CircuitBreaker
 from opentelemetry import trace
 
 from shared.cache import sheets
-from shared.cache.gather import Gatherer
+from shared.cache.batching import Gatherer
 from shared.cache.markets import MarketsCopy
 from shared.cache.near import NearCache
 from shared.cache.sheets import CorruptSheet, Fill
-from shared.catalogue import prices
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
 from shared.postgres.pools import AsyncPool, bounded
+from shared.prices import published
 from shared.pricing.models import Market, PriceSheet
 from shared.telemetry.metrics import (
     BREAKER_OPEN,
@@ -236,7 +236,7 @@ class PriceReader:
         clock = await self._redis_clock()
         asked_at = time.monotonic()
         with _guarded(self._database_breaker, DatabaseUnavailable), DATABASE_READ_DURATION.time():
-            stored = await bounded(prices.read_sheets(self._database, product_ids))
+            stored = await bounded(published.read_sheets(self._database, product_ids))
         seen = {product_id: self._corrupt.pop(product_id, b"") for product_id in product_ids}
         if clock is not None:
             time_ms, creations = clock

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import msgspec
 
-from shared.catalogue.prices import StoredSheet
 from shared.errors import PricingError
+from shared.prices.published import StoredSheet
 from shared.pricing.models import PriceSheet
 
 # A script of 250 sheets holds Redis for about 2 ms (7 µs a key).

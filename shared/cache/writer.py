@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import redis
 
 from shared.cache import sheets
-from shared.catalogue.prices import StoredSheet
 from shared.messaging.channel import announce
+from shared.prices.published import StoredSheet
 
 
 class SheetWriter:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.market_events import RecalculationRequested
+from shared.market_events.events import RecalculationRequested
 
 
 class Scope(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared.market_events import CloudEvent
+from shared.market_events.events import CloudEvent
 from shared.telemetry.tracing import tracer
 
 MARKET_EVENTS = "market_events"

@@ -1,6 +1,6 @@
 """Metrics: what is counted.
 
-`PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; `prepare_metrics` of `shared.process_group`
+`PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; `prepare_metrics` of `shared.processes`
 does that for a process group.
 """
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from shared.catalogue import demo, markets
+from shared.catalogue import markets
+from shared.commands import demo
 from shared.postgres import migrations, pools
 from shared.rulebook import store as rulebook
 from shared.settings import Settings

@@ -14,9 +14,10 @@ from typing import Any
 import redis
 
 from shared.cache.writer import SheetWriter
-from shared.catalogue import demo, prices
+from shared.commands import demo
 from shared.messaging import channel
 from shared.postgres import pools
+from shared.prices import published
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 from tests.bench import arena, catalogue
@@ -77,7 +78,9 @@ class Changes:
             product_id=self.product.product_id, name="changing", currency="USD", base_price=base_price
         )
         with pools.connect(self.settings, catalogue.PROCESS) as conn:
-            repriced = prices.write_products(conn, [product], rulebook.active(conn), prices.Cause("write", "bench"))
+            repriced = published.write_products(
+                conn, [product], rulebook.active(conn), published.Cause("write", "bench")
+            )
         changed_at = time.perf_counter()
         SheetWriter(self.cache, events, self.settings.cache_ttl_s).put(list(repriced.sheets.values()))
         return repriced.sheets[product.product_id].version, changed_at

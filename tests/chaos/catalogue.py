@@ -59,7 +59,7 @@ def raise_list_prices(stage: Stage, catalogue: Catalogue, price: Decimal) -> Non
 
 def _import(stage: Stage, file: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "shared.catalogue", "import", str(file)],
+        [sys.executable, "-m", "shared.commands", "import", str(file)],
         cwd=REPOSITORY,
         env={**os.environ, "PRICING_HOME": str(stage.engine.home)},
         capture_output=True, text=True, check=False,

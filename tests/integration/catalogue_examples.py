@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.catalogue import prices, signals
-from shared.catalogue.prices import Cause, Repriced, StoredSheet
-from shared.market_events import CompetitorPriceChanged
+from shared.market_events import signals
+from shared.market_events.events import CompetitorPriceChanged
 from shared.postgres.pools import Conn, Pool
+from shared.prices import published
+from shared.prices.published import Cause, Repriced, StoredSheet
 from shared.pricing.models import ProductInput
 from shared.rulebook.store import ActivePolicy
 from tests.support import pricing_examples
@@ -42,7 +43,7 @@ def stored(product_id: str, version: int = 1, **fields: Any) -> StoredSheet:
 
 def write(pool: Pool, policy: ActivePolicy, *inputs: ProductInput) -> Repriced:
     with pool.connection() as conn:
-        return prices.write_products(conn, inputs, policy, Cause("write", str(uuid4())))
+        return published.write_products(conn, inputs, policy, Cause("write", str(uuid4())))
 
 
 def add_rival(conn: Conn, product_id: str, price: str, currency: str = "USD") -> None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from shared.catalogue import markets
-from shared.catalogue.importing import screen
-from shared.catalogue.importing.columns import Columns
+from shared.commands import import_progress
+from shared.importing.columns import Columns
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
 from shared.rulebook import store as rulebook
@@ -47,13 +47,13 @@ def imported(
         rejects = path.with_name("rejects.csv")
         rejects.unlink(missing_ok=True)
     with pool.connection() as conn:
-        code = screen.run(conn, console, path, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+        code = import_progress.run(conn, console, path, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
     return Done(code, said.getvalue(), rejects.read_bytes().decode() if rejects.exists() else "")
 
 
 def command(*arguments: object) -> list[str]:
     """The command line; to be run with `environ`."""
-    return [sys.executable, "-m", "shared.catalogue", *map(str, arguments)]
+    return [sys.executable, "-m", "shared.commands", *map(str, arguments)]
 
 
 def environ(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ from uuid import uuid4
 import msgspec
 
 from listener.bridge import Bridge
-from shared.catalogue import events, paces
+from shared.market_events import inbox, repricing_queue
 from shared.messaging import channel
 from shared.messaging.messages import Doorbell
 from shared.postgres.pools import Pool
@@ -26,12 +26,12 @@ def test_a_worker_that_begins_and_a_bridge_that_rings_for_the_same_product_do_no
     queue = channel.client(settings.redis_for("broker"), "tests")
     bridge = Bridge(pool, Doorbell(queue))
     with ThreadPoolExecutor(1) as threads, pool.connection() as worker, pool.connection() as looking:
-        assert paces.begin(worker, product_id)
+        assert repricing_queue.begin(worker, product_id)
         receiving = threads.submit(bridge.receive, [raw])
         eventually(
             lambda: looking.execute(WAITS_FOR, [worker.info.backend_pid]).fetchone(), "the bridge waits for the worker"
         )
-        [begun] = events.begin(worker, product_id=product_id)
+        [begun] = inbox.begin(worker, product_id=product_id)
         worker.commit()
         receiving.result()
     assert begun.id == event["id"]

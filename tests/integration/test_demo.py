@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from shared.cache import sheets
-from shared.catalogue import demo, markets, prices
+from shared.catalogue import markets
+from shared.commands import demo
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn
+from shared.prices import published
 from shared.pricing.models import PriceSheet
 from shared.pricing.money import EXPONENTS, MAX_AMOUNT, ceil_to
 from shared.pricing.policy import DEFAULT_POLICY
@@ -43,7 +45,7 @@ def conn(new_database: Callable[[], Settings]) -> Iterator[Conn]:
 
 
 def loaded(conn: Conn) -> list[PriceSheet]:
-    return [sheets.sheet_of(stored) for stored in prices.stored_sheets(conn, IDS)]
+    return [sheets.sheet_of(stored) for stored in published.stored_sheets(conn, IDS)]
 
 
 def test_it_is_the_same_in_every_process() -> None:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.catalogue import event_view, events, products, signals
-from shared.catalogue.events import RING_AGAIN_S, EventRecord, WaitingEvent
+from shared.catalogue import products
 from shared.errors import AlreadyEnded, InvalidInput, NotFound
-from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
+from shared.market_events import inbox, signals
+from shared.market_events import views as event_views
+from shared.market_events.events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
+from shared.market_events.inbox import RING_AGAIN_S, EventRecord, WaitingEvent
 from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn, Pool
 from shared.rulebook import store as rulebook
@@ -40,23 +42,23 @@ def make(source: str) -> Making:
 
 def record(pool: Pool, *records: EventRecord) -> set[tuple[str, str]]:
     with pool.connection() as conn:
-        return events.record(conn, records)
+        return inbox.record(conn, records)
 
 
 def claim(pool: Pool, *keys: tuple[str, str]) -> list[WaitingEvent]:
     with pool.connection() as conn:
-        return events.claim(conn, keys)
+        return inbox.claim(conn, keys)
 
 
 def waiting(pool: Pool, event: EventRecord) -> WaitingEvent:
     with pool.connection() as conn:
-        [locked] = events.begin(conn, key=(event.source, event.id))
+        [locked] = inbox.begin(conn, key=(event.source, event.id))
     return locked
 
 
 def status(pool: Pool, event: EventRecord) -> str:
     with pool.connection() as conn:
-        return event_view.view(conn, event.id, event.source).status
+        return event_views.view(conn, event.id, event.source).status
 
 
 def test_an_event_is_stored_once(pool: Pool, make: Making) -> None:
@@ -83,10 +85,10 @@ def test_what_was_recorded_is_what_is_shown(pool: Pool, make: Making) -> None:
     event = make(traceparent=f"00-{trace}-b7ad6b7169203331-01")
     record(pool, event)
     with pool.connection() as conn:
-        view = event_view.view(conn, event.id, event.source)
-        assert event_view.view(conn, event.id, None) == view
+        view = event_views.view(conn, event.id, event.source)
+        assert event_views.view(conn, event.id, None) == view
         with pytest.raises(NotFound):
-            event_view.view(conn, event.id, "somebody else")
+            event_views.view(conn, event.id, "somebody else")
     assert (view.event_id, view.type, view.status, view.attempts) == (event.id, event.type, "received", 0)
     assert (view.trace_id, view.data, view.applied_at, view.reason) == (trace, event.data, None, None)
 
@@ -96,7 +98,7 @@ def test_a_rejected_event_is_kept_with_its_reason_and_never_rung_for(pool: Pool,
     record(pool, event)
     assert claim(pool, (event.source, event.id)) == []
     with pool.connection() as conn:
-        view = event_view.view(conn, event.id, None)
+        view = event_views.view(conn, event.id, None)
     assert (view.status, view.reason) == ("rejected", "no such thing")
     assert view.applied_at is not None
 
@@ -128,7 +130,7 @@ def test_a_released_event_is_given_again_at_once(pool: Pool, make: Making) -> No
     record(pool, event)
     claimed = claim(pool, (event.source, event.id))
     with pool.connection() as conn:
-        events.release(conn, claimed)
+        inbox.release(conn, claimed)
     assert claim(pool, (event.source, event.id)) == claimed
 
 
@@ -138,7 +140,7 @@ def test_claiming_is_bounded_and_the_oldest_come_first(pool: Pool, make: Making,
     record(pool, new)
     keys = [(source, new.id), (source, old.id)]
     with pool.connection() as conn:
-        [first] = events.claim(conn, keys, limit=1)
+        [first] = inbox.claim(conn, keys, limit=1)
     assert first.id == old.id
     assert [event.id for event in claim(pool, *keys)] == [new.id]
 
@@ -152,7 +154,7 @@ def test_the_sweep_finds_what_waits_without_knowing_its_keys(pool: Pool, make: M
     event = make()
     record(pool, event)
     with pool.connection() as conn:
-        found = events.claim(conn)
+        found = inbox.claim(conn)
         assert (event.source, event.id) in {claimed.key for claimed in found}
         conn.rollback()
 
@@ -164,7 +166,7 @@ def test_the_waiting_events_of_a_product_come_in_the_order_of_their_time(pool: P
     second = make(product_id=product_id, id=f"{product_id}-2")
     record(pool, later, second, first, make(product_id=new_id()))
     with pool.connection() as conn:
-        found = events.begin(conn, product_id=product_id)
+        found = inbox.begin(conn, product_id=product_id)
     assert [event.id for event in found] == [first.id, second.id, later.id]
 
 
@@ -174,7 +176,7 @@ def test_each_look_counts_as_an_attempt(pool: Pool, make: Making) -> None:
     waiting(pool, event)
     waiting(pool, event)
     with pool.connection() as conn:
-        assert event_view.view(conn, event.id, event.source).attempts == 2
+        assert event_views.view(conn, event.id, event.source).attempts == 2
 
 
 @pytest.mark.parametrize("outcome", ["applied", "superseded", "rejected", "failed"])
@@ -183,12 +185,12 @@ def test_an_outcome_becomes_the_status_when_it_is_settled(pool: Pool, make: Maki
     record(pool, event)
     locked = waiting(pool, event)
     with pool.connection() as conn:
-        events.decide(conn, locked, outcome, reason="why", version=7, task_id=task_id)
+        inbox.decide(conn, locked, outcome, reason="why", version=7, task_id=task_id)
     assert status(pool, event) == "received"
     assert waiting(pool, event).outcome == outcome
     with pool.connection() as conn:
-        events.settle(conn, [locked])
-        view = event_view.view(conn, event.id, event.source)
+        inbox.settle(conn, [locked])
+        view = event_views.view(conn, event.id, event.source)
     assert (view.status, view.reason, view.version, view.task_id) == (outcome, "why", 7, task_id)
     assert view.applied_at is not None
 
@@ -197,7 +199,7 @@ def test_what_is_not_decided_is_not_settled(pool: Pool, make: Making) -> None:
     event = make()
     record(pool, event)
     with pool.connection() as conn:
-        events.settle(conn, events.begin(conn, key=(event.source, event.id)))
+        inbox.settle(conn, inbox.begin(conn, key=(event.source, event.id)))
     assert status(pool, event) == "received"
 
 
@@ -206,14 +208,14 @@ def test_a_settled_event_stays_as_it_is(pool: Pool, make: Making) -> None:
     record(pool, event)
     locked = waiting(pool, event)
     with pool.connection() as conn:
-        events.decide(conn, locked, "applied", version=2)
-        events.settle(conn, [locked])
+        inbox.decide(conn, locked, "applied", version=2)
+        inbox.settle(conn, [locked])
     with pool.connection() as conn:
-        before = event_view.view(conn, event.id, event.source)
-        events.decide(conn, locked, "failed", reason="too late")
-        events.settle(conn, [locked])
-        assert events.fail_waiting(conn, "too late", key=locked.key) == 0
-        assert event_view.view(conn, event.id, event.source) == before
+        before = event_views.view(conn, event.id, event.source)
+        inbox.decide(conn, locked, "failed", reason="too late")
+        inbox.settle(conn, [locked])
+        assert inbox.fail_waiting(conn, "too late", key=locked.key) == 0
+        assert event_views.view(conn, event.id, event.source) == before
     assert claim(pool, locked.key) == []
 
 
@@ -223,11 +225,11 @@ def test_giving_up_fails_everything_that_waits_for_a_product(pool: Pool, make: M
     bystander = make(product_id=new_id())
     record(pool, *batch, bystander)
     with pool.connection() as conn:
-        assert events.fail_waiting(conn, "ValueError: no", product_id=product_id) == 3
+        assert inbox.fail_waiting(conn, "ValueError: no", product_id=product_id) == 3
     assert {status(pool, event) for event in batch} == {"failed"}
     assert status(pool, bystander) == "received"
     with pool.connection() as conn:
-        assert event_view.view(conn, batch[0].id, None).reason == "ValueError: no"
+        assert event_views.view(conn, batch[0].id, None).reason == "ValueError: no"
 
 
 # Few times and ids, so that they meet.
@@ -313,7 +315,7 @@ def test_an_event_of_a_market_is_found_by_its_market(pool: Pool, make: Making) -
     event = make(type="market_changed", product_id=None, market=market, data={"market": market, "multiplier": "1.1"})
     record(pool, event)
     with pool.connection() as conn:
-        [found] = events.begin(conn, market=market)
+        [found] = inbox.begin(conn, market=market)
     assert found.market == market
     assert found.time == NOON.astimezone(UTC)
 
@@ -327,8 +329,8 @@ def test_an_event_knows_the_task_that_it_made(pool: Pool, make: Making) -> None:
     event, task_id = make(product_id=None), UUID(int=1)
     record(pool, event)
     with pool.connection() as conn:
-        events.decide(conn, events.begin(conn, key=(event.source, event.id))[0], "applied", task_id=task_id)
-        assert event_view.view(conn, event.id, None).task_id == task_id
+        inbox.decide(conn, inbox.begin(conn, key=(event.source, event.id))[0], "applied", task_id=task_id)
+        assert event_views.view(conn, event.id, None).task_id == task_id
 
 
 def kills(pool: Pool, event: EventRecord, times: int) -> None:
@@ -342,8 +344,8 @@ def test_an_event_whose_worker_was_killed_three_times_is_quarantined(pool: Pool,
     record(pool, event)
     kills(pool, event, MAX_KILLS)
     with pool.connection() as conn:
-        assert events.begin(conn, key=(event.source, event.id)) == []
-        view = event_view.view(conn, event.id, event.source)
+        assert inbox.begin(conn, key=(event.source, event.id)) == []
+        view = event_views.view(conn, event.id, event.source)
     assert view.status == "failed"
     assert view.reason
     assert view.reason.startswith(QUARANTINED)
@@ -356,9 +358,9 @@ def test_a_suspect_is_tried_alone_and_takes_no_others_with_it(pool: Pool, make: 
     kills(pool, killer, MAX_KILLS - 1)
     record(pool, innocent)
     with pool.connection() as conn:
-        assert [event.id for event in events.begin(conn, product_id=product_id)] == [killer.id]
+        assert [event.id for event in inbox.begin(conn, product_id=product_id)] == [killer.id]
     with pool.connection() as conn:
-        assert [event.id for event in events.begin(conn, product_id=product_id)] == [innocent.id]
+        assert [event.id for event in inbox.begin(conn, product_id=product_id)] == [innocent.id]
     assert (status(pool, killer), status(pool, innocent)) == ("failed", "received")
 
 
@@ -368,7 +370,7 @@ def test_an_attempt_that_ends_in_order_is_no_kill(pool: Pool, make: Making) -> N
     for _ in range(2 * MAX_KILLS):
         begun = waiting(pool, event)
         with pool.connection() as conn:
-            events.hand_back(conn, [begun])
+            inbox.hand_back(conn, [begun])
     assert status(pool, event) == "received"
 
 
@@ -377,11 +379,11 @@ def test_what_was_settled_meanwhile_is_not_locked_again(pool: Pool, make: Making
     record(pool, event)
     begun = waiting(pool, event)
     with pool.connection() as conn:
-        assert [one.id for one in events.lock(conn, [begun])] == [event.id]
-        events.decide(conn, begun, "applied")
-        events.settle(conn, [begun])
+        assert [one.id for one in inbox.lock(conn, [begun])] == [event.id]
+        inbox.decide(conn, begun, "applied")
+        inbox.settle(conn, [begun])
     with pool.connection() as conn:
-        assert events.lock(conn, [begun]) == []
+        assert inbox.lock(conn, [begun]) == []
 
 
 @pytest.mark.parametrize("end", ["rejected", "failed"])
@@ -391,11 +393,11 @@ def test_what_was_given_up_is_replayed(pool: Pool, make: Making, end: str) -> No
     record(pool, event)
     begun = waiting(pool, event)
     with pool.connection() as conn:
-        events.decide_all(conn, [begun], end, reason="why", traceback="where")
-        events.settle(conn, [begun])
-        assert event_view.traceback_of(conn, event.id, None) == "where"
-        event_view.replay(conn, event.id, None)
-        view = event_view.view(conn, event.id, None)
+        inbox.decide_all(conn, [begun], end, reason="why", traceback="where")
+        inbox.settle(conn, [begun])
+        assert event_views.traceback_of(conn, event.id, None) == "where"
+        event_views.replay(conn, event.id, None)
+        view = event_views.view(conn, event.id, None)
     assert (view.status, view.reason) == ("received", None)
     assert [claimed.product_id for claimed in claim(pool, (event.source, event.id))] == [product_id]
 
@@ -405,16 +407,16 @@ def test_only_what_was_given_up_is_replayed(pool: Pool, make: Making) -> None:
     record(pool, event)
     with pool.connection() as conn:
         with pytest.raises(AlreadyEnded, match="received"):
-            event_view.replay(conn, event.id, None)
+            event_views.replay(conn, event.id, None)
         with pytest.raises(NotFound):
-            event_view.replay(conn, new_id(), None)
+            event_views.replay(conn, new_id(), None)
 
 
 def test_what_still_is_no_event_is_not_replayed(pool: Pool, make: Making) -> None:
     unknown = make(type="weather_changed", product_id=None, reason="unknown event type")
     record(pool, unknown)
     with pytest.raises(InvalidInput), pool.connection() as conn:
-        event_view.replay(conn, unknown.id, None)
+        event_views.replay(conn, unknown.id, None)
     assert status(pool, unknown) == "rejected"
 
 
@@ -422,7 +424,7 @@ def test_events_are_listed_by_status(pool: Pool, make: Making) -> None:
     event, rejected = make(), make(reason="no such thing")
     record(pool, event, rejected)
     with pool.connection() as conn:
-        found = {one.id: one for one in event_view.listed(conn, ["rejected"], 100)}
-        assert event_view.counts(conn)["rejected"] >= 1
+        found = {one.id: one for one in event_views.listed(conn, ["rejected"], 100)}
+        assert event_views.counts(conn)["rejected"] >= 1
     assert event.id not in found
     assert found[rejected.id].reason == "no such thing"

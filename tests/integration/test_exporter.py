@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.catalogue import demo, exporter
+from shared.commands import demo
+from shared.importing import exporter
 from shared.postgres.pools import connect
 from shared.settings import Settings
 from tests.integration.importing_examples import HEADER, migrated, ran, scalar

@@ -15,13 +15,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.catalogue import importer, prices, products
-from shared.catalogue.importing import source, staging, writing
-from shared.catalogue.importing.chunks import Block, chunks
-from shared.catalogue.importing.columns import Columns, RefusedFile, constants, parse_map
+from shared.catalogue import products
 from shared.errors import InvalidInput, NotFound
+from shared.importing import importer, source, staging, writing
+from shared.importing.chunks import Block, chunks
+from shared.importing.columns import Columns, RefusedFile, constants, parse_map
 from shared.postgres import pools
 from shared.postgres.pools import Pool
+from shared.prices import published
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.policy import DEFAULT_POLICY
 from shared.rulebook import store as rulebook
@@ -315,7 +316,7 @@ def test_second_rows_far_away_are_found_too(
     ]
     assert imported(pool, path, skip_bad=True).code == 1
     with pool.connection() as conn:
-        assert len(prices.stored_sheets(conn, ids)) == 50
+        assert len(published.stored_sheets(conn, ids)) == 50
 
 
 def test_where_every_row_is_bad_nothing_is_imported(pool: Pool, file: Writing) -> None:
@@ -448,9 +449,9 @@ def test_a_first_price_is_the_one_that_any_other_write_would_decide(
         with pool.connection() as conn:
             twin = products.view(conn, one).product
             twin = msgspec.structs.replace(twin, product_id=two)
-            prices.write_products(conn, [twin], policy, prices.Cause("write", "test"))
-            sheets = {sheet.product_id: sheet for sheet in prices.stored_sheets(conn, [one, two])}
-            [first], [second] = prices.history(conn, one, 9, None), prices.history(conn, two, 9, None)
+            published.write_products(conn, [twin], policy, published.Cause("write", "test"))
+            sheets = {sheet.product_id: sheet for sheet in published.stored_sheets(conn, [one, two])}
+            [first], [second] = published.history(conn, one, 9, None), published.history(conn, two, 9, None)
         assert _timeless(sheets[one].json) == _timeless(sheets[two].json.replace(two, one))
         assert (first.version, first.new_price, first.old_price) == (1, second.new_price, None)
         assert (first.cause, first.currency) == ("import", "USD")
@@ -467,13 +468,13 @@ def test_a_product_that_was_deleted_comes_back_beside_others(pool: Pool, file: W
     imported(pool, file(f"{HEADER}\n{one},Kettle,USD,1.00\n{three},Kettle,USD,1.00\n"))
     with pool.connection() as conn:
         conn.execute("DELETE FROM products WHERE product_id = %s", [one])
-        assert not prices.stored_sheets(conn, [one])
+        assert not published.stored_sheets(conn, [one])
     path = file(f"{HEADER}\n{two},Lamp,USD,2.00\n{one},Kettle,USD,3.00\n{three},Kettle,USD,1.50\n")
     done = imported(pool, path)
     assert (done.code, counts(done)) == (0, "3 rows: 2 new, 1 changed, 0 unchanged, 0 rejected")
     with pool.connection() as conn:
-        assert len(prices.stored_sheets(conn, [one, two])) == 2
-        assert [len(prices.history(conn, i, 9, None)) for i in (one, two, three)] == [1, 1, 2]
+        assert len(published.stored_sheets(conn, [one, two])) == 2
+        assert [len(published.history(conn, i, 9, None)) for i in (one, two, three)] == [1, 1, 2]
 
 
 def test_every_price_has_its_product_and_its_policy(pool: Pool) -> None:
@@ -521,7 +522,7 @@ def test_two_imports_at_once_both_end_well(pool: Pool, tmp_path: Path) -> None:
         done = at_once([partial(imported, pool, path) for path in paths])
         assert [one.code for one in done] == [0, 0], done
     with pool.connection() as conn:
-        assert len(prices.stored_sheets(conn, ids)) == len(ids)
+        assert len(published.stored_sheets(conn, ids)) == len(ids)
 
 
 # The command

@@ -57,7 +57,7 @@ def test_several_who_migrate_at_once_end_with_one_schema(new_database: Callable[
     settings = new_database()
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     environ |= {"PRICING_HOME": str(tmp_path / "home"), "PRICING_DATABASE_URL": settings.database_url}
-    command = [sys.executable, "-m", "shared.catalogue", "migrate"]
+    command = [sys.executable, "-m", "shared.commands", "migrate"]
     running = [subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE) for _ in range(3)]
     outcomes = [(process.communicate()[1], process.returncode) for process in running]
     assert [code for _, code in outcomes] == [0, 0, 0], outcomes

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 
-from shared.catalogue import events
-from shared.catalogue.events import EventRecord
-from shared.catalogue.operating import events_command, recalculate, tasks_command
 from shared.catalogue.product_set import Scope
+from shared.commands.operating import events_command, recalculate, tasks_command
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
+from shared.market_events import inbox
+from shared.market_events.inbox import EventRecord
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
@@ -66,10 +66,10 @@ def test_events_that_were_given_up_are_listed_shown_and_replayed(just: Just, poo
         data={"product_id": "P-1", "index": "1.1"}, product_id="P-1",
     )  # fmt: skip
     with pool.connection() as conn:
-        events.record(conn, [event])
-        begun = events.begin(conn, key=(event.source, event.id))
-        events.decide_all(conn, begun, "failed", reason="ValueError: \x1b[31mno", traceback="Traceback: where")
-        events.settle(conn, begun)
+        inbox.record(conn, [event])
+        begun = inbox.begin(conn, key=(event.source, event.id))
+        inbox.decide_all(conn, begun, "failed", reason="ValueError: \x1b[31mno", traceback="Traceback: where")
+        inbox.settle(conn, begun)
     listed = just("events", "--failed", "--limit", "1000")
     assert event.id in listed.stdout
     assert "\x1b" not in listed.stdout

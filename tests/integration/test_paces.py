@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.catalogue import paces
+from shared.market_events import repricing_queue
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once, new_id
@@ -16,22 +16,22 @@ class Pace:
 
     def is_to_ring(self) -> bool:
         with self._pool.connection() as conn:
-            return self.target in paces.to_ring(conn, [self.target])
+            return self.target in repricing_queue.to_ring(conn, [self.target])
 
     def begin(self) -> bool:
         with self._pool.connection() as conn:
-            if paces.begin(conn, self.target):
-                paces.decided(conn, self.target)
+            if repricing_queue.begin(conn, self.target):
+                repricing_queue.decided(conn, self.target)
                 return True
             return False
 
     def end(self) -> None:
         with self._pool.connection() as conn:
-            paces.end(conn, self.target)
+            repricing_queue.end(conn, self.target)
 
     def is_due(self) -> bool:
         with self._pool.connection() as conn:
-            return self.target in paces.take_due(conn)
+            return self.target in repricing_queue.take_due(conn)
 
     def after(self, seconds: float) -> None:
         """As if this much time had gone by."""
@@ -64,14 +64,14 @@ def test_one_of_several_workers_begins(pace: Pace) -> None:
 
 def test_what_comes_within_a_second_of_a_decision_is_due_after_it(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
     # Longer than this test takes.
-    monkeypatch.setattr(paces, "INTERVAL_S", 60)
+    monkeypatch.setattr(repricing_queue, "INTERVAL_S", 60)
     pace.is_to_ring()
     assert pace.begin()
     pace.end()
     assert not pace.is_to_ring()
     assert not pace.begin()
     assert not pace.is_due()
-    pace.after(paces.INTERVAL_S)
+    pace.after(repricing_queue.INTERVAL_S)
     assert pace.is_due()
     assert not pace.is_due()
     assert pace.begin()
@@ -81,27 +81,27 @@ def test_what_comes_later_is_rung_for_at_once(pace: Pace) -> None:
     pace.is_to_ring()
     pace.begin()
     pace.end()
-    pace.after(paces.INTERVAL_S)
+    pace.after(repricing_queue.INTERVAL_S)
     assert pace.is_to_ring()
     assert pace.begin()
 
 
 def test_a_ring_that_nobody_answers_is_repeated(pace: Pace) -> None:
     pace.is_to_ring()
-    pace.after(paces.RING_AGAIN_S)
+    pace.after(repricing_queue.RING_AGAIN_S)
     assert pace.is_due()
 
 
 def test_a_ring_that_failed_is_due_at_once(pace: Pace, pool: Pool) -> None:
     pace.is_to_ring()
     with pool.connection() as conn:
-        paces.not_rung(conn, [pace.target])
+        repricing_queue.not_rung(conn, [pace.target])
     assert pace.is_due()
 
 
 def test_while_a_worker_is_at_it_no_other_begins_and_what_comes_is_due_when_it_ends(pace: Pace) -> None:
     pace.begin()
-    pace.after(paces.INTERVAL_S + 1)
+    pace.after(repricing_queue.INTERVAL_S + 1)
     assert pace.is_to_ring()
     assert not pace.begin()
     pace.end()
@@ -119,6 +119,6 @@ def test_after_a_worker_that_died_another_one_begins(pace: Pace) -> None:
 def test_where_nothing_waits_any_more_nothing_is_due(pace: Pace, pool: Pool) -> None:
     pace.is_to_ring()
     with pool.connection() as conn:
-        paces.drop_due(conn, [pace.target])
-    pace.after(paces.RING_AGAIN_S)
+        repricing_queue.drop_due(conn, [pace.target])
+    pace.after(repricing_queue.RING_AGAIN_S)
     assert not pace.is_due()

@@ -6,10 +6,11 @@ from uuid import uuid4
 import pytest
 
 from shared.cache import sheets
-from shared.catalogue import prices, products
-from shared.catalogue.prices import Cause, PriceChange, Repriced
+from shared.catalogue import products
 from shared.errors import NotFound
 from shared.postgres.pools import Pool
+from shared.prices import published
+from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.models import Tier
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_rival, at_once, new_id, product, task_cause, write
@@ -27,15 +28,15 @@ def product_id(pool: Pool, policy: ActivePolicy) -> str:
 
 def reprice(pool: Pool, policy: ActivePolicy, product_id: str, cause: Cause) -> Repriced:
     with pool.connection() as conn:
-        return prices.reprice(conn, [product_id], policy, cause)
+        return published.reprice(conn, [product_id], policy, cause)
 
 
 def history(pool: Pool, product_id: str) -> list[PriceChange]:
     with pool.connection() as conn:
-        return prices.history(conn, product_id, 1000, None)
+        return published.history(conn, product_id, 1000, None)
 
 
-def published(repriced: Repriced, product_id: str) -> tuple[int, Decimal]:
+def version_and_price(repriced: Repriced, product_id: str) -> tuple[int, Decimal]:
     sheet = sheets.sheet_of(repriced.sheets[product_id])
     return sheet.version, sheet.published_price
 
@@ -44,7 +45,7 @@ def test_a_new_product_gets_its_first_price_as_version_1(pool: Pool, policy: Act
     product_id = new_id()
     written = write(pool, policy, product(product_id))
     assert (written.changed, written.created) == ((product_id,), (product_id,))
-    assert published(written, product_id) == (1, Decimal("100.00"))
+    assert version_and_price(written, product_id) == (1, Decimal("100.00"))
     [first] = history(pool, product_id)
     assert (first.version, first.old_price, first.new_price, first.cause) == (1, None, Decimal("100.00"), "write")
     assert first.policy_version == policy.version
@@ -68,7 +69,7 @@ def test_a_change_that_no_sheet_shows_keeps_the_version(pool: Pool, policy: Acti
     product_id = new_id()
     write(pool, policy, product(product_id))
     renamed = write(pool, policy, product(product_id, name="Another name"))
-    assert (renamed.changed, published(renamed, product_id)[0]) == ((), 1)
+    assert (renamed.changed, version_and_price(renamed, product_id)[0]) == ((), 1)
     assert len(history(pool, product_id)) == 1
 
 
@@ -79,7 +80,7 @@ def test_a_change_of_what_a_sheet_shows_is_a_new_version_also_at_the_same_price(
     write(pool, policy, product(product_id))
     changed = write(pool, policy, product(product_id, tiers=(Tier(up_to=None, unit_price=Decimal("90.00")),)))
     assert (changed.changed, changed.created) == ((product_id,), ())
-    assert published(changed, product_id) == (2, Decimal("100.00"))
+    assert version_and_price(changed, product_id) == (2, Decimal("100.00"))
 
 
 def test_new_unchanged_and_changed_products_in_one_write(pool: Pool, policy: ActivePolicy) -> None:
@@ -101,7 +102,7 @@ def test_deciding_again_what_stands_keeps_its_version_and_adds_no_history(
     before = history(pool, product_id)
     again = reprice(pool, policy, product_id, task_cause())
     assert again.changed == ()
-    assert published(again, product_id) == (before[0].version, Decimal("50.00"))
+    assert version_and_price(again, product_id) == (before[0].version, Decimal("50.00"))
     assert history(pool, product_id) == before
 
 
@@ -109,9 +110,9 @@ def test_a_task_that_comes_again_takes_no_second_step(pool: Pool, policy: Active
     cause = task_cause()
     first = reprice(pool, policy, product_id, cause)
     again = reprice(pool, policy, product_id, cause)
-    assert published(first, product_id) == published(again, product_id) == (2, Decimal("80.00"))
+    assert version_and_price(first, product_id) == version_and_price(again, product_id) == (2, Decimal("80.00"))
     assert again.changed == ()
-    assert published(reprice(pool, policy, product_id, task_cause()), product_id) == (3, Decimal("64.00"))
+    assert version_and_price(reprice(pool, policy, product_id, task_cause()), product_id) == (3, Decimal("64.00"))
 
 
 def test_a_task_that_comes_again_after_an_event_decides_what_the_event_left(
@@ -122,7 +123,7 @@ def test_a_task_that_comes_again_after_an_event_decides_what_the_event_left(
     reprice(pool, policy, product_id, cause)
     reprice(pool, policy, product_id, Cause("event", "e-1"))
     again = reprice(pool, policy, product_id, cause)
-    version, price = published(again, product_id)
+    version, price = version_and_price(again, product_id)
     assert version >= 3
     assert price >= Decimal("50.00")
 
@@ -157,7 +158,7 @@ def test_a_product_in_another_currency_starts_anew_with_a_higher_version(pool: P
     product_id = new_id()
     write(pool, policy, product(product_id))
     moved = write(pool, policy, product(product_id, currency="JPY", base_price=Decimal("15000")))
-    assert published(moved, product_id) == (2, Decimal("15000"))
+    assert version_and_price(moved, product_id) == (2, Decimal("15000"))
     assert sheets.sheet_of(moved.sheets[product_id]).currency == "JPY"
     assert [change.currency for change in history(pool, product_id)] == ["JPY", "USD"]
 
@@ -169,15 +170,15 @@ def test_a_rival_in_the_old_currency_no_longer_counts(pool: Pool, policy: Active
 
 def test_unknown_products_are_passed_over(pool: Pool, policy: ActivePolicy, product_id: str) -> None:
     with pool.connection() as conn:
-        repriced = prices.reprice(conn, [new_id(), product_id, product_id], policy, task_cause())
-        assert prices.reprice(conn, [], policy, task_cause()) == Repriced({}, (), ())
+        repriced = published.reprice(conn, [new_id(), product_id, product_id], policy, task_cause())
+        assert published.reprice(conn, [], policy, task_cause()) == Repriced({}, (), ())
     assert list(repriced.sheets) == [product_id]
 
 
 def test_what_is_rolled_back_leaves_nothing(pool: Pool, policy: ActivePolicy) -> None:
     product_id = new_id()
     with pytest.raises(ZeroDivisionError), pool.connection() as conn:
-        prices.write_products(conn, [product(product_id)], policy, Cause("write", str(uuid4())))
+        published.write_products(conn, [product(product_id)], policy, Cause("write", str(uuid4())))
         raise ZeroDivisionError
     with pool.connection() as conn, pytest.raises(NotFound):
         products.view(conn, product_id)
@@ -186,15 +187,15 @@ def test_what_is_rolled_back_leaves_nothing(pool: Pool, policy: ActivePolicy) ->
 def test_the_sheet_in_the_table_is_the_decided_one(pool: Pool, policy: ActivePolicy, product_id: str) -> None:
     repriced = reprice(pool, policy, product_id, task_cause())
     with pool.connection() as conn:
-        assert prices.stored_sheets(conn, [product_id, new_id()]) == [repriced.sheets[product_id]]
+        assert published.stored_sheets(conn, [product_id, new_id()]) == [repriced.sheets[product_id]]
 
 
 def test_the_history_is_paged_newest_first(pool: Pool, policy: ActivePolicy, product_id: str) -> None:
     for _ in range(3):
         reprice(pool, policy, product_id, task_cause())
     with pool.connection() as conn:
-        page = prices.history(conn, product_id, 2, None)
-        rest = prices.history(conn, product_id, 10, page[-1].version)
+        page = published.history(conn, product_id, 2, None)
+        rest = published.history(conn, product_id, 10, page[-1].version)
         with pytest.raises(NotFound):
-            prices.history(conn, new_id(), 10, None)
+            published.history(conn, new_id(), 10, None)
     assert [change.version for change in page + rest] == [4, 3, 2, 1]

@@ -20,12 +20,13 @@ from shared.cache.markets import market_of
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
-from shared.catalogue import markets, prices
-from shared.catalogue.prices import StoredSheet
+from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable
 from shared.messaging import channel
 from shared.postgres import migrations, pools
 from shared.postgres.pools import AsyncPool, Pool
+from shared.prices import published
+from shared.prices.published import StoredSheet
 from shared.pricing.models import DEFAULT_MARKET_CODE
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
@@ -351,13 +352,13 @@ def test_a_thousand_who_ask_for_one_cold_product_cause_one_read_of_the_database(
     settings: Settings, product_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[list[str]] = []
-    read_sheets = prices.read_sheets
+    read_sheets = published.read_sheets
 
     async def counted(pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
         reads.append(list(product_ids))
         return await read_sheets(pool, product_ids)
 
-    monkeypatch.setattr(prices, "read_sheets", counted)
+    monkeypatch.setattr(published, "read_sheets", counted)
 
     async def test(own: Stand) -> None:
         answers = await asyncio.gather(*(own.sources(product_id) for _ in range(1_000)))
@@ -503,7 +504,7 @@ def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
 ) -> None:
     """A slow reader that found nothing says so after the product is there; nobody believes it."""
     product_id = new_id()
-    read_sheets = prices.read_sheets
+    read_sheets = published.read_sheets
 
     async def slow(from_pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
         found = await read_sheets(from_pool, product_ids)
@@ -512,7 +513,7 @@ def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
             await asyncio.to_thread(SheetWriter(cache, cache, TTL_S).created)
         return found
 
-    monkeypatch.setattr(prices, "read_sheets", slow)
+    monkeypatch.setattr(published, "read_sheets", slow)
 
     async def test(own: Stand) -> None:
         assert await own.sources(product_id) == {}

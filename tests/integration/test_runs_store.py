@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from shared.catalogue import states
 from shared.catalogue.product_set import Scope
 from shared.errors import LeaseLost
 from shared.jobs import partitions, tasks
@@ -15,6 +14,7 @@ from shared.jobs.tasks import RunningTask
 from shared.jobs.views import TaskView
 from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Pool
+from shared.prices import inputs
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import at_once, new_id, product, write
 
@@ -42,7 +42,7 @@ class Run:
 
     def products(self, partition: Partition) -> list[str]:
         with self._pool.connection() as conn:
-            return sorted(states.ids(conn, partition.products))
+            return sorted(inputs.ids(conn, partition.products))
 
     def hold(self, partition: Partition) -> None:
         with self._pool.connection() as conn:

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from shared.cache.gather import Gatherer
+from shared.cache.batching import Gatherer
 
 
 class Shelf:

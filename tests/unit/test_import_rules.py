@@ -38,7 +38,15 @@ ONLY = {
     ),
     "the database driver only in the catalogue, the translation of its errors and the wait for our own server": Rule(
         ("psycopg", "psycopg_pool"),
-        ("shared.catalogue", "shared.jobs", "shared.postgres", "shared.errors", "deploy.native"),
+        (
+            "shared.commands",
+            "shared.importing",
+            "shared.jobs",
+            "shared.prices",
+            "shared.postgres",
+            "shared.errors",
+            "deploy.native",
+        ),
     ),
     "migrations only in their folder": Rule(("alembic", "sqlalchemy"), ("shared.postgres.migrations",)),
     "redis only where commands are given, clients are made, or its errors are met": Rule(
@@ -64,7 +72,7 @@ ONLY = {
             "shared.telemetry.metrics",
             "shared.telemetry.exposition",
             "shared.jobs.backlog_metrics",
-            "shared.messaging.statistics",
+            "shared.messaging.queue_metrics",
             "api.routes.operations",
             "listener.__main__",
             "workers.middleware",
@@ -80,10 +88,14 @@ ONLY = {
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|TRUNCATE|LOCK)\s+\S")
 SQL_ALLOWED = (
-    "shared.catalogue",
-    "shared.jobs",
-    "shared.postgres",
     "shared.access",
+    "shared.catalogue",
+    "shared.commands",
+    "shared.importing",
+    "shared.jobs",
+    "shared.market_events",
+    "shared.postgres",
+    "shared.prices",
     "shared.rulebook",
     "deploy.native.readiness",
 )

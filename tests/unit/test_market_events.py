@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shared.errors import InvalidInput, NotJson
-from shared.market_events import (
+from shared.market_events.events import (
     EVENT_TYPES,
     MAX_AHEAD,
     MAX_EVENT_BYTES,

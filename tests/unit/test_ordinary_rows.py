@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from shared.catalogue.importing.checking import Check
-from shared.catalogue.importing.ordinary import Good, Ordinary
-from shared.catalogue.importing.rows import SURROGATE, Reader
+from shared.importing.checking import Check
+from shared.importing.rows import SURROGATE, Reader
+from shared.importing.simple_rows import Good, Ordinary
 from shared.pricing.policy import DEFAULT_POLICY, Policy
 from shared.rulebook.store import ActivePolicy
 from tests.support.pricing_examples import PROPERTY

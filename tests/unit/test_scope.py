@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.catalogue.product_set import Scope
-from shared.market_events import RecalculationRequested
+from shared.market_events.events import RecalculationRequested
 from tests.support.pricing_examples import PROPERTY
 
 EVERYTHING = Scope()

@@ -135,7 +135,7 @@ def _catalogue(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What `just import` and `just policy` run, for this home."""
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     return subprocess.run(
-        [sys.executable, "-m", "shared.catalogue", *arguments],
+        [sys.executable, "-m", "shared.commands", *arguments],
         env=machine | {"PRICING_HOME": str(home)},
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """`python -m tests.bench.peer`: FastAPI on uvicorn with uvloop and httptools, one process."""
 
 from shared import settings
-from shared.process_group import prepare_metrics
+from shared.processes import prepare_metrics
 
 
 def main() -> None:

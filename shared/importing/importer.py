@@ -8,16 +8,16 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.catalogue.importing import staging, writing
-from shared.catalogue.importing.checking import Check
-from shared.catalogue.importing.chunks import chunks
-from shared.catalogue.importing.columns import Columns, RefusedFile
-from shared.catalogue.importing.sharing import checked
-from shared.catalogue.importing.source import Source
-from shared.catalogue.importing.staging import Reject, Staged
-from shared.catalogue.importing.writing import Written
-from shared.catalogue.prices import Cause
+from shared.importing import staging, writing
+from shared.importing.checking import Check
+from shared.importing.chunks import chunks
+from shared.importing.columns import Columns, RefusedFile
+from shared.importing.process_pool import checked
+from shared.importing.source import Source
+from shared.importing.staging import Reject, Staged
+from shared.importing.writing import Written
 from shared.postgres.pools import Conn
+from shared.prices.published import Cause
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.tracing import current_trace_id

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from shared.catalogue.importing.columns import Columns, RefusedFile
-from shared.catalogue.importing.rows import SURROGATE, Reader, Row
-from shared.catalogue.importing.source import Lines
+from shared.importing.columns import Columns, RefusedFile
+from shared.importing.rows import SURROGATE, Reader, Row
+from shared.importing.source import Lines
 
 
 class Block(NamedTuple):

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 
-from shared.catalogue.importing.checking import Check, Checked
-from shared.catalogue.importing.chunks import Chunk
-from shared.catalogue.importing.columns import RefusedFile
+from shared.importing.checking import Check, Checked
+from shared.importing.chunks import Chunk
+from shared.importing.columns import RefusedFile
 
 PROCESSES = min(os.cpu_count() or 1, 8)
 

@@ -14,7 +14,7 @@ from msgspec import Meta
 from opentelemetry.trace import SpanKind
 
 from shared.errors import ExternalAPIError, ExternalAPITimeout
-from shared.market_events import CompetitorPriceChanged
+from shared.market_events.events import CompetitorPriceChanged
 from shared.telemetry import propagation
 from shared.telemetry.tracing import tracer
 from shared.wire.fields import AT

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.catalogue.importing.columns import REQUIRED
 from shared.errors import InvalidInput, translate, translated
+from shared.importing.columns import REQUIRED
 from shared.pricing.models import ProductInput
 from shared.wire import amounts
 

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from shared.catalogue import event_view
 from shared.catalogue.product_set import Scope
 from shared.errors import PricingError, translate
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
+from shared.market_events import views as event_views
 from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.settings import Settings
@@ -98,7 +98,7 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
     if context.invoked_subcommand is not None:
         return
     with connection(context.obj) as conn:
-        found, counts = event_view.listed(conn, statuses, limit), event_view.counts(conn)
+        found, counts = event_views.listed(conn, statuses, limit), event_views.counts(conn)
     table = _table("event", "source", "type", "status", "about", "received", "reason")
     for event in found:
         received = f"{event.received_at:%F %T}"
@@ -114,8 +114,8 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
 def show_event(settings: Settings, event_id: str, source: str | None) -> None:
     """Say all about an event, with the traceback of its error."""
     with connection(settings) as conn:
-        event = event_view.view(conn, event_id, source)
-        traceback = event_view.traceback_of(conn, event_id, source)
+        event = event_views.view(conn, event_id, source)
+        traceback = event_views.traceback_of(conn, event_id, source)
     for name in type(event).__struct_fields__:
         out.print(f"{name}: {getattr(event, name)}", markup=False)
     if traceback:
@@ -129,7 +129,7 @@ def show_event(settings: Settings, event_id: str, source: str | None) -> None:
 def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
     """Apply an event after all that was rejected or failed."""
     with connection(settings) as conn:
-        event_view.replay(conn, event_id, source)
+        event_views.replay(conn, event_id, source)
     console.print(f"event {event_id} waits to be applied", markup=False)
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import product_set, products, states
+from shared.catalogue import product_set, products
 from shared.catalogue.product_set import Selection
-from shared.catalogue.states import State
 from shared.errors import NotFound
 from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
+from shared.prices import inputs
+from shared.prices.inputs import State
 from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 from shared.rulebook.store import ActivePolicy
@@ -85,7 +86,7 @@ def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, caus
     decided already changes nothing: it would take a second step where the step limit allows one.
     """
     with station("read"):
-        found = states.lock_and_read(conn, selected, (cause.kind, cause.id))
+        found = inputs.lock_and_read(conn, selected, (cause.kind, cause.id))
         now = _now(conn)
     sheets: dict[str, StoredSheet] = {}
     fresh: list[_Fresh] = []

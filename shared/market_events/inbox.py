@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue import paces
-from shared.market_events import CloudEvent, EventData
+from shared.market_events import repricing_queue
+from shared.market_events.events import CloudEvent, EventData
 from shared.postgres.leases import MAX_KILLS, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
@@ -81,7 +81,7 @@ class WaitingEvent(msgspec.Struct, frozen=True):
     @property
     def target(self) -> str | None:
         """Whose pace it follows: its product's or its market's; None: it follows none."""
-        return self.product_id or (paces.market_target(self.market) if self.market else None)
+        return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
 
 
 class SettledEvent(msgspec.Struct, frozen=True):

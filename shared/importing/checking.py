@@ -8,10 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from shared.catalogue import products
-from shared.catalogue.importing.chunks import Block, Chunk
-from shared.catalogue.importing.ordinary import Good, Ordinary, copied
-from shared.catalogue.importing.rows import SURROGATE, Reader, Row
 from shared.errors import InvalidInput
+from shared.importing.chunks import Block, Chunk
+from shared.importing.rows import SURROGATE, Reader, Row
+from shared.importing.simple_rows import Good, Ordinary, copied
 from shared.pricing.models import PriceSheet, ProductInput
 from shared.pricing.repricing import decide, sheet_of
 from shared.rulebook import store as rulebook

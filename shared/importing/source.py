@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from shared.catalogue.importing.columns import RefusedFile
+from shared.importing.columns import RefusedFile
 
 STDIN = Path("-")
 MAX_LINE = 1 << 20

@@ -1,4 +1,4 @@
-"""Commands for operators: `python -m shared.catalogue migrate|demo|import|export|policy|tasks|events|recalculate`."""
+"""Commands for operators: `python -m shared.commands migrate|demo|import|export|policy|tasks|events|recalculate`."""
 
 import sys
 from contextlib import closing, suppress
@@ -10,11 +10,12 @@ from rich.console import Console
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.catalogue import demo, exporter, importer, markets, operating
-from shared.catalogue.importing import screen
-from shared.catalogue.importing.columns import Columns, constants, parse_map
+from shared.catalogue import markets
 from shared.catalogue.product_set import Scope
+from shared.commands import demo, import_progress, operating
 from shared.errors import InvalidInput, RedisUnavailable, translate, translated
+from shared.importing import exporter, importer
+from shared.importing.columns import Columns, constants, parse_map
 from shared.jobs import tasks
 from shared.messaging import channel
 from shared.pricing.policy import Policy
@@ -94,7 +95,7 @@ def import_file(
     try:
         columns = Columns(parse_map(names), constants(currency=currency, category=category))
         with operating.connection(settings) as conn:
-            code = screen.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+            code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
         if code != importer.NOTHING and not dry_run:
             _note_creations(settings)
     except (ValueError, InvalidInput) as error:

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue import events
 from shared.errors import AlreadyEnded, NotFound
-from shared.market_events import CloudEvent, decode, parse_data
+from shared.market_events import inbox
+from shared.market_events.events import CloudEvent, decode, parse_data
 from shared.postgres.pools import Conn
 from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 
@@ -108,7 +108,7 @@ def _record_anew(conn: Conn, event: CloudEvent) -> None:
     now = conn.execute("SELECT clock_timestamp() AS now").fetchone()
     assert now  # noqa: S101 # it always answers
     timed = msgspec.structs.replace(event, time=event.time or now["now"])
-    events.record(conn, [events.EventRecord.accepted(timed, parse_data(event.type, event.data))])
+    inbox.record(conn, [inbox.EventRecord.accepted(timed, parse_data(event.type, event.data))])
 
 
 _VIEW = """

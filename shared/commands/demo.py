@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from shared.catalogue import prices, products, signals
-from shared.market_events import CompetitorPriceChanged, DemandChanged
+from shared.catalogue import products
+from shared.market_events import signals
+from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.postgres.pools import Conn
+from shared.prices import published
 from shared.pricing.models import ProductInput, Tier
 from shared.pricing.money import round_to
 from shared.rulebook import store as rulebook
@@ -59,7 +61,7 @@ def load(conn: Conn) -> int:
     for product in catalogue:
         for signal in demo_signals(product):
             signals.apply(conn, signal, "demo", EPOCH, "demo")
-    prices.reprice(conn, written, rulebook.active(conn), prices.Cause("demo", "demo"))
+    published.reprice(conn, written, rulebook.active(conn), published.Cause("demo", "demo"))
     return len(catalogue)
 
 

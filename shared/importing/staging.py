@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from psycopg.errors import UniqueViolation
 
-from shared.catalogue.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
-from shared.catalogue.importing.columns import RefusedFile
+from shared.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
+from shared.importing.columns import RefusedFile
 from shared.postgres.pools import Conn
 
 SHOWN_REJECTS = 20

@@ -5,10 +5,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shared.catalogue import importer
-from shared.catalogue.importer import Imported
-from shared.catalogue.importing import source
-from shared.catalogue.importing.columns import Columns, RefusedFile
+from shared.importing import importer, source
+from shared.importing.columns import Columns, RefusedFile
+from shared.importing.importer import Imported
 from shared.postgres.pools import Conn
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from shared.catalogue import prices
-from shared.catalogue.importing.checking import PRODUCT
-from shared.catalogue.prices import Cause
 from shared.catalogue.product_set import Scope
+from shared.importing.checking import PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
+from shared.prices import published
+from shared.prices.published import Cause
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
@@ -52,7 +52,7 @@ def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
     conn.execute(_FIRST_PRICES, about | {"trace_id": current_trace_id()})
     waiting: list[str] = []
     for product_ids in _changed(conn):
-        waiting += prices.reprice(conn, product_ids, policy, cause).changed
+        waiting += published.reprice(conn, product_ids, policy, cause).changed
         while len(waiting) >= PUBLISHED:
             _publish(conn, waiting[:PUBLISHED])
             del waiting[:PUBLISHED]

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from shared.errors import InvalidInput
-from shared.market_events import CompetitorPriceChanged, CostChanged, DemandChanged, EventData, StockChanged
+from shared.market_events.events import CompetitorPriceChanged, CostChanged, DemandChanged, EventData, StockChanged
 from shared.postgres.pools import Conn
 
 

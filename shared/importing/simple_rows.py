@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from shared.catalogue.importing.rows import Reader
+from shared.importing.rows import Reader
 from shared.pricing.models import PriceSheet, ProductInput
 from shared.pricing.money import EXPONENTS
 from shared.pricing.policy import Policy

@@ -1,0 +1,1 @@
+"""The operators' commands: `just …` runs `python -m shared.commands`."""

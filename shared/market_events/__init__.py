@@ -1,0 +1,1 @@
+"""Market events: their vocabulary, inbox, signals and the repricing queue."""

@@ -1,0 +1,1 @@
+"""Published prices: decided in bulk, kept with their history."""
