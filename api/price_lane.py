@@ -18,8 +18,10 @@ from api.routes.prices import sheet_for
 from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import PriceReader, Source
-from shared.pricing.models import Market, PriceQuery, PriceSheet
+from shared.pricing.market import Market
+from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
+from shared.pricing.sheet import PriceSheet
 
 PATH = "/api/v1/price"
 _EXPLAIN = {b"": False, b"explain=true": True, b"explain=false": False}

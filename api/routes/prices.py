@@ -17,8 +17,10 @@ from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import Found, Source
 from shared.errors import NotFound, PricingError
-from shared.pricing.models import Market, PriceQuery, PriceSheet, Quote
-from shared.pricing.quote import NoPrice, quote
+from shared.pricing.market import Market
+from shared.pricing.query import PriceQuery
+from shared.pricing.quote import NoPrice, Quote, quote
+from shared.pricing.sheet import PriceSheet
 
 # Other requests are served in between.
 ITEMS_PER_TURN = 50

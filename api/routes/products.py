@@ -23,7 +23,7 @@ from shared.jobs import tasks
 from shared.market_events.feed import FeedQuote
 from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
-from shared.pricing.models import ProductInput
+from shared.pricing.product import ProductInput
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 

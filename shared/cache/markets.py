@@ -9,7 +9,7 @@ import structlog
 from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable, translated
 from shared.postgres.pools import AsyncPool, bounded
-from shared.pricing.models import DEFAULT_MARKET_CODE, Market
+from shared.pricing.market import DEFAULT_MARKET_CODE, Market
 
 log = structlog.get_logger(__name__)
 

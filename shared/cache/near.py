@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from shared.pricing.models import PriceSheet
+from shared.pricing.sheet import PriceSheet
 
 MAX_AGE_S = 1.0
 # What is asked for often is read again ahead of that, many in one command, so that no query waits for it.

@@ -22,7 +22,8 @@ from shared.cache.sheets import CorruptSheet, Fill
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translated
 from shared.postgres.pools import AsyncPool, bounded
 from shared.prices import published
-from shared.pricing.models import Market, PriceSheet
+from shared.pricing.market import Market
+from shared.pricing.sheet import PriceSheet
 from shared.telemetry.metrics import (
     BREAKER_OPEN,
     CACHE_READ_DURATION,

@@ -16,7 +16,7 @@ import msgspec
 
 from shared.errors import PricingError
 from shared.prices.published import StoredSheet
-from shared.pricing.models import PriceSheet
+from shared.pricing.sheet import PriceSheet
 
 # A script of 250 sheets holds Redis for about 2 ms (7 µs a key).
 BATCH = 250

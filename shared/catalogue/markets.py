@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from shared.postgres.pools import AsyncPool, Conn
-from shared.pricing.models import DEFAULT_MARKET_CODE, Market
+from shared.pricing.market import DEFAULT_MARKET_CODE, Market
 
 # The reference figures: a location multiplies, 0.95 where it is not named.
 SHIPPED = {

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from shared.errors import NotFound
 from shared.postgres.pools import Conn
-from shared.pricing.models import ProductInput
+from shared.pricing.product import ProductInput
 from shared.telemetry.metrics import LOCK_WAIT
 from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version
 

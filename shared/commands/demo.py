@@ -9,8 +9,8 @@ from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.pricing.models import ProductInput, Tier
 from shared.pricing.money import round_to
+from shared.pricing.product import ProductInput, Tier
 from shared.rulebook import store as rulebook
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")

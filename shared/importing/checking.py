@@ -12,8 +12,9 @@ from shared.errors import InvalidInput
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import SURROGATE, Reader, Row
 from shared.importing.simple_rows import Good, Ordinary, copied
-from shared.pricing.models import PriceSheet, ProductInput
-from shared.pricing.repricing import decide, sheet_of
+from shared.pricing.decision import decide, sheet_of
+from shared.pricing.product import ProductInput
+from shared.pricing.sheet import PriceSheet
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from shared.errors import translated
-from shared.pricing.models import ProductInput
+from shared.pricing.product import ProductInput
 
 NAMES = ProductInput.__struct_fields__
 REQUIRED = ("product_id", "name", "currency", "base_price")

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.errors import InvalidInput, translate, translated
 from shared.importing.columns import REQUIRED
-from shared.pricing.models import ProductInput
+from shared.pricing.product import ProductInput
 from shared.wire import amounts
 
 AMOUNTS = ("base_price", "cost", "min_price", "max_price")

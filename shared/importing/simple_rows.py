@@ -12,9 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from shared.importing.rows import Reader
-from shared.pricing.models import PriceSheet, ProductInput
-from shared.pricing.money import EXPONENTS
+from shared.pricing.currencies import EXPONENTS
 from shared.pricing.policy import Policy
+from shared.pricing.product import ProductInput
+from shared.pricing.sheet import PriceSheet
 
 
 class Good(msgspec.Struct, frozen=True, gc=False):

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import InvalidInput, NotJson, translated
-from shared.pricing.models import CurrencyCode, ProductId
-from shared.pricing.money import amount_in_currency, known_currency, multiplier
+from shared.pricing.currencies import CurrencyCode, known_currency
+from shared.pricing.money import amount_in_currency, multiplier
+from shared.pricing.product import ProductId
 from shared.pricing.text import clean_text
 from shared.wire import amounts
 

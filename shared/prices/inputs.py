@@ -13,7 +13,8 @@ from shared.catalogue.product_set import Selection
 from shared.catalogue.products import FIELDS
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
-from shared.pricing.models import ProductInput, Signal, Tier
+from shared.pricing.product import ProductInput, Tier
+from shared.pricing.signal import Signal
 from shared.telemetry.metrics import LOCK_WAIT
 
 

@@ -15,8 +15,10 @@ from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import inputs
 from shared.prices.inputs import State
-from shared.pricing.models import CurrencyCode, PriceSheet, ProductInput
-from shared.pricing.repricing import decide, sheet_of
+from shared.pricing.currencies import CurrencyCode
+from shared.pricing.decision import decide, sheet_of
+from shared.pricing.product import ProductInput
+from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import station
 from shared.telemetry.tracing import current_trace_id

@@ -1,4 +1,4 @@
-"""Amounts, currencies and rounding. Money is Decimal; no float, no ambient decimal context.
+"""Amounts and rounding. Money is Decimal; no float, no ambient decimal context.
 
 The checks at the end are for `__post_init__`: each raises a ValueError whose text starts with the
 field in backticks, for instance "`price` must be 0 or more".
@@ -19,26 +19,13 @@ from decimal import (
 from functools import lru_cache
 from typing import Literal
 
+from shared.pricing.currencies import exponent
+
 Rounding = Literal["HALF_UP", "HALF_DOWN", "HALF_EVEN"]
 
 MAX_AMOUNT = Decimal("999999999999.9999")
 MIN_MULTIPLIER = Decimal("0.01")
 MAX_MULTIPLIER = Decimal(100)
-
-# ISO 4217 list one (active codes, funds included) by number of decimals, as of 2026. Metals, bond
-# units and test codes are left out: they have no minor unit.
-_CODES = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    2: """AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
-        CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD
-        GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL
-        MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR
-        PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP
-        TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG""",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-}
-EXPONENTS = {code: digits for digits, codes in _CODES.items() for code in codes.split()}
 
 # 60 digits keep every product exact: published price (14 + 12 digits before and after the point)
 # × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 52. The one division (by
@@ -62,25 +49,9 @@ _UNITS = [Decimal(1).scaleb(-digits) for digits in range(7)]
 _SHOWN_DECIMALS = 6
 
 
-class UnknownCurrency(ValueError):
-    """The code is no active ISO 4217 currency with a minor unit."""
-
-
 def exact() -> AbstractContextManager[Context]:
     """The decimal context of all price arithmetic, whatever the caller's own is: `with exact(): …`."""
     return localcontext(_EXACT)
-
-
-def exponent(currency: str) -> int:
-    """Decimals of the currency's minor unit by ISO 4217: JPY 0, USD 2, KWD 3, CLF 4.
-
-    Raises:
-        UnknownCurrency: not an active ISO 4217 code in capitals.
-    """
-    try:
-        return EXPONENTS[currency]
-    except KeyError:
-        raise UnknownCurrency(f"{currency!r} is not an active ISO 4217 currency code") from None
 
 
 def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP") -> Decimal:
@@ -133,12 +104,6 @@ def percent(part: Decimal) -> str:
 def plain(number: Decimal) -> str:
     """A number in words, without exponent and trailing zeros: 1.2500 is "1.25"."""
     return f"{number.normalize(_EXACT):f}"
-
-
-def known_currency(field: str, code: str) -> None:
-    """Raise ValueError unless `code` is an active ISO 4217 currency."""
-    if code not in EXPONENTS:
-        raise UnknownCurrency(f"`{field}` must be an active ISO 4217 code such as USD")
 
 
 def amount(field: str, value: Decimal) -> None:

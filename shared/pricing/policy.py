@@ -5,8 +5,9 @@ from decimal import Decimal
 from msgspec import Struct
 
 from shared.pricing import money
-from shared.pricing.models import ProductInput, Rejection
+from shared.pricing.explanation import Rejection
 from shared.pricing.money import Rounding
+from shared.pricing.product import ProductInput
 
 
 class CompetitorRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,14 +1,61 @@
 """The price at read time: from the cached sheet to one answer, in microseconds."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from shared.pricing.models import Market, PriceQuery, PriceSheet, Quote, Rejection, Step, Tier
+from msgspec import Meta, Struct
+
+from shared.pricing.currencies import CurrencyCode
+from shared.pricing.explanation import Rejection, Step
+from shared.pricing.market import Market
 from shared.pricing.money import divide, multiply, percent, plain, round_to, shown, subtract
+from shared.pricing.product import ProductId, Tier
+from shared.pricing.query import PriceQuery
+from shared.pricing.sheet import Instant, PriceSheet
 
 _NONE = Decimal(0)
 _ONE = Decimal(1)
+
+
+class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """One price for one query. Amounts are in `currency` and in whole minor units."""
+
+    product_id: ProductId
+    currency: CurrencyCode
+    quantity: Annotated[int, Meta(description="Units asked for.", examples=[12])]
+    base_price: Annotated[Decimal, Meta(description="List price of one unit.", examples=["49.90"])]
+    final_price: Annotated[Decimal, Meta(description="Price of one unit, rounded once.", examples=["45.04"])]
+    total: Annotated[Decimal, Meta(description="final_price × quantity.", examples=["540.48"])]
+    discount_rate: Annotated[
+        Decimal, Meta(description="The membership's share that came off, 0 to 1.", examples=["0.05", "0"])
+    ]
+    market: Annotated[str, Meta(description="Code of the market applied.", examples=["NY", "DEFAULT"])]
+    version: Annotated[int, Meta(description="Version of the price sheet; only grows.", examples=[7])]
+    computed_at: Annotated[
+        datetime,
+        Meta(
+            tz=True,
+            description="When the published price was decided.",
+            examples=["2026-03-01T12:00:00Z"],
+        ),
+    ]
+    valid_until: Annotated[
+        Instant | None,
+        Meta(
+            description="Next instant at which the price is scheduled to change; null: none is.",
+            examples=[None],
+        ),
+    ]
+    steps: Annotated[
+        tuple[Step, ...] | None,
+        Meta(description="The rules applied, in order; only when an explanation was asked for."),
+    ] = None
+    rejected: Annotated[
+        tuple[Rejection, ...] | None,
+        Meta(description="What was considered and not used; only when an explanation was asked for."),
+    ] = None
 
 
 class NoPrice(Exception):

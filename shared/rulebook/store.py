@@ -4,8 +4,8 @@ import msgspec
 
 from shared.errors import InvalidInput
 from shared.postgres.pools import Conn
-from shared.pricing.models import ProductInput
 from shared.pricing.policy import DEFAULT_POLICY, Policy
+from shared.pricing.product import ProductInput
 
 
 class ActivePolicy(msgspec.Struct, frozen=True):

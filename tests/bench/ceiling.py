@@ -7,7 +7,7 @@ import msgspec
 
 from api.__main__ import BACKLOG
 from shared import settings
-from shared.pricing.models import PriceQuery
+from shared.pricing.query import PriceQuery
 
 ANSWER = (
     b'{"product_id":"B-0000","currency":"USD","quantity":1,"base_price":"42.00","final_price":"40.82","total":"40.82",'

@@ -14,7 +14,7 @@ from shared.market_events.events import CompetitorPriceChanged
 from shared.postgres.pools import Conn, Pool
 from shared.prices import published
 from shared.prices.published import Cause, Repriced, StoredSheet
-from shared.pricing.models import ProductInput
+from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from tests.support import pricing_examples
 

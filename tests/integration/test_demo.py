@@ -16,9 +16,10 @@ from shared.commands import demo
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.pricing.models import PriceSheet
-from shared.pricing.money import EXPONENTS, MAX_AMOUNT, ceil_to
+from shared.pricing.currencies import EXPONENTS
+from shared.pricing.money import MAX_AMOUNT, ceil_to
 from shared.pricing.policy import DEFAULT_POLICY
+from shared.pricing.sheet import PriceSheet
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 

@@ -23,8 +23,8 @@ from shared.importing.columns import Columns, RefusedFile, constants, parse_map
 from shared.postgres import pools
 from shared.postgres.pools import Pool
 from shared.prices import published
-from shared.pricing.models import ProductInput, Tier
 from shared.pricing.policy import DEFAULT_POLICY
+from shared.pricing.product import ProductInput, Tier
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings

@@ -11,7 +11,7 @@ from shared.errors import NotFound
 from shared.postgres.pools import Pool
 from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
-from shared.pricing.models import Tier
+from shared.pricing.product import Tier
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_rival, at_once, new_id, product, task_cause, write
 

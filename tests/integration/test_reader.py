@@ -27,7 +27,7 @@ from shared.postgres import migrations, pools
 from shared.postgres.pools import AsyncPool, Pool
 from shared.prices import published
 from shared.prices.published import StoredSheet
-from shared.pricing.models import DEFAULT_MARKET_CODE
+from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings

@@ -7,8 +7,12 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from shared.pricing.models import Market, PriceQuery, PriceSheet, ProductInput, Signal, Tier
+from shared.pricing.market import Market
 from shared.pricing.policy import CompetitorRule, DemandRule, Policy, Strategy
+from shared.pricing.product import ProductInput, Tier
+from shared.pricing.query import PriceQuery
+from shared.pricing.sheet import PriceSheet
+from shared.pricing.signal import Signal
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROPERTY = settings(deadline=None, max_examples=200)

@@ -14,8 +14,9 @@ from api.price_lane import PriceLane
 from api.request_trace import RequestTrace
 from api.services import Services
 from shared.cache.reader import Found
-from shared.pricing.models import Market, PriceSheet
+from shared.pricing.market import Market
 from shared.pricing.quote import quote
+from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import market, sheet
 
 BODY = b'{"product_id":"P-1","user_location":"NY"}'

@@ -4,7 +4,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.pricing.models import Market, PriceQuery, ProductInput, Quote, Signal
+from shared.pricing.market import Market
+from shared.pricing.product import ProductInput
+from shared.pricing.query import PriceQuery
+from shared.pricing.quote import Quote
+from shared.pricing.signal import Signal
 from tests.support.pricing_examples import product, tiers
 
 WRONG_AMOUNTS = ["NaN", "Infinity", "1e999999", "-1", "10.001", "1000000000000"]

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pricing import money
-from shared.pricing.money import Rounding, UnknownCurrency
+from shared.pricing import currencies, money
+from shared.pricing.currencies import UnknownCurrency
+from shared.pricing.money import Rounding
 from tests.support.pricing_examples import PROPERTY, amounts
 
 
@@ -14,13 +15,13 @@ from tests.support.pricing_examples import PROPERTY, amounts
     ("currency", "digits"), [("JPY", 0), ("ISK", 0), ("USD", 2), ("EUR", 2), ("KWD", 3), ("CLF", 4)]
 )
 def test_a_currency_has_its_iso_4217_exponent(currency: str, digits: int) -> None:
-    assert money.exponent(currency) == digits
+    assert currencies.exponent(currency) == digits
 
 
 @pytest.mark.parametrize("code", ["XXX", "usd", "USDT", "", "XAU", "HRK", "BGN"])
 def test_what_is_no_active_currency_is_refused(code: str) -> None:
     with pytest.raises(UnknownCurrency):
-        money.exponent(code)
+        currencies.exponent(code)
 
 
 @pytest.mark.parametrize(("rounding", "expected"), [("HALF_UP", "8.93"), ("HALF_DOWN", "8.92"), ("HALF_EVEN", "8.92")])
@@ -43,7 +44,7 @@ def test_bounds_round_away_from_the_inside() -> None:
 @PROPERTY
 @given(amounts(places=8), st.sampled_from(["JPY", "USD", "KWD", "CLF"]))
 def test_rounding_never_moves_by_more_than_half_a_minor_unit(amount: Decimal, currency: str) -> None:
-    unit = Decimal(1).scaleb(-money.exponent(currency))
+    unit = Decimal(1).scaleb(-currencies.exponent(currency))
     assert abs(money.round_to(amount, currency) - amount) * 2 <= unit
     assert money.floor_to(amount, currency) <= amount <= money.ceil_to(amount, currency)
 

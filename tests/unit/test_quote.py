@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pricing.models import Market, PriceQuery, PriceSheet
+from shared.pricing.market import Market
+from shared.pricing.query import PriceQuery
 from shared.pricing.quote import NoPrice, quote, tier_of
+from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import PROPERTY, market, markets, queries, query, sheet, sheets, tiers
 
 T1 = tiers((5, "7"), (10, "6.5"), (None, "6"))
@@ -257,7 +259,7 @@ from decimal import Decimal
 import msgspec
 from tests.support.pricing_examples import NOON, demand, market, policy, product, query, rival, tiers
 from shared.pricing.quote import quote
-from shared.pricing.repricing import decide, sheet_of
+from shared.pricing.decision import decide, sheet_of
 
 rules = policy(max_step=Decimal("0.2"))
 kettle = product(cost=Decimal("71.13"), tiers=tiers((9, "100"), (None, "87.77")))

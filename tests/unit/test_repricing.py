@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pricing.models import ProductInput, Signal
+from shared.pricing.decision import Decision, decide, sheet_of
 from shared.pricing.money import floor_to, round_to
 from shared.pricing.policy import DEFAULT_POLICY, CompetitorRule, Policy, Strategy
+from shared.pricing.product import ProductInput
 from shared.pricing.quote import quote
-from shared.pricing.repricing import Decision, decide, sheet_of
+from shared.pricing.signal import Signal
 from tests.support.pricing_examples import (
     NOON,
     PROPERTY,

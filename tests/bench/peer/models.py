@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from shared.pricing.money import known_currency
+from shared.pricing.currencies import known_currency
 from shared.pricing.text import clean_text
 
 Source = Literal["cache", "database"]

@@ -7,7 +7,8 @@ import asyncpg
 import msgspec
 import redis.asyncio
 
-from shared.pricing.models import Market, PriceSheet
+from shared.pricing.market import Market
+from shared.pricing.sheet import PriceSheet
 from tests.bench.peer.models import Source
 from tests.bench.peer.observing import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION
 

@@ -6,9 +6,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from msgspec import Struct
 
-from shared.pricing.models import PriceSheet, ProductInput, Rejection, Signal, Step
+from shared.pricing.explanation import Rejection, Step
 from shared.pricing.money import ceil_to, exact, floor_to, percent, plain, round_to, shown, trimmed
 from shared.pricing.policy import CompetitorRule, DemandRule, Policy, strategy_of
+from shared.pricing.product import ProductInput
+from shared.pricing.sheet import PriceSheet
+from shared.pricing.signal import Signal
 
 _INDEX_UNIT = Decimal("0.0001")
 _ZERO = Decimal(0)

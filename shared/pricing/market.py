@@ -1,0 +1,20 @@
+"""Markets: a code and its multiplier."""
+
+from decimal import Decimal
+
+from msgspec import Struct
+
+from shared.pricing import money
+
+DEFAULT_MARKET_CODE = "DEFAULT"
+
+
+class Market(Struct, frozen=True, gc=False, kw_only=True):
+    """One market: its multiplier, in [0.01, 100], is applied to every price asked for there."""
+
+    code: str
+    multiplier: Decimal
+    version: int
+
+    def __post_init__(self) -> None:
+        money.multiplier("multiplier", self.multiplier)

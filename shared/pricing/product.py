@@ -1,0 +1,139 @@
+"""Products: the catalogue's facts about one product."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.pricing import currencies, money
+from shared.pricing.currencies import CurrencyCode
+from shared.pricing.text import clean_text
+
+ProductId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
+        description="The product's identifier in the shop.",
+        examples=["P-100"],
+    ),
+]
+
+
+class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """One volume tier: its unit price holds for the whole quantity, not for a slice of it."""
+
+    up_to: Annotated[
+        int | None,
+        Meta(
+            description="The largest quantity of the tier, inclusive, 1 to 1,000,000,000; null: no end.",
+            examples=[9, None],
+        ),
+    ]
+    unit_price: Annotated[
+        Decimal,
+        Meta(
+            description="Price of one unit, to be read beside the list price: it follows every change "
+            "of the published price in proportion. 0 to 999,999,999,999.9999, in the product's currency.",
+            examples=["8.00"],
+        ),
+    ]
+
+
+class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The catalogue's facts about one product; amounts are in `currency` and in whole minor units.
+
+    Raises:
+        ValueError: a field is out of bounds; the text starts with the field in backticks.
+    """
+
+    product_id: ProductId
+    name: Annotated[
+        str,
+        Meta(min_length=1, max_length=200, description="What people call it.", examples=["Kettle, 1.7 l"]),
+    ]
+    category: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=64,
+            description="The policy may name a strategy for it.",
+            examples=["electronics"],
+        ),
+    ] = "general"
+    currency: CurrencyCode
+    base_price: Annotated[
+        Decimal,
+        Meta(description="The list price of one unit, 0 to 999,999,999,999.9999.", examples=["49.90"]),
+    ]
+    cost: Annotated[
+        Decimal | None,
+        Meta(
+            description="What one unit costs us; the floor is cost plus the policy's minimum margin. null: not known.",
+            examples=["31.20"],
+        ),
+    ] = None
+    stock: Annotated[
+        int | None,
+        Meta(description="Units at hand, 0 to 1,000,000,000; null: not counted.", examples=[120]),
+    ] = None
+    min_price: Annotated[
+        Decimal | None,
+        Meta(description="Never sold for less than this; null: no such bound.", examples=["35.00"]),
+    ] = None
+    max_price: Annotated[
+        Decimal | None,
+        Meta(
+            description="Never sold for more, unless the floor is higher; null: no such bound.",
+            examples=["69.00"],
+        ),
+    ] = None
+    strategy: Annotated[
+        Annotated[str, Meta(max_length=64)] | None,
+        Meta(
+            description="A strategy named in the policy; null: the one of the category.",
+            examples=["match"],
+        ),
+    ] = None
+    tiers: Annotated[
+        tuple[Tier, ...],
+        Meta(
+            max_length=20,
+            description="Volume tiers by ascending `up_to`, the last one without end; empty: none.",
+            examples=[[{"up_to": 9, "unit_price": "49.90"}, {"up_to": None, "unit_price": "44.90"}]],
+        ),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        clean_text("product_id", self.product_id)
+        clean_text("name", self.name)
+        clean_text("category", self.category)
+        clean_text("strategy", self.strategy)
+        currencies.known_currency("currency", self.currency)
+        self._check_amounts()
+        if self.stock is not None and not 0 <= self.stock <= 1_000_000_000:
+            raise ValueError("`stock` must be from 0 to 1000000000")
+        _check_tiers(self.tiers, self.currency)
+
+    def _check_amounts(self) -> None:
+        money.amount_in_currency("base_price", self.base_price, self.currency)
+        for field in ("cost", "min_price", "max_price"):
+            value = getattr(self, field)
+            if value is not None:
+                money.amount_in_currency(field, value, self.currency)
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError("`min_price` must not be above max_price")
+
+
+def _check_tiers(tiers: tuple[Tier, ...], currency: str) -> None:
+    previous = 0
+    for index, tier in enumerate(tiers):
+        field = f"tiers[{index}]"
+        money.amount_in_currency(f"{field}.unit_price", tier.unit_price, currency)
+        if (tier.up_to is None) != (index == len(tiers) - 1):
+            raise ValueError(f"`{field}.up_to` must be null for the last tier, and only there")
+        if tier.up_to is not None:
+            if not previous < tier.up_to <= 1_000_000_000:
+                raise ValueError(f"`{field}.up_to` must be from {previous + 1} to 1000000000")
+            previous = tier.up_to

@@ -1,0 +1,38 @@
+"""Price sheets: everything per product that a quote needs."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from shared.pricing.explanation import Rejection, Step
+from shared.pricing.money import Rounding
+from shared.pricing.product import Tier
+
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class PriceSheet(Struct, frozen=True, gc=False, kw_only=True):
+    """Everything a quote for one product needs; the cache holds it as JSON under the product alone.
+
+    It depends on the product, its signals and the policy, never on who asks: location, membership,
+    quantity and currency are applied in `quote`. Amounts are in `currency`; `floor` and `ceiling` are in
+    whole minor units; `published_price` is not rounded.
+    """
+
+    product_id: str
+    version: int
+    policy_version: int
+    currency: str
+    list_price: Decimal
+    published_price: Decimal
+    floor: Decimal
+    ceiling: Decimal | None
+    tiers: tuple[Tier, ...] = ()
+    membership_rate: Decimal
+    rounding: Rounding
+    computed_at: Instant
+    valid_until: Instant | None = None
+    steps: tuple[Step, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
