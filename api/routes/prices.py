@@ -10,28 +10,22 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
-from api.bodies import StrictBody
-from api.problems import Problem, documented, problem_of
-from api.request_metrics import SOURCE
+from api.edge.metrics import SOURCE
+from api.http.answers import PriceAnswer, sheet_for
+from api.http.bodies import StrictBody
+from api.http.problems import Problem, documented, problem_of
 from api.services import Services
 from shared.cache.markets import market_of
-from shared.cache.reader import Found, Source
-from shared.errors import NotFound, PricingError
+from shared.cache.reader import Found
+from shared.errors import PricingError
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import NoPrice, Quote, quote
-from shared.pricing.sheet import PriceSheet
+from shared.pricing.quote import NoPrice, quote
 
 # Other requests are served in between.
 ITEMS_PER_TURN = 50
 
 Explain = Annotated[bool, Parameter(description="Also answer the steps that led to the price, and what was not used")]
-
-
-class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """The answer to one price query."""
-
-    source: Annotated[Source, Meta(description="Where the price sheet came from", examples=["cache"])]
 
 
 class PriceQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,17 +110,6 @@ async def get_prices(
         if len(answers) % ITEMS_PER_TURN == 0:
             await asyncio.sleep(0)
     return PriceAnswers(answers)
-
-
-def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:
-    """The sheet that a query is priced by, and where it came from.
-
-    Raises:
-        NotFound: there is no such product.
-    """
-    if found is None:
-        raise NotFound(f"no product {query.product_id!r}")
-    return found.sheet, found.source
 
 
 def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:

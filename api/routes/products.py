@@ -11,9 +11,9 @@ from litestar import Router, get, put
 from litestar.params import Parameter
 from msgspec import Meta
 
-from api.bodies import StrictBody
-from api.identity import requires_key
-from api.problems import documented
+from api.edge.identity import requires_key
+from api.http.bodies import StrictBody
+from api.http.problems import documented
 from api.services import Services
 from shared.catalogue import products
 from shared.catalogue.product_set import Scope

@@ -1,4 +1,4 @@
-"""Background jobs: asked for, looked at, aborted."""
+"""Background jobs: looked at and aborted."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,22 +6,15 @@ from uuid import UUID
 import msgspec
 import redis
 import structlog
-from litestar import Router, delete, get, post
-from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
-from msgspec import Meta
+from litestar import Router, delete, get
+from litestar.params import Parameter
 
-from api.bodies import StrictBody
-from api.identity import requires_key
-from api.problems import documented
+from api.edge.identity import requires_key
+from api.http.problems import documented
 from api.services import Services
-from shared.catalogue.product_set import Scope
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
-from shared.market_events.events import RecalculationRequested
-from shared.telemetry import propagation
-from shared.telemetry.tracing import current_trace_id
 from shared.wire import fields
 
 log = structlog.get_logger(__name__)
@@ -29,53 +22,10 @@ log = structlog.get_logger(__name__)
 TaskId = Annotated[UUID, Parameter(description="The task's id")]
 
 
-class Queued(msgspec.Struct, frozen=True):
-    """A task that was accepted: it is stored, and will run whatever dies meanwhile."""
-
-    task_id: fields.TaskId
-    status: Annotated[str, Meta(description="Always queued", examples=["queued"])]
-    trace_id: fields.TraceId
-
-
 class AbortAccepted(msgspec.Struct, frozen=True):
     """The abort was asked for; the task's status tells when it took effect."""
 
     task_id: fields.TaskId
-
-
-@post(
-    "/recalculate",
-    status_code=200,
-    guards=[requires_key],
-    security=[{"key": []}],
-    dto=StrictBody[RecalculationRequested],
-    return_dto=None,
-    sync_to_thread=True,
-    operation_id="recalculate",
-    responses=documented(401, 422, 503),
-    summary="Decide prices anew in the background",
-    description="Of these products, of a category, or, without a body, of everything. One recalculation runs at a "
-    "time; another one ends `skipped`, and `result.merged_into` names the one that includes it.",
-)
-def recalculate(
-    services: Services,
-    data: Annotated[
-        RecalculationRequested | None,
-        Body(
-            examples=[
-                Example(value={"product_ids": ["P-100", "P-101"]}),
-                Example(value={"category": "grocery"}),
-            ]
-        ),
-    ] = None,
-) -> Queued:
-    """Queue a recalculation."""
-    scope = Scope.of(data or RecalculationRequested())
-    with services.transaction() as conn:
-        task_id = tasks.create(conn, "recalculation", scope, propagation.current()["traceparent"])
-        tasks.claim_one(conn, task_id)
-    _ring(services, task_id)
-    return Queued(task_id, "queued", current_trace_id())
 
 
 @get(
@@ -112,15 +62,6 @@ def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
     return AbortAccepted(task_id)
 
 
-def _ring(services: Services, task_id: UUID) -> None:
-    try:
-        services.doorbell.task("recalculation", task_id)
-    except redis.RedisError as error:
-        log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
-        with services.transaction() as conn:
-            tasks.release(conn, [task_id])
-
-
 def _interrupt(services: Services, task_id: UUID) -> None:
     try:
         services.doorbell.abort(task_id)
@@ -128,4 +69,4 @@ def _interrupt(services: Services, task_id: UUID) -> None:
         log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
 
 
-router = Router("/api/v1", route_handlers=[recalculate, get_task, abort_task], tags=["Tasks"])
+router = Router("/api/v1", route_handlers=[get_task, abort_task], tags=["Tasks"])

@@ -9,9 +9,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from api import price_lane
-from api.price_lane import PriceLane
-from api.request_trace import RequestTrace
+from api.edge import fast_path
+from api.edge.fast_path import PriceLane
+from api.edge.tracing import RequestTrace
+from api.http.answers import PRICE_PATH
 from api.services import Services
 from shared.cache.reader import Found
 from shared.pricing.market import Market
@@ -61,7 +62,7 @@ def asked(lane: PriceLane, body: bytes = BODY, query_string: bytes = b"") -> dic
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    scope: Any = {"path": price_lane.PATH, "method": "POST", "query_string": query_string}
+    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": query_string}
     answer, _ = asyncio.run(lane.answer(scope, {}, receive, UNRECORDED))
     assert answer is not None
     decoded: dict[str, Any] = msgspec.json.decode(answer.body)
@@ -76,7 +77,7 @@ def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         computed.append(sheet.product_id)
         return quote(sheet, *args, **options)
 
-    monkeypatch.setattr("api.price_lane.quote", counted)
+    monkeypatch.setattr("api.edge.fast_path.quote", counted)
     return computed
 
 
@@ -132,7 +133,7 @@ def test_an_explanation_is_its_own_answer(lane: PriceLane) -> None:
 
 
 def test_answers_are_bounded_and_the_first_goes_first(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(price_lane, "ANSWERS", 2)
+    monkeypatch.setattr(fast_path, "ANSWERS", 2)
     computed = quoted(monkeypatch)
     for quantity in (1, 2, 3, 3, 2, 1):
         asked(lane, b'{"product_id":"P-1","quantity":%d}' % quantity)
@@ -142,5 +143,5 @@ def test_answers_are_bounded_and_the_first_goes_first(lane: PriceLane, monkeypat
 def test_a_long_question_is_computed_each_time(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = quoted(monkeypatch)
     for _ in range(2):
-        asked(lane, BODY + b" " * price_lane.ANSWERED_BYTES)
+        asked(lane, BODY + b" " * fast_path.ANSWERED_BYTES)
     assert len(computed) == 2

@@ -57,8 +57,9 @@ ONLY = {
             "shared.errors",
             *COMPOSITION_ROOTS,
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
-            "api.routes.events",
+            "api.routes.market_events",
             "api.routes.products",
+            "api.routes.recalculations",
             "api.routes.tasks",
             "listener.bridge",
             "listener.loop",
@@ -73,7 +74,7 @@ ONLY = {
             "shared.telemetry.exposition",
             "shared.jobs.backlog_metrics",
             "shared.messaging.queue_metrics",
-            "api.routes.operations",
+            "api.routes.health",
             "listener.__main__",
             "workers.middleware",
             # This reads what others serve.

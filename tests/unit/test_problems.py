@@ -15,8 +15,8 @@ from litestar.exceptions import (
     ValidationException,
 )
 
-from api import problems
-from api.problems import problem_of
+from api.http import problems
+from api.http.problems import problem_of
 from shared.errors import (
     AlreadyEnded,
     DatabaseUnavailable,

@@ -12,9 +12,9 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
-from api.bodies import StrictBody
-from api.identity import requires_key
-from api.problems import documented
+from api.edge.identity import requires_key
+from api.http.bodies import StrictBody
+from api.http.problems import documented
 from api.services import Services
 from shared.market_events import inbox
 from shared.market_events import views as event_views

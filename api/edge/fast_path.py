@@ -12,9 +12,9 @@ from typing import NamedTuple
 import msgspec
 from litestar.types import HTTPScope, Receive, ReceiveMessage
 
-from api.problems import Rendered, render
-from api.request_trace import RequestTrace
-from api.routes.prices import sheet_for
+from api.edge.tracing import RequestTrace
+from api.http.answers import PRICE_PATH, sheet_for
+from api.http.problems import Rendered, render
 from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import PriceReader, Source
@@ -23,7 +23,6 @@ from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 from shared.pricing.sheet import PriceSheet
 
-PATH = "/api/v1/price"
 _EXPLAIN = {b"": False, b"explain=true": True, b"explain=false": False}
 _HEADERS = ((b"content-type", b"application/json"),)
 # `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
@@ -67,7 +66,7 @@ class PriceLane:
     @staticmethod
     def takes(scope: HTTPScope) -> bool:
         """Whether a request is a price query as everybody sends it."""
-        return scope["path"] == PATH and scope["method"] == "POST" and scope["query_string"] in _EXPLAIN
+        return scope["path"] == PRICE_PATH and scope["method"] == "POST" and scope["query_string"] in _EXPLAIN
 
     async def answer(
         self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, trace: RequestTrace
@@ -93,7 +92,7 @@ class PriceLane:
             return answer, receive
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
-                return render(error, PATH), receive
+                return render(error, PRICE_PATH), receive
 
     async def _price(self, asked: bytes, query: PriceQuery, explain: bool) -> Rendered:
         # Held, since asking the framework's state for it costs as much as the near cache.

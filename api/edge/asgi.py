@@ -7,12 +7,13 @@ from contextlib import nullcontext
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from api import price_lane, request_trace
-from api.price_lane import PriceLane
-from api.request_metrics import SOURCE, observe
-from api.request_trace import RequestTrace
+from api.edge import tracing
+from api.edge.fast_path import PriceLane
+from api.edge.metrics import SOURCE, observe
+from api.edge.tracing import RequestTrace
+from api.http.answers import PRICE_PATH, PRICES_PATH
 
-READS = (price_lane.PATH, "/api/v1/prices")
+READS = (PRICE_PATH, PRICES_PATH)
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
 
 
@@ -42,7 +43,7 @@ class Edge:
         if not self._lane.takes(scope):
             await self._through_the_framework(scope, receive, send, self._trace(scope, headers), started)
             return
-        trace = request_trace.begin_read(scope, headers, self._read_ratio)
+        trace = tracing.begin_read(scope, headers, self._read_ratio)
         answer, receive = await self._lane.answer(scope, headers, receive, trace)
         if answer is None:
             await self._through_the_framework(scope, receive, send, trace, started)
@@ -51,13 +52,13 @@ class Edge:
         answered = [*answer.headers, (b"traceresponse", trace.traceresponse)]
         await send({"type": "http.response.start", "status": answer.status, "headers": answered})
         await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-        observe("POST", price_lane.PATH, answer.status, answer.source, started)
-        trace.end("POST", price_lane.PATH, answer.status)
+        observe("POST", PRICE_PATH, answer.status, answer.source, started)
+        trace.end("POST", PRICE_PATH, answer.status)
 
     def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
         if scope["path"] in READS:
-            return request_trace.begin_read(scope, headers, self._read_ratio)
-        return None if scope["path"].startswith(UNTRACED) else request_trace.begin(scope, headers)
+            return tracing.begin_read(scope, headers, self._read_ratio)
+        return None if scope["path"].startswith(UNTRACED) else tracing.begin(scope, headers)
 
     async def _through_the_framework(
         self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float

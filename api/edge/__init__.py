@@ -1,0 +1,1 @@
+"""The outermost layer: the fast path, traces, metrics, identity."""

@@ -1,0 +1,1 @@
+"""Bodies, problems, answers and the OpenAPI document."""

@@ -1,0 +1,31 @@
+"""The answer to a price query, whichever way it is answered, and the paths of price queries."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from shared.cache.reader import Found, Source
+from shared.errors import NotFound
+from shared.pricing.query import PriceQuery
+from shared.pricing.quote import Quote
+from shared.pricing.sheet import PriceSheet
+
+PRICE_PATH = "/api/v1/price"
+PRICES_PATH = "/api/v1/prices"
+
+
+class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The answer to one price query."""
+
+    source: Annotated[Source, Meta(description="Where the price sheet came from", examples=["cache"])]
+
+
+def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:
+    """The sheet that a query is priced by, and where it came from.
+
+    Raises:
+        NotFound: there is no such product.
+    """
+    if found is None:
+        raise NotFound(f"no product {query.product_id!r}")
+    return found.sheet, found.source
