@@ -1,17 +1,15 @@
 """`python -m deploy`: the stack, in containers where a Docker engine answers, else as local processes."""
 
-import os
 import shutil
 import subprocess
 import sys
 
 import click
 
-from deploy.docker import __main__ as docker
-from deploy.docker import compose
+from deploy.compose import __main__ as docker
+from deploy.compose import command
 from deploy.native import __main__ as native
-from deploy.native import home as place
-from deploy.native import plan
+from deploy.running import running
 
 COMMANDS = {"native": native.main, "docker": docker.main}
 
@@ -31,7 +29,7 @@ def up(arguments: tuple[str, ...]) -> None:
     runs = next(iter(running()), None)
     if runs and wanted and runs != wanted:
         raise click.ClickException(f"The {runs} stack runs: `just down` first.")
-    reason = None if wanted or runs else compose.why_no_engine()
+    reason = None if wanted or runs else command.why_no_engine()
     kind = wanted or runs or ("native" if reason else "docker")
     if kind == "native" and rest:
         raise click.UsageError(
@@ -48,7 +46,7 @@ def up(arguments: tuple[str, ...]) -> None:
 def down() -> None:
     """Stop the stack; its data stays."""
     # There may be processes that outlived their supervisor, and networks of a start that was killed.
-    for kind in running() or (["docker"] if compose.networks() else ["native"]):
+    for kind in running() or (["docker"] if command.networks() else ["native"]):
         _do(kind, "down")
 
 
@@ -72,15 +70,8 @@ def logs(arguments: tuple[str, ...]) -> None:
 def catalogue(arguments: tuple[str, ...]) -> None:
     """A command of `shared.commands`, run where it reaches the stack's database."""
     if "docker" in running():
-        sys.exit(compose.catalogue(arguments))
+        sys.exit(command.catalogue(arguments))
     sys.exit(subprocess.run([sys.executable, "-m", "shared.commands", *arguments], check=False).returncode)  # noqa: S603 # ours
-
-
-def running() -> list[str]:
-    """The kinds of stack that run just now."""
-    home = place.locate(os.environ)
-    is_native = (home / place.STATE_FILE).exists() and plan.read(home, os.environ).supervisor.programs()
-    return [kind for kind, runs in (("native", is_native), ("docker", compose.containers())) if runs]
 
 
 def _do(kind: str, *arguments: str) -> None:

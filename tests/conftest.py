@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.native import environment, stack, state
+from deploy import ports
+from deploy.native import environment, stack
 from shared import settings
 from shared.settings import Settings
 from tests.support.collector import Collector
@@ -55,9 +56,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed:
     """The whole stack with the demo catalogue."""
     home = tmp_path_factory.mktemp("engine") / "home"
     environ = _environ(
-        PRICING_PORT=state.free_port(),
-        PRICING_WORKER_METRICS_PORT=state.free_port(),
-        PRICING_LISTENER_METRICS_PORT=state.free_port(),
+        PRICING_PORT=ports.free_port(),
+        PRICING_WORKER_METRICS_PORT=ports.free_port(),
+        PRICING_LISTENER_METRICS_PORT=ports.free_port(),
         PRICING_FEED_URL=feed.url,
         PRICING_FEED_TIMEOUT_S=1,
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,

@@ -10,10 +10,10 @@ from dramatiq_abort import Abort
 
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
-from workers import market, publication, recalculation
-from workers.middleware import never
+from workers.completion import Settle, Settlement
+from workers.jobs import cache_sync, market_events, recalculation
+from workers.middleware.outcomes import never
 from workers.services import Services
-from workers.settlement import Settle, Settlement
 
 # Dramatiq takes the lower number first: a thread that is free goes to an event.
 TASK_PRIORITY = 10
@@ -47,15 +47,15 @@ def register(broker: Broker, services: Services) -> None:
 
     @event_actor(settle.product_events)
     def apply_product_events(product_id: str) -> None:
-        market.apply_product_events(services, product_id)
+        market_events.apply_product_events(services, product_id)
 
     @event_actor(settle.market_events)
     def apply_market_events(code: str) -> None:
-        market.apply_market_events(services, code)
+        market_events.apply_market_events(services, code)
 
     @event_actor(settle.recalculation_request)
     def request_recalculation(source: str, event_id: str) -> None:
-        market.request_recalculation(services, source, event_id)
+        market_events.request_recalculation(services, source, event_id)
 
     @task_actor()
     def recalculate(task_id: str) -> None:
@@ -68,7 +68,7 @@ def register(broker: Broker, services: Services) -> None:
 
     @task_actor(notify_shutdown=True)
     def publish_prices(task_id: str) -> None:
-        publication.run(services, UUID(task_id))
+        cache_sync.run(services, UUID(task_id))
 
     if broker.get_declared_actors() != messages.ACTORS:
         raise RuntimeError(f"no actor for some of {sorted(messages.ACTORS)}")

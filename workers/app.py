@@ -11,7 +11,10 @@ from shared.processes import end_with_parent, settle_heap
 from shared.settings import load
 from shared.telemetry import logs, tracing
 from workers import actors, services
-from workers.middleware import Cleanup, MetricsServer, PromptEnd, Settling, Tracing, worth_a_retry
+from workers.middleware.metrics_server import MetricsServer
+from workers.middleware.outcomes import Settling, worth_a_retry
+from workers.middleware.shutdown import Cleanup, PromptEnd
+from workers.middleware.tracing import Tracing
 
 MIN_BACKOFF_MS = 200
 MAX_BACKOFF_MS = 30_000

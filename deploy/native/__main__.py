@@ -11,7 +11,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from deploy.native import home as place
+from deploy import home as pricing_home
 from deploy.native import logs as log_files
 from deploy.native import plan, processes, programs, stack
 from deploy.status import TIMEOUT_S, Sight
@@ -23,7 +23,7 @@ _LINES = 50
 @click.pass_context
 def main(context: click.Context) -> None:
     """PostgreSQL, Redis and the pricing engine as processes of this machine, all below PRICING_HOME."""
-    context.obj = place.locate(os.environ)
+    context.obj = pricing_home.locate(os.environ)
 
 
 @main.command()
@@ -79,7 +79,7 @@ def logs(home: Path, service: str | None, follow: bool) -> None:
     if service and service not in known:
         raise click.UsageError(f"There is no service {service}; there are {', '.join(known)}.")
     names = [service] if service else known
-    paths = {name: place.log_file(home, name) for name in names}
+    paths = {name: pricing_home.log_file(home, name) for name in names}
     for name, path in paths.items():
         for line in log_files.tail(path, _LINES):
             click.echo(f"{name:<11} {line}")

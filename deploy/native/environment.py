@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deploy.errors import StackError
+from deploy.home import ENV_FILE, write_private
 from deploy.native import programs
-from deploy.native.errors import StackError
-from deploy.native.home import ENV_FILE, write_private
 from deploy.native.state import State
 from shared import settings as app_settings
 

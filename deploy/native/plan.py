@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from deploy import ports
+from deploy.errors import StackError
 from deploy.native import environment, processes, programs, state
-from deploy.native.errors import StackError
 from deploy.native.state import State
 from deploy.native.supervisor_client import Supervisor
 from shared.settings import Settings
@@ -57,7 +58,7 @@ def settle(home: Path, env: Mapping[str, str], say: Say) -> Stack:
         return stack
     available = environment.available(choice, env)
     jaeger_starts = "jaeger" in available and "jaeger" not in living
-    if jaeger_starts and not all(map(state.port_is_free, programs.JAEGER_PORTS)):
+    if jaeger_starts and not all(map(ports.port_is_free, programs.JAEGER_PORTS)):
         say("jaeger is left out: somebody listens on its ports")
         available = tuple(name for name in available if name != "jaeger")
     settings = environment.settings_of(home, environment.compose(choice, kept))
@@ -74,6 +75,6 @@ def settle(home: Path, env: Mapping[str, str], say: Say) -> Stack:
 def refuse_taken_ports(stack: Stack, starting: Sequence[str]) -> None:
     """Raise StackError, with its owner and the variable to set, for a fixed port that is not free."""
     for variable, port in environment.ports_to_take(starting, stack.settings).items():
-        if not state.port_is_free(port, "0.0.0.0"):  # noqa: S104 - a probe: any address of this machine
-            who = processes.listener_on(port)
+        if not ports.port_is_free(port, "0.0.0.0"):  # noqa: S104 - a probe: any address of this machine
+            who = ports.listener_on(port)
             raise StackError(f"Port {port} is taken by {who}: set {variable} to a free port.")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.native.errors import StackError
-from deploy.native.home import write_private
+from deploy.errors import StackError
+from deploy.home import write_private
 from deploy.native.state import State
 
 # PostgreSQL refuses to run as root; in a user namespace it sees an ordinary user, and the files stay ours.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.native.home import CONFIG_FILE
+from deploy.home import CONFIG_FILE
 
 _TERM_S = 15
 _KILL_S = 10
@@ -49,17 +49,6 @@ def wait_until_gone(pid: int) -> None:
     """Wait for the end of a process, for at most 15 s."""
     with suppress(psutil.Error):
         psutil.Process(pid).wait(timeout=_TERM_S)
-
-
-def listener_on(port: int) -> str:
-    """Who listens on a port, as far as this user may know."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    except psutil.Error:
-        pass
-    return "another program"
 
 
 def _is_of(process: psutil.Process, home: Path) -> bool:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.errors import StackError
 from deploy.native import postgres_server, redis_server
-from deploy.native.errors import StackError
 from deploy.native.state import State
 from shared.settings import Settings
 

@@ -6,8 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from deploy.native.errors import StackError
-from deploy.native.home import write_private
+from deploy.errors import StackError
+from deploy.home import write_private
 from deploy.native.state import State
 
 

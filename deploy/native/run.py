@@ -3,7 +3,8 @@
 import os
 import sys
 
-from deploy.native import environment, home, programs, state
+from deploy import home as pricing_home
+from deploy.native import environment, programs, state
 
 
 def main(name: str) -> None:
@@ -11,9 +12,9 @@ def main(name: str) -> None:
 
     The environment is built here because supervisord.conf cannot hold every value.
     """
-    place = home.locate(os.environ)
-    env = environment.of_programs(place, os.environ, environment.load(place))
-    launch = programs.launch(name, place, state.load(place), env)
+    home = pricing_home.locate(os.environ)
+    env = environment.of_programs(home, os.environ, environment.load(home))
+    launch = programs.launch(name, home, state.load(home), env)
     os.chdir(launch.folder)
     os.execvpe(launch.command[0], launch.command, env)  # noqa: S606 - no shell is wanted
 

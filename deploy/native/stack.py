@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from deploy import home as pricing_home
+from deploy.errors import StackError
 from deploy.native import environment, logs, processes, programs, readiness, state, supervision
-from deploy.native import home as place
-from deploy.native.errors import StackError
 from deploy.native.plan import Say, Stack, refuse_taken_ports, settle
 from deploy.native.supervisor_client import Supervisor
 
@@ -36,15 +36,15 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, sa
     """
     home = home.resolve()
     programs.check_names(only or ())
-    place.prepare(home)
-    with place.locked(home, lambda: say("waiting for another up or down")), ExitStack() as undo:
+    pricing_home.prepare(home)
+    with pricing_home.locked(home, lambda: say("waiting for another up or down")), ExitStack() as undo:
         stack = settle(home, env, say)
         names = [name for name in stack.state.programs if not only or name in only]
         living = stack.supervisor.living()
         starting = [name for name in names if name not in living]
         refuse_taken_ports(stack, starting)
         if starting:
-            place.refuse_full_disk(home)
+            pricing_home.refuse_full_disk(home)
             _start_supervisor(stack, undo)
         servers, apps = _split(names)
         _bring_up(stack, servers, starting, undo, say)
@@ -62,9 +62,9 @@ def down(home: Path, say: Say = _silent) -> bool:
         Whether anything ran.
     """
     home = home.resolve()
-    if not (home / place.STATE_FILE).exists():
+    if not (home / pricing_home.STATE_FILE).exists():
         return False
-    with place.locked(home, lambda: say("waiting for another up or down")):
+    with pricing_home.locked(home, lambda: say("waiting for another up or down")):
         supervisor = Supervisor(state.load(home))
         pid = supervisor.pid()
         if pid is not None:
@@ -121,7 +121,7 @@ def _wait_until_ready(stack: Stack, name: str) -> None:
 
 
 def _log_of(stack: Stack, name: str) -> str:
-    lines = logs.tail(place.log_file(stack.home, name), 20)
+    lines = logs.tail(pricing_home.log_file(stack.home, name), 20)
     return "\n".join([f"the last lines of {name}'s log:", *lines])
 
 

@@ -1,43 +1,18 @@
 """What the stack chose for itself: ports and passwords, kept between starts in `native.json`."""
 
-import errno
 import secrets
-import socket
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import msgspec
 
-from deploy.native.home import STATE_FILE, write_private
-
-_PORTS = range(20_000, 30_000)  # below the range from which systems take the ports of outgoing connections
+from deploy import ports
+from deploy.home import STATE_FILE, write_private
+from deploy.ports import free_port
 
 
 def _password() -> str:
     return secrets.token_urlsafe(24)
-
-
-def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on the port now; `0.0.0.0` asks for every IPv4 address."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.errno != errno.EADDRINUSE
-        return True
-
-
-def free_port() -> int:
-    """A random port of loopback on which nobody listens, and never the same one twice."""
-    while (port := secrets.choice(_PORTS)) in _given or not port_is_free(port):
-        pass
-    _given.add(port)
-    return port
-
-
-# Nobody listens yet on a port that was given away a moment ago.
-_given: set[int] = set()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,8 +58,8 @@ def with_free_ports(
         "redis": "redis" in living,
         "supervisor": supervisor_pid is not None,
     }
-    _given.update((state.postgres_port, state.redis_port, state.supervisor_port), reserved)
+    ports.avoid({state.postgres_port, state.redis_port, state.supervisor_port} | reserved)
     fields = [f"{name}_port" for name, does in lives.items() if not does]
-    ports = {field: getattr(state, field) for field in fields}
-    taken = [field for field, port in ports.items() if port in reserved or not port_is_free(port)]
+    known = {field: getattr(state, field) for field in fields}
+    taken = [field for field, port in known.items() if port in reserved or not ports.port_is_free(port)]
     return msgspec.structs.replace(state, **{field: free_port() for field in taken})

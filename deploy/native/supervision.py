@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.native import home as place
-from deploy.native.errors import StackError
+from deploy import home as pricing_home
+from deploy.errors import StackError
 from deploy.native.programs import APPS, NAMES, REPOSITORY
 from deploy.native.state import State
 
@@ -55,8 +55,8 @@ def start(home: Path, state: State, env: Mapping[str, str]) -> None:
     Raises:
         StackError: it did not start; the text is its own.
     """
-    config = home / place.CONFIG_FILE
-    place.write_private(config, _configuration(state))
+    config = home / pricing_home.CONFIG_FILE
+    pricing_home.write_private(config, _configuration(state))
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
         cwd=REPOSITORY,

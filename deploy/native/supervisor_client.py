@@ -7,7 +7,7 @@ from xml.parsers.expat import ExpatError
 
 import msgspec
 
-from deploy.native.errors import StackError
+from deploy.errors import StackError
 from deploy.native.state import State
 
 _STOP_TIMEOUT_S = 90  # longer than the longest wait for a program's end

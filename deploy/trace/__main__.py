@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from deploy import __main__ as deployment
-from deploy.docker import __main__ as docker
+from deploy import home as pricing_home
+from deploy.compose.addresses import port
 from deploy.native import environment, programs
-from deploy.native import home as place
+from deploy.running import running
 from deploy.trace.drawing import draw
 from deploy.trace.files import TraceFiles
 from deploy.trace.jaeger import Jaeger
@@ -47,9 +47,9 @@ def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
 
 
 def _kept() -> TraceFiles | Jaeger:
-    home = place.locate(os.environ)
-    if "docker" in deployment.running():
-        return Jaeger(f"http://127.0.0.1:{docker.port('JAEGER_PORT')}")
+    home = pricing_home.locate(os.environ)
+    if "docker" in running():
+        return Jaeger(f"http://127.0.0.1:{port('JAEGER_PORT')}")
     endpoint = environment.load(home).get("OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint == programs.JAEGER_OTLP:
         return Jaeger(programs.JAEGER_UI)

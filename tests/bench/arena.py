@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from deploy.errors import StackError
 from deploy.native import environment, stack, state
-from deploy.native.errors import StackError
 from shared.settings import Settings, load
 from tests.bench import catalogue, server
 from tests.bench.cores import Cores

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from deploy.native import environment, state
+from deploy import ports
+from deploy.native import environment
 from tests.bench.wrk import CannotMeasure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -63,7 +64,7 @@ def running(
         CannotMeasure: it did not become ready.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    port = state.free_port()
+    port = ports.free_port()
     values = environment.of_programs(home, os.environ, {"PRICING_PORT": str(port), **env})
     before = os.sched_getaffinity(0)
     with (home / "log").open("wb") as log:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.native.errors import StackError
+from deploy.errors import StackError
 from tests.chaos.cases import ALL
 from tests.chaos.playbill import Outcome, play
 

@@ -11,11 +11,11 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from deploy.docker import compose
+from deploy.compose import command
 from tests.support.deploying import ROOT, copied, deploy, deploying, free_ports
 from tests.support.waiting import eventually
 
-ENGINE = compose.engine_answers()
+ENGINE = command.engine_answers()
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def _deploy_all(clone: Path, environ: Mapping[str, object], *commands: tuple[str
 
 def _in(clone: Path, code: str, **environ: str) -> str:
     """What Python code prints there; `compose` is at hand."""
-    command = [sys.executable, "-c", f"from deploy.docker import compose; {code}"]
+    command = [sys.executable, "-c", f"from deploy.compose import compose; {code}"]
     return subprocess.run(
         command, cwd=clone, env=os.environ | environ, check=True, capture_output=True, text=True
     ).stdout
@@ -70,7 +70,7 @@ def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> 
         event = {"type": "competitor_price_changed", "data": rival}
         http.post("/api/v1/publish-market-event", json=event, headers=key).raise_for_status()
         changed = eventually(lambda: found if (found := price())["final_price"] == "95.00" else None, "the new price")
-        users = _in(clone, "[compose.run('exec', '-T', name, 'id', '-u') for name in ('api', 'worker', 'listener')]")
+        users = _in(clone, "[command.run('exec', '-T', name, 'id', '-u') for name in ('api', 'worker', 'listener')]")
         assert users.split() == ["10001"] * 3
         _deploy_all(clone, environ, ("down",), ("up", "docker"))
         stayed = price()
@@ -86,11 +86,11 @@ def test_a_start_that_was_killed_in_its_middle_is_gone_with_down_or_finished_by_
     environ = {"PRICING_HOME": clone / ".pricing", **free_ports()}
     for then in (("down",), ("up", "docker")):
         with deploying("up", "docker", cwd=clone, **environ) as starting:
-            eventually(lambda: _in(clone, "print(*compose.containers(running=True))").strip(), "a container runs", 300)
+            eventually(lambda: _in(clone, "print(*command.containers(running=True))").strip(), "a container runs", 300)
             os.killpg(starting.pid, signal.SIGKILL)
         _deploy_all(clone, environ, then)
         if then == ("down",):
-            assert not _in(clone, "print(*compose.containers(), *compose.networks())").strip()
+            assert not _in(clone, "print(*command.containers(), *command.networks())").strip()
     _deploy_all(clone, environ, ("status",), ("down",))
 
 

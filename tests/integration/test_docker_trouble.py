@@ -165,7 +165,7 @@ def test_compose_takes_the_file_with_all_of_its_profiles(tmp_path: Path) -> None
     if not (shutil.which("docker-compose") or shutil.which("docker")):
         pytest.skip("there is no Docker Compose here")
     folder = copied(tmp_path)
-    code = "from deploy.docker import compose; print(compose.run('config', capture=True))"
+    code = "from deploy.compose import compose; print(compose.run('config', capture=True))"
     environ = dict.fromkeys(("POSTGRES_PASSWORD", "REDIS_PASSWORD", "PRICING_ADMIN_KEY"), "x")
     environ |= {"COMPOSE_PROFILES": "gateway,monitoring"}
     done = subprocess.run(

@@ -13,10 +13,10 @@ import pytest
 import redis
 from click.testing import CliRunner
 
+from deploy import home as pricing_home
+from deploy.errors import StackError
 from deploy.native import environment, processes, stack, state
-from deploy.native import home as place
 from deploy.native.__main__ import main
-from deploy.native.errors import StackError
 from deploy.native.supervisor_client import Program, Supervisor
 
 SERVERS = ("postgres", "redis")
@@ -165,7 +165,7 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path, taken_po
 
 def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that really is full takes root to make one."""
-    monkeypatch.setattr(place, "NEEDED_MB", 10**9)
+    monkeypatch.setattr(pricing_home, "NEEDED_MB", 10**9)
     with pytest.raises(StackError, match=r"MB left, and a start needs .*: make room there, or set PRICING_HOME"):
         stack.up(tmp_path / "home", ENV, ["redis"])
     assert not processes.leftovers(tmp_path / "home")

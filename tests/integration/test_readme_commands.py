@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.native import state
+from deploy import ports
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,8 +129,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell beside a stack that `just up native` started."""
     folder = tmp_path_factory.mktemp("reader")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
-    ports = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
-    ours = {name: str(state.free_port()) for name in ports}
+    names = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
+    ours = {name: str(ports.free_port()) for name in names}
     shell = Shell(folder, clean | ours | {"PRICING_HOME": str(folder / "home"), "DOCKER_HOST": "unix:///nonexistent"})
     try:
         shell.run("just up native")

@@ -15,7 +15,7 @@ import click
 import httpx
 import redis
 
-from deploy.native.state import free_port
+from deploy.ports import free_port
 from tests.load import catalogue, mix, outcome, report
 from tests.load.histogram import CountedBackwards
 from tests.load.judge import EXIT_CODES

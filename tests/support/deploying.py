@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.native import state
+from deploy import ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,4 +48,4 @@ def copied(tmp_path: Path) -> Path:
 
 def free_ports() -> dict[str, int]:
     """A free one for each port that the stack in containers publishes."""
-    return {name: state.free_port() for name in ("PRICING_PORT", "JAEGER_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")}
+    return {name: ports.free_port() for name in ("PRICING_PORT", "JAEGER_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")}

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.native import environment, programs, stack, state
+from deploy import ports
+from deploy.native import environment, programs, stack
 from shared import settings
 from tests.support.collector import Collector
 from tests.support.engine import Engine
@@ -53,9 +54,9 @@ def running(**chosen: str) -> Iterator[PrivateStack]:
 def _environ(collector: Collector, feed: FakeFeed) -> dict[str, str]:
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     return machine | {
-        "PRICING_PORT": str(state.free_port()),
-        "PRICING_WORKER_METRICS_PORT": str(state.free_port()),
-        "PRICING_LISTENER_METRICS_PORT": str(state.free_port()),
+        "PRICING_PORT": str(ports.free_port()),
+        "PRICING_WORKER_METRICS_PORT": str(ports.free_port()),
+        "PRICING_LISTENER_METRICS_PORT": str(ports.free_port()),
         "PRICING_FEED_URL": feed.url,
         "PRICING_FEED_TIMEOUT_S": "1",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,

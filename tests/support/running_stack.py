@@ -8,9 +8,9 @@ import click
 import httpx
 import redis
 
-from deploy import __main__ as deployment
-from deploy.docker import compose
-from deploy.native import home as place
+from deploy import home as pricing_home
+from deploy.compose import command
+from deploy.running import running
 from shared import settings
 from shared.settings import InvalidSettings, Settings
 
@@ -46,15 +46,15 @@ class RunningStack:
     def log(self, service: str) -> list[str] | None:
         """The lines of a service's log: api, worker or listener; None where they are not known."""
         if self.kind == "docker":
-            return compose.run("logs", "--no-color", service, capture=True).splitlines()
-        path = place.log_file(self.home, service)
+            return command.run("logs", "--no-color", service, capture=True).splitlines()
+        path = pricing_home.log_file(self.home, service)
         return path.read_text(errors="replace").splitlines() if path.exists() else None
 
     def forget(self, prefix: str) -> None:
         """Drop the sheets of all products of this prefix from Redis, as an eviction would."""
         pattern = f"pricing:sheet:{prefix}*"
         if self.kind == "docker":
-            compose.run("exec", "-T", "redis", "sh", "-c", _FORGET.format(pattern=pattern), capture=True)
+            command.run("exec", "-T", "redis", "sh", "-c", _FORGET.format(pattern=pattern), capture=True)
             return
         with redis.Redis.from_url(self.settings.redis_for("cache")) as client:
             for keys in _batches(list(client.scan_iter(pattern, count=1_000))):
@@ -67,7 +67,7 @@ def find() -> RunningStack:
     Raises:
         NotRunning: there is none, or its API does not answer.
     """
-    kind = next(iter(deployment.running()), "other")
+    kind = next(iter(running()), "other")
     try:
         known = settings.load()
     except InvalidSettings as error:
@@ -80,7 +80,7 @@ def find() -> RunningStack:
         httpx.get(f"{url}/health/live", timeout=10, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         raise NotRunning(f"No stack answers at {url} ({error}): start it with `just up`.") from None
-    return RunningStack(kind, place.locate(os.environ), url, known)
+    return RunningStack(kind, pricing_home.locate(os.environ), url, known)
 
 
 def _batches(keys: list[bytes], size: int = 500) -> list[list[bytes]]:

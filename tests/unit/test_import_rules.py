@@ -76,7 +76,7 @@ ONLY = {
             "shared.messaging.queue_metrics",
             "api.routes.health",
             "listener.__main__",
-            "workers.middleware",
+            "workers.middleware.metrics_server",
             # This reads what others serve.
             "deploy.status",
         ),

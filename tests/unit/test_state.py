@@ -2,6 +2,7 @@
 
 import pytest
 
+from deploy import ports
 from deploy.native import state
 from deploy.native.state import State
 
@@ -9,11 +10,11 @@ from deploy.native.state import State
 @pytest.fixture
 def few_ports(monkeypatch: pytest.MonkeyPatch) -> range:
     """Just enough of them that the same one would be drawn again soon."""
-    ports = range(20_000, 20_006)
-    monkeypatch.setattr(state, "_PORTS", ports)
-    monkeypatch.setattr(state, "_given", set())
-    monkeypatch.setattr(state, "port_is_free", lambda port: True)
-    return ports
+    few = range(20_000, 20_006)
+    monkeypatch.setattr(ports, "_PORTS", few)
+    monkeypatch.setattr(ports, "_given", set())
+    monkeypatch.setattr(ports, "port_is_free", lambda port: True)
+    return few
 
 
 def ports_of(known: State) -> list[int]:
@@ -28,7 +29,7 @@ def test_a_port_that_replaces_a_taken_one_is_no_other_servers(
     few_ports: range, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = State(postgres_port=20_000, redis_port=20_001, supervisor_port=20_002)
-    monkeypatch.setattr(state, "port_is_free", lambda port: port != kept.redis_port)
+    monkeypatch.setattr(ports, "port_is_free", lambda port: port != kept.redis_port)
     replaced = state.with_free_ports(kept, living=set(), supervisor_pid=None)
     assert (replaced.postgres_port, replaced.supervisor_port) == (20_000, 20_002)
     assert replaced.redis_port in set(few_ports) - set(ports_of(kept))

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from deploy.native.errors import StackError
+from deploy.errors import StackError
 from shared.settings import TRACE_FOLDER
 from tests.support import private_stack, running_stack
 from tests.support.private_stack import PrivateStack

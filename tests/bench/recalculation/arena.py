@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.native import environment, programs, stack, state
+from deploy import ports
+from deploy.native import environment, programs, stack
 from shared import settings
 from tests.support.engine import Engine
 from tests.support.processes import Processes
@@ -62,8 +63,8 @@ def running() -> Iterator[Arena]:
 
 def _environ() -> dict[str, str]:
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
-    ports = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
-    return machine | {name: str(state.free_port()) for name in ports}
+    names = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
+    return machine | {name: str(ports.free_port()) for name in names}
 
 
 def _cpu_s(process: psutil.Process) -> float:

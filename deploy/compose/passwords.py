@@ -3,8 +3,8 @@
 import secrets
 from pathlib import Path
 
-from deploy.docker.errors import DockerError
-from deploy.native import home as place
+from deploy import home as pricing_home
+from deploy.compose.errors import DockerError
 from shared.access.keys import ADMIN_KEY_FILE
 
 PROJECT = "COMPOSE_PROJECT_NAME"
@@ -41,9 +41,9 @@ def _ensure(repository: Path, home: Path) -> None:
     added = {name: value for name, value in made.items() if not known.get(name)}
     if added:
         kept = [line for line in lines if line.partition("=")[0] not in added]
-        place.write_private(path, "\n".join([*kept, *(f"{name}={value}" for name, value in added.items()), ""]))
+        pricing_home.write_private(path, "\n".join([*kept, *(f"{name}={value}" for name, value in added.items()), ""]))
     path.chmod(0o600)
-    place.write_private(home / ADMIN_KEY_FILE, (known | added)[ADMIN_KEY] + "\n")
+    pricing_home.write_private(home / ADMIN_KEY_FILE, (known | added)[ADMIN_KEY] + "\n")
 
 
 def read(repository: Path) -> dict[str, str]:

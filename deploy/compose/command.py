@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from deploy.docker import passwords
-from deploy.docker.errors import DockerError, compose_failed
+from deploy.compose import passwords
+from deploy.compose.errors import DockerError, compose_failed
 
 ENGINE_S = 10
 STEADY_S = 3  # what runs for that long does not die of its configuration

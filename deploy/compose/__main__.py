@@ -1,4 +1,4 @@
-"""`python -m deploy.docker`: start, stop and look at the stack in containers."""
+"""`python -m deploy.compose`: start, stop and look at the stack in containers."""
 
 import os
 import sys
@@ -12,18 +12,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from deploy.docker import compose, passwords
-from deploy.docker.compose import REPOSITORY
-from deploy.docker.errors import DockerError
-from deploy.native import home as place
-from deploy.native import processes, state
+from deploy import home as pricing_home
+from deploy import ports
+from deploy.compose import addresses, command, passwords
+from deploy.compose.addresses import port
+from deploy.compose.command import REPOSITORY
+from deploy.compose.errors import DockerError
 from deploy.status import Sight
 from shared import settings
 
 READY_S = 180
 POLL_S = 0.5
-# Variables of compose.yaml, and what they are where they are not set.
-PORTS = {"PRICING_PORT": 8000, "JAEGER_PORT": 16686, "PROMETHEUS_PORT": 9090, "GRAFANA_PORT": 3000}
 GATEWAY = "gateway"
 MONITORING = "monitoring"
 MONITORING_PORTS = {"prometheus": "PROMETHEUS_PORT", "grafana": "GRAFANA_PORT"}
@@ -45,7 +44,7 @@ SCALABLE = ("api", "worker", "listener")
 @click.pass_context
 def main(context: click.Context) -> None:
     """The pricing engine and its servers as containers; data in named volumes, passwords in .env."""
-    context.obj = place.locate(os.environ)
+    context.obj = pricing_home.locate(os.environ)
     os.environ["COMPOSE_PROFILES"] = f"{GATEWAY},{MONITORING}"
 
 
@@ -61,10 +60,10 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
     is_monitored = MONITORING in arguments
     is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
     _check_settings()
-    if reason := compose.why_no_engine():
+    if reason := command.why_no_engine():
         raise DockerError(f"No Docker engine answers ({reason}): start or repair it, or use `just up native`.")
     with _alone(home), ExitStack() as undo:
-        if not compose.containers(running=True):
+        if not command.containers(running=True):
             _refuse_taken_ports(is_monitored)
             undo.callback(_end_half_started)
         passwords.ensure(REPOSITORY, home)
@@ -81,10 +80,10 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
 def down(home: Path) -> None:
     """Stop and remove the containers; data stays in the volumes."""
     with _alone(home):
-        if not (compose.containers() or compose.networks()):
+        if not (command.containers() or command.networks()):
             click.echo("Nothing runs.")
             return
-        compose.run("down", "--remove-orphans")
+        command.run("down", "--remove-orphans")
     click.echo("Everything is stopped; the data stays in Docker's volumes.")
 
 
@@ -92,10 +91,10 @@ def down(home: Path) -> None:
 @click.pass_context
 def status(context: click.Context) -> None:
     """Show every container, the servers and what waits; exit code 0 when all is well."""
-    compose.run("ps")
-    sight = Sight(_base(), {"listener": partial(compose.run, *SCRAPE_LISTENER, capture=True)})
+    command.run("ps")
+    sight = Sight(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
     Console().print(sight.drawn())
-    context.exit(0 if sight.is_well and not compose.unhealthy() else 1)
+    context.exit(0 if sight.is_well and not command.unhealthy() else 1)
 
 
 @main.command()
@@ -106,30 +105,30 @@ def logs(service: str | None, follow: bool) -> None:
     if service and service not in SERVICES:
         raise click.UsageError(f"There is no service {service}; there are {', '.join(SERVICES)}.")
     colour = [] if sys.stdout.isatty() else ["--no-color"]
-    compose.run("logs", *colour, "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
+    command.run("logs", *colour, "--tail=50", *(["--follow"] if follow else []), *([service] if service else []))
 
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """One up or down at a time; a Compose that outlives a killed one is waited for, since it inherits the lock."""
-    place.prepare(home)
-    with place.locked(home, lambda: click.echo("· waiting for another up or down")) as lock:
+    pricing_home.prepare(home)
+    with pricing_home.locked(home, lambda: click.echo("· waiting for another up or down")) as lock:
         os.set_inheritable(lock, True)
         yield
 
 
 def _start(scale: Sequence[str]) -> None:
-    if "JAEGER_ARGUMENTS" not in os.environ and not compose.succeeds(*CHECK_JAEGER):
+    if "JAEGER_ARGUMENTS" not in os.environ and not command.succeeds(*CHECK_JAEGER):
         os.environ["JAEGER_ARGUMENTS"] = ""
     sizes = [part for pair in scale for part in ("--scale", pair)]
-    compose.run("up", "--detach", "--build", "--remove-orphans", *sizes)
+    command.run("up", "--detach", "--build", "--remove-orphans", *sizes)
     _wait()
 
 
 def _show_addresses(is_monitored: bool) -> None:
-    base = _base()
+    base = addresses.base()
     is_kept = os.environ.get("JAEGER_ARGUMENTS") != ""
-    note = "" if is_kept else " (its spans in memory: it refused deploy/docker/jaeger.yaml)"
+    note = "" if is_kept else " (its spans in memory: it refused deploy/compose/jaeger.yaml)"
     for name, address in (
         ("api", base),
         ("docs", f"{base}/docs"),
@@ -147,7 +146,7 @@ def _publish(several: bool) -> None:
     host = os.environ.get("PRICING_HOST", "127.0.0.1")
     os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port('PRICING_PORT')}"
     if not several:
-        compose.run("rm", "--stop", "--force", GATEWAY, capture=True)
+        command.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
 
 def _check_settings() -> None:
@@ -160,8 +159,8 @@ def _check_settings() -> None:
 def _refuse_taken_ports(is_monitored: bool) -> None:
     """Before anything is started: the engine would find out with half of the containers running."""
     for variable in ("PRICING_PORT", "JAEGER_PORT", *(MONITORING_PORTS.values() if is_monitored else ())):
-        if not state.port_is_free(port(variable), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
-            program = processes.listener_on(port(variable))
+        if not ports.port_is_free(port(variable), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
+            program = ports.listener_on(port(variable))
             raise DockerError(f"Port {port(variable)} is taken by {program}: set {variable} to a free port.")
 
 
@@ -170,7 +169,7 @@ def _end_half_started() -> None:
     click.echo("· it did not start: its last log lines, then everything is stopped again", err=True)
     for arguments in (("logs", "--no-color", "--tail=10"), ("down", "--remove-orphans")):
         with suppress(DockerError):
-            compose.run(*arguments)
+            command.run(*arguments)
 
 
 def _checked(pair: str) -> str:
@@ -182,29 +181,16 @@ def _checked(pair: str) -> str:
 
 def _wait() -> None:
     deadline = time.monotonic() + READY_S
-    while waiting := compose.unhealthy() or _not_ready():
-        if gone := compose.why_no_engine():
+    while waiting := command.unhealthy() or _not_ready():
+        if gone := command.why_no_engine():
             raise DockerError(f"The Docker engine went away ({gone}): start it again, then `just up` or `just down`.")
         if time.monotonic() > deadline:
             raise DockerError(f"Not ready after {READY_S} s: {'; '.join(waiting)}.")
         time.sleep(POLL_S)
 
 
-def _base() -> str:
-    return f"http://127.0.0.1:{port('PRICING_PORT')}"
-
-
-def port(variable: str) -> int:
-    """A published port: what its variable says, else what it is by itself."""
-    value = os.environ.get(variable) or PORTS[variable]
-    try:
-        return int(value)
-    except ValueError:
-        raise DockerError(f"{variable} is {value}, and not the number of a port.") from None
-
-
 def _not_ready() -> list[str]:
-    url = f"{_base()}/health/ready"
+    url = f"{addresses.base()}/health/ready"
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 # our own address
             return [] if response.status == 200 else [f"{url} answers {response.status}"]

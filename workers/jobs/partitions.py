@@ -28,7 +28,7 @@ from shared.telemetry.metrics import (
     station,
 )
 from shared.telemetry.tracing import tracer
-from workers import run_ending
+from workers.jobs import run_ending
 from workers.services import Services
 
 log = structlog.get_logger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.native.errors import StackError
+from deploy.errors import StackError
 
 STATE_FILE = "native.json"
 ENV_FILE = "stack.env"

@@ -7,8 +7,8 @@ import structlog
 from shared.jobs import merging, partitions, tasks
 from shared.jobs.tasks import Busy, RunningTask
 from shared.telemetry.metrics import LOCK_REFUSALS
-from workers import run_ending
-from workers.partitions import work
+from workers.jobs import run_ending
+from workers.jobs.partitions import work
 from workers.services import Services
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ from shared.errors import DatabaseUnavailable, RedisUnavailable, translate
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
 from shared.market_events import inbox
-from workers import run_ending
+from workers.jobs import run_ending
 from workers.services import Services
 
 # Called with the message, the exception and whether it was the last attempt.

@@ -1,0 +1,1 @@
+"""What happens around a message: one concern a file."""
