@@ -15,7 +15,7 @@ import pytest
 from deploy import ports
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
 HEADER = "product_id,name,currency,base_price"
 
@@ -23,7 +23,7 @@ PRICED, EVENT, CATALOGUE = "test_a_price_is_asked_for", "test_an_event_is_told",
 LOOKED_AT, LOADED = "test_the_stack_is_looked_at", "test_load_is_put_on_it_and_judged"
 STARTED = "test_the_first_command_starts_it_from_nothing"
 SELF = "itself: it runs these tests, or is the check that runs beside them"
-DOCKER = "tests/integration/test_docker_stack.py"
+DOCKER = "tests/integration/deploy/test_compose_stack.py"
 LONG = "a long suite of its own, for whose parts there are unit tests"
 
 # Command, as it stands in the README → where it is run.

@@ -23,7 +23,7 @@ from shared.pricing.sheet import PriceSheet
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IDS = [f"P-{number}" for number in range(100, 1000)]
 CATALOGUE = """
 import msgspec

@@ -12,7 +12,7 @@ from shared.catalogue import markets
 from shared.postgres import migrations, pools
 from shared.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TABLES = {
     "products",
     "signals",
