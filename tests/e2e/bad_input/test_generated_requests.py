@@ -1,0 +1,83 @@
+"""Requests generated from the served document: none is an error of the engine."""
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.core.result import Ok
+
+from tests.support.engine import Engine
+
+Operation = APIOperation[Any, Any, Any, Any]
+
+
+TAKING_ANYTHING = ("getProduct", "live", "ready", "metrics")
+
+
+TAKING_SHAPES = (
+    "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
+    "getPriceHistory",
+)  # fmt: skip
+
+
+GENERATED = [
+    *((name, GenerationMode.POSITIVE) for name in (*TAKING_ANYTHING, *TAKING_SHAPES)),
+    *((name, GenerationMode.NEGATIVE) for name in TAKING_SHAPES),
+]
+
+
+EXAMPLES = settings(
+    max_examples=15,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+
+
+def operations(engine: Engine) -> dict[str, Operation]:
+    schema = schemathesis.openapi.from_dict(engine.http.get("/docs/openapi.json").json())
+    found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    return {str(operation.definition.raw["operationId"]): operation for operation in found}
+
+
+@pytest.mark.parametrize("has_key", [False, True], ids=["without-a-key", "with-a-key"])
+@pytest.mark.parametrize(("name", "mode"), GENERATED)
+def test_no_generated_request_is_an_error_of_the_engines(
+    engine: Engine, name: str, mode: GenerationMode, has_key: bool
+) -> None:
+    """Requests made from the served document, right ones and wrong ones: errors are problem documents."""
+    operation = operations(engine)[name]
+    key = engine.authorized if has_key else {}
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @EXAMPLES
+    def probe(case: Case[Any]) -> None:
+        request = case.as_transport_kwargs(base_url=str(engine.http.base_url))
+        headers = {name: value for name, value in request["headers"].items() if name.lower() != "authorization"}
+        response = engine.http.request(
+            request["method"],
+            request["url"],
+            params=request.get("params"),
+            headers=headers | key,
+            content=body_of(request),
+        )
+        assert response.status_code < 500, response.text
+        if response.status_code >= 400:
+            assert response.headers["content-type"].startswith("application/problem+json")
+
+    probe()
+
+
+def body_of(request: dict[str, Any]) -> bytes | None:
+    if "json" in request:
+        return json.dumps(request["json"]).encode()
+    data = request.get("data")
+    return data.encode() if isinstance(data, str) else data
+
+
+def test_every_operation_but_the_abort_is_generated(engine: Engine) -> None:
+    assert set(operations(engine)) - {"abortTask"} == {name for name, _ in GENERATED}

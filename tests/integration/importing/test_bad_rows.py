@@ -1,0 +1,149 @@
+"""Each bad row is named by its line and column, and kept in the rejects file."""
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+
+from shared.errors import NotFound
+from shared.importing import source, staging
+from shared.postgres.pools import Pool
+from shared.prices import published
+from tests.integration.catalogue_examples import new_id
+from tests.integration.importing.import_results import Writing, bad, counts, rejects_in, stored
+from tests.integration.importing_examples import HEADER, imported
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        (",Kettle,USD,1.00", "product_id"),
+        ("A 1,Kettle,USD,1.00", "product_id"),
+        ("A-1,,USD,1.00", "name"),
+        ("A-1,  ,USD,1.00", "name"),
+        ("A-1,Ket\0tle,USD,1.00", "name"),
+        (f"A-1,{'x' * 201},USD,1.00", "name"),
+        ("A-1,Kettle,,1.00", "currency"),
+        ("A-1,Kettle,usd,1.00", "currency"),
+        ("A-1,Kettle,XXX,1.00", "currency"),
+        *(
+            (f"A-1,Kettle,USD,{price}", "base_price")
+            for price in ("", "cheap", "-1", "-0", "NaN", "Infinity", "1e999999", "1e2", "1.001", '"1,000.00"', "$1.00")
+        ),
+        *((f"A-1,Kettle,USD,{price}", "base_price") for price in ("1_0", " 1", "1 ", "١", "１", "+1", ".5", "0x1")),
+        ("A-1,Kettle,JPY,1.5", "base_price"),
+        ("A-1,Kettle,USD", "row"),
+        ("A-1,Kettle,USD,1.00,more", "row"),
+        ("A-1", "row"),
+        ('A-1,"Ket"tle,USD,1.00', "row"),
+    ],
+)
+def test_a_bad_row_is_named_by_line_and_column(pool: Pool, file: Writing, row: str, column: str) -> None:
+    [reject] = rejects_in(pool, file(f"{HEADER}\nA-0,Lamp,USD,1.00\n{row}\nA-2,Lamp,USD,1.00\n"))
+    assert [*reject[:2], reject[3]] == ["3", column, row.replace("\0", "\\x00")]
+
+
+def test_a_field_without_end_is_a_bad_row_that_is_kept(pool: Pool, file: Writing) -> None:
+    long = f"A-1,{'x' * 200_000},USD,1.00"
+    done = imported(pool, file(f"{HEADER}\n{long}\n"))
+    assert "line 2, row: no CSV: field larger than" in done.said
+    assert long in done.rejects
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "column"),
+    [
+        ("stock", "1.5", "stock"),
+        ("stock", "-1", "stock"),
+        ("stock", "1_0", "stock"),
+        ("stock", "99999999999", "stock"),
+        ("cost", "NaN", "cost"),
+        ("min_price", "1.001", "min_price"),
+        ("strategy", "gone", "strategy"),
+        ("tiers", "cheap", "tiers"),
+        ("tiers", '"[{""up_to"": 9, ""unit_price"": ""1.00""}]"', "tiers[0].up_to"),
+        ("tiers", '"[{""up_to"": null, ""unit_price"": ""1.001""}]"', "tiers[0].unit_price"),
+        ("tiers", '"[{""up_to"": null, ""unit_price"": ""1_0""}]"', "tiers[0].unit_price"),
+    ],
+)
+def test_a_bad_optional_column_is_named(pool: Pool, file: Writing, name: str, value: str, column: str) -> None:
+    assert bad(pool, file(f"{HEADER},{name}\nA-1,Kettle,USD,1.00,{value}\n")) == [(2, column)]
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ('"base_price": -1', "base_price"),
+        ('"base_price": "1_0"', "base_price"),
+        ('"base_price": 1e999999', "base_price"),
+        ('"base_price": true', "base_price"),
+        ('"base_price": 0.1000000000000000055', "base_price"),
+        ('"base_price": null', "base_price"),
+        ('"name": ""', "name"),
+        ('"name": "\\ud800"', "row"),
+        ('"stock": "12"', "stock"),
+        ('"colour": "red"', "colour"),
+        ("oops", "row"),
+    ],
+)
+def test_a_bad_object_is_named_by_line_and_column(pool: Pool, file: Writing, change: str, column: str) -> None:
+    begin = '{"product_id": "A-1", "name": "Kettle", "currency": "USD", "base_price": 1'
+    path = file(f"{begin}}}\n\n{begin}, {change}}}\n[1]\n")
+    assert bad(pool, path) == [(3, column), (4, "row")]
+
+
+@pytest.mark.parametrize("head", [f"{HEADER}\n", '{"product_id": "A-0"}\n'])
+def test_bytes_that_are_no_utf8_are_a_bad_row_of_their_own(pool: Pool, file: Writing, head: str) -> None:
+    path = file(head.encode() + "A-1,Läufer,USD,1.00\n".encode("latin-1"))
+    assert rejects_in(pool, path)[-1] == ["2", "row", "not UTF-8", "A-1,L\\xe4ufer,USD,1.00"]
+
+
+def test_all_bad_rows_are_in_the_rejects_file_and_few_of_them_on_the_screen(pool: Pool, file: Writing) -> None:
+    ids = [new_id() for _ in range(30)]
+    lines = [f'{product_id},"Ket,tle",USD,cheap' for product_id in ids]
+    done = imported(pool, file("\n".join([HEADER, *lines, f"{ids[0]},Kettle,USD,1.00"])))
+    read = list(csv.reader(io.StringIO(done.rejects)))
+    assert read[0] == ["line", "column", "reason", "raw"]
+    assert read[1:] == [
+        [str(line), "base_price", "must be a plain number such as 49.90", raw] for line, raw in enumerate(lines, 2)
+    ]
+    assert done.said.count("base_price") == staging.SHOWN_REJECTS
+    assert "… and 10 more" in done.said
+    assert (done.code, counts(done)) == (2, "31 rows: 0 new, 0 changed, 0 unchanged, 30 rejected")
+    with pytest.raises(NotFound):
+        stored(pool, ids[0])
+
+
+def test_the_second_row_of_a_product_is_refused_and_the_first_one_imported(pool: Pool, file: Writing) -> None:
+    one, two = new_id(), new_id()
+    path = file(f"{HEADER}\n{one},Kettle,USD,1.00\n{two},Lamp,USD,2.00\n{one},Kettle,USD,3.00\n{one},bad,USD,x\n")
+    assert imported(pool, path).code == 2
+    done = imported(pool, path, skip_bad=True)
+    assert (done.code, counts(done)) == (1, "4 rows: 2 new, 0 changed, 0 unchanged, 2 rejected")
+    assert f'4,product_id,{one} stands in line 2 too,"{one},Kettle,USD,3.00"' in done.rejects
+    assert stored(pool, one).base_price == Decimal("1.00")
+
+
+@pytest.mark.parametrize("begin", ["", "bad,row\n"])
+def test_second_rows_far_away_are_found_too(
+    pool: Pool, file: Writing, monkeypatch: pytest.MonkeyPatch, begin: str
+) -> None:
+    """Whether the first one was stored at once, or only staged since the file is refused."""
+    monkeypatch.setattr(source, "BLOCK", 100)
+    ids = [new_id() for _ in range(50)]
+    rows = [f"{product_id},Kettle,USD,1.00\n" for product_id in [*ids, *ids[:5]]]
+    path = file(f"{HEADER}\n{begin}{''.join(rows)}")
+    done = imported(pool, path)
+    assert " rows: 0 new, 0 changed, 0 unchanged" in done.said
+    shift = 2 + bool(begin)
+    assert [line.split(",")[2] for line in done.rejects.splitlines()[shift - 1 :]] == [
+        f"{ids[at]} stands in line {at + shift} too" for at in range(5)
+    ]
+    assert imported(pool, path, skip_bad=True).code == 1
+    with pool.connection() as conn:
+        assert len(published.stored_sheets(conn, ids)) == 50
+
+
+def test_where_every_row_is_bad_nothing_is_imported(pool: Pool, file: Writing) -> None:
+    assert imported(pool, file(f"{HEADER}\nA-1,Kettle,USD,x\n"), skip_bad=True).code == 2

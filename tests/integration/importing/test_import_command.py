@@ -1,0 +1,113 @@
+"""The command `import`, from a file or standard input to its exit code; broken off it keeps nothing."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.postgres.pools import Pool
+from shared.settings import Settings
+from tests.integration.catalogue_examples import new_id
+from tests.integration.importing.import_results import stored
+from tests.integration.importing_examples import HEADER, command, environ, generated, migrated, ran, scalar
+from tests.support.waiting import eventually
+
+NewDatabase = Callable[[], Settings]
+
+BIGBASKET = "product_id=index,name=product,category=category,base_price=market_price"
+
+
+def test_the_catalogue_of_a_grocer_is_imported(new_database: NewDatabase, tmp_path: Path) -> None:
+    data = os.environ.get("PRICING_TEST_DATA")
+    if not data:
+        pytest.skip("PRICING_TEST_DATA is unset")
+    settings = migrated(new_database())
+    arguments = ("import", Path(data) / "bigbasket_products.csv", "--map", BIGBASKET, "--currency", "INR")
+    refused = ran(settings, *arguments, cwd=tmp_path)
+    assert refused.returncode == 2
+    rejects = (tmp_path / "bigbasket_products.csv.rejects.csv").read_text().splitlines()
+    assert len(rejects) == 2
+    assert rejects[1].startswith("14366,name,is missing,")
+    assert scalar(settings, "SELECT count(*) FROM products") == 0
+    assert ran(settings, *arguments, "--skip-bad", cwd=tmp_path).returncode == 1
+    assert scalar(settings, "SELECT count(*) FROM products JOIN prices USING (product_id)") == 27_554
+    assert scalar(settings, "SELECT sum(base_price) FROM products") == Decimal("10527331.39")
+
+
+def test_standard_input_is_read(settings: Settings, pool: Pool, tmp_path: Path) -> None:
+    product_id = new_id()
+    content = gzip.compress(f"{HEADER}\n{product_id},Kettle,USD,1.00\n".encode())
+    done = ran(settings, "import", "-", cwd=tmp_path, stdin=content)
+    assert (done.returncode, done.stdout) == (0, b""), done
+    assert b"1 rows: 1 new" in done.stderr
+    assert stored(pool, product_id).name == "Kettle"
+    refused = ran(settings, "import", "-", cwd=tmp_path, stdin=b"")
+    assert (refused.returncode, b"standard input: it is empty" in refused.stderr) == (2, True)
+
+
+def test_options_that_make_no_sense_and_a_database_that_is_away_exit_with_2(settings: Settings, tmp_path: Path) -> None:
+    for wrong in (("--map", "id=x"), ("--currency", "XXX")):
+        assert ran(settings, "import", "-", *wrong, cwd=tmp_path, stdin=b"").returncode == 2
+    away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
+    done = ran(away, "import", "-", cwd=tmp_path, stdin=b"")
+    assert (done.returncode, b"is it running?" in done.stderr) == (2, True), done
+
+
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_an_import_that_is_broken_off_leaves_the_catalogue_as_it_was(
+    new_database: NewDatabase, tmp_path: Path, signal_: signal.Signals, code: int
+) -> None:
+    settings = migrated(new_database())
+    path = generated(tmp_path / "products.csv", 200_000)
+    (tmp_path / "before.csv").write_text(f"{HEADER}\nG-0,Before,USD,7.00\n")
+    assert ran(settings, "import", "before.csv", cwd=tmp_path).returncode == 0
+    importing = subprocess.Popen(command("import", path), env=environ(settings), cwd=tmp_path, stderr=subprocess.PIPE)
+    eventually(lambda: scalar(settings, _WRITING), "products are being written")
+    importing.send_signal(signal_)
+    _, said = importing.communicate(timeout=30)
+    assert importing.returncode == code
+    assert signal_ == signal.SIGKILL or said.endswith(b"interrupted; nothing was imported\n")
+    eventually(lambda: not scalar(settings, _CONNECTED), "PostgreSQL noticed")
+    assert scalar(settings, "SELECT count(*) FROM products") == 1
+    assert scalar(settings, "SELECT count(*) FROM price_history") == 1
+    assert scalar(settings, "SELECT name FROM products") == "Before"
+
+
+_CONNECTED = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'pricing-catalogue' AND datname = current_database()
+"""
+
+
+_WRITING = f"{_CONNECTED} AND query ~ 'COPY (products|prices)'"
+
+
+def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
+    settings = migrated(new_database())
+    few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (80_000, 240_000))
+    assert many < few * 1.2
+
+
+def _peak_kb(settings: Settings, path: Path) -> int:
+    """The most memory that one of an import's processes took."""
+    script = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command("import", path, "--dry-run")],
+        env=environ(settings),
+        cwd=path.parent,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return int(done.stdout)
