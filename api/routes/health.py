@@ -102,7 +102,9 @@ async def _ask_postgres(services: Services) -> str:
 
 
 async def _ask_redis(services: Services) -> str:
-    return str((await services.cache.info("server"))["redis_version"])
+    server = await services.cache.info("server")
+    # Valkey also names the version of Redis that it replaces.
+    return f"valkey {server['valkey_version']}" if "valkey_version" in server else str(server["redis_version"])
 
 
 async def _probe(question: Coroutine[None, None, str]) -> Dependency:

