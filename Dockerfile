@@ -2,7 +2,8 @@
 FROM python:3.13-slim AS build
 COPY requirements.lock .
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock \
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps \
+        -r requirements.lock \
     && /venv/bin/pip uninstall -q -y pip \
     && find /venv -name tests -type d -prune -exec rm -rf {} +
 

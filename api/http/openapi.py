@@ -30,7 +30,7 @@ class DecimalAsString(OpenAPISchemaPlugin):
 
 
 def swagger_ui() -> Path:
-    """The folder of Swagger UI's files in the package that carries them; Flask itself is never imported."""
+    """The folder of Swagger UI's files in the package that carries them, which is never imported."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package flask-swagger-ui is not installed: `just setup`")

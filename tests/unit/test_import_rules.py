@@ -209,15 +209,3 @@ def test_importing_every_module_connects_to_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, *names], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
-
-
-@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("requirements*.lock")))
-def test_a_lock_pins_hashes_and_names_no_host(lock: str) -> None:
-    text = (ROOT / lock).read_text()
-    assert "--hash=sha256:" in text
-    assert "://" not in text
-    assert "index" not in {line.split("=")[0].split(" ")[0].lstrip("-") for line in text.splitlines()}
-
-
-def test_there_is_a_lock_for_users_and_one_for_developers() -> None:
-    assert {path.name for path in ROOT.glob("requirements*.lock")} >= {"requirements.lock", "requirements-dev.lock"}
