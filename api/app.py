@@ -12,11 +12,11 @@ from litestar.types import ASGIApp
 from api import services
 from api.edge import metrics
 from api.edge.asgi import Edge
-from api.edge.fast_path import PriceLane
+from api.edge.fast_path import FastPath
 from api.http import openapi, problems
 from api.routes import health, market_events, prices, products, recalculations, tasks
 from api.services import Services
-from shared.processes import end_with_parent
+from shared.processes import exit_with_parent
 from shared.settings import Settings, load
 from shared.telemetry import logs
 
@@ -27,9 +27,9 @@ def create_app() -> ASGIApp:
     """What Granian serves in each worker process."""
     settings = load()
     logs.configure(services.PROCESS, settings)
-    end_with_parent(grace_s=settings.drain_timeout_s)
+    exit_with_parent(grace_s=settings.drain_timeout_s)
     app = create_litestar(settings)
-    return Edge(app, PriceLane(lambda: running_services(app.state)), settings.trace_read_ratio)
+    return Edge(app, FastPath(lambda: running_services(app.state)), settings.trace_read_ratio)
 
 
 def create_litestar(settings: Settings) -> Litestar:

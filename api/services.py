@@ -16,10 +16,10 @@ from shared.cache.writer import SheetWriter
 from shared.errors import translated
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import channel
-from shared.messaging.messages import Doorbell
+from shared.messaging.messages import Enqueuer
 from shared.postgres import pools
 from shared.postgres.pools import AsyncPool, Conn, Pool
-from shared.processes import settle_heap
+from shared.processes import freeze_gc
 from shared.settings import Settings
 from shared.telemetry import tracing
 
@@ -38,7 +38,7 @@ class Services(msgspec.Struct, frozen=True):
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
-        doorbell: Rings the workers.
+        enqueue: Rings the workers.
         writer: Puts sheets after a write of the API's own.
         feed: The market-data feed.
     """
@@ -50,7 +50,7 @@ class Services(msgspec.Struct, frozen=True):
     writes: Pool
     cache: redis.asyncio.Redis
     events: redis.Redis
-    doorbell: Doorbell
+    enqueue: Enqueuer
     writer: SheetWriter
     feed: MarketDataFeed
 
@@ -98,7 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(reader.report)
         reading_ahead = asyncio.create_task(reader.read_ahead())
         stack.callback(reading_ahead.cancel)
-        settle_heap()
+        freeze_gc()
         yield Services(
             settings=settings,
             reader=reader,
@@ -107,7 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             writes=writes,
             cache=cache,
             events=events,
-            doorbell=Doorbell(queue),
+            enqueue=Enqueuer(queue),
             writer=SheetWriter(sync_cache, events, settings.cache_ttl_s),
             feed=feed,
         )

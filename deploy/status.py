@@ -19,7 +19,7 @@ WELL = {"up", "ready"}
 Figures = Mapping[tuple[str, str], float]
 
 
-class Sight:
+class StatusReport:
     """One look at a running engine: its readiness, and the figures of its metrics."""
 
     def __init__(self, api_url: str, scrapes: Mapping[str, Callable[[], str]]) -> None:
@@ -67,7 +67,7 @@ class Sight:
 
     def _notes(self) -> Iterator[Text]:
         figures = self._figures.get("listener", {})
-        if figures and not figures.get(("pricing_market_events_link_up", "")):
+        if figures and not figures.get(("pricing_market_events_subscription_up", "")):
             yield Text("The listener is not subscribed to market_events.", BAD)
         if run_s := figures.get(("pricing_last_run_duration_seconds", "")):
             products = figures[("pricing_last_run_products", "")]

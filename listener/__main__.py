@@ -14,13 +14,13 @@ from shared import VERSION
 from shared.jobs.backlog_metrics import Backlog
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
-from shared.messaging.messages import Doorbell
+from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Link
 from shared.postgres import pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
-from shared.telemetry.exposition import Lately, group_registry
+from shared.telemetry.exposition import CachedCollector, group_registry
 
 PROCESS = "pricing-listener"
 # How old the figures of the queues may be; a scrape that finds them older asks PostgreSQL and Redis.
@@ -53,11 +53,11 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         events = channel.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
         for collector in (Backlog(pool), Messages(queue)):
-            REGISTRY.register(Lately(collector, MAX_AGE_S))
+            REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
         log.info("listening", channel=MARKET_EVENTS, version=VERSION)
-        Loop(Link(events, MARKET_EVENTS), Bridge(pool, Doorbell(queue))).run(stop)
+        Loop(Link(events, MARKET_EVENTS), Bridge(pool, Enqueuer(queue))).run(stop)
     log.info("ended")
 
 

@@ -19,10 +19,10 @@ from shared.market_events.events import CloudEvent, checked_time, decode, parse_
 from shared.market_events.inbox import EventRecord, WaitingEvent
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS
-from shared.messaging.messages import Doorbell
+from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
 from shared.telemetry import propagation
-from shared.telemetry.metrics import EVENTS_RECEIVED, RINGS
+from shared.telemetry.metrics import EVENTS_RECEIVED, MESSAGES_ENQUEUED
 from shared.telemetry.tracing import tracer
 
 log = structlog.get_logger(__name__)
@@ -37,8 +37,8 @@ class Bridge:
     Any number of bridges may run: an event is recorded once, and only one of them gets to ring for it.
     """
 
-    def __init__(self, pool: Pool, doorbell: Doorbell, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._pool, self._doorbell, self._now = pool, doorbell, now
+    def __init__(self, pool: Pool, enqueue: Enqueuer, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._pool, self._doorbell, self._now = pool, enqueue, now
 
     def receive(self, raw_messages: Sequence[bytes]) -> None:
         """Record what came over the channel, and ring for it. What is no event is recorded as rejected."""
@@ -96,7 +96,7 @@ class Bridge:
         with tracer.start_as_current_span("sweep tasks", context=context):
             log.info("task found waiting", task_id=str(task.task_id), kind=task.kind)
             self._doorbell.task(task.kind, task.task_id)
-        RINGS.labels(messages.TASK_ACTORS[task.kind], "sweep").inc()
+        MESSAGES_ENQUEUED.labels(messages.TASK_ACTORS[task.kind], "sweep").inc()
 
     def _ring_or_release(self, claimed: Sequence[WaitingEvent], reason: str) -> None:
         try:
@@ -127,7 +127,7 @@ class Bridge:
                 },
             ):
                 log.info("event received", event_id=event.id, source=event.source, type=event.type, by=reason)
-                RINGS.labels(self._ring(event), reason).inc()
+                MESSAGES_ENQUEUED.labels(self._ring(event), reason).inc()
 
     def _ring(self, event: WaitingEvent) -> str:
         if event.product_id:
@@ -158,7 +158,7 @@ def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:
     text = raw.decode(errors="replace")[:MAX_RAW_CHARS]
     digest = hashlib.sha256(raw).hexdigest()
     return EventRecord(
-        source="channel", id=digest, type="unreadable", time=now, reason=reason, raw=text, **_own_context(digest)
+        source="channel", id=digest, type="unreadable", occurred_at=now, reason=reason, raw=text, **_own_context(digest)
     )
 
 
@@ -167,7 +167,7 @@ def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
         source=event.source,
         id=event.id,
         type=event.type,
-        time=now,
+        occurred_at=now,
         data=event.data,
         reason=reason,
         **_context(event),

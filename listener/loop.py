@@ -10,7 +10,7 @@ import structlog
 from listener.bridge import Bridge
 from shared.errors import retryable, translate
 from shared.messaging.subscription import Link
-from shared.telemetry.metrics import LINK_LOSSES, LOOP_ERRORS, MARKET_LINK_UP, SWEPT_AT
+from shared.telemetry.metrics import LOOP_ERRORS, MARKET_SUBSCRIPTION_UP, SUBSCRIPTION_LOSSES, SWEPT_AT
 
 log = structlog.get_logger(__name__)
 
@@ -45,10 +45,10 @@ class Loop:
         try:
             self._pending += self._link.take(POLL_S)
         except redis.ConnectionError:
-            LINK_LOSSES.inc(was_up)
+            SUBSCRIPTION_LOSSES.inc(was_up)
             raise
         finally:
-            MARKET_LINK_UP.set(self._link.is_up)
+            MARKET_SUBSCRIPTION_UP.set(self._link.is_up)
         if not was_up:
             # What was published while nobody listened waits in the database.
             self._swept_at = float("-inf")

@@ -24,7 +24,7 @@ def prepare_metrics(home: Path, group: str) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
-def end_with_parent(grace_s: float) -> None:
+def exit_with_parent(grace_s: float) -> None:
     """End this process when its parent dies without telling it; a master killed with -9 leaves no orphans.
 
     Args:
@@ -42,7 +42,7 @@ def end_with_parent(grace_s: float) -> None:
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def settle_heap() -> None:
+def freeze_gc() -> None:
     """Spare the garbage collector what is there for good, and let it come less often; call once all is built.
 
     A price query and a decision make next to nothing that only the collector can free; looking for it at Python's

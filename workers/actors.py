@@ -10,7 +10,7 @@ from dramatiq_abort import Abort
 
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
-from workers.completion import Settle, Settlement
+from workers.completion import Completion, Settle
 from workers.jobs import cache_sync, market_events, recalculation
 from workers.middleware.outcomes import never
 from workers.services import Services
@@ -23,7 +23,7 @@ TASK_TIME_LIMIT_MS = 3_600_000
 
 def register(broker: Broker, services: Services) -> None:
     """Declare every actor on a broker, bound to the services of its process."""
-    settle = Settlement(services)
+    settle = Completion(services)
 
     def event_actor(settled: Settle) -> ActorDecorator:
         return dramatiq.actor(
@@ -63,11 +63,11 @@ def register(broker: Broker, services: Services) -> None:
 
     # What it meets, the run's own message meets as well, and tries again.
     @task_actor(settle.helper, abortable=False, retry_when=never)
-    def help_recalculate(task_id: str) -> None:
-        recalculation.help_with(services, UUID(task_id))
+    def join_run(task_id: str) -> None:
+        recalculation.join(services, UUID(task_id))
 
     @task_actor(notify_shutdown=True)
-    def publish_prices(task_id: str) -> None:
+    def sync_cache(task_id: str) -> None:
         cache_sync.run(services, UUID(task_id))
 
     if broker.get_declared_actors() != messages.ACTORS:

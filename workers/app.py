@@ -7,12 +7,12 @@ from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLi
 
 from shared.messaging import broker
 from shared.messaging.messages import EVENTS_QUEUE
-from shared.processes import end_with_parent, settle_heap
+from shared.processes import exit_with_parent, freeze_gc
 from shared.settings import load
 from shared.telemetry import logs, tracing
 from workers import actors, services
 from workers.middleware.metrics_server import MetricsServer
-from workers.middleware.outcomes import Settling, worth_a_retry
+from workers.middleware.outcomes import Outcomes, worth_a_retry
 from workers.middleware.shutdown import Cleanup, PromptEnd
 from workers.middleware.tracing import Tracing
 
@@ -29,10 +29,10 @@ def create_broker() -> None:
     os.nice(NICENESS)
     settings = load()
     logs.configure(services.PROCESS, settings)
-    end_with_parent(grace_s=settings.drain_timeout_s)
+    exit_with_parent(grace_s=settings.drain_timeout_s)
     provider = tracing.configure(services.PROCESS, settings)
     running = services.build(settings, provider)
-    # Before an actor they see a message in this order, after it in the reverse: `Settling` is told after
+    # Before an actor they see a message in this order, after it in the reverse: `Outcomes` is told after
     # `Retries` has decided, `Tracing` ends last.
     consuming = broker.create(
         running.queue,
@@ -41,7 +41,7 @@ def create_broker() -> None:
             PromptEnd(settings),
             MetricsServer(settings),
             Tracing(),
-            Settling(),
+            Outcomes(),
             Retries(retry_when=worth_a_retry, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
             AgeLimit(),
             TimeLimit(),
@@ -52,4 +52,4 @@ def create_broker() -> None:
     )
     actors.register(consuming, running)
     dramatiq.set_broker(consuming)
-    settle_heap()
+    freeze_gc()

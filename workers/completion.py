@@ -20,7 +20,7 @@ Settle = Callable[[MessageProxy, BaseException, bool], None]
 TRACEBACK_CHARS = 8_000
 
 
-class Settlement:
+class Completion:
     """Writes the outcome of failed attempts where a user looks for it."""
 
     def __init__(self, services: Services) -> None:
@@ -41,11 +41,11 @@ class Settlement:
             else:
                 tasks.retry_later(conn, task_id, _described(error), _traceback(error))
         self._services.lock.release(task_id)
-        run_ending.ring_follow_up(self._services)
+        run_ending.enqueue_follow_up(self._services)
 
     def helper(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """The run's own message meets the same, and tries again."""
-        self._services.doorbell.task("recalculation", UUID(message.args[0]))
+        self._services.enqueue.task("recalculation", UUID(message.args[0]))
 
     def product_events(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """The waiting events of a product fail with the last attempt."""

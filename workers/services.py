@@ -11,7 +11,7 @@ from shared.cache.writer import SheetWriter
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import channel
 from shared.messaging.lock import RecalculationLock
-from shared.messaging.messages import Doorbell
+from shared.messaging.messages import Enqueuer
 from shared.postgres import pools
 from shared.postgres.pools import Pool
 from shared.settings import Settings
@@ -19,7 +19,7 @@ from shared.settings import Settings
 PROCESS = "pricing-worker"
 # Partitions of a run that a process works on at once: while one waits for PostgreSQL the other decides, and
 # the other threads are left to events.
-HANDS = 2
+PARTITION_SLOTS = 2
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -31,8 +31,8 @@ class Services(msgspec.Struct, frozen=True):
         writer: Puts and announces sheets.
         lock: One recalculation at a time.
         feed: The market-data feed.
-        doorbell: Rings for further work.
-        hands: Held by the threads of this process that work on a run's partitions.
+        enqueue: Rings for further work.
+        partition_slots: Held by the threads of this process that work on a run's partitions.
         stopping: Set when the process is to end: nothing new is begun.
     """
 
@@ -45,8 +45,8 @@ class Services(msgspec.Struct, frozen=True):
     writer: SheetWriter
     lock: RecalculationLock
     feed: MarketDataFeed
-    doorbell: Doorbell
-    hands: threading.BoundedSemaphore
+    enqueue: Enqueuer
+    partition_slots: threading.BoundedSemaphore
     stopping: threading.Event
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         writer=SheetWriter(cache, events, settings.cache_ttl_s),
         lock=RecalculationLock(cache),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
-        doorbell=Doorbell(queue),
-        hands=threading.BoundedSemaphore(HANDS),
+        enqueue=Enqueuer(queue),
+        partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
         stopping=threading.Event(),
     )

@@ -8,7 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from api.edge import tracing
-from api.edge.fast_path import PriceLane
+from api.edge.fast_path import FastPath
 from api.edge.metrics import SOURCE, observe
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH, PRICES_PATH
@@ -23,15 +23,15 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp, lane: PriceLane, read_ratio: float) -> None:
+    def __init__(self, app: ASGIApp, fast_path: FastPath, read_ratio: float) -> None:
         """An edge.
 
         Args:
             app: The whole application.
-            lane: Answers the usual price queries in its place.
+            fast_path: Answers the usual price queries in its place.
             read_ratio: Share of price queries whose trace is recorded.
         """
-        self._app, self._lane, self._read_ratio = app, lane, read_ratio
+        self._app, self._lane, self._read_ratio = app, fast_path, read_ratio
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""

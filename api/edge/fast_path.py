@@ -46,7 +46,7 @@ class _Answered(NamedTuple):
     answer: Rendered
 
 
-class PriceLane:
+class FastPath:
     """Answers price queries from their bytes.
 
     A price depends on nothing but the query, the sheet and the market. The same bytes are therefore answered as
@@ -54,7 +54,7 @@ class PriceLane:
     """
 
     def __init__(self, services: Callable[[], Services]) -> None:
-        """A lane.
+        """A fast_path.
 
         Args:
             services: The process's services, which are there once it has started.

@@ -103,7 +103,7 @@ def publish_market_event(
         Body(
             examples=[
                 Example(
-                    summary="A rival's price",
+                    summary="A competitor's price",
                     value={
                         "type": "competitor_price_changed",
                         "data": {

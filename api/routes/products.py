@@ -16,7 +16,7 @@ from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
 from shared.catalogue import products
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.jobs import tasks
@@ -123,8 +123,8 @@ def _write(services: Services, product: ProductInput) -> None:
         rulebook.check_strategy(policy, product)
         repriced = published.write_products(conn, [product], policy, cause)
         if _is_update(repriced):
-            scope = Scope(product_ids=repriced.changed)
-            task_id = tasks.create(conn, "publication", scope, propagation.current()["traceparent"])
+            product_set = ProductSet(product_ids=repriced.changed)
+            task_id = tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
             tasks.claim_one(conn, task_id)
     # The writer's own next query finds what was written; other processes hear of it.
     services.near.changed((sheet.product_id, sheet.version) for sheet in repriced.sheets.values())

@@ -15,7 +15,7 @@ from api.edge.identity import requires_key
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.jobs import tasks
 from shared.market_events.events import RecalculationRequested
 from shared.telemetry import propagation
@@ -60,9 +60,9 @@ def recalculate(
     ] = None,
 ) -> Queued:
     """Queue a recalculation."""
-    scope = Scope.of(data or RecalculationRequested())
+    product_set = ProductSet.of(data or RecalculationRequested())
     with services.transaction() as conn:
-        task_id = tasks.create(conn, "recalculation", scope, propagation.current()["traceparent"])
+        task_id = tasks.create(conn, "recalculation", product_set, propagation.current()["traceparent"])
         tasks.claim_one(conn, task_id)
     _ring(services, task_id)
     return Queued(task_id, "queued", current_trace_id())
@@ -70,7 +70,7 @@ def recalculate(
 
 def _ring(services: Services, task_id: UUID) -> None:
     try:
-        services.doorbell.task("recalculation", task_id)
+        services.enqueue.task("recalculation", task_id)
     except redis.RedisError as error:
         log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
         with services.transaction() as conn:

@@ -64,7 +64,7 @@ def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
 
 def _interrupt(services: Services, task_id: UUID) -> None:
     try:
-        services.doorbell.abort(task_id)
+        services.enqueue.abort(task_id)
     except redis.RedisError as error:
         log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
 

@@ -18,7 +18,7 @@ from deploy.compose import addresses, command, passwords
 from deploy.compose.addresses import port
 from deploy.compose.command import REPOSITORY
 from deploy.compose.errors import DockerError
-from deploy.status import Sight
+from deploy.status import StatusReport
 from shared import settings
 
 READY_S = 180
@@ -92,7 +92,7 @@ def down(home: Path) -> None:
 def status(context: click.Context) -> None:
     """Show every container, the servers and what waits; exit code 0 when all is well."""
     command.run("ps")
-    sight = Sight(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
+    sight = StatusReport(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
     Console().print(sight.drawn())
     context.exit(0 if sight.is_well and not command.unhealthy() else 1)
 

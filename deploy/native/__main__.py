@@ -14,7 +14,7 @@ from rich.table import Table
 from deploy import home as pricing_home
 from deploy.native import logs as log_files
 from deploy.native import plan, processes, programs, stack
-from deploy.status import TIMEOUT_S, Sight
+from deploy.status import TIMEOUT_S, StatusReport
 
 _LINES = 50
 
@@ -63,7 +63,7 @@ def status(context: click.Context) -> None:
     console.print(table)
     is_well = all(found[name].statename == "RUNNING" for name in now.state.programs)
     if found["api"].lives:
-        sight = Sight(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
+        sight = StatusReport(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
         console.print(sight.drawn())
         is_well &= sight.is_well
     context.exit(0 if is_well else 1)

@@ -12,23 +12,23 @@ V = TypeVar("V")
 Load = Callable[[list[str]], Awaitable[Mapping[str, V]]]
 
 
-class Gatherer(Generic[V]):
+class Batcher(Generic[V]):
     """Gathers the keys that are asked for in one turn of the event loop, or while others are looked up.
 
-    Each key is looked up once however many wait for it (single-flight), and at most `lanes` look-ups run at
+    Each key is looked up once however many wait for it (single-flight), and at most `max_concurrency` look-ups run at
     a time. A look-up runs in the context of the first asker whose trace is recorded, if there is one, so
     that its spans stand in that trace.
     """
 
-    def __init__(self, load: Load[V], lanes: int, batch: int) -> None:
-        """A gatherer of a look-up.
+    def __init__(self, load: Load[V], max_concurrency: int, batch: int) -> None:
+        """A batcher of a look-up.
 
         Args:
             load: Looks up to `batch` distinct keys up; what it leaves out does not exist.
-            lanes: The most look-ups at a time.
+            max_concurrency: The most look-ups at a time.
             batch: The most keys of one.
         """
-        self._load, self._lanes, self._batch = load, lanes, batch
+        self._load, self._lanes, self._batch = load, max_concurrency, batch
         self._askers: dict[str, list[asyncio.Future[V | None]]] = {}
         self._queue: list[str] = []
         self._recorded: Context | None = None

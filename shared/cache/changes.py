@@ -13,7 +13,7 @@ import structlog
 from shared.cache.near import NearCache
 from shared.messaging.channel import PRICE_CHANGES, PriceChanges
 from shared.messaging.subscription import Link
-from shared.telemetry.metrics import LINK_UP, NEAR_STALENESS
+from shared.telemetry.metrics import CHANGES_SUBSCRIPTION_UP, NEAR_STALENESS
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +47,13 @@ def _follow(link: Link, near: NearCache, stop: threading.Event) -> None:
             if is_up:
                 log.warning("price changes are not heard, prices are up to a second old", error=str(error))
             is_up = False
-            LINK_UP.set(0)
+            CHANGES_SUBSCRIPTION_UP.set(0)
             stop.wait(RECONNECT_S)
             continue
         if not is_up:
             log.info("price changes are heard again")
         is_up = True
-        LINK_UP.set(1)
+        CHANGES_SUBSCRIPTION_UP.set(1)
         for message in messages:
             _apply(message, near)
     link.close()

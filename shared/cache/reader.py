@@ -15,7 +15,7 @@ from circuitbreaker import CircuitBreaker
 from opentelemetry import trace
 
 from shared.cache import sheets
-from shared.cache.batching import Gatherer
+from shared.cache.batching import Batcher
 from shared.cache.markets import MarketsCopy
 from shared.cache.near import NearCache
 from shared.cache.sheets import CorruptSheet, Fill
@@ -94,8 +94,8 @@ class PriceReader:
         self._near_hits = self._near_misses = 0
         self._redis_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, RedisUnavailable, "redis")
         self._database_breaker = CircuitBreaker(BREAKER_FAILURES, BREAKER_OPEN_S, DatabaseUnavailable, "database")
-        self._from_redis = Gatherer(self._ask_redis, REDIS_LANES, LOOK_UP)
-        self._from_database = Gatherer(self._ask_database, DATABASE_LANES, LOOK_UP)
+        self._from_redis = Batcher(self._ask_redis, REDIS_LANES, LOOK_UP)
+        self._from_database = Batcher(self._ask_database, DATABASE_LANES, LOOK_UP)
         for breaker in (self._redis_breaker, self._database_breaker):
             BREAKER_OPEN.labels(breaker.name).set(0)
         # Entries that did not decode, until they are replaced.
@@ -197,10 +197,10 @@ class PriceReader:
         """One MGET; what Redis has no usable answer for is left out."""
         asked_at = time.monotonic()
         # As bytes, since redis-py takes longer to encode a text than to send it.
-        keys = [sheets.CREATIONS.encode(), *[sheets.key(product_id).encode() for product_id in product_ids]]
+        keys = [sheets.GENERATION.encode(), *[sheets.key(product_id).encode() for product_id in product_ids]]
         try:
             with _guarded(self._redis_breaker, RedisUnavailable), CACHE_READ_DURATION.time():
-                creations, *entries = cast(list[bytes | None], await self._client().mget(keys))
+                generation, *entries = cast(list[bytes | None], await self._client().mget(keys))
         except RedisUnavailable as error:
             CACHE_READS.labels("error").inc(len(product_ids))
             log.debug("redis away, reading the database", error=str(error))
@@ -208,7 +208,7 @@ class PriceReader:
         known: dict[str, PriceSheet | _Missing] = {}
         results: Counter[str] = Counter()
         for product_id, entry in zip(product_ids, entries, strict=True):
-            result, value = self._read_entry(product_id, entry, creations, asked_at)
+            result, value = self._read_entry(product_id, entry, generation, asked_at)
             results[result] += 1
             if value is not None:
                 known[product_id] = value
@@ -217,13 +217,13 @@ class PriceReader:
         return known
 
     def _read_entry(
-        self, product_id: str, entry: bytes | None, creations: bytes | None, asked_at: float
+        self, product_id: str, entry: bytes | None, generation: bytes | None, asked_at: float
     ) -> tuple[str, PriceSheet | _Missing | None]:
         """What an entry was, for the counter, and what it holds."""
         if entry and (held := self._near.confirm(product_id, entry, asked_at)):
             return "hit", held
         if entry is None or sheets.is_absence(entry):
-            still_missing = entry == sheets.absence(creations)
+            still_missing = entry == sheets.negative_entry(generation)
             return ("missing", _Missing()) if still_missing else ("miss", None)
         try:
             return "hit", self._near.put(sheets.decode(entry), entry, asked_at)
@@ -240,9 +240,9 @@ class PriceReader:
             stored = await bounded(published.read_sheets(self._database, product_ids))
         seen = {product_id: self._corrupt.pop(product_id, b"") for product_id in product_ids}
         if clock is not None:
-            time_ms, creations = clock
+            time_ms, generation = clock
             found = {sheet.product_id: sheet for sheet in stored}
-            fills = [Fill(found.get(key) or sheets.absent(key, creations), entry) for key, entry in seen.items()]
+            fills = [Fill(found.get(key) or sheets.negative(key, generation), entry) for key, entry in seen.items()]
             await self._fill(fills, time_ms)
         return {
             sheet.product_id: self._near.put(sheets.sheet_of(sheet), sheets.entry(sheet).encode(), asked_at)
@@ -250,16 +250,16 @@ class PriceReader:
         }
 
     async def _redis_clock(self) -> tuple[int, bytes | None] | None:
-        """Redis' time in milliseconds and how many creations it knows of; None where it is away."""
+        """Redis' time in milliseconds and how many generation it knows of; None where it is away."""
         try:
             with _guarded(self._redis_breaker, RedisUnavailable):
                 pipeline = self._client().pipeline(transaction=False)
                 pipeline.time()
-                pipeline.get(sheets.CREATIONS)
-                (seconds, microseconds), creations = await pipeline.execute()
+                pipeline.get(sheets.GENERATION)
+                (seconds, microseconds), generation = await pipeline.execute()
         except RedisUnavailable:
             return None
-        return seconds * 1000 + microseconds // 1000, creations
+        return seconds * 1000 + microseconds // 1000, generation
 
     async def _fill(self, fills: Sequence[Fill], read_at_ms: int) -> None:
         try:

@@ -3,8 +3,8 @@
 A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<json>`, so that the script
 compares versions without parsing JSON. It serves every location, customer and quantity of its product.
 
-That a product does not exist is remembered as version 0: `0|<creations>`, which any sheet replaces, for a few
-seconds, and for no longer than `pricing:creations` says the same: whoever creates products counts it up.
+That a product does not exist is remembered as version 0: `0|<generation>`, which any sheet replaces, for a few
+seconds, and for no longer than `pricing:generation` says the same: whoever creates products counts it up.
 """
 
 import random
@@ -22,7 +22,7 @@ from shared.pricing.sheet import PriceSheet
 BATCH = 250
 FILL_WITHIN_MS = 2_000
 ABSENCE_TTL_S = 3.0
-CREATIONS = "pricing:creations"
+GENERATION = "pricing:generation"
 
 
 class CorruptSheet(PricingError):
@@ -57,9 +57,9 @@ def entry(stored: StoredSheet) -> str:
     return f"{stored.version}|{stored.json}"
 
 
-def absence(creations: bytes | None) -> bytes:
-    """The entry of a product that was not there when Redis knew of so many creations."""
-    return b"0|" + (creations or b"")
+def negative_entry(generation: bytes | None) -> bytes:
+    """The entry of a product that was not there when Redis knew of so many generation."""
+    return b"0|" + (generation or b"")
 
 
 def is_absence(entry: bytes) -> bool:
@@ -67,9 +67,9 @@ def is_absence(entry: bytes) -> bool:
     return entry.startswith(b"0|")
 
 
-def absent(product_id: str, creations: bytes | None) -> StoredSheet:
+def negative(product_id: str, generation: bytes | None) -> StoredSheet:
     """What is put for a product that PostgreSQL does not have."""
-    return StoredSheet(product_id, 0, (creations or b"").decode())
+    return StoredSheet(product_id, 0, (generation or b"").decode())
 
 
 def decode(entry: bytes) -> PriceSheet:

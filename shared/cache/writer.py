@@ -29,4 +29,4 @@ class SheetWriter:
 
     def created(self) -> None:
         """Say that products were created: from now on nobody takes one for missing that was so before."""
-        self._cache.incr(sheets.CREATIONS)
+        self._cache.incr(sheets.GENERATION)

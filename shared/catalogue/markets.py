@@ -28,17 +28,17 @@ async def load(pool: AsyncPool) -> Mapping[str, Market]:
     return {row["code"]: Market(**row) for row in rows}
 
 
-def change(conn: Conn, code: str, multiplier: Decimal, time: datetime, event_id: str) -> int | None:
+def change(conn: Conn, code: str, multiplier: Decimal, occurred_at: datetime, event_id: str) -> int | None:
     """Set a market's multiplier unless a later event did; the version, or None where the event is superseded."""
     row = conn.execute(
         """
-        INSERT INTO markets AS m (code, multiplier, time, event_id) VALUES (%s, %s, %s, %s)
+        INSERT INTO markets AS m (code, multiplier, occurred_at, event_id) VALUES (%s, %s, %s, %s)
         ON CONFLICT (code) DO UPDATE SET multiplier = excluded.multiplier, version = m.version + 1,
-            time = excluded.time, event_id = excluded.event_id
-        WHERE (m.time, m.event_id) < (excluded.time, excluded.event_id)
+            occurred_at = excluded.occurred_at, event_id = excluded.event_id
+        WHERE (m.occurred_at, m.event_id) < (excluded.occurred_at, excluded.event_id)
         RETURNING version
         """,
-        [code, multiplier, time, event_id],
+        [code, multiplier, occurred_at, event_id],
     ).fetchone()
     return int(row["version"]) if row else None
 

@@ -9,14 +9,14 @@ from msgspec import Meta
 from shared.market_events.events import RecalculationRequested
 
 
-class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProductSet(msgspec.Struct, frozen=True, omit_defaults=True):
     """Products by id, products by category, or, with neither, everything."""
 
     product_ids: Annotated[tuple[str, ...], Meta(description="These products.", examples=[["P-100"]])] = ()
     categories: Annotated[tuple[str, ...], Meta(description="And these categories.", examples=[["grocery"]])] = ()
 
     @classmethod
-    def of(cls, request: RecalculationRequested) -> "Scope":
+    def of(cls, request: RecalculationRequested) -> "ProductSet":
         """What a request asks for."""
         return cls(request.product_ids or (), (request.category,) if request.category else ())
 
@@ -25,7 +25,7 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether it holds every product."""
         return not self.product_ids and not self.categories
 
-    def covers(self, other: "Scope") -> bool:
+    def covers(self, other: "ProductSet") -> bool:
         """Whether each product of the other is, for certain, a product of this one."""
         return self.is_everything or (
             not other.is_everything
@@ -33,41 +33,41 @@ class Scope(msgspec.Struct, frozen=True, omit_defaults=True):
             and set(self.categories) >= set(other.categories)
         )
 
-    def union(self, other: "Scope") -> "Scope":
-        """The scope that holds the products of both."""
+    def union(self, other: "ProductSet") -> "ProductSet":
+        """The product_set that holds the products of both."""
         if self.is_everything or other.is_everything:
-            return Scope()
-        return Scope(
+            return ProductSet()
+        return ProductSet(
             tuple(sorted({*self.product_ids, *other.product_ids})),
             tuple(sorted({*self.categories, *other.categories})),
         )
 
 
-class Selection(msgspec.Struct, frozen=True):
+class ProductFilter(msgspec.Struct, frozen=True):
     """A condition on `products p`, and the values of its named parameters."""
 
     condition: str
     values: dict[str, Any]
 
 
-def of_ids(product_ids: Sequence[str]) -> Selection:
+def of_ids(product_ids: Sequence[str]) -> ProductFilter:
     """These products; unknown ids are passed over."""
-    return Selection("p.product_id = ANY(%(ids)s)", {"ids": list(product_ids)})
+    return ProductFilter("p.product_id = ANY(%(ids)s)", {"ids": list(product_ids)})
 
 
-def of_scope(scope: Scope) -> Selection:
-    """The products of a scope."""
-    if scope.is_everything:
-        return Selection("true", {})
-    values = {"ids": list(scope.product_ids), "categories": list(scope.categories)}
-    return Selection("(p.product_id = ANY(%(ids)s) OR p.category = ANY(%(categories)s))", values)
+def of_set(product_set: ProductSet) -> ProductFilter:
+    """The products of a product_set."""
+    if product_set.is_everything:
+        return ProductFilter("true", {})
+    values = {"ids": list(product_set.product_ids), "categories": list(product_set.categories)}
+    return ProductFilter("(p.product_id = ANY(%(ids)s) OR p.category = ANY(%(categories)s))", values)
 
 
-def of_range(scope: Scope, first: str, before: str | None) -> Selection:
-    """The products of a scope from `first` on, up to but without `before`; None: to the end."""
-    within = of_scope(scope)
+def of_range(product_set: ProductSet, first: str, before: str | None) -> ProductFilter:
+    """The products of a product_set from `first` on, up to but without `before`; None: to the end."""
+    within = of_set(product_set)
     condition = f"p.product_id >= %(first)s AND {within.condition}"
     values = within.values | {"first": first}
     if before is None:
-        return Selection(condition, values)
-    return Selection(f"p.product_id < %(before)s AND {condition}", values | {"before": before})
+        return ProductFilter(condition, values)
+    return ProductFilter(f"p.product_id < %(before)s AND {condition}", values | {"before": before})

@@ -96,7 +96,7 @@ RETURNING product_id
 _VIEW = """
 SELECT p.*, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
     SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
-        'currency', s.currency, 'in_stock', s.in_stock, 'time', s.time) ORDER BY s.kind, s.source)
+        'currency', s.currency, 'in_stock', s.in_stock, 'time', s.occurred_at) ORDER BY s.kind, s.source)
     FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
 FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
 """

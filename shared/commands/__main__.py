@@ -11,7 +11,7 @@ from rich.console import Console
 from shared.access import keys
 from shared.cache.writer import SheetWriter
 from shared.catalogue import markets
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.commands import demo, import_progress, operating
 from shared.errors import InvalidInput, RedisUnavailable, translate, translated
 from shared.importing import exporter, importer
@@ -145,7 +145,7 @@ def policy(settings: Settings, file: Path | None) -> None:
             version = rulebook.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise click.ClickException(f"{file}: {translate(error)}") from None
-        task_id = tasks.create(conn, "recalculation", Scope(), "")
+        task_id = tasks.create(conn, "recalculation", ProductSet(), "")
     console.print(f"policy {version} is active; task {task_id} recalculates every price")
 
 

@@ -39,13 +39,13 @@ def demo_products() -> Iterator[ProductInput]:
 
 
 def demo_signals(product: ProductInput) -> Iterator[CompetitorPriceChanged | DemandChanged]:
-    """Two rivals a little below and above the list price, and a demand index, for most products."""
+    """Two competitors a little below and above the list price, and a demand index, for most products."""
     number = int(product.product_id.removeprefix("P-"))
     if number % 7:
-        for rival, percent in (("acme", 92 + number % 11), ("globex", 97 + number % 13)):
+        for competitor, percent in (("acme", 92 + number % 11), ("globex", 97 + number % 13)):
             yield CompetitorPriceChanged(
                 product_id=product.product_id,
-                competitor=rival,
+                competitor=competitor,
                 price=_share(product.base_price, f"{percent / 100:.2f}", product.currency),
                 currency=product.currency,
                 in_stock=number % 10 != 3,

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.errors import PricingError, translate
 from shared.jobs import tasks
 from shared.jobs import views as task_views
@@ -144,7 +144,7 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
     With --wait the exit code says how it ended: 0 well, 1 not.
     """
     with connection(settings) as conn:
-        task_id = tasks.create(conn, "recalculation", Scope(product_ids, categories), "")
+        task_id = tasks.create(conn, "recalculation", ProductSet(product_ids, categories), "")
     click.echo(str(task_id))
     if not wait:
         return

@@ -165,6 +165,16 @@ ABOUT = ("line", "raw")
 STAGED = (*ABOUT, "field", "reason", *PRODUCT, "published_price", "sheet")
 PRICE = ("published_price", "sheet", "product_id", "version", "policy_version", "computed_at", "cause", "cause_id")
 HISTORY = (
-    *("product_id", "new_price", "currency", "version", "cause", "cause_id", "policy_version", "trace_id", "at"),
+    *(
+        "product_id",
+        "new_price",
+        "currency",
+        "version",
+        "cause",
+        "cause_id",
+        "policy_version",
+        "trace_id",
+        "recorded_at",
+    ),
 )
 _NO_PRODUCT = "\t".join(["\\N"] * (len(PRODUCT) + 2))

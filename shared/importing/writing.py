@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.importing.checking import PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
@@ -61,8 +61,8 @@ def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
 
 
 def _publish(conn: Conn, product_ids: Sequence[str]) -> None:
-    scope = Scope(product_ids=tuple(product_ids))
-    tasks.create(conn, "publication", scope, propagation.current()["traceparent"])
+    product_set = ProductSet(product_ids=tuple(product_ids))
+    tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
 
 
 def _changed(conn: Conn) -> Iterator[list[str]]:
@@ -110,7 +110,7 @@ WITH priced AS (
     RETURNING product_id, published_price
 )
 INSERT INTO price_history
-    (product_id, version, new_price, currency, cause, cause_id, policy_version, trace_id, at)
+    (product_id, version, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
 SELECT product_id, 1, published_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s, %(trace_id)s, %(at)s
 FROM priced JOIN import_written USING (product_id)
 ON CONFLICT DO NOTHING

@@ -97,7 +97,7 @@ SELECT w.*, q.*, i.*, r.*,
     (SELECT count(*) FROM tasks WHERE status = 'running') AS running,
     (SELECT count(*) FROM market_events WHERE status = 'failed') AS events_failed,
     (SELECT count(*) FROM tasks WHERE status = 'failed') AS tasks_failed
-FROM (SELECT count(*) AS events, coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0) AS events_age_s
+FROM (SELECT count(*) AS events, coalesce(extract(epoch FROM clock_timestamp() - min(recorded_at)), 0) AS events_age_s
         FROM market_events WHERE status = 'received') w,
     (SELECT count(*) AS tasks, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS tasks_age_s
         FROM tasks WHERE status = 'queued') q,

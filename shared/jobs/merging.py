@@ -1,7 +1,7 @@
 """Follow-ups: what becomes of a recalculation that is asked for while another one runs.
 
 It ends `skipped`, and `result.merged_into` names the one that includes it: a run that started after it was
-asked for and has all its products, or the one queued follow-up, whose scope is the union of such requests.
+asked for and has all its products, or the one queued follow-up, whose product_set is the union of such requests.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.postgres.pools import Conn
 
 
@@ -24,18 +24,21 @@ def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
     if task is None or task["attempts"] or task["follow_up"]:
         return False
     later = conn.execute(
-        "SELECT task_id, scope FROM tasks WHERE kind = 'recalculation' AND status IN ('running', 'succeeded')"
+        "SELECT task_id, product_set FROM tasks WHERE kind = 'recalculation' AND status IN ('running', 'succeeded')"
         " AND started_at > %s ORDER BY started_at DESC LIMIT 20",
         [task["created_at"]],
     ).fetchall()
-    into = next((row["task_id"] for row in later if _scope(row["scope"]).covers(_scope(task["scope"]))), None)
+    into = next(
+        (row["task_id"] for row in later if _product_set(row["product_set"]).covers(_product_set(task["product_set"]))),
+        None,
+    )
     if into is not None:
         _skip(conn, task_id, into)
     return into is not None
 
 
 def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
-    """End a queued recalculation because another one runs; the one queued follow-up takes over its scope.
+    """End a queued recalculation because another one runs; the one queued follow-up takes over its product_set.
 
     Returns:
         False where nothing is running any longer. The follow-up itself stays queued and waits for its turn.
@@ -71,7 +74,8 @@ def pass_on_merged(conn: Conn, task_id: UUID) -> None:
 
 def _lock_queued(conn: Conn, task_id: UUID) -> dict[str, Any] | None:
     return conn.execute(
-        "SELECT scope, follow_up, created_at, attempts FROM tasks WHERE task_id = %s AND status = 'queued' FOR UPDATE",
+        "SELECT product_set, follow_up, created_at, attempts FROM tasks"
+        " WHERE task_id = %s AND status = 'queued' FOR UPDATE",
         [task_id],
     ).fetchone()
 
@@ -85,32 +89,32 @@ def _skip(conn: Conn, task_id: UUID, into: UUID) -> None:
 
 
 def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
-    """Add a task's scope to the queued follow-up, or make one of it; the follow-up's id."""
-    task = conn.execute("SELECT scope, traceparent FROM tasks WHERE task_id = %s", [task_id]).fetchone()
+    """Add a task's product_set to the queued follow-up, or make one of it; the follow-up's id."""
+    task = conn.execute("SELECT product_set, traceparent FROM tasks WHERE task_id = %s", [task_id]).fetchone()
     assert task  # noqa: S101 # the caller holds its row
     waiting = conn.execute(
-        "SELECT task_id, scope FROM tasks WHERE follow_up AND status = 'queued' FOR UPDATE"
+        "SELECT task_id, product_set FROM tasks WHERE follow_up AND status = 'queued' FOR UPDATE"
     ).fetchone()
-    scope = _scope(task["scope"])
+    product_set = _product_set(task["product_set"])
     if waiting is not None:
-        union = _json(_scope(waiting["scope"]).union(scope))
-        conn.execute("UPDATE tasks SET scope = %s WHERE task_id = %s", [union, waiting["task_id"]])
+        union = _json(_product_set(waiting["product_set"]).union(product_set))
+        conn.execute("UPDATE tasks SET product_set = %s WHERE task_id = %s", [union, waiting["task_id"]])
         return UUID(str(waiting["task_id"]))
     row = conn.execute(
-        "INSERT INTO tasks (task_id, kind, scope, traceparent, follow_up)"
+        "INSERT INTO tasks (task_id, kind, product_set, traceparent, follow_up)"
         " VALUES (gen_random_uuid(), 'recalculation', %s, %s, true) RETURNING task_id",
-        [_json(scope), task["traceparent"]],
+        [_json(product_set), task["traceparent"]],
     ).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING answers a row
     return UUID(str(row["task_id"]))
 
 
-def _scope(document: object) -> Scope:
-    return msgspec.convert(document, Scope)
+def _product_set(document: object) -> ProductSet:
+    return msgspec.convert(document, ProductSet)
 
 
-def _json(scope: Scope) -> str:
-    return msgspec.json.encode(scope).decode()
+def _json(product_set: ProductSet) -> str:
+    return msgspec.json.encode(product_set).decode()
 
 
 # Any number; whoever changes the follow-up holds it.

@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from shared.catalogue import product_set
-from shared.catalogue.product_set import Scope, Selection
+from shared.catalogue.product_set import ProductFilter, ProductSet
 from shared.errors import LeaseLost
 from shared.jobs import tasks
 from shared.jobs.tasks import RunningTask, TaskError
-from shared.postgres.leases import LEASE_S, MAX_KILLS, QUARANTINED
+from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
@@ -32,29 +32,29 @@ class Partition(msgspec.Struct, frozen=True):
     task_id: UUID
     number: int
     attempt: int
-    scope: Scope
+    product_set: ProductSet
     first: str
     before: str | None
 
     @property
-    def products(self) -> Selection:
+    def products(self) -> ProductFilter:
         """Its products."""
-        return product_set.of_range(self.scope, self.first, self.before)
+        return product_set.of_range(self.product_set, self.first, self.before)
 
 
 def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> int:
-    """Split a run's scope into partitions; how many products it has.
+    """Split a run's product_set into partitions; how many products it has.
 
     Raises:
         LeaseLost: another worker took the run over.
     """
-    total = tasks.scope_size(conn, task.scope)
-    chosen = product_set.of_scope(task.scope)
+    total = tasks.size(conn, task.product_set)
+    chosen = product_set.of_set(task.product_set)
     query = _SPLIT.format(chosen.condition)
     conn.execute(query.encode(), chosen.values | {"task_id": task.task_id, "size": size, "total": total})
     if not tasks.advance(conn, task, total=total):
         raise LeaseLost("the run is another worker's, or is to be aborted")
-    conn.execute("UPDATE tasks SET kills = 0 WHERE task_id = %s", [task.task_id])
+    conn.execute("UPDATE tasks SET crashes = 0 WHERE task_id = %s", [task.task_id])
     return total
 
 
@@ -62,11 +62,13 @@ def take(conn: Conn, task: RunningTask) -> Partition | None:
     """Hold the next partition that waits, or whose holder is gone; None where there is none.
 
     The start is counted before the work, as for `tasks.start`: what killed its workers three times is quarantined.
-    What may be to blame comes last, so that kills for another reason do not meet the same partition again.
+    What may be to blame comes last, so that crashes for another reason do not meet the same partition again.
     """
     while row := conn.execute(_TAKE, {"task_id": task.task_id, "lease_s": LEASE_S}).fetchone():
-        if row["kills"] <= MAX_KILLS:
-            return Partition(task.task_id, row["number"], row["attempts"], task.scope, row["first"], row["before"])
+        if row["crashes"] <= MAX_CRASHES:
+            return Partition(
+                task.task_id, row["number"], row["attempts"], task.product_set, row["first"], row["before"]
+            )
         conn.execute(
             "UPDATE run_partitions SET status = 'quarantined' WHERE task_id = %s AND number = %s",
             [task.task_id, row["number"]],
@@ -113,9 +115,9 @@ def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
         raise LeaseLost("the run does not run any more")
 
 
-def hand_back(conn: Conn, partition: Partition) -> bool:
+def release(conn: Conn, partition: Partition) -> bool:
     """Let others have a partition that could not be finished; False where they have it already."""
-    return conn.execute(_HAND_BACK, _holder(partition)).rowcount == 1
+    return conn.execute(_RELEASE, _holder(partition)).rowcount == 1
 
 
 def end(conn: Conn, task_id: UUID) -> str | None:
@@ -136,7 +138,7 @@ def end(conn: Conn, task_id: UUID) -> str | None:
     if left["open"]:
         return None
     if left["quarantined"]:
-        reason = f"{left['quarantined']} of its partitions killed their workers {MAX_KILLS} times: {left['ranges']}"
+        reason = f"{left['quarantined']} of its partitions killed their workers {MAX_CRASHES} times: {left['ranges']}"
         tasks.fail(conn, task_id, TaskError(QUARANTINED, reason))
         return "failed"
     conn.execute(_SUCCEED, [task_id])
@@ -159,15 +161,15 @@ FROM firsts ON CONFLICT DO NOTHING
 """
 
 _TAKE = """
-UPDATE run_partitions SET status = 'running', attempts = attempts + 1, kills = kills + 1,
+UPDATE run_partitions SET status = 'running', attempts = attempts + 1, crashes = crashes + 1,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE task_id = %(task_id)s AND number = (
     SELECT number FROM run_partitions
     WHERE task_id = %(task_id)s AND status IN ('waiting', 'running')
         AND (status = 'waiting' OR lease_until < clock_timestamp())
-    ORDER BY kills, number LIMIT 1 FOR UPDATE SKIP LOCKED)
+    ORDER BY crashes, number LIMIT 1 FOR UPDATE SKIP LOCKED)
 AND EXISTS (SELECT FROM tasks WHERE task_id = %(task_id)s AND status = 'running' AND NOT abort_requested)
-RETURNING number, attempts, kills, first, before
+RETURNING number, attempts, crashes, first, before
 """
 
 _OURS = "task_id = %(task_id)s AND number = %(number)s AND attempts = %(attempt)s AND status = 'running'"
@@ -180,8 +182,8 @@ AND EXISTS (SELECT FROM tasks WHERE task_id = %(task_id)s AND status = 'running'
 
 _FINISH = f"UPDATE run_partitions SET status = 'done', lease_until = NULL WHERE {_OURS}"  # noqa: S608 # as above
 
-_HAND_BACK = f"""
-UPDATE run_partitions SET status = 'waiting', kills = kills - 1, lease_until = NULL WHERE {_OURS}
+_RELEASE = f"""
+UPDATE run_partitions SET status = 'waiting', crashes = crashes - 1, lease_until = NULL WHERE {_OURS}
 """  # noqa: S608 # as above
 
 _LEFT = """

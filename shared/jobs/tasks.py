@@ -8,19 +8,18 @@ import msgspec
 import psycopg.errors
 from msgspec import Meta
 
-from shared.catalogue import product_set
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet, of_set
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs import merging
-from shared.postgres.leases import LEASE_S, MAX_KILLS, QUARANTINED
+from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.metrics import QUARANTINES
 
 # Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
-RING_AGAIN_S = 20
+REDELIVER_AFTER_S = 20
 # One more helper does a run no harm.
-RING_RUN_AGAIN_S = 5
+REDELIVER_RUN_AFTER_S = 5
 # A run makes progress with each partition: where none was finished for so long and some wait, nobody may be at work.
 STALLED_S = 2
 ENDED = ("succeeded", "skipped", "failed", "aborted")
@@ -51,7 +50,7 @@ class RunningTask(msgspec.Struct, frozen=True):
 
     task_id: UUID
     kind: str
-    scope: Scope
+    product_set: ProductSet
     attempt: int
     total: int | None
 
@@ -63,7 +62,7 @@ class Busy(Exception):
 def create(
     conn: Conn,
     kind: str,
-    scope: Scope,
+    product_set: ProductSet,
     traceparent: str,
     task_id: UUID | None = None,
 ) -> UUID:
@@ -72,14 +71,14 @@ def create(
     Args:
         conn: In a transaction.
         kind: `recalculation` (one at a time) or `publication` (puts what a write decided into Redis; any number).
-        scope: Its products.
+        product_set: Its products.
         traceparent: W3C context that the work continues; empty: a new trace.
         task_id: For jobs that may be asked for twice; None: a new one.
     """
     task_id = task_id or uuid4()
     conn.execute(
-        "INSERT INTO tasks (task_id, kind, scope, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [task_id, kind, _json(scope), traceparent or propagation.fresh()],
+        "INSERT INTO tasks (task_id, kind, product_set, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [task_id, kind, _json(product_set), traceparent or propagation.fresh()],
     )
     return task_id
 
@@ -100,11 +99,11 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     if row is None:
         _end_abandoned(conn, task_id)
         return None
-    if row["kills"] > MAX_KILLS:
+    if row["crashes"] > MAX_CRASHES:
         QUARANTINES.labels("task").inc()
-        fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_KILLS} times"))
+        fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_CRASHES} times"))
         return None
-    return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
+    return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
 
 
 def running(conn: Conn, task_id: UUID) -> RunningTask | None:
@@ -112,7 +111,7 @@ def running(conn: Conn, task_id: UUID) -> RunningTask | None:
     row = conn.execute(_RUNNING, [task_id]).fetchone()
     if row is None:
         return None
-    return RunningTask(row["task_id"], row["kind"], _scope(row["scope"]), row["attempts"], row["total"])
+    return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
 
 
 def status(conn: Conn, task_id: UUID) -> str | None:
@@ -121,9 +120,9 @@ def status(conn: Conn, task_id: UUID) -> str | None:
     return str(row["status"]) if row else None
 
 
-def scope_size(conn: Conn, scope: Scope) -> int:
-    """How many products are in a scope."""
-    chosen = product_set.of_scope(scope)
+def size(conn: Conn, product_set: ProductSet) -> int:
+    """How many products are in a product set."""
+    chosen = of_set(product_set)
     query = f"SELECT count(*) AS n FROM products p WHERE {chosen.condition}"  # noqa: S608 # only our own condition
     row = conn.execute(query.encode(), chosen.values).fetchone()
     return int(row["n"]) if row else 0
@@ -167,7 +166,7 @@ def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = ""
     """Back into the queue between two attempts; the sweep leaves it alone while Dramatiq's retry is due."""
     conn.execute(
         """
-        UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL, kills = 0, enqueued_at = clock_timestamp()
+        UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL, crashes = 0, enqueued_at = clock_timestamp()
         WHERE task_id = %s AND status IN ('queued', 'running') AND NOT abort_requested
         """,
         [_error(error, traceback), task_id],
@@ -178,7 +177,7 @@ def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = ""
 def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
     """End a task badly, with its error and where that came from; it can be replayed."""
     conn.execute(
-        "UPDATE tasks SET status = 'failed', error = %s, kills = 0, finished_at = clock_timestamp()"
+        "UPDATE tasks SET status = 'failed', error = %s, crashes = 0, finished_at = clock_timestamp()"
         " WHERE task_id = %s AND status IN ('queued', 'running')",
         [_error(error, traceback), task_id],
     )
@@ -196,7 +195,7 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
     """Take tasks for ringing: queued ones (for 20 s nobody else gets them), and stalled ones that run (for 5 s)."""
-    times = {"queued_s": RING_AGAIN_S, "running_s": RING_RUN_AGAIN_S, "stalled_s": LEASE_S - STALLED_S}
+    times = {"queued_s": REDELIVER_AFTER_S, "running_s": REDELIVER_RUN_AFTER_S, "stalled_s": LEASE_S - STALLED_S}
     rows = conn.execute(_CLAIM, times | {"limit": limit})
     return [WaitingTask(**row) for row in rows]
 
@@ -246,8 +245,8 @@ def _end_abandoned(conn: Conn, task_id: UUID) -> None:
         end_aborted(conn, task_id)
 
 
-def _scope(document: object) -> Scope:
-    return msgspec.convert(document, Scope)
+def _product_set(document: object) -> ProductSet:
+    return msgspec.convert(document, ProductSet)
 
 
 def _json(value: msgspec.Struct) -> str:
@@ -260,18 +259,18 @@ def _error(error: TaskError, traceback: str) -> str:
 
 _START = """
 UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL,
-    kills = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE kills + 1 END,
+    crashes = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE crashes + 1 END,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested
     AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
-RETURNING task_id, kind, scope, attempts, kills, total
+RETURNING task_id, kind, product_set, attempts, crashes, total
 """
 
 _RUNNING = """
 UPDATE tasks SET enqueued_at = NULL
 WHERE task_id = %s AND status = 'running' AND lease_until >= clock_timestamp()
-RETURNING task_id, kind, scope, attempts, total
+RETURNING task_id, kind, product_set, attempts, total
 """
 
 _END_ABORTED = """

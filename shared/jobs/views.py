@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs.tasks import TaskError
 from shared.postgres.pools import Conn
@@ -26,8 +26,10 @@ class TaskView(msgspec.Struct, frozen=True):
     """A background job as the API shows it."""
 
     task_id: TaskId
-    kind: Annotated[Literal["recalculation", "publication"], Meta(description="What it does.")]
-    scope: Annotated[Scope, Meta(description="Its products; empty: all.", examples=[{"categories": ["grocery"]}])]
+    kind: Annotated[Literal["recalculation", "cache_sync"], Meta(description="What it does.")]
+    product_set: Annotated[
+        ProductSet, Meta(description="Its products; empty: all.", examples=[{"categories": ["grocery"]}])
+    ]
     status: Annotated[
         Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"],
         Meta(description="queued also between two attempts; skipped: another one includes it."),
@@ -90,11 +92,11 @@ def replay(conn: Conn, task_id: UUID) -> None:
     if row["status"] != "failed":
         raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
     conn.execute(
-        "UPDATE tasks SET status = 'queued', finished_at = NULL, kills = 0, enqueued_at = NULL WHERE task_id = %s",
+        "UPDATE tasks SET status = 'queued', finished_at = NULL, crashes = 0, enqueued_at = NULL WHERE task_id = %s",
         [task_id],
     )
     conn.execute(
-        "UPDATE run_partitions SET status = 'waiting', kills = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
+        "UPDATE run_partitions SET status = 'waiting', crashes = 0 WHERE task_id = %s AND status <> 'done'", [task_id]
     )
 
 

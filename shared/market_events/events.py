@@ -17,7 +17,7 @@ from shared.wire import amounts
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
 
-Rival = Annotated[str, Meta(min_length=1, max_length=64, description="Who asks that price", examples=["acme"])]
+Competitor = Annotated[str, Meta(min_length=1, max_length=64, description="Who asks that price", examples=["acme"])]
 MarketCode = Annotated[
     str, Meta(min_length=1, max_length=64, description="A market, as in `user_location`", examples=["NY"])
 ]
@@ -42,14 +42,14 @@ class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class CompetitorPriceChanged(EventData, frozen=True):
-    """A rival asks another price for the product, or has run out of it."""
+    """A competitor asks another price for the product, or has run out of it."""
 
     type = "competitor_price_changed"
     product_id: ProductId
-    competitor: Rival
-    price: Annotated[Decimal, Meta(description="The rival's unit price, ≥ 0", examples=["94.50"])]
+    competitor: Competitor
+    price: Annotated[Decimal, Meta(description="The competitor's unit price, ≥ 0", examples=["94.50"])]
     currency: CurrencyCode
-    in_stock: Annotated[bool, Meta(description="Whether the rival can deliver", examples=[True])] = True
+    in_stock: Annotated[bool, Meta(description="Whether the competitor can deliver", examples=[True])] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

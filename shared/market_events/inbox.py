@@ -9,11 +9,11 @@ import msgspec
 
 from shared.market_events import repricing_queue
 from shared.market_events.events import CloudEvent, EventData
-from shared.postgres.leases import MAX_KILLS, QUARANTINED
+from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
-RING_AGAIN_S = 20
+REDELIVER_AFTER_S = 20
 # Events of one product that one decision takes in.
 MOST_AT_ONCE = 20_000
 
@@ -32,7 +32,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     id: str
     type: str
-    time: datetime
+    occurred_at: datetime
     data: dict[str, Any] = {}
     product_id: str | None = None
     market: str | None = None
@@ -49,7 +49,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
             source=event.source,
             id=event.id,
             type=event.type,
-            time=event.time,
+            occurred_at=event.time,
             data=event.data,
             product_id=getattr(data, "product_id", None),
             market=getattr(data, "market", None),
@@ -64,7 +64,7 @@ class WaitingEvent(msgspec.Struct, frozen=True):
     source: str
     id: str
     type: str
-    time: datetime
+    occurred_at: datetime
     data: dict[str, Any]
     product_id: str | None
     market: str | None
@@ -84,7 +84,7 @@ class WaitingEvent(msgspec.Struct, frozen=True):
         return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
 
 
-class SettledEvent(msgspec.Struct, frozen=True):
+class CompletedEvent(msgspec.Struct, frozen=True):
     """What became of an event, for the log and the metrics; `lag_s` since its acceptance."""
 
     id: str
@@ -116,7 +116,7 @@ def claim(conn: Conn, keys: Iterable[tuple[str, str]] | None = None, limit: int 
         "all": chosen is None,
         "sources": [source for source, _ in chosen or ()],
         "ids": [id_ for _, id_ in chosen or ()],
-        "again_s": RING_AGAIN_S,
+        "again_s": REDELIVER_AFTER_S,
         "limit": limit,
     }
     return [WaitingEvent(**row) for row in conn.execute(_CLAIM, parameters)]
@@ -147,23 +147,23 @@ def begin(
     """
     which = _which(product_id, market, key)
     worst = conn.execute(_WORST, which).fetchone()
-    is_suspect = worst is not None and (worst["kills"] or 0) >= MAX_KILLS - 1
+    is_suspect = worst is not None and (worst["crashes"] or 0) >= MAX_CRASHES - 1
     rows = conn.execute(_BEGIN, which | {"limit": 1 if is_suspect else MOST_AT_ONCE}).fetchall()
-    kills = [row.pop("kills") for row in rows]
+    crashes = [row.pop("crashes") for row in rows]
     begun = [WaitingEvent(**row) for row in rows]
-    killers = [event for event, killed in zip(begun, kills, strict=True) if killed > MAX_KILLS]
+    killers = [event for event, killed in zip(begun, crashes, strict=True) if killed > MAX_CRASHES]
     if killers:
         QUARANTINES.labels("event").inc(len(killers))
-        decide_all(conn, killers, "failed", reason=f"{QUARANTINED}: its worker was killed {MAX_KILLS} times")
+        decide_all(conn, killers, "failed", reason=f"{QUARANTINED}: its worker was killed {MAX_CRASHES} times")
         settle(conn, killers)
         return begin(conn, product_id=product_id, market=market, key=key)
     return _in_order(begun)
 
 
-def hand_back(conn: Conn, begun: Sequence[WaitingEvent]) -> None:
+def release_attempt(conn: Conn, begun: Sequence[WaitingEvent]) -> None:
     """Say that an attempt ended in order, though not well: it was no kill."""
     conn.execute(
-        f"UPDATE market_events e SET kills = greatest(kills - 1, 0) {_OF_KEYS}",  # noqa: S608 # our own condition
+        f"UPDATE market_events e SET crashes = greatest(crashes - 1, 0) {_OF_KEYS}",  # noqa: S608 # our own condition
         _keys(begun),
     )
 
@@ -194,10 +194,10 @@ def decide_all(
     conn.execute(_DECIDE, _keys(decided) | about)
 
 
-def settle(conn: Conn, decided: Sequence[WaitingEvent]) -> list[SettledEvent]:
+def settle(conn: Conn, decided: Sequence[WaitingEvent]) -> list[CompletedEvent]:
     """Make the decided outcomes final: what they changed is where a query finds it."""
     rows = conn.execute(_SETTLE, _keys(decided))
-    return [SettledEvent(**row) for row in rows]
+    return [CompletedEvent(**row) for row in rows]
 
 
 def fail_waiting(
@@ -219,13 +219,13 @@ def fail_waiting(
 
 _RECORD = """
 INSERT INTO market_events
-    (source, id, type, time, data, product_id, market, reason, raw, traceparent, tracestate, status, applied_at)
-SELECT source, id, type, time, data, product_id, market, reason, raw, traceparent, tracestate, status,
+    (source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status, applied_at)
+SELECT source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status,
     CASE status WHEN 'rejected' THEN clock_timestamp() END
-FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(time)s::timestamptz[], %(data)s::jsonb[],
+FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[], %(data)s::jsonb[],
     %(product_id)s::text[], %(market)s::text[], %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[],
     %(tracestate)s::text[], %(status)s::text[])
-AS e (source, id, type, time, data, product_id, market, reason, raw, traceparent, tracestate, status)
+AS e (source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status)
 ON CONFLICT DO NOTHING RETURNING source, id
 """
 
@@ -238,7 +238,7 @@ def _named(table: str) -> str:
 
 
 def _in_order(found: Iterable[WaitingEvent]) -> list[WaitingEvent]:
-    return sorted(found, key=lambda event: (event.time, event.id))
+    return sorted(found, key=lambda event: (event.occurred_at, event.id))
 
 
 def _which(product_id: str | None, market: str | None, key: tuple[str, str] | None) -> dict[str, Any]:
@@ -255,16 +255,16 @@ UPDATE market_events SET enqueued_at = clock_timestamp() WHERE (source, id) IN (
     SELECT source, id FROM market_events WHERE status = 'received'
     AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s))
     AND (%(all)s OR (source, id) IN (SELECT * FROM unnest(%(sources)s::text[], %(ids)s::text[])))
-    ORDER BY received_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING {_WAITING}
 """  # noqa: S608 # only names of columns
 
 _FIRST_WAITING = f"""
 SELECT {_named("e")} FROM unnest(%(targets)s::text[]) AS t (target) CROSS JOIN LATERAL (
-    SELECT * FROM market_events WHERE product_id = t.target AND status = 'received' ORDER BY received_at LIMIT 1) e
+    SELECT * FROM market_events WHERE product_id = t.target AND status = 'received' ORDER BY recorded_at LIMIT 1) e
 UNION ALL
 SELECT {_named("e")} FROM unnest(%(markets)s::text[]) AS t (code) CROSS JOIN LATERAL (
-    SELECT * FROM market_events WHERE market = t.code AND status = 'received' ORDER BY received_at LIMIT 1) e
+    SELECT * FROM market_events WHERE market = t.code AND status = 'received' ORDER BY recorded_at LIMIT 1) e
 """  # noqa: S608 # only names of columns
 
 _WHICH = """
@@ -272,14 +272,14 @@ status = 'received' AND (
     product_id = %(product_id)s::text OR market = %(market)s::text OR (source = %(source)s::text AND id = %(id)s::text))
 """
 
-_WORST = f"SELECT max(kills) AS kills FROM market_events WHERE {_WHICH}"  # noqa: S608 # our own condition
+_WORST = f"SELECT max(crashes) AS crashes FROM market_events WHERE {_WHICH}"  # noqa: S608 # our own condition
 
 _ALL_WAITING = f"SELECT {_WAITING} FROM market_events WHERE {_WHICH} FOR UPDATE"  # noqa: S608 # as above
 
 _BEGIN = f"""
-UPDATE market_events SET attempts = attempts + 1, kills = kills + 1 WHERE (source, id) IN (
-    SELECT source, id FROM market_events WHERE {_WHICH} ORDER BY kills DESC, received_at LIMIT %(limit)s FOR UPDATE)
-RETURNING {_WAITING}, kills
+UPDATE market_events SET attempts = attempts + 1, crashes = crashes + 1 WHERE (source, id) IN (
+    SELECT source, id FROM market_events WHERE {_WHICH} ORDER BY crashes DESC, recorded_at LIMIT %(limit)s FOR UPDATE)
+RETURNING {_WAITING}, crashes
 """  # noqa: S608 # as above
 
 _KEYS = "unnest(%(sources)s::text[], %(ids)s::text[]) AS k (source, id)"
@@ -294,5 +294,5 @@ UPDATE market_events e SET outcome = %(outcome)s, reason = %(reason)s, version =
 _SETTLE = f"""
 UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp() {_OF_KEYS} AND e.outcome IS NOT NULL
 RETURNING e.id, e.type, e.status, e.reason, e.version,
-    extract(epoch FROM e.applied_at - e.received_at)::float8 AS lag_s
+    extract(epoch FROM e.applied_at - e.recorded_at)::float8 AS lag_s
 """  # noqa: S608 # as above

@@ -8,10 +8,10 @@ from shared.market_events.events import CompetitorPriceChanged, CostChanged, Dem
 from shared.postgres.pools import Conn
 
 
-def apply(conn: Conn, data: EventData, source: str, time: datetime, event_id: str) -> bool:
+def apply(conn: Conn, data: EventData, source: str, occurred_at: datetime, event_id: str) -> bool:
     """Put an event into its register, in the caller's transaction with the product's row locked.
 
-    The later (`time`, `event_id`) wins, whatever order they come in; the same event again is no change.
+    The later (`occurred_at`, `event_id`) wins, whatever order they come in; the same event again is no change.
 
     Returns:
         Whether the register now holds this event; False: a later one does.
@@ -22,19 +22,19 @@ def apply(conn: Conn, data: EventData, source: str, time: datetime, event_id: st
     match data:
         case CompetitorPriceChanged():
             return _put(
-                conn, data.product_id, "competitor", data.competitor, data.price, time, event_id,
+                conn, data.product_id, "competitor", data.competitor, data.price, occurred_at, event_id,
                 currency=data.currency, in_stock=data.in_stock,
             )  # fmt: skip
         case DemandChanged():
-            return _put(conn, data.product_id, "demand", source, data.index, time, event_id)
+            return _put(conn, data.product_id, "demand", source, data.index, occurred_at, event_id)
         case StockChanged():
-            won = _put(conn, data.product_id, "stock", "", Decimal(data.stock), time, event_id)
+            won = _put(conn, data.product_id, "stock", "", Decimal(data.stock), occurred_at, event_id)
             if won:
                 conn.execute("UPDATE products SET stock = %s WHERE product_id = %s", [data.stock, data.product_id])
             return won
         case CostChanged():
             _check_currency(conn, data)
-            won = _put(conn, data.product_id, "cost", "", data.cost, time, event_id, currency=data.currency)
+            won = _put(conn, data.product_id, "cost", "", data.cost, occurred_at, event_id, currency=data.currency)
             if won:
                 conn.execute("UPDATE products SET cost = %s WHERE product_id = %s", [data.cost, data.product_id])
             return won
@@ -59,7 +59,7 @@ def _put(
     kind: str,
     source: str,
     value: Decimal,
-    time: datetime,
+    occurred_at: datetime,
     event_id: str,
     *,
     currency: str | None = None,
@@ -67,14 +67,14 @@ def _put(
 ) -> bool:
     row = conn.execute(
         """
-        INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, time, event_id)
+        INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
-            in_stock = excluded.in_stock, time = excluded.time, event_id = excluded.event_id
-        WHERE (s.time, s.event_id) <= (excluded.time, excluded.event_id)
+            in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id
+        WHERE (s.occurred_at, s.event_id) <= (excluded.occurred_at, excluded.event_id)
         RETURNING 1
         """,
-        [product_id, kind, source, value, currency, in_stock, time, event_id],
+        [product_id, kind, source, value, currency, in_stock, occurred_at, event_id],
     ).fetchone()
     return row is not None
 

@@ -112,25 +112,25 @@ def _record_anew(conn: Conn, event: CloudEvent) -> None:
 
 
 _VIEW = """
-SELECT id AS event_id, source, type, status, attempts, received_at, split_part(traceparent, '-', 2) AS trace_id,
-    data, reason, applied_at, task_id, version
-FROM market_events WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY received_at DESC LIMIT 1
+SELECT id AS event_id, source, type, status, attempts, recorded_at AS received_at,
+    split_part(traceparent, '-', 2) AS trace_id, data, reason, applied_at, task_id, version
+FROM market_events WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY recorded_at DESC LIMIT 1
 """
 
 _LIST = """
-SELECT source, id, type, status, coalesce(product_id, market) AS target, attempts, received_at, reason,
+SELECT source, id, type, status, coalesce(product_id, market) AS target, attempts, recorded_at AS received_at, reason,
     split_part(traceparent, '-', 2) AS trace_id
-FROM market_events WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY received_at DESC LIMIT %(limit)s
+FROM market_events WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY recorded_at DESC LIMIT %(limit)s
 """
 
-_ONE = "id = %(id)s AND (%(source)s::text IS NULL OR source = %(source)s::text) ORDER BY received_at DESC LIMIT 1"
+_ONE = "id = %(id)s AND (%(source)s::text IS NULL OR source = %(source)s::text) ORDER BY recorded_at DESC LIMIT 1"
 
 _TRACEBACK = f"SELECT traceback FROM market_events WHERE {_ONE}"  # noqa: S608 # our own condition
 
 _FOR_REPLAY = f"SELECT source, id, type, status, data, raw FROM market_events WHERE {_ONE} FOR UPDATE"  # noqa: S608 # as above
 
 _REPLAY = """
-UPDATE market_events SET status = 'received', outcome = NULL, reason = NULL, traceback = NULL, kills = 0,
+UPDATE market_events SET status = 'received', outcome = NULL, reason = NULL, traceback = NULL, crashes = 0,
     applied_at = NULL, enqueued_at = NULL, product_id = %(product_id)s, market = %(market)s
 WHERE source = %(source)s AND id = %(id)s
 """

@@ -23,16 +23,16 @@ TASKS_QUEUE = "tasks"
 APPLY_PRODUCT_EVENTS = "apply_product_events"
 APPLY_MARKET_EVENTS = "apply_market_events"
 REQUEST_RECALCULATION = "request_recalculation"
-HELP_RECALCULATE = "help_recalculate"
-TASK_ACTORS = {"recalculation": "recalculate", "publication": "publish_prices"}
-ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, HELP_RECALCULATE, *TASK_ACTORS.values()}
+JOIN_RUN = "join_run"
+TASK_ACTORS = {"recalculation": "recalculate", "cache_sync": "sync_cache"}
+ACTORS = {APPLY_PRODUCT_EVENTS, APPLY_MARKET_EVENTS, REQUEST_RECALCULATION, JOIN_RUN, *TASK_ACTORS.values()}
 
 
-class Doorbell:
+class Enqueuer:
     """Rings the workers: for what to do they look into PostgreSQL."""
 
     def __init__(self, client: redis.Redis) -> None:
-        """A doorbell on the Redis of the queues; nothing is connected before the first ring."""
+        """A enqueue on the Redis of the queues; nothing is connected before the first ring."""
         self._broker = broker.create(client)
         self._abortable = broker.abortable(client)
 
@@ -54,7 +54,7 @@ class Doorbell:
 
     def help(self, task_id: UUID) -> None:
         """Have one more worker take partitions of a run."""
-        self._send(TASKS_QUEUE, HELP_RECALCULATE, str(task_id))
+        self._send(TASKS_QUEUE, JOIN_RUN, str(task_id))
 
     def abort(self, task_id: UUID) -> None:
         """Interrupt the worker that runs a task, and cancel messages for it that still wait."""

@@ -2,5 +2,5 @@
 
 LEASE_S = 15
 # What killed its worker so often is not started again.
-MAX_KILLS = 3
+MAX_CRASHES = 3
 QUARANTINED = "Quarantined"

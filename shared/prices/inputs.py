@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from psycopg.rows import tuple_row
 
-from shared.catalogue.product_set import Selection
+from shared.catalogue.product_set import ProductFilter
 from shared.catalogue.products import FIELDS
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
@@ -32,7 +32,7 @@ class StoredSignal(Signal, frozen=True, kw_only=True):
         """Check nothing again."""
 
 
-class LastSheet(msgspec.Struct, frozen=True):
+class CurrentPrice(msgspec.Struct, frozen=True):
     """What a decision needs of the sheet that stands."""
 
     version: int
@@ -41,7 +41,7 @@ class LastSheet(msgspec.Struct, frozen=True):
     computed_at: datetime
 
 
-class State(msgspec.Struct, frozen=True):
+class PricingInputs(msgspec.Struct, frozen=True):
     """All that a decision about one product reads.
 
     Attributes:
@@ -53,17 +53,17 @@ class State(msgspec.Struct, frozen=True):
     product: ProductInput
     signals: Sequence[Signal]
     sheet: str | None
-    last: LastSheet | None
+    last: CurrentPrice | None
     is_done: bool
 
 
-def lock_and_read(conn: Conn, selection: Selection, cause: tuple[str, str]) -> list[State]:
+def lock_and_read(conn: Conn, chosen: ProductFilter, cause: tuple[str, str]) -> list[PricingInputs]:
     """Lock products in the order of their ids, so that two such calls never deadlock, and read their states.
 
     The lock is a statement of its own: what one statement reads beside its lock is as old as its start.
     """
     with LOCK_WAIT.labels("many").time():
-        rows = _rows(conn, _LOCK.format(selection.condition), selection.values)
+        rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
     products = [_product(row) for row in rows]
     ids = arrays.texts(product.product_id for product in products)
     priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids, "cause": cause[0], "cause_id": cause[1]})}
@@ -73,10 +73,10 @@ def lock_and_read(conn: Conn, selection: Selection, cause: tuple[str, str]) -> l
     ]
 
 
-def ids(conn: Conn, selection: Selection) -> list[str]:
-    """The products of a selection, without a lock."""
-    query = f"SELECT p.product_id FROM products p WHERE {selection.condition}"  # noqa: S608 # our own condition
-    return [row[0] for row in _rows(conn, query, selection.values)]
+def ids(conn: Conn, chosen: ProductFilter) -> list[str]:
+    """The products of a chosen, without a lock."""
+    query = f"SELECT p.product_id FROM products p WHERE {chosen.condition}"  # noqa: S608 # our own condition
+    return [row[0] for row in _rows(conn, query, chosen.values)]
 
 
 def _rows(conn: Conn, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -99,15 +99,15 @@ def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
     return found
 
 
-def _state(product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None) -> State:
+def _state(product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None) -> PricingInputs:
     if priced is None:
-        return State(product, signals, None, None, is_done=False)
+        return PricingInputs(product, signals, None, None, is_done=False)
     _, sheet, is_done = priced
-    return State(product, signals, sheet, _last.decode(sheet), is_done)
+    return PricingInputs(product, signals, sheet, _last.decode(sheet), is_done)
 
 
 _tiers = msgspec.json.Decoder(tuple[Tier, ...])
-_last = msgspec.json.Decoder(LastSheet)
+_last = msgspec.json.Decoder(CurrentPrice)
 
 # In the order of the bytes, whatever the database's collation: the order in which products are written, too.
 _LOCK = f"""

@@ -9,18 +9,18 @@ import msgspec
 from msgspec import Meta
 
 from shared.catalogue import product_set, products
-from shared.catalogue.product_set import Selection
+from shared.catalogue.product_set import ProductFilter
 from shared.errors import NotFound
 from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import inputs
-from shared.prices.inputs import State
+from shared.prices.inputs import PricingInputs
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
-from shared.telemetry.metrics import station
+from shared.telemetry.metrics import stage
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
@@ -81,18 +81,18 @@ def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause:
     return reprice_selected(conn, product_set.of_ids(product_ids), policy, cause)
 
 
-def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, cause: Cause) -> Repriced:
+def reprice_selected(conn: Conn, selected: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
     """Decide the prices of products anew, in the caller's transaction, with their rows locked.
 
     A sheet that comes out as it was keeps its version. A task that comes again to a product which it
     decided already changes nothing: it would take a second step where the step limit allows one.
     """
-    with station("read"):
+    with stage("read"):
         found = inputs.lock_and_read(conn, selected, (cause.kind, cause.id))
         now = _now(conn)
     sheets: dict[str, StoredSheet] = {}
-    fresh: list[_Fresh] = []
-    with station("decide"):
+    fresh: list[_NewVersion] = []
+    with stage("decide"):
         for state in found:
             product_id = state.product.product_id
             decided = None if state.is_done and cause.kind == "task" else _decide(state, policy, now)
@@ -101,7 +101,7 @@ def reprice_selected(conn: Conn, selected: Selection, policy: ActivePolicy, caus
                 sheets[product_id] = decided.stored
             elif state.sheet is not None and state.last is not None:
                 sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
-    with station("write"):
+    with stage("write"):
         _write(conn, fresh, policy.version, cause, now)
     return Repriced(
         sheets,
@@ -141,7 +141,7 @@ def _now(conn: Conn) -> datetime:
     return now
 
 
-def _decide(state: State, policy: ActivePolicy, now: datetime) -> "_Fresh | None":
+def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime) -> "_NewVersion | None":
     """The sheet that follows from a product's state, with a new version; None where it is as it was."""
     product, last = state.product, state.last
     # A price in another currency is no measure of how far this one may go.
@@ -159,11 +159,11 @@ def _decide(state: State, policy: ActivePolicy, now: datetime) -> "_Fresh | None
         )
 
     if last is None or state.sheet is None:
-        return _Fresh(sheet(1, now), None, is_first=True)
+        return _NewVersion(sheet(1, now), None, is_first=True)
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
         return None
-    return _Fresh(sheet(last.version + 1, now), last.published_price, is_first=False)
+    return _NewVersion(sheet(last.version + 1, now), last.published_price, is_first=False)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
@@ -171,7 +171,7 @@ def _is_same(sheet: PriceSheet, stored: str) -> bool:
     return msgspec.json.encode(sheet).decode() == stored or sheet == msgspec.json.decode(stored, type=PriceSheet)
 
 
-class _Fresh:
+class _NewVersion:
     """A sheet of a new version, on its way into the tables."""
 
     def __init__(self, sheet: PriceSheet, old_price: Decimal | None, *, is_first: bool) -> None:
@@ -179,7 +179,7 @@ class _Fresh:
         self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode())
 
 
-def _write(conn: Conn, fresh: Sequence[_Fresh], policy_version: int, cause: Cause, now: datetime) -> None:
+def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, cause: Cause, now: datetime) -> None:
     about = {
         "policy_version": policy_version,
         "cause": cause.kind,
@@ -195,7 +195,7 @@ def _write(conn: Conn, fresh: Sequence[_Fresh], policy_version: int, cause: Caus
             conn.execute(query, _columns(batch) | about)
 
 
-def _columns(batch: Sequence[_Fresh]) -> dict[str, str]:
+def _columns(batch: Sequence[_NewVersion]) -> dict[str, str]:
     return {
         "product_id": arrays.texts(one.sheet.product_id for one in batch),
         "version": arrays.numbers(one.sheet.version for one in batch),
@@ -217,7 +217,7 @@ WITH fresh AS MATERIALIZED (
 
 _PAST = """
 INSERT INTO price_history
-    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at)
+    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
 SELECT product_id, version, old_price, new_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s,
     %(trace_id)s, %(at)s
 FROM {}
@@ -236,7 +236,7 @@ _UPDATE = f"""{_FRESH} written AS (
 ) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
 
 _HISTORY = """
-SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, at
+SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at AS at
 FROM price_history WHERE product_id = %s AND (%s::bigint IS NULL OR version < %s::bigint)
 ORDER BY version DESC LIMIT %s
 """

@@ -28,7 +28,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 def decide(product: ProductInput, signals: Sequence[Signal], policy: Policy, previous: Decimal | None) -> Decision:
-    """Decide the published price: list price → rivals → demand → largest step → ceiling → floor.
+    """Decide the published price: list price → competitors → demand → largest step → ceiling → floor.
 
     `previous` is the last published price in the product's currency, None for none (or when the currency
     changed). The floor always wins, also over the step and the ceiling. The order of `signals` does not
@@ -43,7 +43,7 @@ def decide(product: ProductInput, signals: Sequence[Signal], policy: Policy, pre
         strategy = policy.strategies[draft.strategy]
         ordered = sorted(signals, key=_order) if len(signals) > 1 else signals
         if strategy.competitor is not None:
-            _follow_rivals(draft, strategy.competitor, ordered)
+            _follow_competitors(draft, strategy.competitor, ordered)
         if strategy.demand is not None:
             _follow_demand(draft, strategy.demand, ordered)
         _limit_step(draft, policy.max_step, previous)
@@ -143,15 +143,15 @@ def _order(signal: Signal) -> tuple[str, Decimal, str, str, bool]:
     return signal.kind, signal.value, signal.source, signal.currency or "", signal.in_stock
 
 
-def _follow_rivals(draft: _Draft, rule: CompetitorRule, signals: Iterable[Signal]) -> None:
-    rivals = _usable_rivals(draft, signals)
-    if not rivals:
-        draft.reject("competitor", f"no rival in stock with a price in {draft.currency}")
+def _follow_competitors(draft: _Draft, rule: CompetitorRule, signals: Iterable[Signal]) -> None:
+    competitors = _usable_competitors(draft, signals)
+    if not competitors:
+        draft.reject("competitor", f"no competitor in stock with a price in {draft.currency}")
         return
-    rival = rivals[0]
-    wanted = rival.value * (1 - rule.undercut)
+    competitor = competitors[0]
+    wanted = competitor.value * (1 - rule.undercut)
     price = _held(wanted, draft.list_price * rule.lowest, draft.list_price * rule.highest)
-    reason = f"lowest rival {rival.source} at {shown(rival.value, draft.currency)}"
+    reason = f"lowest competitor {competitor.source} at {shown(competitor.value, draft.currency)}"
     if rule.undercut:
         reason += f", {percent(rule.undercut)} less"
     if price != wanted:
@@ -159,15 +159,15 @@ def _follow_rivals(draft: _Draft, rule: CompetitorRule, signals: Iterable[Signal
     draft.move("competitor", price, reason)
 
 
-def _usable_rivals(draft: _Draft, signals: Iterable[Signal]) -> list[Signal]:
+def _usable_competitors(draft: _Draft, signals: Iterable[Signal]) -> list[Signal]:
     usable = []
-    for rival in (signal for signal in signals if signal.kind == "competitor"):
-        if not rival.in_stock:
-            draft.reject("competitor", f"{rival.source} is out of stock")
-        elif rival.currency != draft.currency:
-            draft.reject("competitor", f"{rival.source} sells in {rival.currency}, not in {draft.currency}")
+    for competitor in (signal for signal in signals if signal.kind == "competitor"):
+        if not competitor.in_stock:
+            draft.reject("competitor", f"{competitor.source} is out of stock")
+        elif competitor.currency != draft.currency:
+            draft.reject("competitor", f"{competitor.source} sells in {competitor.currency}, not in {draft.currency}")
         else:
-            usable.append(rival)
+            usable.append(competitor)
     return usable
 
 

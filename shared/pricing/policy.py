@@ -11,7 +11,7 @@ from shared.pricing.product import ProductInput
 
 
 class CompetitorRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Follow the lowest rival in stock: `undercut` is the share taken off its price (0: match it).
+    """Follow the lowest competitor in stock: `undercut` is the share taken off its price (0: match it).
 
     The result is held between `lowest` and `highest`, multiples of the list price in [0.01, 100].
     """

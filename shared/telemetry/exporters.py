@@ -25,7 +25,7 @@ FILE_BYTES = 4_000_000
 FOLDER_BYTES = 64_000_000
 
 
-class SpanFiles(SpanExporter):
+class FileSpanExporter(SpanExporter):
     """Keeps spans as OTLP JSON lines, a file per process; the oldest files of the folder make room.
 
     A line is a `TracesData` document as OTLP's file format has it, its ids in hex. A file that has 4 MB is
@@ -66,7 +66,7 @@ class SpanFiles(SpanExporter):
                     path.unlink()
 
 
-class Exporting(BatchSpanProcessor):
+class BoundedSpanProcessor(BatchSpanProcessor):
     """Hands spans over in the background, at most 2,048 waiting; what does not fit is dropped.
 
     One line says that they cannot be handed over, one that they can again. `shutdown` takes less than 2 s.

@@ -17,11 +17,11 @@ def group_registry() -> CollectorRegistry:
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
-    registry.register(LivingProcesses())
+    registry.register(MultiprocessCollector())
     return registry
 
 
-class LivingProcesses(Collector):
+class MultiprocessCollector(Collector):
     """The metrics of a process group: counters of all that it ever had, gauges of those that live."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class LivingProcesses(Collector):
         return []
 
 
-class Lately(Collector):
+class CachedCollector(Collector):
     """Another collector's figures, at most some seconds old: a scrape may cost its servers something."""
 
     def __init__(self, collector: Collector, max_age_s: float) -> None:

@@ -38,8 +38,8 @@ NEAR_STALENESS = Histogram(
     "Time from the announcement of new prices until a process no longer answers the old ones",
     buckets=LATENCY_BUCKETS_S,
 )
-LINK_UP = Gauge(
-    "pricing_price_changes_link_up",
+CHANGES_SUBSCRIPTION_UP = Gauge(
+    "pricing_price_changes_subscription_up",
     "Whether every process hears what is announced; 0: prices are up to a second old",
     multiprocess_mode="livemin",
 )
@@ -76,7 +76,7 @@ EVENT_LAG = Histogram(
 )
 TASKS_ENDED = Counter("pricing_tasks_ended", "Attempts at background jobs by how they ended", ["actor", "outcome"])
 EVENTS_RECEIVED = Counter("pricing_events_received", "Market events taken from the channel", ["outcome"])
-EVENTS_SETTLED = Counter("pricing_events_settled", "Market events by what became of them", ["status"])
+EVENTS_COMPLETED = Counter("pricing_events_completed", "Market events by what became of them", ["status"])
 STALE_WRITES = Counter(
     "pricing_stale_writes_refused", "Writes of workers that had lost their partition to another one, refused"
 )
@@ -94,21 +94,21 @@ RUN_DURATION = Histogram(
     "Time from a recalculation's first start to its end",
     buckets=(0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 600, 1800),
 )
-STATION_SECONDS = Counter(
-    "pricing_repricing_station_seconds",
+STAGE_SECONDS = Counter(
+    "pricing_repricing_stage_seconds",
     "Time that bulk decisions spent: reading (with the locks), deciding, writing, committing, putting",
-    ["station"],
+    ["stage"],
 )
 PARTITION_PRODUCTS = Histogram(
     "pricing_partition_products", "Products decided per partition of a run", buckets=(1, 10, 100, 500, 1000)
 )
-RINGS = Counter("pricing_rings", "Messages enqueued by the listener", ["actor", "reason"])
-MARKET_LINK_UP = Gauge(
-    "pricing_market_events_link_up",
+MESSAGES_ENQUEUED = Counter("pricing_messages_enqueued", "Messages enqueued by the listener", ["actor", "reason"])
+MARKET_SUBSCRIPTION_UP = Gauge(
+    "pricing_market_events_subscription_up",
     "Whether the listener's subscription to market_events answers its pings",
     multiprocess_mode="livemin",
 )
-LINK_LOSSES = Counter("pricing_market_events_link_losses", "Times that the subscription was lost")
+SUBSCRIPTION_LOSSES = Counter("pricing_market_events_subscription_losses", "Times that the subscription was lost")
 SWEPT_AT = Gauge(
     "pricing_sweep_timestamp_seconds", "When the listener last looked for what waits", multiprocess_mode="livemax"
 )
@@ -129,10 +129,10 @@ def observe_requests(method: str, route: str, status: int, source: str, seconds:
 
 
 @contextmanager
-def station(name: str) -> Iterator[None]:
-    """Count the time of a block for a station of bulk decisions."""
+def stage(name: str) -> Iterator[None]:
+    """Count the time of a block for a stage of bulk decisions."""
     begun = time.perf_counter()
     try:
         yield
     finally:
-        STATION_SECONDS.labels(name).inc(time.perf_counter() - begun)
+        STAGE_SECONDS.labels(name).inc(time.perf_counter() - begun)

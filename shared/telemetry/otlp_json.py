@@ -26,8 +26,8 @@ def encode(spans: Sequence[ReadableSpan]) -> bytes:
     found = {
         "resource": {"attributes": _attributes(resource.attributes)},
         "scopeSpans": [
-            {"scope": {"name": scope.name, "version": scope.version or ""}, "spans": of_scope}
-            for scope, of_scope in scopes.items()
+            {"scope": {"name": scope.name, "version": scope.version or ""}, "spans": of_set}
+            for scope, of_set in scopes.items()
         ],
     }
     return msgspec.json.encode({"resourceSpans": [found]}) + b"\n"

@@ -14,7 +14,7 @@ from opentelemetry.util.types import Attributes
 
 from shared import VERSION
 from shared.settings import TRACE_FOLDER, Settings
-from shared.telemetry.exporters import EXPORT_TIMEOUT_S, Exporting, SpanFiles
+from shared.telemetry.exporters import EXPORT_TIMEOUT_S, BoundedSpanProcessor, FileSpanExporter
 from shared.telemetry.metrics import PROCESSES
 
 tracer = trace.get_tracer("pricing")
@@ -67,7 +67,7 @@ def configure(service: str, settings: Settings, exporter: SpanExporter | None = 
     PROCESSES.labels(service, VERSION).set(1)
     exporter = exporter or _chosen(service, settings)
     if exporter is not None:
-        provider.add_span_processor(Exporting(exporter, to=_otlp("ENDPOINT") or TRACE_FOLDER))
+        provider.add_span_processor(BoundedSpanProcessor(exporter, to=_otlp("ENDPOINT") or TRACE_FOLDER))
     trace.set_tracer_provider(provider)
     return provider
 
@@ -81,7 +81,7 @@ def _chosen(service: str, settings: Settings) -> SpanExporter | None:
     if os.environ.get("OTEL_TRACES_EXPORTER") == "none":
         return None
     if not _otlp("ENDPOINT"):
-        return SpanFiles(settings.home_dir / TRACE_FOLDER, service)
+        return FileSpanExporter(settings.home_dir / TRACE_FOLDER, service)
     # Each brings its own transport, and is a tenth of a second to import.
     if _otlp("PROTOCOL") == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter

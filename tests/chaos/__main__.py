@@ -19,7 +19,7 @@ from rich.table import Table
 
 from deploy.errors import StackError
 from tests.chaos.cases import ALL
-from tests.chaos.playbill import Outcome, play
+from tests.chaos.report import Outcome, play
 
 WIDTH = 140  # of what is not a terminal
 BY_NAME = {case.name: case for case in ALL}

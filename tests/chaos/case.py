@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.chaos.scene import Scene
+from tests.chaos.context import Context
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Case:
     name: str
     fault: str
     bar: str
-    play: Callable[[Scene], Figure]
+    play: Callable[[Context], Figure]
     products: tuple[int, int] = (1_000, 8)
     limit_s: float = 300.0
 

@@ -3,13 +3,13 @@
 from tests.chaos import (
     aborted,
     api_killed,
-    coordinator,
     hot_product,
     listener_faults,
     poison,
     postgres_away,
     redis_lost,
     reply_lost,
+    run_holder,
     terminated,
     worker_killed,
     writer_killed,
@@ -18,7 +18,7 @@ from tests.chaos.case import Case
 
 ALL: tuple[Case, ...] = (
     *worker_killed.CASES,
-    *coordinator.CASES,
+    *run_holder.CASES,
     *redis_lost.CASES,
     *reply_lost.CASES,
     *writer_killed.CASES,

@@ -1,4 +1,4 @@
-"""A case's catalogue: many products whose list price a run follows, and a few whose rival the updates change."""
+"""A case's catalogue: many products whose list price a run follows, and a few whose competitor the updates change."""
 
 import csv
 import os
@@ -10,11 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from deploy.native.programs import REPOSITORY
-from tests.chaos.stage import Stage
+from tests.chaos.environment import Environment
 
 FIRST_PRICE = Decimal("100.00")
 COLUMNS = ("product_id", "name", "currency", "category", "base_price", "strategy")
-_EMPTY = "TRUNCATE products, prices, price_history, market_events, tasks, paces CASCADE"
+_EMPTY = "TRUNCATE products, prices, price_history, market_events, tasks, repricing_queue CASCADE"
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Catalogue:
     """Products of one case.
 
     Attributes:
-        hot: Those that follow the rival `acme`; they stand evenly between the others.
+        hot: Those that follow the competitor `acme`; they stand evenly between the others.
         plain: Those that follow their list price.
     """
 
@@ -30,7 +30,7 @@ class Catalogue:
     plain: list[str]
 
 
-def make(stage: Stage, run: str, size: int, hot_size: int) -> Catalogue:
+def make(environment: Environment, run: str, size: int, hot_size: int) -> Catalogue:
     """Replace the catalogue, its past, its events and its tasks by `size` new products named `RUN-000000` ….
 
     Nothing else may be at work.
@@ -39,7 +39,7 @@ def make(stage: Stage, run: str, size: int, hot_size: int) -> Catalogue:
     step = size // hot_size
     hot = ids[step // 2 :: step][:hot_size]
     is_hot = set(hot)
-    stage.engine.sql(_EMPTY)
+    environment.engine.sql(_EMPTY)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "catalogue.csv"
         with file.open("w", newline="") as stream:
@@ -48,20 +48,20 @@ def make(stage: Stage, run: str, size: int, hot_size: int) -> Catalogue:
             for product_id in ids:
                 strategy = "match" if product_id in is_hot else "list_price"
                 writer.writerow((product_id, f"Chaos {product_id}", "USD", "chaos", FIRST_PRICE, strategy))
-        _import(stage, file)
+        _import(environment, file)
     return Catalogue(hot, [product_id for product_id in ids if product_id not in is_hot])
 
 
-def raise_list_prices(stage: Stage, catalogue: Catalogue, price: Decimal) -> None:
+def raise_list_prices(environment: Environment, catalogue: Catalogue, price: Decimal) -> None:
     """Change the list price of the plain products behind the engine's back: the next run has to find it."""
-    stage.engine.sql("UPDATE products SET base_price = %s WHERE product_id = ANY(%s)", price, catalogue.plain)
+    environment.engine.sql("UPDATE products SET base_price = %s WHERE product_id = ANY(%s)", price, catalogue.plain)
 
 
-def _import(stage: Stage, file: Path) -> None:
+def _import(environment: Environment, file: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "shared.commands", "import", str(file)],
         cwd=REPOSITORY,
-        env={**os.environ, "PRICING_HOME": str(stage.engine.home)},
+        env={**os.environ, "PRICING_HOME": str(environment.engine.home)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"the catalogue could not be imported: {done.stdout}{done.stderr}"

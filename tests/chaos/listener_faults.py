@@ -4,7 +4,7 @@ import threading
 import time
 
 from tests.chaos.case import Case, Figure, at_most
-from tests.chaos.scene import Scene
+from tests.chaos.context import Context
 from tests.support.trap import Trap
 
 DOWN_S, QUICK_DOWN_S = 60.0, 15.0
@@ -15,22 +15,24 @@ SUBSCRIPTION = b"SUBSCRIBE\r\n$13\r\nmarket_events"
 _WAITING = "SELECT count(*) AS n FROM market_events WHERE status = 'received'"
 
 
-def _down(scene: Scene) -> Figure:
-    down_s, events = (QUICK_DOWN_S, QUICK_EVENTS) if scene.quick else (DOWN_S, EVENTS)
+def _down(context: Context) -> Figure:
+    down_s, events = (QUICK_DOWN_S, QUICK_EVENTS) if context.quick else (DOWN_S, EVENTS)
     began = time.monotonic()
-    with scene.stage.apps.stopped("listener"):
-        _publish(scene, events)
-        scene.say(f"{events} events are stored after {time.monotonic() - began:.0f} s")
+    with context.environment.apps.stopped("listener"):
+        _publish(context, events)
+        context.say(f"{events} events are stored after {time.monotonic() - began:.0f} s")
         time.sleep(max(0.0, began + down_s - time.monotonic()))  # the fault itself
-        scene.traffic.stop()
-    took = scene.seconds_until(lambda: scene.stage.engine.sql(_WAITING)[0]["n"] == 0, "all events are settled")
+        context.traffic.stop()
+    took = context.seconds_until(
+        lambda: context.environment.engine.sql(_WAITING)[0]["n"] == 0, "all events are settled"
+    )
     return Figure(f"{events} events settled in {took:.1f} s", at_most("all settled", took, SETTLED_S))
 
 
-def _publish(scene: Scene, events: int) -> None:
+def _publish(context: Context, events: int) -> None:
     """Publish events for many products over several connections; each product's over one, in their order."""
-    products = scene.catalogue.hot[-PRODUCTS:]
-    traffics = [scene.more_traffic(f"burst{n}", products[n::PUBLISHERS]) for n in range(PUBLISHERS)]
+    products = context.catalogue.hot[-PRODUCTS:]
+    traffics = [context.more_traffic(f"burst{n}", products[n::PUBLISHERS]) for n in range(PUBLISHERS)]
     threads = [threading.Thread(target=traffic.burst, args=(events // PUBLISHERS,)) for traffic in traffics]
     for thread in threads:
         thread.start()
@@ -38,17 +40,17 @@ def _publish(scene: Scene, events: int) -> None:
         thread.join()
 
 
-def _black_hole(scene: Scene) -> Figure:
+def _black_hole(context: Context) -> Figure:
     worst = 0.0
-    for _ in scene.times(3, quick=1):
-        with scene.stage.to_redis.trap(Trap((SUBSCRIPTION,))) as subscribed:
-            assert scene.stage.to_redis.black_hole(SUBSCRIPTION) == 1, "there is not exactly one subscription"
+    for _ in context.times(3, quick=1):
+        with context.environment.to_redis.trap(Trap((SUBSCRIPTION,))) as subscribed:
+            assert context.environment.to_redis.black_hole(SUBSCRIPTION) == 1, "there is not exactly one subscription"
             began = time.monotonic()
             worst = max(worst, subscribed.wait("the listener subscribes anew").at - began)
-        scene.stage.to_redis.heal()
-        data: dict[str, object] = {"product_id": scene.catalogue.hot[-1], "index": "1.1"}
-        event_id = scene.stage.engine.broadcast("demand_changed", data)
-        heard = scene.stage.engine.settled(event_id)["status"]
+        context.environment.to_redis.heal()
+        data: dict[str, object] = {"product_id": context.catalogue.hot[-1], "index": "1.1"}
+        event_id = context.environment.engine.broadcast("demand_changed", data)
+        heard = context.environment.engine.settled(event_id)["status"]
         assert heard == "applied", f"an event over the new link ended {heard}"
     return Figure(f"noticed in {worst:.1f} s at worst", at_most("noticed", worst, NOTICED_S))
 

@@ -6,7 +6,7 @@ from collections import Counter
 import httpx
 
 from tests.chaos.case import Case, Figure
-from tests.chaos.scene import Scene
+from tests.chaos.context import Context
 from tests.support.waiting import eventually
 
 AWAY_S, QUICK_AWAY_S = 30.0, 8.0
@@ -14,17 +14,17 @@ WARM_READS = 5
 MISSING = "no-such-product"
 
 
-def _away(scene: Scene) -> Figure:
-    _warm(scene)
-    with scene.stage.servers.stopped("postgres"):
+def _away(context: Context) -> Figure:
+    _warm(context)
+    with context.environment.servers.stopped("postgres"):
         began = time.monotonic()
-        before, refused = len(scene.reader.reads), len(scene.traffic.refusals)
-        misses = _refused_writes(scene)
-        time.sleep(max(0.0, began + (QUICK_AWAY_S if scene.quick else AWAY_S) - time.monotonic()))  # the fault itself
-        reads = scene.reader.reads[before:]
-    accepted = len(scene.traffic.accepted)
-    took = scene.seconds_until(lambda: len(scene.traffic.accepted) > accepted, "an update is accepted again")
-    refusals = scene.traffic.refusals[refused:]
+        before, refused = len(context.reader.reads), len(context.traffic.refusals)
+        misses = _refused_writes(context)
+        time.sleep(max(0.0, began + (QUICK_AWAY_S if context.quick else AWAY_S) - time.monotonic()))  # the fault itself
+        reads = context.reader.reads[before:]
+    accepted = len(context.traffic.accepted)
+    took = context.seconds_until(lambda: len(context.traffic.accepted) > accepted, "an update is accepted again")
+    refusals = context.traffic.refusals[refused:]
     bad = Counter(
         f"{r.status}, Retry-After {r.retry_after!r}" for r in refusals if not _is_refusal(r.status, r.retry_after)
     )
@@ -40,20 +40,20 @@ def _away(scene: Scene) -> Figure:
     return Figure(f"{text}; recovered in {took:.1f} s", misses)
 
 
-def _warm(scene: Scene) -> None:
+def _warm(context: Context) -> None:
     """Wait until every product that is read is cached, and every process of the API has answered."""
-    ids = set(scene.reader.product_ids)
+    ids = set(context.reader.product_ids)
 
     def look() -> bool:
-        seen = Counter(read.product_id for read in list(scene.reader.reads))
+        seen = Counter(read.product_id for read in list(context.reader.reads))
         return all(seen[product_id] >= WARM_READS for product_id in ids)
 
     eventually(look, "every product was read some times")
 
 
-def _refused_writes(scene: Scene) -> list[str]:
+def _refused_writes(context: Context) -> list[str]:
     """What is wrong with how other writes, and reads of what is not cached, are refused."""
-    url, headers = f"{scene.stage.engine.http.base_url}/api/v1", scene.stage.engine.authorized
+    url, headers = f"{context.environment.engine.http.base_url}/api/v1", context.environment.engine.authorized
     product = {"product_id": MISSING, "name": "Chaos", "currency": "USD", "base_price": "1.00"}
     with httpx.Client(headers=headers, trust_env=False, timeout=10) as http:
         answers = {

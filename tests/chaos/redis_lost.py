@@ -4,8 +4,8 @@ import time
 
 from tests.chaos import judgement
 from tests.chaos.case import Case, Figure
+from tests.chaos.context import Context
 from tests.chaos.runs import caught, slow_feed
-from tests.chaos.scene import Scene
 from tests.support.waiting import eventually
 
 FREEZE_S = 7.0
@@ -13,46 +13,46 @@ RIGHT_S = 60.0
 BETWEEN_FREEZES = 10  # accepted updates
 
 
-def _freeze(scene: Scene) -> Figure:
-    for _ in scene.times(5, quick=2):
-        server = scene.stage.servers.main("redis")
-        scene.recalculate()
+def _freeze(context: Context) -> Figure:
+    for _ in context.times(5, quick=2):
+        server = context.environment.servers.main("redis")
+        context.recalculate()
         server.suspend()
         time.sleep(FREEZE_S)  # the fault itself
         server.resume()
-        _updates_flow(scene, BETWEEN_FREEZES)
-    return _right(scene)
+        _updates_flow(context, BETWEEN_FREEZES)
+    return _right(context)
 
 
-def _kill(scene: Scene) -> Figure:
-    for _ in scene.times(3, quick=1):
-        with slow_feed(scene):
-            caught(scene, 2, lambda _: scene.stage.servers.main("redis").kill())
-            scene.stage.engine.recalculate()
-        _updates_flow(scene, BETWEEN_FREEZES)
-    return _right(scene)
+def _kill(context: Context) -> Figure:
+    for _ in context.times(3, quick=1):
+        with slow_feed(context):
+            caught(context, 2, lambda _: context.environment.servers.main("redis").kill())
+            context.environment.engine.recalculate()
+        _updates_flow(context, BETWEEN_FREEZES)
+    return _right(context)
 
 
-def _flush(scene: Scene) -> Figure:
-    for _ in scene.times(3, quick=1):
-        with slow_feed(scene):
+def _flush(context: Context) -> Figure:
+    for _ in context.times(3, quick=1):
+        with slow_feed(context):
             # With the lock gone, the second request is tempted to run beside the first.
-            caught(scene, 2, lambda _: scene.stage.engine.redis.flushall())
-            scene.stage.engine.recalculate()
-        _updates_flow(scene, BETWEEN_FREEZES)
-    return _right(scene)
+            caught(context, 2, lambda _: context.environment.engine.redis.flushall())
+            context.environment.engine.recalculate()
+        _updates_flow(context, BETWEEN_FREEZES)
+    return _right(context)
 
 
-def _updates_flow(scene: Scene, count: int) -> None:
-    before = len(scene.traffic.accepted)
-    eventually(lambda: len(scene.traffic.accepted) >= before + count, "updates are accepted again")
+def _updates_flow(context: Context, count: int) -> None:
+    before = len(context.traffic.accepted)
+    eventually(lambda: len(context.traffic.accepted) >= before + count, "updates are accepted again")
 
 
-def _right(scene: Scene) -> Figure:
+def _right(context: Context) -> Figure:
     """How long after the last fault all is right again, with no further update."""
-    scene.traffic.stop()
+    context.traffic.stop()
     began = time.monotonic()
-    wrong = judgement.settled(scene, RIGHT_S)
+    wrong = judgement.settled(context, RIGHT_S)
     took = time.monotonic() - began
     return Figure(f"all right {took:.1f} s after the last fault", wrong and [f"not right within {RIGHT_S:.0f} s"])
 

@@ -7,7 +7,7 @@ from functools import partial
 from shared.messaging.lock import KEY
 from tests.chaos import judgement
 from tests.chaos.case import Case, Figure
-from tests.chaos.scene import Scene
+from tests.chaos.context import Context
 from tests.support.trap import Fate, Trap
 
 SETTLED_S = 60.0
@@ -22,19 +22,19 @@ REPLIES: dict[str, list[tuple[bytes, ...]]] = {
 EMPTY = (b"*0", b"-NOSCRIPT")  # nothing was fetched, nothing was done: nothing to lose
 
 
-def _lose(scene: Scene, what: str) -> Figure:
-    engine = scene.stage.engine
+def _lose(context: Context, what: str) -> Figure:
+    engine = context.environment.engine
     # Once with every reply, so that Redis knows the scripts.
-    scene.ended(scene.recalculate())
+    context.ended(context.recalculate())
     with ExitStack() as undo:
-        traps = [undo.enter_context(scene.stage.to_redis.trap(_losing(marks))) for marks in REPLIES[what]]
-        asked_at, task_id = time.monotonic(), scene.recalculate()
+        traps = [undo.enter_context(context.environment.to_redis.trap(_losing(marks))) for marks in REPLIES[what]]
+        asked_at, task_id = time.monotonic(), context.recalculate()
         for trap in traps:
             trap.wait(f"a reply to {what} is lost")
-    scene.ended(task_id)
+    context.ended(task_id)
     took = time.monotonic() - asked_at
-    scene.traffic.stop()
-    settled = scene.seconds_until(lambda: not judgement.settled(scene, 0), "all is settled", SETTLED_S)
+    context.traffic.stop()
+    settled = context.seconds_until(lambda: not judgement.settled(context, 0), "all is settled", SETTLED_S)
     orphaned = ["the lock is orphaned"] if engine.redis.get(KEY) is not None else []
     return Figure(f"run ended in {took:.1f} s, all settled {settled:.1f} s later", orphaned)
 

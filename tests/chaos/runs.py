@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from tests.chaos.scene import Scene
+from tests.chaos.context import Context
 from tests.support.trap import process_at
 from tests.support.waiting import eventually
 
@@ -24,9 +24,9 @@ class Caught:
 
 
 @contextmanager
-def slow_feed(scene: Scene) -> Iterator[None]:
+def slow_feed(context: Context) -> Iterator[None]:
     """Let the feed take its time within the block."""
-    feed = scene.stage.feed
+    feed = context.environment.feed
     feed.delay_s = ANSWER_DELAY_S
     try:
         yield
@@ -35,14 +35,14 @@ def slow_feed(scene: Scene) -> Iterator[None]:
         feed.requests.clear()
 
 
-def caught(scene: Scene, nth: int, act: Callable[[psutil.Process], object] = lambda process: None) -> Caught:
+def caught(context: Context, nth: int, act: Callable[[psutil.Process], object] = lambda process: None) -> Caught:
     """Start a run in which every plain price changes, and catch who asks the feed as the nth in it.
 
     Args:
         nth: Counted from 1.
         act: Done to that process before the feed answers it.
     """
-    plain = set(scene.catalogue.plain)
+    plain = set(context.catalogue.plain)
     hands: list[tuple[psutil.Process, str]] = []
     counting, seen = threading.Lock(), 0
 
@@ -52,11 +52,11 @@ def caught(scene: Scene, nth: int, act: Callable[[psutil.Process], object] = lam
             seen += 1
             if seen < nth or hands:
                 return
-            if process := process_at(port, scene.stage.apps.family("worker")):
+            if process := process_at(port, context.environment.apps.family("worker")):
                 act(process)
                 hands.append((process, next(product_id for product_id in product_ids if product_id in plain)))
 
-    scene.stage.feed.asked = asked
-    task_id = scene.recalculate()
+    context.environment.feed.asked = asked
+    task_id = context.recalculate()
     process, product_id = eventually(lambda: hands, "a worker has a part of the run in hand")[0]
     return Caught(task_id, process, product_id)

@@ -4,39 +4,39 @@ import time
 from contextlib import nullcontext
 
 from tests.chaos.case import Case, Figure, at_most
+from tests.chaos.context import Context
 from tests.chaos.runs import caught, slow_feed
-from tests.chaos.scene import Scene
 from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 
 GONE_S = 20.0
 
 
-def _terminate(scene: Scene) -> Figure:
+def _terminate(context: Context) -> Figure:
     gone: dict[str, float] = {}
-    for _ in scene.times(2, quick=1):
+    for _ in context.times(2, quick=1):
         for program in ("worker", "listener", "api"):
-            took = _restart(scene, program)
+            took = _restart(context, program)
             gone[program] = max(took, gone.get(program, 0.0))
     text = ", ".join(f"{program} in {took:.1f} s" for program, took in gone.items())
     misses = [line for program, took in gone.items() for line in at_most(f"{program} gone", took, GONE_S)]
     return Figure(f"gone at worst: {text}", misses)
 
 
-def _restart(scene: Scene, program: str) -> float:
+def _restart(context: Context, program: str) -> float:
     """Stop a program in the middle of a run and start it again; how long its processes took to be gone."""
-    family = scene.stage.apps.family(program)
+    family = context.environment.apps.family(program)
     # There is one API, so that nobody answers while it is away; what it took before that it answers.
-    away = scene.failing(0) if program == "api" else nullcontext()
-    with slow_feed(scene):
-        run = caught(scene, 2)
+    away = context.failing(0) if program == "api" else nullcontext()
+    with slow_feed(context):
+        run = caught(context, 2)
         with away:
             began = time.monotonic()
-            with scene.stage.apps.stopped(program):
+            with context.environment.apps.stopped(program):
                 eventually(lambda: not any(map(is_alive, family)), f"every process of {program} is gone")
                 took = time.monotonic() - began
-            scene.whole()
-    scene.ended(run.task_id)
+            context.whole()
+    context.ended(run.task_id)
     return took
 
 

@@ -1,4 +1,4 @@
-"""A steady stream of updates: rivals' prices over HTTP, each repeated until it is accepted."""
+"""A steady stream of updates: competitors' prices over HTTP, each repeated until it is accepted."""
 
 import threading
 import time
@@ -77,8 +77,8 @@ class Traffic:
         """
         value = self._value(product_id)
         event_id = f"{self._run}-{number:06}"
-        rival = {"product_id": product_id, "competitor": "acme", "price": str(value), "currency": "USD"}
-        body: dict[str, object] = {"type": "competitor_price_changed", "data": rival, "event_id": event_id}
+        competitor = {"product_id": product_id, "competitor": "acme", "price": str(value), "currency": "USD"}
+        body: dict[str, object] = {"type": "competitor_price_changed", "data": competitor, "event_id": event_id}
         body |= {"source": SOURCE, "time": datetime.now(UTC).isoformat()}
         self._until_accepted(body)
         self.accepted[event_id] = product_id, value

@@ -14,12 +14,12 @@ HERE = "CHI"  # its multiplier is 1: what is published is what is asked
 
 
 def a_product(engine: Engine, **fields: object) -> str:
-    """A product that follows its rivals, from a list price of 100."""
+    """A product that follows its competitors, from a list price of 100."""
     return str(engine.put_product(strategy="match", **fields)["product_id"])
 
 
 def knows(feed: FakeFeed, product_id: str, price: str) -> None:
-    """The feed has a rival's price for the product from now on."""
+    """The feed has a competitor's price for the product from now on."""
     quote: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
     feed.quotes[product_id] = [quote]
 

@@ -99,10 +99,15 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(private: PrivateStack, gr
 
 def test_what_waits_can_be_seen_and_that_it_is_gone(private: PrivateStack) -> None:
     product_id = str(private.engine.put_product(strategy="match")["product_id"])
-    rival: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": "95.00", "currency": "USD"}
+    competitor: dict[str, object] = {
+        "product_id": product_id,
+        "competitor": "acme",
+        "price": "95.00",
+        "currency": "USD",
+    }
     lags = value(private, "worker", "pricing_event_lag_seconds_count")
     with private.engine.locked(product_id):
-        published = private.engine.publish("competitor_price_changed", rival)
+        published = private.engine.publish("competitor_price_changed", competitor)
         eventually(lambda: value(private, "listener", "pricing_queue_depth", queue="events") == 1, "it is seen to wait")
         eventually(lambda: value(private, "listener", "pricing_queue_oldest_age_seconds", queue="events"), "its age")
     assert private.engine.settled(published["event_id"])["status"] == "applied"
@@ -116,8 +121,8 @@ def test_what_waits_can_be_seen_and_that_it_is_gone(private: PrivateStack) -> No
 def test_what_was_given_up_is_counted_over_restarts(private: PrivateStack) -> None:
     before = value(private, "listener", "pricing_dead_letters", queue="tasks")
     private.engine.sql(
-        "INSERT INTO tasks (task_id, kind, scope, status, finished_at)"
-        " VALUES (gen_random_uuid(), 'publication', '{}', 'failed', clock_timestamp())"
+        "INSERT INTO tasks (task_id, kind, product_set, status, finished_at)"
+        " VALUES (gen_random_uuid(), 'cache_sync', '{}', 'failed', clock_timestamp())"
     )
     eventually(lambda: value(private, "listener", "pricing_dead_letters", queue="tasks") == before + 1, "one more")
     private.engine.sql("DELETE FROM tasks WHERE status = 'failed'")
@@ -132,7 +137,7 @@ def test_the_last_run_says_how_long_it_took_and_how_much_it_did(private: Private
 
 
 def test_the_link_and_the_servers_are_seen_to_be_up_and_away(private: PrivateStack) -> None:
-    up = ("pricing_market_events_link_up", "pricing_redis_up", "pricing_postgres_up")
+    up = ("pricing_market_events_subscription_up", "pricing_redis_up", "pricing_postgres_up")
     assert [value(private, "listener", name) for name in up] == [1, 1, 1]
     assert value(private, "listener", "pricing_sweep_timestamp_seconds") > 0
     with private.processes.stopped("redis"):
@@ -143,7 +148,7 @@ def test_the_link_and_the_servers_are_seen_to_be_up_and_away(private: PrivateSta
         assert "pricing_queue_depth" in scraped(private, "listener")
     for name in up:
         eventually(partial(shows, private, name, 1), f"{name} is seen to be 1")
-    assert value(private, "listener", "pricing_market_events_link_losses_total") == 1
+    assert value(private, "listener", "pricing_market_events_subscription_losses_total") == 1
 
 
 def status_of(private: PrivateStack) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Products, sheets and rivals to start from, and what a test asks of the tables about them."""
+"""Products, sheets and competitors to start from, and what a test asks of the tables about them."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ def task_cause() -> Cause:
 
 
 def product(product_id: str, **fields: Any) -> ProductInput:
-    """One whose price follows its rivals, up to 20 % a step."""
+    """One whose price follows its competitors, up to 20 % a step."""
     return pricing_examples.product(product_id=product_id, **{"category": "electronics", **fields})
 
 
@@ -46,9 +46,11 @@ def write(pool: Pool, policy: ActivePolicy, *inputs: ProductInput) -> Repriced:
         return published.write_products(conn, inputs, policy, Cause("write", str(uuid4())))
 
 
-def add_rival(conn: Conn, product_id: str, price: str, currency: str = "USD") -> None:
-    rival = CompetitorPriceChanged(product_id=product_id, competitor="acme", price=Decimal(price), currency=currency)
-    assert signals.apply(conn, rival, "test", NOON, str(uuid4()))
+def add_competitor(conn: Conn, product_id: str, price: str, currency: str = "USD") -> None:
+    competitor = CompetitorPriceChanged(
+        product_id=product_id, competitor="acme", price=Decimal(price), currency=currency
+    )
+    assert signals.apply(conn, competitor, "test", NOON, str(uuid4()))
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:

@@ -105,8 +105,8 @@ class Market(FastHttpUser):
     @task
     def event(self) -> None:
         product_id = self.dice.choice(catalogue.HOT)
-        rival = {"competitor": "acme", "price": f"{self.dice.randint(9000, 11000) / 100:.2f}", "currency": "USD"}
-        body = {"type": "competitor_price_changed", "data": {"product_id": product_id, **rival}, "source": "load"}
+        competitor = {"competitor": "acme", "price": f"{self.dice.randint(9000, 11000) / 100:.2f}", "currency": "USD"}
+        body = {"type": "competitor_price_changed", "data": {"product_id": product_id, **competitor}, "source": "load"}
         path = "/api/v1/publish-market-event"
         with self.client.post(path, json=body, headers=_headers, name="event", catch_response=True) as response:
             if (answer := _answered(response)) is not None and answer["status"] != "published":

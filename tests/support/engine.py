@@ -86,9 +86,9 @@ class Engine:
 
         return eventually(look, f"event {event_id} settled")
 
-    def recalculate(self, **scope: object) -> str:
+    def recalculate(self, **product_set: object) -> str:
         """Ask for a recalculation; the task's id."""
-        response = self.http.post("/api/v1/recalculate", json=scope, headers=self.authorized)
+        response = self.http.post("/api/v1/recalculate", json=product_set, headers=self.authorized)
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
 

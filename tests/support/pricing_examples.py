@@ -53,7 +53,7 @@ def tiers(*rows: tuple[int | None, str]) -> tuple[Tier, ...]:
     return tuple(Tier(up_to=up_to, unit_price=Decimal(price)) for up_to, price in rows)
 
 
-def rival(value: str, source: str = "acme", currency: str = "USD", in_stock: bool = True) -> Signal:
+def competitor(value: str, source: str = "acme", currency: str = "USD", in_stock: bool = True) -> Signal:
     return Signal(kind="competitor", source=source, value=Decimal(value), currency=currency, in_stock=in_stock)
 
 
@@ -62,7 +62,7 @@ def demand(index: str, source: str = "web") -> Signal:
 
 
 def policy(**fields: Any) -> Policy:
-    """Matches the lowest rival, then follows demand; no step limit unless asked for."""
+    """Matches the lowest competitor, then follows demand; no step limit unless asked for."""
     both = Strategy(
         competitor=CompetitorRule(lowest=Decimal("0.5"), highest=Decimal("1.2")),
         demand=DemandRule(lowest=Decimal("0.8"), highest=Decimal("1.25")),

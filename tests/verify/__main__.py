@@ -21,7 +21,7 @@ from deploy.errors import StackError
 from shared.settings import TRACE_FOLDER
 from tests.support import private_stack, running_stack
 from tests.support.private_stack import PrivateStack
-from tests.verify import events, operation, prices, tasks, yours
+from tests.verify import events, operation, prices, running_stack_checks, tasks
 from tests.verify.checklist import Checklist, Line, Mark
 
 STYLES = {Mark.TICK: "green", Mark.CROSS: "red", Mark.SKIPPED: "yellow"}
@@ -42,7 +42,7 @@ def main(product: str, json_file: Path | None) -> None:
     console.print(f"· {stack.kind} stack at {stack.url}: asked, not written to")
     checklist = Checklist(said=lambda line: console.print(f"  {_marked(line.mark)} {escape(line.what)}"))
     with httpx.Client(base_url=stack.url, timeout=30, trust_env=False) as http:
-        checklist.run(stack.kind, yours.CHECKS, yours.Visitor(stack, http, product))
+        checklist.run(stack.kind, running_stack_checks.CHECKS, running_stack_checks.Visitor(stack, http, product))
     console.print("· a private stack starts, for what writes or breaks something")
     try:
         with private_stack.running() as private:

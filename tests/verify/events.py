@@ -16,8 +16,8 @@ TRIES = 15
 FEED_TAKES_S = 0.2
 
 
-def rival(product_id: str, price: str = "95.00") -> dict[str, object]:
-    """What a rival asks."""
+def competitor(product_id: str, price: str = "95.00") -> dict[str, object]:
+    """What a competitor asks."""
     return {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
 
 
@@ -27,7 +27,7 @@ def new_price(private: PrivateStack) -> str:
     assert engine.price(product_id, user_location=HERE)["final_price"] == "100.00"
 
     def way() -> dict[str, object]:
-        published = engine.publish("competitor_price_changed", rival(product_id))
+        published = engine.publish("competitor_price_changed", competitor(product_id))
         eventually(lambda: engine.price(product_id, user_location=HERE)["final_price"] == "95.00", "the new price")
         return published
 
@@ -41,7 +41,7 @@ def new_price(private: PrivateStack) -> str:
 def log_lines(private: PrivateStack) -> str:
     engine = private.engine
     product_id = str(engine.put_product(strategy="match")["product_id"])
-    published = engine.publish("competitor_price_changed", rival(product_id))
+    published = engine.publish("competitor_price_changed", competitor(product_id))
     engine.settled(published["event_id"])
     trace_id = published["trace_id"]
     counts = {
@@ -54,7 +54,7 @@ def log_lines(private: PrivateStack) -> str:
 def one_trace(private: PrivateStack) -> str:
     engine, collector = private.engine, private.collector
     product_id = str(engine.put_product(strategy="match")["product_id"])
-    trace_id = engine.publish("competitor_price_changed", rival(product_id))["trace_id"]
+    trace_id = engine.publish("competitor_price_changed", competitor(product_id))["trace_id"]
 
     def look() -> list[CollectedSpan] | None:
         spans = collector.trace(trace_id)
@@ -89,9 +89,9 @@ def again(private: PrivateStack) -> str:
     engine = private.engine
     product_id = str(engine.put_product(strategy="match")["product_id"])
     event_id = str(uuid4())
-    engine.publish("competitor_price_changed", rival(product_id), event_id=event_id)
+    engine.publish("competitor_price_changed", competitor(product_id), event_id=event_id)
     assert engine.settled(event_id)["status"] == "applied"
-    second = engine.publish("competitor_price_changed", rival(product_id, "85.00"), event_id=event_id)
+    second = engine.publish("competitor_price_changed", competitor(product_id, "85.00"), event_id=event_id)
     price = engine.price(product_id, user_location=HERE)["final_price"]
     assert (second["status"], price) == ("duplicate", "95.00"), (second["status"], price)
     return f"{second['status']}, the price stays {price}"

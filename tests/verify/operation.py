@@ -12,7 +12,7 @@ from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 from tests.verify import metrics
 from tests.verify.checklist import Check, timed
-from tests.verify.events import rival
+from tests.verify.events import competitor
 
 HEADER = "product_id,name,currency,base_price"
 ROWS = 1_000
@@ -25,7 +25,10 @@ def counted(private: PrivateStack) -> str:
 
 def workers_and_listener(private: PrivateStack) -> str:
     known = private.engine.settings
-    wanted = {"pricing_decisions_total": known.worker_metrics_port, "pricing_rings_total": known.listener_metrics_port}
+    wanted = {
+        "pricing_decisions_total": known.worker_metrics_port,
+        "pricing_messages_enqueued_total": known.listener_metrics_port,
+    }
     for name, port in wanted.items():
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30, trust_env=False).raise_for_status().text
         assert f"\n{name}" in text, f"no {name} at port {port}"
@@ -80,7 +83,7 @@ def redis_away(private: PrivateStack) -> str:
         eventually(lambda: engine.price(product_id)["source"] == "database", "no process holds it by itself")
         readiness = engine.http.get("/health/ready")
         assert (readiness.status_code, readiness.json()["status"]) == (200, "degraded"), readiness.text
-        published = engine.publish("competitor_price_changed", rival(product_id))
+        published = engine.publish("competitor_price_changed", competitor(product_id))
         assert published["status"] == "stored", published
     _, ready_ms = timed(lambda: eventually(lambda: _is_ready(engine.http), "ready again"))
     event, applied_ms = timed(lambda: engine.settled(published["event_id"]))
@@ -119,7 +122,7 @@ def killed(private: PrivateStack) -> str:
 
     _, took_ms = timed(lambda: eventually(back, "all of them are back"))
     product_id = str(engine.put_product(strategy="match")["product_id"])
-    published = engine.publish("competitor_price_changed", rival(product_id))
+    published = engine.publish("competitor_price_changed", competitor(product_id))
     assert engine.settled(published["event_id"])["status"] == "applied"
     return f"{', '.join(names)} back and ready after {took_ms:.0f} ms; an event is applied"
 

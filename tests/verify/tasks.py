@@ -6,7 +6,7 @@ from tests.support.engine import ENDED
 from tests.support.private_stack import PrivateStack
 from tests.support.waiting import eventually
 from tests.verify.checklist import Check, timed
-from tests.verify.events import rival
+from tests.verify.events import competitor
 
 
 def everything(private: PrivateStack) -> str:
@@ -22,7 +22,7 @@ def retry(private: PrivateStack) -> str:
     with feed.away():
         task_id = engine.recalculate(product_ids=[product_id])
         waiting = eventually(lambda: _after_attempts(engine.task(task_id), 2), "two attempts")
-        feed.quotes[product_id] = [rival(product_id)]
+        feed.quotes[product_id] = [competitor(product_id)]
     task = engine.ended(task_id)
     assert task["status"] == "succeeded", task
     price = engine.price(product_id, user_location="CHI")["final_price"]

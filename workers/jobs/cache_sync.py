@@ -19,7 +19,7 @@ def run(services: Services, task_id: UUID) -> None:
         task = tasks.start(conn, task_id)
     if task is None:
         return
-    ids = list(task.scope.product_ids)
+    ids = list(task.product_set.product_ids)
     for start in range(0, len(ids), BATCH):
         with services.pool.connection() as conn:
             sheets = published.stored_sheets(conn, ids[start : start + BATCH])

@@ -8,18 +8,18 @@ import structlog
 from opentelemetry import trace
 
 from shared.catalogue import markets, products
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.market_events import inbox, repricing_queue, signals
 from shared.market_events.events import MarketChanged, RecalculationRequested, parse_data
-from shared.market_events.inbox import SettledEvent, WaitingEvent
+from shared.market_events.inbox import CompletedEvent, WaitingEvent
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.published import Cause, StoredSheet
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
-from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_SETTLED, PRICES_CHANGED
+from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_COMPLETED, PRICES_CHANGED
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ def apply_product_events(services: Services, product_id: str) -> None:
         begun = _begin(conn, product_id, product_id=product_id)
     if not begun:
         return
-    with _handed_back(services, product_id, begun):
+    with _released(services, product_id, begun):
         with services.pool.connection() as conn:
             exists = products.lock(conn, product_id)
             waiting = inbox.lock(conn, begun)
@@ -60,7 +60,7 @@ def apply_market_events(services: Services, code: str) -> None:
         begun = _begin(conn, target, market=code)
     if not begun:
         return
-    with _handed_back(services, target, begun), services.pool.connection() as conn:
+    with _released(services, target, begun), services.pool.connection() as conn:
         waiting = inbox.lock(conn, begun)
         if waiting:
             _change_market(conn, code, waiting)
@@ -74,18 +74,18 @@ def request_recalculation(services: Services, source: str, event_id: str) -> Non
     task_id = uuid5(NAMESPACE_URL, f"{source} {event_id}")
     with services.pool.connection() as conn:
         begun = inbox.begin(conn, key=(source, event_id))
-    with _handed_back(services, None, begun), services.pool.connection() as conn:
+    with _released(services, None, begun), services.pool.connection() as conn:
         waiting = inbox.lock(conn, begun)
         for event in waiting:
             data = parse_data(event.type, event.data)
             assert isinstance(data, RecalculationRequested)  # noqa: S101 # only these are rung for so
-            tasks.create(conn, "recalculation", Scope.of(data), propagation.current()["traceparent"], task_id)
+            tasks.create(conn, "recalculation", ProductSet.of(data), propagation.current()["traceparent"], task_id)
             tasks.claim_one(conn, task_id)
             inbox.decide(conn, event, "applied", task_id=task_id)
         settled = inbox.settle(conn, waiting)
     _note(settled, task_id=str(task_id))
     if settled:
-        services.doorbell.task("recalculation", task_id)
+        services.enqueue.task("recalculation", task_id)
 
 
 def _begin(conn: Conn, target: str, **which: str) -> list[WaitingEvent]:
@@ -102,13 +102,13 @@ def _begin(conn: Conn, target: str, **which: str) -> list[WaitingEvent]:
 
 
 @contextmanager
-def _handed_back(services: Services, target: str | None, begun: Sequence[WaitingEvent]) -> Iterator[None]:
+def _released(services: Services, target: str | None, begun: Sequence[WaitingEvent]) -> Iterator[None]:
     """An attempt that ends by an error is no kill, and makes room for the next one."""
     try:
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            inbox.hand_back(conn, begun)
+            inbox.release_attempt(conn, begun)
             if target is not None:
                 repricing_queue.end(conn, target)
         raise
@@ -140,7 +140,7 @@ def _apply(conn: Conn, fresh: Sequence[WaitingEvent]) -> dict[tuple[str, str], V
         try:
             data = parse_data(event.type, event.data)
             register = signals.register(data, event.source)
-            won = register not in taken and signals.apply(conn, data, event.source, event.time, event.id)
+            won = register not in taken and signals.apply(conn, data, event.source, event.occurred_at, event.id)
         except InvalidInput as error:
             verdicts[event.key] = "rejected", str(error)
             continue
@@ -153,14 +153,14 @@ def _change_market(conn: Conn, code: str, waiting: Sequence[WaitingEvent]) -> No
     *earlier, latest = waiting
     data = parse_data(latest.type, latest.data)
     assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
-    version = markets.change(conn, code, data.multiplier, latest.time, latest.id)
+    version = markets.change(conn, code, data.multiplier, latest.occurred_at, latest.id)
     inbox.decide(conn, latest, "applied" if version else "superseded", version=version)
     inbox.decide_all(conn, earlier, "superseded")
 
 
-def _note(settled: Sequence[SettledEvent], **fields: str) -> None:
+def _note(settled: Sequence[CompletedEvent], **fields: str) -> None:
     for event in settled:
-        EVENTS_SETTLED.labels(event.status).inc()
+        EVENTS_COMPLETED.labels(event.status).inc()
         EVENT_LAG.observe(event.lag_s)
         log.info(
             "event settled",

@@ -25,7 +25,7 @@ from shared.telemetry.metrics import (
     PARTITION_PRODUCTS,
     PRICES_CHANGED,
     STALE_WRITES,
-    station,
+    stage,
 )
 from shared.telemetry.tracing import tracer
 from workers.jobs import run_ending
@@ -49,14 +49,14 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False) ->
         task: The run.
         is_claimant: It was claimed just now, so that a hand still busy with the run before is waited for.
     """
-    if not services.hands.acquire(timeout=HANDOVER_S if is_claimant else 0):
+    if not services.partition_slots.acquire(timeout=HANDOVER_S if is_claimant else 0):
         return
     try:
         _take_all(services, task)
     except LeaseLost as lost:
         log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
     finally:
-        services.hands.release()
+        services.partition_slots.release()
     run_ending.end(services, task)
 
 
@@ -66,19 +66,19 @@ def _take_all(services: Services, task: RunningTask) -> None:
         partition = partitions.take(conn, task)
     while partition is not None:
         helpers.ring()
-        with _span(partition), _handed_back(services, partition):
+        with _span(partition), _released(services, partition):
             _renew_lock(services, task)
             with tracer.start_as_current_span("write prices"):
                 repriced = _decide(services, partition)
-            with station("put"), tracer.start_as_current_span("put and announce"):
+            with stage("put"), tracer.start_as_current_span("put and announce"):
                 services.writer.put(_to_put(partition, repriced))
-            with station("commit"), services.pool.connection() as conn:
+            with stage("commit"), services.pool.connection() as conn:
                 partitions.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
                 following = None if services.stopping.is_set() else partitions.take(conn, task)
         _count(repriced)
         partition = following
     if services.stopping.is_set():
-        services.doorbell.task("recalculation", task.task_id)
+        services.enqueue.task("recalculation", task.task_id)
 
 
 @contextmanager
@@ -90,13 +90,13 @@ def _span(partition: Partition) -> Iterator[None]:
 
 
 @contextmanager
-def _handed_back(services: Services, partition: Partition) -> Iterator[None]:
+def _released(services: Services, partition: Partition) -> Iterator[None]:
     """What is not finished goes back at once; where it is somebody else's by then, that is counted."""
     try:
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            if not partitions.hand_back(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
+            if not partitions.release(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
                 STALE_WRITES.inc()
                 log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
         raise
@@ -117,7 +117,7 @@ class _Helpers:
         with self._services.pool.connection() as conn:
             waiting = partitions.waiting(conn, self._task.task_id)
         if waiting:
-            self._services.doorbell.help(self._task.task_id)
+            self._services.enqueue.help(self._task.task_id)
 
 
 def _renew_lock(services: Services, task: RunningTask) -> None:
@@ -136,7 +136,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
         _note_quotes(conn, quotes)
         cause = Cause("task", str(partition.task_id))
         repriced = published.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
-        with station("commit"):
+        with stage("commit"):
             # In the transaction of the write: who lost the partition meanwhile writes nothing.
             partitions.hold(conn, partition)
             conn.commit()

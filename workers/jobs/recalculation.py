@@ -31,7 +31,7 @@ def run(services: Services, task_id: UUID) -> None:
     task = _claim(services, task_id)
     if task is None:
         # It may have been aborted while it ran, or have ended.
-        run_ending.ring_follow_up(services)
+        run_ending.enqueue_follow_up(services)
         return
     log.info("recalculation runs", task_id=str(task_id), attempt=task.attempt)
     if task.total is None:
@@ -40,7 +40,7 @@ def run(services: Services, task_id: UUID) -> None:
     work(services, task, is_claimant=True)
 
 
-def help_with(services: Services, task_id: UUID) -> None:
+def join(services: Services, task_id: UUID) -> None:
     """Take partitions of a run that another worker has split, if it still runs."""
     with services.pool.connection() as conn:
         task = tasks.running(conn, task_id)

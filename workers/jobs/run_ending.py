@@ -21,12 +21,12 @@ def end(services: Services, task: RunningTask) -> None:
     with services.pool.connection() as conn:
         RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))
     log.info("recalculation done", task_id=str(task.task_id), status=ended)
-    ring_follow_up(services)
+    enqueue_follow_up(services)
 
 
-def ring_follow_up(services: Services) -> None:
+def enqueue_follow_up(services: Services) -> None:
     """Ring for what was asked for while a recalculation ran, unless one runs again."""
     with services.pool.connection() as conn:
         task_id = merging.claim_follow_up(conn)
     if task_id is not None:
-        services.doorbell.task("recalculation", task_id)
+        services.enqueue.task("recalculation", task_id)

@@ -28,7 +28,7 @@ def never(retries: int, error: BaseException) -> bool:
     return False
 
 
-class Settling(Middleware):
+class Outcomes(Middleware):
     """Says in the log, the metrics and the job's row how each attempt ended.
 
     An actor's option `settle` is called with the message, the exception and whether no attempt follows.

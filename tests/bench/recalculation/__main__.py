@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from tests.bench.recalculation import arena, beside, catalogue, report, runs
+from tests.bench.recalculation import arena, catalogue, event_latency, report, runs
 from tests.bench.recalculation.arena import Arena
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -65,7 +65,7 @@ def _run(place: Arena, products: int, changed: str) -> dict[str, Any]:
 
 
 def _beside(place: Arena, products: int) -> dict[str, Any]:
-    return beside.measured(place, products, say=lambda line: console.print(f"· {line}"))
+    return event_latency.measured(place, products, say=lambda line: console.print(f"· {line}"))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Arena:
         url = f"http://127.0.0.1:{self.engine.settings.worker_metrics_port}/metrics"
         found = {}
         for line in self.engine.http.get(url).text.splitlines():
-            if line.startswith("pricing_repricing_station_seconds_total{"):
+            if line.startswith("pricing_repricing_stage_seconds_total{"):
                 found[line.split('"')[1]] = float(line.split()[-1])
         return found
 

@@ -15,8 +15,10 @@ def product_id(number: int) -> str:
 
 
 def fill(engine: Engine, products: int) -> None:
-    """Make it the catalogue of so many products with two rivals each; none of them has a price yet."""
-    engine.sql("TRUNCATE products, signals, prices, price_history, market_events, tasks, run_partitions, paces")
+    """Make it the catalogue of so many products with two competitors each; none of them has a price yet."""
+    engine.sql(
+        "TRUNCATE products, signals, prices, price_history, market_events, tasks, run_partitions, repricing_queue"
+    )
     engine.sql(_PRODUCTS, products)
     engine.sql(_SIGNALS, products)
     engine.redis.flushall()
@@ -41,7 +43,7 @@ def change_all(engine: Engine, undercut: str) -> None:
 
 
 def change_one_in_ten(engine: Engine) -> None:
-    """Have the lowest rival of every tenth product ask a little more."""
+    """Have the lowest competitor of every tenth product ask a little more."""
     engine.sql("UPDATE signals SET value = value + 0.01 WHERE source = 'acme' AND right(product_id, 1) = '0'")
     tidy(engine)
 
@@ -65,7 +67,7 @@ FROM generate_series(1, %s) AS n
 """
 
 _SIGNALS = """
-INSERT INTO signals (product_id, kind, source, value, currency, time, event_id)
-SELECT 'B-' || lpad(n::text, 7, '0'), 'competitor', rival, round((10 + n %% 90) * share, 2), 'USD', now(), 'bench'
-FROM generate_series(1, %s) AS n, (VALUES ('acme', 0.95), ('globex', 0.99)) AS r (rival, share)
+INSERT INTO signals (product_id, kind, source, value, currency, occurred_at, event_id)
+SELECT 'B-' || lpad(n::text, 7, '0'), 'competitor', competitor, round((10 + n %% 90) * share, 2), 'USD', now(), 'bench'
+FROM generate_series(1, %s) AS n, (VALUES ('acme', 0.95), ('globex', 0.99)) AS r (competitor, share)
 """

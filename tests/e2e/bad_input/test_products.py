@@ -67,8 +67,8 @@ def test_an_amount_is_digits_and_a_point_and_nothing_else_that_python_reads(engi
     body = product("strict") | {"tiers": tiers}
     path = "$.tiers[0].unit_price"
     problem(engine.http.put("/api/v1/products/strict", json=body, headers=engine.authorized), 422, path)
-    rival = {"product_id": "P-100", "competitor": "acme", "price": text, "currency": "USD"}
-    event = {"type": "competitor_price_changed", "data": rival}
+    competitor = {"product_id": "P-100", "competitor": "acme", "price": text, "currency": "USD"}
+    event = {"type": "competitor_price_changed", "data": competitor}
     problem(engine.http.post(EVENTS, json=event, headers=engine.authorized), 422, "$.data.price")
 
 

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 IDS = [f"P-{number}" for number in range(100, 1000)]
 CATALOGUE = """
 import msgspec
-from shared.catalogue import demo
+from shared.commands import demo
 products = list(demo.demo_products())
 print(msgspec.json.encode([products, [list(demo.demo_signals(p)) for p in products]]).decode())
 """

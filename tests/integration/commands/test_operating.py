@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.commands.operating import events_command, recalculate, tasks_command
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
@@ -32,7 +32,7 @@ def just(settings: Settings, pool: Pool) -> Iterator[Just]:
 
 def failed(pool: Pool) -> UUID:
     with pool.connection() as conn:
-        task_id = tasks.create(conn, "recalculation", Scope(("P-1",)), "")
+        task_id = tasks.create(conn, "recalculation", ProductSet(("P-1",)), "")
         tasks.fail(conn, task_id, TaskError("ValueError", "no [such] thing"), "Traceback: where")
     return task_id
 
@@ -40,7 +40,7 @@ def failed(pool: Pool) -> UUID:
 def test_failed_tasks_are_listed_with_their_error(just: Just, pool: Pool) -> None:
     gone = failed(pool)
     with pool.connection() as conn:
-        waiting = tasks.create(conn, "recalculation", Scope(), "")
+        waiting = tasks.create(conn, "recalculation", ProductSet(), "")
     listed = just("tasks", "--failed")
     assert listed.exit_code == 0
     assert str(gone) in listed.stdout
@@ -62,7 +62,7 @@ def test_a_failed_task_is_shown_with_its_traceback_and_replayed(just: Just, pool
 
 def test_events_that_were_given_up_are_listed_shown_and_replayed(just: Just, pool: Pool) -> None:
     event = EventRecord(
-        source="shop", id=new_id(), type="demand_changed", time=datetime.now(UTC),
+        source="shop", id=new_id(), type="demand_changed", occurred_at=datetime.now(UTC),
         data={"product_id": "P-1", "index": "1.1"}, product_id="P-1",
     )  # fmt: skip
     with pool.connection() as conn:
@@ -93,5 +93,5 @@ def test_a_recalculation_is_queued_with_its_scope_and_a_trace(just: Just, pool: 
     with pool.connection() as conn:
         running = tasks.start(conn, task_id)
     assert running
-    assert running.scope == Scope(("P-1",), ("home",))
+    assert running.product_set == ProductSet(("P-1",), ("home",))
     assert "trace_id: 0000" not in just("tasks", "show", str(task_id)).stdout

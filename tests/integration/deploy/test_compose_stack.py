@@ -54,7 +54,7 @@ def _in(clone: Path, code: str, **environ: str) -> str:
 def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> None:
     ports = free_ports()
     environ = {"PRICING_HOME": clone / ".pricing", **ports}
-    rival = {"product_id": "T-1", "competitor": "acme", "price": "95.00", "currency": "USD"}
+    competitor = {"product_id": "T-1", "competitor": "acme", "price": "95.00", "currency": "USD"}
     kettle = {"product_id": "T-1", "name": "Kettle", "currency": "USD", "base_price": "100.00", "strategy": "match"}
     with httpx.Client(base_url=f"http://127.0.0.1:{ports['PRICING_PORT']}", timeout=30, trust_env=False) as http:
 
@@ -67,7 +67,7 @@ def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> 
         demo = price("P-999")
         http.put("/api/v1/products/T-1", json=kettle, headers=key).raise_for_status()
         assert price()["final_price"] == "100.00"
-        event = {"type": "competitor_price_changed", "data": rival}
+        event = {"type": "competitor_price_changed", "data": competitor}
         http.post("/api/v1/publish-market-event", json=event, headers=key).raise_for_status()
         changed = eventually(lambda: found if (found := price())["final_price"] == "95.00" else None, "the new price")
         users = _in(clone, "[command.run('exec', '-T', name, 'id', '-u') for name in ('api', 'worker', 'listener')]")

@@ -19,7 +19,7 @@ from tests.integration.importing_examples import HEADER, imported
 
 
 def publications(pool: Pool, product_id: str) -> int:
-    query = "SELECT count(*) AS n FROM tasks WHERE kind = 'publication' AND scope->'product_ids' ? %s"
+    query = "SELECT count(*) AS n FROM tasks WHERE kind = 'cache_sync' AND product_set->'product_ids' ? %s"
     with pool.connection() as conn:
         row = conn.execute(query, [product_id]).fetchone()
     return int(row["n"]) if row else 0
@@ -95,7 +95,7 @@ def test_publications_are_cut_into_small_tasks(pool: Pool, file: Writing, monkey
     for price in ("1.00", "1.10"):
         imported(pool, file("\n".join([HEADER, *(f"{i},Kettle,USD,{price}" for i in ids)])))
     with pool.connection() as conn:
-        query = "SELECT scope->'product_ids' AS ids FROM tasks WHERE scope->'product_ids' ?| %s"
+        query = "SELECT product_set->'product_ids' AS ids FROM tasks WHERE product_set->'product_ids' ?| %s"
         found = conn.execute(query, [ids]).fetchall()
     assert sorted(row["ids"] for row in found) == [ids[:3], ids[3:6], ids[6:]]
 

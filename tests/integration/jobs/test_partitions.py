@@ -5,14 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.errors import LeaseLost
 from shared.jobs import partitions, tasks
 from shared.jobs import views as task_views
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
 from shared.jobs.views import TaskView
-from shared.postgres.leases import MAX_KILLS, QUARANTINED
+from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Pool
 from shared.prices import inputs
 from shared.rulebook.store import ActivePolicy
@@ -52,9 +52,9 @@ class Run:
         with self._pool.connection() as conn:
             partitions.finish(conn, partition, done, 0)
 
-    def hand_back(self, partition: Partition) -> bool:
+    def release(self, partition: Partition) -> bool:
         with self._pool.connection() as conn:
-            return partitions.hand_back(conn, partition)
+            return partitions.release(conn, partition)
 
     def end(self) -> str | None:
         with self._pool.connection() as conn:
@@ -84,7 +84,7 @@ def run(pool: Pool, policy: ActivePolicy) -> Iterator[Run]:
     write(pool, policy, *(product(product_id, category=category) for product_id in ids))
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
-        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(categories=(category,)), ""))
+        task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(categories=(category,)), ""))
         assert task
         assert partitions.split(conn, task, SIZE) == 5
     yield Run(pool, task, ids)
@@ -118,9 +118,9 @@ def test_every_product_is_in_one_partition(run: Run) -> None:
 
 def test_a_product_that_is_added_meanwhile_is_in_a_partition(run: Run, pool: Pool, policy: ActivePolicy) -> None:
     partitions = [run.taken() for _ in range(3)]
-    scope = run.task.scope
+    product_set = run.task.product_set
     added = ["A-" + new_id(), "Z-" + new_id()]
-    write(pool, policy, *(product(product_id, category=scope.categories[0]) for product_id in added))
+    write(pool, policy, *(product(product_id, category=product_set.categories[0]) for product_id in added))
     found = [product_id for partition in partitions for product_id in run.products(partition)]
     assert found == sorted([*run.ids, *added])
 
@@ -164,7 +164,7 @@ def test_what_a_dead_worker_held_is_taken_again_and_it_can_write_no_more(run: Ru
     for write_of_the_dead in (run.hold, run.finish):
         with pytest.raises(LeaseLost):
             write_of_the_dead(stale)
-    assert not run.hand_back(stale)
+    assert not run.release(stale)
     run.hold(again)
     run.finish(again)
 
@@ -184,17 +184,17 @@ def test_what_is_held_is_not_given_away(run: Run) -> None:
 
 
 def test_what_is_handed_back_is_given_again_and_is_no_kill(run: Run) -> None:
-    for _ in range(2 * MAX_KILLS):
+    for _ in range(2 * MAX_CRASHES):
         partition = run.taken()
         assert partition.number == 0
-        assert run.hand_back(partition)
+        assert run.release(partition)
 
 
 def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on(run: Run) -> None:
     killer, *others = [run.taken() for _ in range(3)]
     for partition in others:
         run.finish(partition, done=2)
-    for _ in range(MAX_KILLS - 1):
+    for _ in range(MAX_CRASHES - 1):
         run.end_leases()
         assert run.taken().number == killer.number
     run.end_leases()
@@ -207,7 +207,7 @@ def test_a_partition_that_killed_its_workers_is_quarantined_and_the_others_go_on
 
 def test_a_run_that_is_continued_again_and_again_is_no_killer(run: Run, pool: Pool) -> None:
     """Its workers were killed many times, each time over another partition."""
-    for _ in range(2 * MAX_KILLS):
+    for _ in range(2 * MAX_CRASHES):
         run.sql("UPDATE tasks SET lease_until = lease_until - interval '1 minute' WHERE task_id = %s")
         with pool.connection() as conn:
             assert tasks.start(conn, run.task_id)
@@ -247,14 +247,14 @@ def test_while_a_run_waits_for_its_next_attempt_nothing_is_written(run: Run, poo
         tasks.retry_later(conn, run.task_id, tasks.TaskError("DatabaseUnavailable", "away"))
     with pytest.raises(LeaseLost):
         run.hold(partition)
-    assert run.hand_back(partition)
+    assert run.release(partition)
     assert run.take() is None
 
 
 def test_a_run_of_no_products_ends_at_once(pool: Pool) -> None:
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
-        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(("unknown",)), ""))
+        task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(("unknown",)), ""))
         assert task
         assert partitions.split(conn, task) == 0
         assert partitions.take(conn, task) is None
@@ -264,7 +264,7 @@ def test_a_run_of_no_products_ends_at_once(pool: Pool) -> None:
 def test_a_run_that_another_worker_took_over_is_not_split_by_the_first(pool: Pool) -> None:
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
-        task = tasks.start(conn, tasks.create(conn, "recalculation", Scope(), ""))
+        task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(), ""))
         assert task
         conn.execute("UPDATE tasks SET lease_until = now() - interval '1 minute'")
         assert tasks.start(conn, task.task_id)

@@ -5,19 +5,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.catalogue.product_set import Scope
+from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs import merging, tasks
 from shared.jobs import views as task_views
 from shared.jobs.tasks import Busy, RunningTask, TaskError, WaitingTask
 from shared.jobs.views import TaskView
-from shared.postgres.leases import MAX_KILLS, QUARANTINED
+from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 AWAY = TaskError("DatabaseUnavailable", "away")
-ONE, TWO, BOTH = Scope(("P-1",)), Scope(("P-2",)), Scope(("P-1", "P-2"))
+ONE, TWO, BOTH = ProductSet(("P-1",)), ProductSet(("P-2",)), ProductSet(("P-1", "P-2"))
 
 
 class Tasks:
@@ -26,16 +26,16 @@ class Tasks:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def create(self, scope: Scope = ONE, kind: str = "recalculation", task_id: UUID | None = None) -> UUID:
+    def create(self, product_set: ProductSet = ONE, kind: str = "recalculation", task_id: UUID | None = None) -> UUID:
         with self._pool.connection() as conn:
-            return tasks.create(conn, kind, scope, TRACEPARENT, task_id)
+            return tasks.create(conn, kind, product_set, TRACEPARENT, task_id)
 
     def start(self, task_id: UUID) -> RunningTask | None:
         with self._pool.connection() as conn:
             return tasks.start(conn, task_id)
 
-    def started(self, scope: Scope = ONE, kind: str = "recalculation") -> RunningTask:
-        running = self.start(self.create(scope, kind))
+    def started(self, product_set: ProductSet = ONE, kind: str = "recalculation") -> RunningTask:
+        running = self.start(self.create(product_set, kind))
         assert running
         return running
 
@@ -117,7 +117,7 @@ def jobs(pool: Pool) -> Iterator[Tasks]:
 
 def test_a_new_task_waits(jobs: Tasks) -> None:
     view = jobs.view(jobs.create(BOTH))
-    assert (view.status, view.kind, view.scope, view.attempts) == ("queued", "recalculation", BOTH, 0)
+    assert (view.status, view.kind, view.product_set, view.attempts) == ("queued", "recalculation", BOTH, 0)
     assert (view.progress.done, view.progress.total, view.result, view.error) == (0, None, None, None)
     assert view.trace_id == TRACEPARENT.split("-")[1]
     assert (view.started_at, view.finished_at) == (None, None)
@@ -126,7 +126,7 @@ def test_a_new_task_waits(jobs: Tasks) -> None:
 def test_a_task_that_is_asked_for_twice_is_one(jobs: Tasks) -> None:
     task_id = uuid4()
     assert jobs.create(ONE, task_id=task_id) == jobs.create(TWO, task_id=task_id) == task_id
-    assert jobs.view(task_id).scope == ONE
+    assert jobs.view(task_id).product_set == ONE
 
 
 def test_an_unknown_task_is_not_found(jobs: Tasks) -> None:
@@ -180,8 +180,8 @@ def test_one_of_several_recalculations_started_at_once_runs(jobs: Tasks) -> None
 
 def test_publications_run_beside_anything(jobs: Tasks) -> None:
     jobs.started()
-    jobs.started(kind="publication")
-    jobs.started(kind="publication")
+    jobs.started(kind="cache_sync")
+    jobs.started(kind="cache_sync")
 
 
 def test_a_task_whose_lease_has_ended_goes_on_where_it_stood(jobs: Tasks) -> None:
@@ -240,7 +240,7 @@ def test_the_sweep_leaves_a_task_alone_whose_retry_is_due(jobs: Tasks) -> None:
     task = jobs.started()
     jobs.retry_later(task.task_id)
     assert jobs.waiting() == set()
-    jobs.end_lease(task.task_id, seconds=tasks.RING_AGAIN_S + 1)
+    jobs.end_lease(task.task_id, seconds=tasks.REDELIVER_AFTER_S + 1)
     assert jobs.waiting() == {task.task_id}
 
 
@@ -336,7 +336,7 @@ def test_a_waiting_task_is_given_to_one_sweep(jobs: Tasks) -> None:
 def test_a_waiting_task_is_rung_for_again_after_a_while(jobs: Tasks) -> None:
     task_id = jobs.create()
     assert jobs.claim_waiting() == [WaitingTask(task_id, "recalculation", TRACEPARENT)]
-    jobs.end_lease(task_id, seconds=tasks.RING_AGAIN_S + 1)
+    jobs.end_lease(task_id, seconds=tasks.REDELIVER_AFTER_S + 1)
     assert jobs.waiting() == {task_id}
 
 
@@ -372,7 +372,7 @@ def test_the_sweep_finds_a_running_task_that_could_not_be_rung_for(jobs: Tasks, 
 
 
 def test_what_the_writer_did_itself_is_done(jobs: Tasks, pool: Pool) -> None:
-    task_id = jobs.create(kind="publication")
+    task_id = jobs.create(kind="cache_sync")
     with pool.connection() as conn:
         tasks.done_by_writer(conn, task_id)
     assert jobs.status(task_id) == "succeeded"
@@ -380,13 +380,13 @@ def test_what_the_writer_did_itself_is_done(jobs: Tasks, pool: Pool) -> None:
 
 def test_a_task_whose_worker_was_killed_three_times_is_quarantined(jobs: Tasks) -> None:
     task = jobs.started()
-    for _ in range(MAX_KILLS - 1):
+    for _ in range(MAX_CRASHES - 1):
         jobs.end_lease(task.task_id)
         assert jobs.start(task.task_id)
     jobs.end_lease(task.task_id)
     assert jobs.start(task.task_id) is None
     view = jobs.view(task.task_id)
-    assert (view.status, view.attempts) == ("failed", MAX_KILLS + 1)
+    assert (view.status, view.attempts) == ("failed", MAX_CRASHES + 1)
     assert view.error
     assert view.error.type == QUARANTINED
     jobs.started(TWO)
@@ -394,7 +394,7 @@ def test_a_task_whose_worker_was_killed_three_times_is_quarantined(jobs: Tasks) 
 
 def test_attempts_that_end_in_order_are_no_kills(jobs: Tasks) -> None:
     task_id = jobs.create()
-    for _ in range(2 * MAX_KILLS):
+    for _ in range(2 * MAX_CRASHES):
         assert jobs.start(task_id)
         jobs.retry_later(task_id)
     assert jobs.status(task_id) == "queued"
@@ -421,7 +421,7 @@ def test_a_request_beside_a_running_one_ends_in_the_follow_up(jobs: Tasks) -> No
     asked = jobs.create(TWO)
     assert jobs.skip_into_follow_up(asked)
     follow_up = jobs.merged_into(asked)
-    assert (jobs.status(follow_up), jobs.view(follow_up).scope) == ("queued", TWO)
+    assert (jobs.status(follow_up), jobs.view(follow_up).product_set) == ("queued", TWO)
     assert jobs.view(follow_up).trace_id == TRACEPARENT.split("-")[1]
 
 
@@ -430,15 +430,15 @@ def test_all_requests_beside_a_running_one_end_in_the_same_follow_up(jobs: Tasks
     first, second = jobs.create(ONE), jobs.create(TWO)
     at_once([lambda: jobs.skip_into_follow_up(first), lambda: jobs.skip_into_follow_up(second)])
     assert jobs.merged_into(first) == jobs.merged_into(second)
-    assert jobs.view(jobs.merged_into(first)).scope == BOTH
+    assert jobs.view(jobs.merged_into(first)).product_set == BOTH
 
 
 def test_a_request_for_everything_makes_the_follow_up_one_for_everything(jobs: Tasks) -> None:
     jobs.started()
-    first, second = jobs.create(ONE), jobs.create(Scope())
+    first, second = jobs.create(ONE), jobs.create(ProductSet())
     jobs.skip_into_follow_up(first)
     jobs.skip_into_follow_up(second)
-    assert jobs.view(jobs.merged_into(first)).scope.is_everything
+    assert jobs.view(jobs.merged_into(first)).product_set.is_everything
 
 
 def test_the_follow_up_itself_waits_for_its_turn(jobs: Tasks) -> None:
@@ -495,13 +495,13 @@ def test_a_run_that_started_later_and_has_all_its_products_covers_a_request(jobs
 
 def test_a_run_that_has_succeeded_covers_as_well(jobs: Tasks) -> None:
     asked = jobs.create(ONE)
-    later = jobs.started(Scope())
+    later = jobs.started(ProductSet())
     jobs.succeed(later)
     assert jobs.skip_if_covered(asked)
 
 
 def test_a_run_that_started_before_the_request_does_not_cover_it(jobs: Tasks) -> None:
-    jobs.started(Scope())
+    jobs.started(ProductSet())
     asked = jobs.create(ONE)
     assert not jobs.skip_if_covered(asked)
     assert jobs.status(asked) == "queued"
@@ -521,15 +521,15 @@ def test_a_run_that_failed_does_not_cover(jobs: Tasks) -> None:
 
 def test_a_publication_covers_no_recalculation(jobs: Tasks) -> None:
     asked = jobs.create(ONE)
-    jobs.started(ONE, kind="publication")
+    jobs.started(ONE, kind="cache_sync")
     assert not jobs.skip_if_covered(asked)
 
 
 def test_a_follow_up_is_not_covered_by_a_run_that_started_before_what_was_merged_into_it(jobs: Tasks) -> None:
-    running, first = jobs.started(Scope()), jobs.create(ONE)
+    running, first = jobs.started(ProductSet()), jobs.create(ONE)
     jobs.skip_into_follow_up(first)
     jobs.succeed(running)
-    between = jobs.started(Scope())
+    between = jobs.started(ProductSet())
     second = jobs.create(ONE)
     assert not jobs.skip_if_covered(second)
     jobs.skip_into_follow_up(second)
@@ -560,7 +560,7 @@ def test_a_run_that_does_not_succeed_passes_on_what_was_merged_into_it(jobs: Tas
         jobs.end_aborted(run.task_id)
     follow_up = jobs.merged_into(asked)
     assert follow_up == jobs.merged_into(other) == jobs.claim_follow_up()
-    assert jobs.view(follow_up).scope == BOTH
+    assert jobs.view(follow_up).product_set == BOTH
 
 
 def test_aborting_the_waiting_follow_up_does_not_drop_what_others_asked_for(jobs: Tasks) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from listener.bridge import Bridge
 from shared.market_events import inbox, repricing_queue
 from shared.messaging import channel
-from shared.messaging.messages import Doorbell
+from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
@@ -24,7 +24,7 @@ def test_a_worker_that_begins_and_a_bridge_that_rings_for_the_same_product_do_no
     event = {"specversion": "1.0", "id": str(uuid4()), "source": "elsewhere", "type": "demand_changed"}
     raw = msgspec.json.encode(event | {"data": {"product_id": product_id, "index": "1.1"}})
     queue = channel.client(settings.redis_for("broker"), "tests")
-    bridge = Bridge(pool, Doorbell(queue))
+    bridge = Bridge(pool, Enqueuer(queue))
     with ThreadPoolExecutor(1) as threads, pool.connection() as worker, pool.connection() as looking:
         assert repricing_queue.begin(worker, product_id)
         receiving = threads.submit(bridge.receive, [raw])

@@ -15,8 +15,8 @@ from shared.errors import AlreadyEnded, InvalidInput, NotFound
 from shared.market_events import inbox, signals
 from shared.market_events import views as event_views
 from shared.market_events.events import CompetitorPriceChanged, CostChanged, DemandChanged, StockChanged
-from shared.market_events.inbox import RING_AGAIN_S, EventRecord, WaitingEvent
-from shared.postgres.leases import MAX_KILLS, QUARANTINED
+from shared.market_events.inbox import REDELIVER_AFTER_S, EventRecord, WaitingEvent
+from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn, Pool
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
@@ -34,7 +34,7 @@ def source() -> str:
 @pytest.fixture
 def make(source: str) -> Making:
     def make(**fields: Any) -> EventRecord:
-        known: dict[str, Any] = {"source": source, "id": new_id(), "type": "demand_changed", "time": NOON}
+        known: dict[str, Any] = {"source": source, "id": new_id(), "type": "demand_changed", "occurred_at": NOON}
         return EventRecord(**{**known, "data": {"product_id": "P-1", "index": "1.1"}, "product_id": "P-1", **fields})
 
     return make
@@ -120,7 +120,7 @@ def test_a_claimed_event_is_not_given_again_until_its_time_is_up(pool: Pool, mak
     with pool.connection() as conn:
         conn.execute(
             "UPDATE market_events SET enqueued_at = enqueued_at - make_interval(secs => %s) WHERE id = %s",
-            [RING_AGAIN_S + 1, event.id],
+            [REDELIVER_AFTER_S + 1, event.id],
         )
     assert [claimed.key for claimed in claim(pool, key)] == [key]
 
@@ -161,7 +161,7 @@ def test_the_sweep_finds_what_waits_without_knowing_its_keys(pool: Pool, make: M
 
 def test_the_waiting_events_of_a_product_come_in_the_order_of_their_time(pool: Pool, make: Making) -> None:
     product_id = new_id()
-    later = make(product_id=product_id, time=NOON + timedelta(seconds=1), id=f"{product_id}-0")
+    later = make(product_id=product_id, occurred_at=NOON + timedelta(seconds=1), id=f"{product_id}-0")
     first = make(product_id=product_id, id=f"{product_id}-1")
     second = make(product_id=product_id, id=f"{product_id}-2")
     record(pool, later, second, first, make(product_id=new_id()))
@@ -249,10 +249,12 @@ def test_the_latest_signal_wins_in_any_order(pool: Pool, order: list[tuple[datet
             won = signals.apply(conn, demand(product_id, time, event_id), "web", time, event_id)
             seen.append((time, event_id))
             assert won == ((time, event_id) == max(seen))
-        row = conn.execute("SELECT time, event_id, value FROM signals WHERE product_id = %s", [product_id]).fetchone()
+        row = conn.execute(
+            "SELECT occurred_at, event_id, value FROM signals WHERE product_id = %s", [product_id]
+        ).fetchone()
         conn.rollback()
     assert row
-    assert (row["time"], row["event_id"]) == max(seen)
+    assert (row["occurred_at"], row["event_id"]) == max(seen)
     assert row["value"] == demand(product_id, *max(seen)).index
 
 
@@ -271,9 +273,9 @@ def test_registers_are_kept_by_rival_and_by_source(pool: Pool, policy: ActivePol
     product_id = new_id()
     write(pool, policy, product(product_id))
     with pool.connection() as conn:
-        for rival, price in (("acme", "90.00"), ("globex", "95.00"), ("acme", "91.00")):
+        for competitor, price in (("acme", "90.00"), ("globex", "95.00"), ("acme", "91.00")):
             event = CompetitorPriceChanged(
-                product_id=product_id, competitor=rival, price=Decimal(price), currency="USD"
+                product_id=product_id, competitor=competitor, price=Decimal(price), currency="USD"
             )  # fmt: skip
             assert signals.apply(conn, event, "feed", NOON, "e")
         for source in ("web", "shop"):
@@ -317,7 +319,7 @@ def test_an_event_of_a_market_is_found_by_its_market(pool: Pool, make: Making) -
     with pool.connection() as conn:
         [found] = inbox.begin(conn, market=market)
     assert found.market == market
-    assert found.time == NOON.astimezone(UTC)
+    assert found.occurred_at == NOON.astimezone(UTC)
 
 
 def test_there_is_one_active_policy(pool: Pool, policy: ActivePolicy) -> None:
@@ -333,7 +335,7 @@ def test_an_event_knows_the_task_that_it_made(pool: Pool, make: Making) -> None:
         assert event_views.view(conn, event.id, None).task_id == task_id
 
 
-def kills(pool: Pool, event: EventRecord, times: int) -> None:
+def crashes(pool: Pool, event: EventRecord, times: int) -> None:
     """As many workers begin with the event and are killed."""
     for _ in range(times):
         waiting(pool, event)
@@ -342,7 +344,7 @@ def kills(pool: Pool, event: EventRecord, times: int) -> None:
 def test_an_event_whose_worker_was_killed_three_times_is_quarantined(pool: Pool, make: Making) -> None:
     event = make()
     record(pool, event)
-    kills(pool, event, MAX_KILLS)
+    crashes(pool, event, MAX_CRASHES)
     with pool.connection() as conn:
         assert inbox.begin(conn, key=(event.source, event.id)) == []
         view = event_views.view(conn, event.id, event.source)
@@ -355,7 +357,7 @@ def test_a_suspect_is_tried_alone_and_takes_no_others_with_it(pool: Pool, make: 
     product_id = new_id()
     killer, innocent = make(product_id=product_id), make(product_id=product_id)
     record(pool, killer)
-    kills(pool, killer, MAX_KILLS - 1)
+    crashes(pool, killer, MAX_CRASHES - 1)
     record(pool, innocent)
     with pool.connection() as conn:
         assert [event.id for event in inbox.begin(conn, product_id=product_id)] == [killer.id]
@@ -367,10 +369,10 @@ def test_a_suspect_is_tried_alone_and_takes_no_others_with_it(pool: Pool, make: 
 def test_an_attempt_that_ends_in_order_is_no_kill(pool: Pool, make: Making) -> None:
     event = make()
     record(pool, event)
-    for _ in range(2 * MAX_KILLS):
+    for _ in range(2 * MAX_CRASHES):
         begun = waiting(pool, event)
         with pool.connection() as conn:
-            inbox.hand_back(conn, [begun])
+            inbox.release_attempt(conn, [begun])
     assert status(pool, event) == "received"
 
 

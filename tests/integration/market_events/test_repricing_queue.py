@@ -37,7 +37,7 @@ class Pace:
         """As if this much time had gone by."""
         with self._pool.connection() as conn:
             conn.execute(
-                "UPDATE paces SET decided_at = decided_at - make_interval(secs => %(s)s),"
+                "UPDATE repricing_queue SET decided_at = decided_at - make_interval(secs => %(s)s),"
                 " lease_until = lease_until - make_interval(secs => %(s)s),"
                 " due_at = due_at - make_interval(secs => %(s)s) WHERE target = %(target)s",
                 {"s": seconds, "target": self.target},
@@ -88,7 +88,7 @@ def test_what_comes_later_is_rung_for_at_once(pace: Pace) -> None:
 
 def test_a_ring_that_nobody_answers_is_repeated(pace: Pace) -> None:
     pace.is_to_ring()
-    pace.after(repricing_queue.RING_AGAIN_S)
+    pace.after(repricing_queue.REDELIVER_AFTER_S)
     assert pace.is_due()
 
 
@@ -120,5 +120,5 @@ def test_where_nothing_waits_any_more_nothing_is_due(pace: Pace, pool: Pool) -> 
     pace.is_to_ring()
     with pool.connection() as conn:
         repricing_queue.drop_due(conn, [pace.target])
-    pace.after(repricing_queue.RING_AGAIN_S)
+    pace.after(repricing_queue.REDELIVER_AFTER_S)
     assert not pace.is_due()

@@ -23,7 +23,7 @@ TABLES = {
     "market_events",
     "tasks",
     "run_partitions",
-    "paces",
+    "repricing_queue",
     "api_keys",
     "alembic_version",
 }

@@ -13,16 +13,16 @@ from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.product import Tier
 from shared.rulebook.store import ActivePolicy
-from tests.integration.catalogue_examples import add_rival, at_once, new_id, product, task_cause, write
+from tests.integration.catalogue_examples import add_competitor, at_once, new_id, product, task_cause, write
 
 
 @pytest.fixture
 def product_id(pool: Pool, policy: ActivePolicy) -> str:
-    """A product of 100.00 USD whose rival asks 50.00: four steps of at most 20 % lead there."""
+    """A product of 100.00 USD whose competitor asks 50.00: four steps of at most 20 % lead there."""
     product_id = new_id()
     write(pool, policy, product(product_id))
     with pool.connection() as conn:
-        add_rival(conn, product_id, "50.00")
+        add_competitor(conn, product_id, "50.00")
     return product_id
 
 

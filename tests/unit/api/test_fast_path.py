@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from api.edge import fast_path
-from api.edge.fast_path import PriceLane
+from api.edge.fast_path import FastPath
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH
 from api.services import Services
@@ -43,7 +43,7 @@ class Reader:
 
 @dataclass
 class Running:
-    """The services that the lane takes something from."""
+    """The services that the fast_path takes something from."""
 
     reader: Reader
 
@@ -54,16 +54,16 @@ def reader() -> Reader:
 
 
 @pytest.fixture
-def lane(reader: Reader) -> PriceLane:
-    return PriceLane(lambda: cast(Services, Running(reader)))
+def answering(reader: Reader) -> FastPath:
+    return FastPath(lambda: cast(Services, Running(reader)))
 
 
-def asked(lane: PriceLane, body: bytes = BODY, query_string: bytes = b"") -> dict[str, Any]:
+def asked(answering: FastPath, body: bytes = BODY, query_string: bytes = b"") -> dict[str, Any]:
     async def receive() -> Any:
         return {"type": "http.request", "body": body, "more_body": False}
 
     scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": query_string}
-    answer, _ = asyncio.run(lane.answer(scope, {}, receive, UNRECORDED))
+    answer, _ = asyncio.run(answering.answer(scope, {}, receive, UNRECORDED))
     assert answer is not None
     decoded: dict[str, Any] = msgspec.json.decode(answer.body)
     return decoded
@@ -81,67 +81,67 @@ def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return computed
 
 
-def test_the_same_bytes_are_computed_once(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bytes_are_computed_once(answering: FastPath, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = quoted(monkeypatch)
-    first, second = asked(lane), asked(lane)
+    first, second = asked(answering), asked(answering)
     assert first == second
     assert computed == ["P-1"]
 
 
-def test_a_new_version_of_the_sheet_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
-    before = asked(lane)
+def test_a_new_version_of_the_sheet_is_a_new_price(answering: FastPath, reader: Reader) -> None:
+    before = asked(answering)
     reader.sheet = msgspec.structs.replace(reader.sheet, version=reader.sheet.version + 1, published_price=Decimal(90))
-    after = asked(lane)
+    after = asked(answering)
     assert (before["final_price"], after["final_price"]) == ("100.00", "90.00")
     assert after["version"] == before["version"] + 1
 
 
-def test_a_catalogue_that_began_anew_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
+def test_a_catalogue_that_began_anew_is_a_new_price(answering: FastPath, reader: Reader) -> None:
     """Its versions are those of before, its decisions are not."""
-    asked(lane)
+    asked(answering)
     computed_at = reader.sheet.computed_at.replace(year=2030)
     reader.sheet = msgspec.structs.replace(reader.sheet, computed_at=computed_at, published_price=Decimal(90))
-    assert asked(lane)["final_price"] == "90.00"
+    assert asked(answering)["final_price"] == "90.00"
 
 
-def test_a_changed_market_is_a_new_price(lane: PriceLane, reader: Reader) -> None:
-    asked(lane)
+def test_a_changed_market_is_a_new_price(answering: FastPath, reader: Reader) -> None:
+    asked(answering)
     reader.markets = {**reader.markets, "NY": market("0.5")}
-    assert asked(lane)["final_price"] == "50.00"
+    assert asked(answering)["final_price"] == "50.00"
 
 
-def test_what_is_no_longer_held_is_looked_up(lane: PriceLane, reader: Reader) -> None:
-    assert asked(lane)["source"] == "cache"
+def test_what_is_no_longer_held_is_looked_up(answering: FastPath, reader: Reader) -> None:
+    assert asked(answering)["source"] == "cache"
     reader.holds = False
-    assert asked(lane)["source"] == "database"
-    assert asked(lane)["source"] == "database"
+    assert asked(answering)["source"] == "database"
+    assert asked(answering)["source"] == "database"
     assert reader.looked_up == ["P-1", "P-1"]
 
 
-def test_who_asks_and_for_how_many_is_part_of_the_question(lane: PriceLane, reader: Reader) -> None:
+def test_who_asks_and_for_how_many_is_part_of_the_question(answering: FastPath, reader: Reader) -> None:
     reader.sheet = msgspec.structs.replace(reader.sheet, membership_rate=Decimal("0.1"))
     for _ in range(2):
-        assert asked(lane, b'{"product_id":"P-1"}')["final_price"] == "100.00"
-        assert asked(lane, b'{"product_id":"P-1","is_prime_member":true}')["final_price"] == "90.00"
-        assert asked(lane, b'{"product_id":"P-1","quantity":3}')["total"] == "300.00"
+        assert asked(answering, b'{"product_id":"P-1"}')["final_price"] == "100.00"
+        assert asked(answering, b'{"product_id":"P-1","is_prime_member":true}')["final_price"] == "90.00"
+        assert asked(answering, b'{"product_id":"P-1","quantity":3}')["total"] == "300.00"
 
 
-def test_an_explanation_is_its_own_answer(lane: PriceLane) -> None:
+def test_an_explanation_is_its_own_answer(answering: FastPath) -> None:
     for _ in range(2):
-        assert "steps" not in asked(lane)
-        assert asked(lane, query_string=b"explain=true")["steps"]
+        assert "steps" not in asked(answering)
+        assert asked(answering, query_string=b"explain=true")["steps"]
 
 
-def test_answers_are_bounded_and_the_first_goes_first(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_bounded_and_the_first_goes_first(answering: FastPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_path, "ANSWERS", 2)
     computed = quoted(monkeypatch)
     for quantity in (1, 2, 3, 3, 2, 1):
-        asked(lane, b'{"product_id":"P-1","quantity":%d}' % quantity)
+        asked(answering, b'{"product_id":"P-1","quantity":%d}' % quantity)
     assert len(computed) == 4
 
 
-def test_a_long_question_is_computed_each_time(lane: PriceLane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_question_is_computed_each_time(answering: FastPath, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = quoted(monkeypatch)
     for _ in range(2):
-        asked(lane, BODY + b" " * fast_path.ANSWERED_BYTES)
+        asked(answering, BODY + b" " * fast_path.ANSWERED_BYTES)
     assert len(computed) == 2

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from shared.cache.batching import Gatherer
+from shared.cache.batching import Batcher
 
 
 class Shelf:
@@ -45,8 +45,8 @@ def run(test: Test) -> None:
 
 def test_a_turn_of_the_loop_is_one_look_up() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=1, batch=100)
-        found = await asyncio.gather(*(gatherer.get(key) for key in ("a", "b", "no-c", "a")))
+        batcher = Batcher(shelf.load, max_concurrency=1, batch=100)
+        found = await asyncio.gather(*(batcher.get(key) for key in ("a", "b", "no-c", "a")))
         assert found == ["A", "B", None, "A"]
         assert shelf.asked == [["a", "b", "no-c"]]
 
@@ -55,18 +55,18 @@ def test_a_turn_of_the_loop_is_one_look_up() -> None:
 
 def test_a_thousand_who_ask_for_one_key_cause_one_look_up() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=4, batch=100)
+        batcher = Batcher(shelf.load, max_concurrency=4, batch=100)
         shelf.open.clear()
-        waiting = [gatherer.get("a") for _ in range(500)]
+        waiting = [batcher.get("a") for _ in range(500)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        waiting += [gatherer.get("a") for _ in range(500)]
+        waiting += [batcher.get("a") for _ in range(500)]
         await asyncio.sleep(0)
         shelf.open.set()
         assert set(await asyncio.gather(*waiting)) == {"A"}
         assert shelf.asked == [["a"]]
         # Who asks afterwards is given what is there then.
-        assert await gatherer.get("a") == "A"
+        assert await batcher.get("a") == "A"
         assert shelf.asked == [["a"], ["a"]]
 
     run(test)
@@ -74,11 +74,11 @@ def test_a_thousand_who_ask_for_one_key_cause_one_look_up() -> None:
 
 def test_those_who_come_while_all_lanes_are_taken_share_the_next_look_up() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=2, batch=3)
+        batcher = Batcher(shelf.load, max_concurrency=2, batch=3)
         shelf.open.clear()
         waiting = []
         for key in "abcdefgh":
-            waiting.append(gatherer.get(key))
+            waiting.append(batcher.get(key))
             for _ in range(3):
                 await asyncio.sleep(0)
         shelf.open.set()
@@ -91,40 +91,40 @@ def test_those_who_come_while_all_lanes_are_taken_share_the_next_look_up() -> No
 
 def test_an_error_reaches_all_who_wait_and_nobody_after() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=1, batch=100)
+        batcher = Batcher(shelf.load, max_concurrency=1, batch=100)
         shelf.error = ValueError("away")
-        answers = await asyncio.gather(gatherer.get("a"), gatherer.get("b"), return_exceptions=True)
+        answers = await asyncio.gather(batcher.get("a"), batcher.get("b"), return_exceptions=True)
         assert [str(answer) for answer in answers] == ["away", "away"]
         with pytest.raises(ValueError, match="away"):
-            await gatherer.get_all(["a", "b"])
+            await batcher.get_all(["a", "b"])
         shelf.error = None
-        assert await gatherer.get("a") == "A"
+        assert await batcher.get("a") == "A"
 
     run(test)
 
 
 def test_one_who_gives_up_takes_nothing_from_the_others() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=1, batch=100)
+        batcher = Batcher(shelf.load, max_concurrency=1, batch=100)
         shelf.open.clear()
-        impatient, patient = (gatherer.get("a") for _ in range(2))
+        impatient, patient = (batcher.get("a") for _ in range(2))
         await asyncio.sleep(0)
         impatient.cancel()
         await asyncio.sleep(0)
         shelf.open.set()
         assert await patient == "A"
         assert impatient.cancelled()
-        assert await gatherer.get("a") == "A"
+        assert await batcher.get("a") == "A"
 
     run(test)
 
 
 def test_many_keys_are_asked_for_together_and_those_without_a_value_left_out() -> None:
     async def test(shelf: Shelf) -> None:
-        gatherer = Gatherer(shelf.load, lanes=2, batch=2)
-        assert await gatherer.get_all(["a", "no-b", "c"]) == {"a": "A", "c": "C"}
+        batcher = Batcher(shelf.load, max_concurrency=2, batch=2)
+        assert await batcher.get_all(["a", "no-b", "c"]) == {"a": "A", "c": "C"}
         assert shelf.asked == [["a", "no-b"], ["c"]]
-        assert await gatherer.get_all([]) == {}
+        assert await batcher.get_all([]) == {}
 
     run(test)
 
@@ -132,12 +132,12 @@ def test_many_keys_are_asked_for_together_and_those_without_a_value_left_out() -
 def test_a_look_up_stands_in_the_first_trace_that_is_recorded() -> None:
     async def test(shelf: Shelf) -> None:
         tracer = TracerProvider().get_tracer("test")
-        gatherer = Gatherer(shelf.load, lanes=1, batch=100)
-        plain = asyncio.create_task(gatherer.get_all(["a"]))
+        batcher = Batcher(shelf.load, max_concurrency=1, batch=100)
+        plain = asyncio.create_task(batcher.get_all(["a"]))
         with tracer.start_as_current_span("recorded") as span:
-            recorded = asyncio.create_task(gatherer.get_all(["b"]))
+            recorded = asyncio.create_task(batcher.get_all(["b"]))
             await asyncio.gather(plain, recorded)
-        await gatherer.get("c")
+        await batcher.get("c")
         assert shelf.asked == [["a", "b"], ["c"]]
         assert shelf.traces == [span.get_span_context().trace_id, 0]
 

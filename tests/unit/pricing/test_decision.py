@@ -17,13 +17,13 @@ from tests.support.pricing_examples import (
     NOON,
     PROPERTY,
     amounts,
+    competitor,
     demand,
     market,
     multipliers,
     policy,
     product,
     query,
-    rival,
     shares,
     signals,
 )
@@ -46,11 +46,11 @@ def reasons(decision: Decision) -> list[str]:
 def test_without_signals_the_list_price_is_published() -> None:
     got = decide(product(), [], policy(), None)
     assert got.published_price == Decimal("100.00")
-    assert reasons(got) == ["no rival in stock with a price in USD", "no demand index known"]
+    assert reasons(got) == ["no competitor in stock with a price in USD", "no demand index known"]
 
 
 def test_the_strategy_list_price_looks_at_no_signal() -> None:
-    got = decide(product(strategy="list_price"), [rival("60"), demand("1.2")], policy(), None)
+    got = decide(product(strategy="list_price"), [competitor("60"), demand("1.2")], policy(), None)
     assert got.published_price == 100
     assert not got.rejected
     assert [step.reason for step in got.steps] == ["list price; strategy list_price"]
@@ -60,14 +60,14 @@ C = {"base_price": Decimal("45.00"), "min_price": Decimal("30.00"), "max_price":
 
 
 def test_the_lowest_rival_in_range_is_matched() -> None:
-    """C1: own 45, allowed range 30 to 50, lowest rival 35."""
-    got = decide(product(**C), [rival("40", "bolt"), rival("35", "acme")], policy(), None)
+    """C1: own 45, allowed range 30 to 50, lowest competitor 35."""
+    got = decide(product(**C), [competitor("40", "bolt"), competitor("35", "acme")], policy(), None)
     assert got.published_price == 35
 
 
 def test_the_price_goes_back_up_when_the_lowest_rival_leaves() -> None:
-    """C2: the next rival is at 40."""
-    offers = [rival("40", "bolt"), rival("35", "acme", in_stock=False)]
+    """C2: the next competitor is at 40."""
+    offers = [competitor("40", "bolt"), competitor("35", "acme", in_stock=False)]
     got = decide(product(**C), offers, policy(), Decimal(35))
     assert got.published_price == 40
     assert "acme is out of stock" in reasons(got)
@@ -75,26 +75,26 @@ def test_the_price_goes_back_up_when_the_lowest_rival_leaves() -> None:
 
 def test_a_rival_below_the_floor_leaves_the_floor_with_its_reason() -> None:
     """C5."""
-    got = decide(product(**C), [rival("25", "acme")], policy(), None)
+    got = decide(product(**C), [competitor("25", "acme")], policy(), None)
     assert got.published_price == got.floor == 30
     assert (got.steps[-1].rule, got.steps[-1].reason) == ("floor", "not below 30.00")
 
 
 def test_a_rival_in_another_currency_is_named_and_ignored() -> None:
-    got = decide(product(), [rival("60", "euroshop", currency="EUR"), rival("90", "acme")], policy(), None)
+    got = decide(product(), [competitor("60", "euroshop", currency="EUR"), competitor("90", "acme")], policy(), None)
     assert got.published_price == 90
     assert "euroshop sells in EUR, not in USD" in reasons(got)
 
 
 def test_a_rival_is_followed_only_within_the_range_of_the_list_price() -> None:
-    assert decide(product(), [rival("10")], policy(), None).published_price == 50
-    assert decide(product(), [rival("900")], policy(), None).published_price == 120
+    assert decide(product(), [competitor("10")], policy(), None).published_price == 50
+    assert decide(product(), [competitor("900")], policy(), None).published_price == 120
 
 
 def test_undercutting_takes_its_share_off_the_rival() -> None:
-    got = decide(product(category="grocery"), [rival("90.00")], DEFAULT_POLICY, None)
+    got = decide(product(category="grocery"), [competitor("90.00")], DEFAULT_POLICY, None)
     assert got.published_price == Decimal("89.10")
-    assert got.steps[-1].reason == "lowest rival acme at 90.00, 1 % less"
+    assert got.steps[-1].reason == "lowest competitor acme at 90.00, 1 % less"
 
 
 def test_demand_multiplies_within_its_bounds() -> None:
@@ -104,7 +104,7 @@ def test_demand_multiplies_within_its_bounds() -> None:
 
 
 def test_demand_comes_after_the_rival() -> None:
-    got = decide(product(), [demand("1.1"), rival("90")], policy(), None)
+    got = decide(product(), [demand("1.1"), competitor("90")], policy(), None)
     assert [(step.rule, step.after) for step in got.steps[1:]] == [
         ("competitor", Decimal(90)),
         ("demand", Decimal(99)),
@@ -118,7 +118,7 @@ def test_several_demand_indexes_count_alike() -> None:
 
 
 def test_an_unknown_strategy_is_reported_and_the_categorys_is_used() -> None:
-    got = decide(product(strategy="magic"), [rival("90")], policy(), None)
+    got = decide(product(strategy="magic"), [competitor("90")], policy(), None)
     assert got.published_price == 90
     assert "the policy has no strategy magic; both is used" in reasons(got)
 
@@ -126,12 +126,12 @@ def test_an_unknown_strategy_is_reported_and_the_categorys_is_used() -> None:
 @pytest.mark.parametrize(("rival_at", "expected"), [("60", "80.00"), ("119", "115.00")])
 def test_a_step_is_limited_against_the_last_published_price(rival_at: str, expected: str) -> None:
     last = Decimal("100.00") if expected == "80.00" else Decimal("95.83")
-    got = decide(product(), [rival(rival_at)], policy(max_step=Decimal("0.2")), last)
+    got = decide(product(), [competitor(rival_at)], policy(max_step=Decimal("0.2")), last)
     assert str(got.published_price) == expected
 
 
 def test_a_step_of_one_minor_unit_is_always_possible() -> None:
-    got = decide(product(), [rival("60")], policy(max_step=Decimal("0.0001")), Decimal("70.00"))
+    got = decide(product(), [competitor("60")], policy(max_step=Decimal("0.0001")), Decimal("70.00"))
     assert got.published_price == Decimal("69.99")
 
 
@@ -154,7 +154,7 @@ def test_bounds_are_whole_minor_units_that_keep_what_they_promise() -> None:
 
 
 def test_a_list_price_of_zero_is_a_price() -> None:
-    got = decide(product(base_price=Decimal(0)), [rival("60"), demand("1.1")], DEFAULT_POLICY, None)
+    got = decide(product(base_price=Decimal(0)), [competitor("60"), demand("1.1")], DEFAULT_POLICY, None)
     assert (str(got.published_price), str(got.floor), got.ceiling) == ("0.00", "0.00", None)
     capped = decide(product(base_price=Decimal(0), max_price=Decimal(5)), [], policy(), None)
     assert capped.ceiling == 5
@@ -165,13 +165,13 @@ def test_a_published_price_keeps_the_digits_that_rounding_needs() -> None:
         competitor=CompetitorRule(undercut=Decimal("0.0033"), lowest=Decimal("0.5"), highest=Decimal(2))
     )
     rules = policy(strategies={"undercut": undercut}, default_strategy="undercut")
-    got = decide(product(), [rival("90.01")], rules, None)
+    got = decide(product(), [competitor("90.01")], rules, None)
     assert got.published_price == Decimal("89.712967")
 
 
 def test_the_sheet_carries_the_decision_and_the_policys_read_time_rules() -> None:
     kettle = product(base_price=Decimal("1E+2"))
-    decision = decide(kettle, [rival("90")], DEFAULT_POLICY, None)
+    decision = decide(kettle, [competitor("90")], DEFAULT_POLICY, None)
     got = sheet_of(kettle, decision, version=7, policy_version=4, policy=DEFAULT_POLICY, computed_at=NOON)
     assert (str(got.list_price), got.version, got.policy_version) == ("100.00", 7, 4)
     assert (got.steps, got.rejected) == (decision.steps, decision.rejected)
@@ -192,7 +192,7 @@ def test_the_order_of_signals_does_not_matter(
 
 
 def test_rivals_that_write_the_same_price_differently_are_the_same() -> None:
-    offers = [rival("90", "acme"), rival("90.00", "acme"), rival("9E+1", "acme")]
+    offers = [competitor("90", "acme"), competitor("90.00", "acme"), competitor("9E+1", "acme")]
     results = {
         msgspec.json.encode(decide(product(), order, policy(), None)) for order in itertools.permutations(offers)
     }
@@ -244,7 +244,7 @@ def test_the_callers_decimal_context_changes_nothing(
 
 def test_the_whole_way_is_rounded_once_at_the_end() -> None:
     """89.712967 × 0.95 is 85.22731865; rounded in between it would be 85.22."""
-    got = decide(product(), [rival("90.0099")], policy(), None)
+    got = decide(product(), [competitor("90.0099")], policy(), None)
     item = sheet_of(product(), got, version=1, policy_version=1, policy=policy(), computed_at=NOON)
     answer = quote(item, market("0.95"), query())
     in_between = round_to(floor_to(got.published_price, "USD") * Decimal("0.95"), "USD")

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, StatusCode
 from deploy.trace.files import TraceFiles
 from deploy.trace.spans import Unavailable
 from shared.telemetry import exporters
-from shared.telemetry.exporters import Exporting, SpanFiles
+from shared.telemetry.exporters import BoundedSpanProcessor, FileSpanExporter
 from tests.support.waiting import eventually
 
 
@@ -38,7 +38,7 @@ class Collector(SpanExporter):
 
 def provider_of(exporter: SpanExporter) -> TracerProvider:
     provider = TracerProvider(resource=Resource.create({"service.name": "pricing-worker"}))
-    provider.add_span_processor(Exporting(exporter, to="there"))
+    provider.add_span_processor(BoundedSpanProcessor(exporter, to="there"))
     return provider
 
 
@@ -53,7 +53,7 @@ def trace_id_of(span: Span) -> str:
 
 
 def test_spans_are_kept_with_ids_as_the_logs_have_them(tmp_path: Path) -> None:
-    provider = provider_of(SpanFiles(tmp_path / "traces", "pricing-worker"))
+    provider = provider_of(FileSpanExporter(tmp_path / "traces", "pricing-worker"))
     other = work(provider, "other")
     with provider.get_tracer("test").start_as_current_span("above") as parent:
         span = work(provider, "below", [Link(other.get_span_context())])
@@ -72,7 +72,7 @@ def test_spans_are_kept_with_ids_as_the_logs_have_them(tmp_path: Path) -> None:
 
 
 def test_the_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
-    provider = provider_of(SpanFiles(tmp_path / "traces", "pricing-api"))
+    provider = provider_of(FileSpanExporter(tmp_path / "traces", "pricing-api"))
     work(provider)
     provider.shutdown()
     (file,) = (tmp_path / "traces").iterdir()
@@ -82,7 +82,7 @@ def test_the_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
 def test_all_files_of_all_processes_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporters, "FILE_BYTES", 2_000)
     monkeypatch.setattr(exporters, "FOLDER_BYTES", 20_000)
-    span_files = [SpanFiles(tmp_path, service) for service in ("pricing-api", "pricing-worker")]
+    span_files = [FileSpanExporter(tmp_path, service) for service in ("pricing-api", "pricing-worker")]
     provider = TracerProvider()
     last = [work(provider) for _ in range(100)][-1]
     for _ in range(100):
@@ -93,7 +93,7 @@ def test_all_files_of_all_processes_are_bounded_together(tmp_path: Path, monkeyp
 
 
 def test_a_line_that_a_process_died_writing_hides_no_other(tmp_path: Path) -> None:
-    provider = provider_of(SpanFiles(tmp_path, "pricing-listener"))
+    provider = provider_of(FileSpanExporter(tmp_path, "pricing-listener"))
     span = work(provider, "process market_events")
     provider.shutdown()
     (file,) = tmp_path.iterdir()

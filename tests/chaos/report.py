@@ -9,8 +9,8 @@ from types import FrameType
 
 from tests.chaos import judgement
 from tests.chaos.case import Case, Figure
-from tests.chaos.scene import playing
-from tests.chaos.stage import Stage, standing
+from tests.chaos.context import playing
+from tests.chaos.environment import Environment, standing
 
 Say = Callable[[str], None]
 
@@ -47,32 +47,32 @@ def play(cases: Sequence[Case], seed: int, quick: bool, say: Say) -> Iterator[Ou
         StackError: a stack did not start.
     """
     with ExitStack() as undo:
-        stage: Stage | None = None
+        environment: Environment | None = None
         for case in cases:
-            if stage is None:
+            if environment is None:
                 say("a stack starts")
-                stage = undo.enter_context(standing())
-            outcome = _play(case, stage, seed, quick, say)
+                environment = undo.enter_context(standing())
+            outcome = _play(case, environment, seed, quick, say)
             yield outcome
             if not outcome.passed:
-                stage = None
+                environment = None
                 undo.close()
 
 
-def _play(case: Case, stage: Stage, seed: int, quick: bool, say: Say) -> Outcome:
+def _play(case: Case, environment: Environment, seed: int, quick: bool, say: Say) -> Outcome:
     began = time.monotonic()
     figure, wrong = Figure("–"), []
     try:
-        with _limited(case.limit_s), playing(stage, case.name, case.products, seed, quick, say) as scene:
+        with _limited(case.limit_s), playing(environment, case.name, case.products, seed, quick, say) as context:
             try:
-                figure = case.play(scene)
+                figure = case.play(context)
                 wrong += figure.missed
             except TooLong:
                 raise
             except Exception as error:  # noqa: BLE001 # the case has failed, and is judged all the same
                 wrong.append(_described(error))
             say("the judgement")
-            wrong += judgement.of(scene)
+            wrong += judgement.of(context)
     except Exception as error:  # noqa: BLE001 # the other cases still play
         wrong.append(_described(error))
     return Outcome(case, figure.text, wrong, time.monotonic() - began)

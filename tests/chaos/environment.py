@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 import redis
 
-from deploy.native import environment, stack
+from deploy.native import environment as stack_environment
+from deploy.native import stack
 from shared import settings
 from shared.settings import Settings
 from tests.support import private_stack
@@ -22,7 +23,7 @@ from tests.support.proxy import Proxy, proxy_to
 
 
 @dataclass(frozen=True)
-class Stage:
+class Environment:
     """A running stack.
 
     Attributes:
@@ -44,7 +45,7 @@ class Stage:
 
 
 @contextmanager
-def standing() -> Iterator[Stage]:
+def standing() -> Iterator[Environment]:
     """Start everything; stop it and remove all of it after the block.
 
     Raises:
@@ -55,7 +56,7 @@ def standing() -> Iterator[Stage]:
         home = Path(folder).resolve() / "servers"
         undo.callback(stack.down, home)
         stack.up(home, _machine(), ["postgres", "redis"])
-        direct = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
+        direct = settings.load({**stack_environment.load(home), "PRICING_HOME": str(home)})
         to_postgres = undo.enter_context(proxy_to(direct.database_url))
         to_redis = undo.enter_context(proxy_to(direct.redis_url))
         running = undo.enter_context(private_stack.running(**_by_proxies(direct, to_postgres, to_redis)))
@@ -63,7 +64,7 @@ def standing() -> Iterator[Stage]:
         undo.callback(engine.close)
         broker = redis.Redis.from_url(direct.redis_for("broker"), socket_timeout=2)
         undo.callback(broker.close)
-        yield Stage(engine, broker, running.processes, Processes(home), to_postgres, to_redis, running.feed)
+        yield Environment(engine, broker, running.processes, Processes(home), to_postgres, to_redis, running.feed)
 
 
 def _machine() -> dict[str, str]:

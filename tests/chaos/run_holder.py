@@ -10,8 +10,8 @@ import psutil
 from shared.messaging.lock import KEY
 from shared.postgres.leases import LEASE_S
 from tests.chaos.case import Case, Figure, at_most
+from tests.chaos.context import Context
 from tests.chaos.runs import caught, slow_feed
-from tests.chaos.scene import Scene
 from tests.support.proxy import Proxy
 from tests.support.trap import Fate, Trap, process_at
 
@@ -20,26 +20,26 @@ BAR = f"goes on ≤ lease + 1 s ({GOES_ON_S} s)"
 REFUSED = "pricing_stale_writes_refused_total"
 
 
-def _kill(scene: Scene) -> Figure:
+def _kill(context: Context) -> Figure:
     worst = 0.0
-    workers = scene.stage.apps.family("worker")
-    for _ in scene.times(3, quick=1):
+    workers = context.environment.apps.family("worker")
+    for _ in context.times(3, quick=1):
         holders: list[psutil.Process] = []
-        workers = scene.stage.apps.family("worker")
+        workers = context.environment.apps.family("worker")
 
         def found(port: int, workers: list[psutil.Process] = workers, holders: list[psutil.Process] = holders) -> bool:
             holders.extend(filter(None, [process_at(port, workers)]))
             return bool(holders)
 
-        with slow_feed(scene), scene.stage.to_redis.trap(Trap((KEY.encode(),), act=found)):
-            run = caught(scene, 2, lambda process, holders=holders: holders[0].kill())  # type: ignore[misc]
-            took = scene.seconds_until(
-                lambda run=run: scene.has_price(run.product_id, run.task_id),  # type: ignore[misc]
+        with slow_feed(context), context.environment.to_redis.trap(Trap((KEY.encode(),), act=found)):
+            run = caught(context, 2, lambda process, holders=holders: holders[0].kill())  # type: ignore[misc]
+            took = context.seconds_until(
+                lambda run=run: context.has_price(run.product_id, run.task_id),  # type: ignore[misc]
                 "the run goes on",
             )
         worst = max(worst, took)
-        scene.ended(run.task_id)
-        scene.whole()
+        context.ended(run.task_id)
+        context.whole()
     return Figure(f"went on in {worst:.1f} s at worst", at_most("went on", worst, GOES_ON_S))
 
 
@@ -47,19 +47,19 @@ def _kill(scene: Scene) -> Figure:
 class _Freeze:
     """Where a worker is frozen: with the first thing that it says of a certain product on its way to a server."""
 
-    way: Callable[[Scene], Proxy]
+    way: Callable[[Context], Proxy]
     mark: Callable[[str], bytes]
 
 
 # Its new price is what is first said of it: its row is locked, and nothing committed.
-IN_TRANSACTION = _Freeze(lambda scene: scene.stage.to_postgres, str.encode)
-BEFORE_PUT = _Freeze(lambda scene: scene.stage.to_redis, lambda id_: f"pricing:sheet:{id_}\r\n".encode())
+IN_TRANSACTION = _Freeze(lambda context: context.environment.to_postgres, str.encode)
+BEFORE_PUT = _Freeze(lambda context: context.environment.to_redis, lambda id_: f"pricing:sheet:{id_}\r\n".encode())
 
 
-def _freeze(scene: Scene, where: _Freeze) -> Figure:
+def _freeze(context: Context, where: _Freeze) -> Figure:
     """Freeze the worker that decides a product which nobody reads, and wake it after twice the lease."""
-    product_id = next(id_ for id_ in reversed(scene.catalogue.plain) if id_ not in scene.reader.product_ids)
-    workers = scene.stage.apps.family("worker")
+    product_id = next(id_ for id_ in reversed(context.catalogue.plain) if id_ not in context.reader.product_ids)
+    workers = context.environment.apps.family("worker")
     frozen: list[psutil.Process] = []
 
     def freeze(port: int) -> bool:
@@ -69,42 +69,42 @@ def _freeze(scene: Scene, where: _Freeze) -> Figure:
             frozen.append(process)
         return process is not None
 
-    refused = refused_writes(scene)
-    with where.way(scene).trap(Trap((where.mark(product_id),), Fate.HELD, act=freeze)) as trap:
-        task_id = scene.recalculate()
+    refused = refused_writes(context)
+    with where.way(context).trap(Trap((where.mark(product_id),), Fate.HELD, act=freeze)) as trap:
+        task_id = context.recalculate()
         at = trap.wait("a worker is frozen").at
         try:
-            went_on = _until_decided_by_another(scene, product_id, task_id, at)
+            went_on = _until_decided_by_another(context, product_id, task_id, at)
             _wait_until(at + 2 * LEASE_S)
         finally:
             # What it said reaches the server late, when it itself is about to go on.
             trap.release()
             frozen[0].resume()
-    scene.ended(task_id)
-    scene.seconds_until(lambda: refused_writes(scene) > refused, "the refused write is counted", deadline_s=30)
-    count = refused_writes(scene) - refused
+    context.ended(task_id)
+    context.seconds_until(lambda: refused_writes(context) > refused, "the refused write is counted", deadline_s=30)
+    count = refused_writes(context) - refused
     return Figure(
         f"went on in {went_on:.1f} s, {count:.0f} stale write refused", at_most("went on", went_on, GOES_ON_S)
     )
 
 
-def _until_decided_by_another(scene: Scene, product_id: str, task_id: str, since: float) -> float:
+def _until_decided_by_another(context: Context, product_id: str, task_id: str, since: float) -> float:
     """How long it takes until the product's new price is in PostgreSQL and its sheet in Redis."""
 
     def look() -> bool:
-        if not scene.has_price(product_id, task_id):
+        if not context.has_price(product_id, task_id):
             return False
-        row = scene.stage.engine.sql("SELECT version FROM prices WHERE product_id = %s", product_id)[0]
-        entry = scene.stage.engine.redis.get(f"pricing:sheet:{product_id}")
+        row = context.environment.engine.sql("SELECT version FROM prices WHERE product_id = %s", product_id)[0]
+        entry = context.environment.engine.redis.get(f"pricing:sheet:{product_id}")
         return isinstance(entry, bytes) and entry.startswith(b"%d|" % row["version"])
 
-    scene.seconds_until(look, "another worker decides what the frozen one had in hand", deadline_s=4 * LEASE_S)
+    context.seconds_until(look, "another worker decides what the frozen one had in hand", deadline_s=4 * LEASE_S)
     return time.monotonic() - since
 
 
-def refused_writes(scene: Scene) -> float:
+def refused_writes(context: Context) -> float:
     """How many writes of workers that had lost their part of a run were refused so far."""
-    url = f"http://127.0.0.1:{scene.stage.engine.settings.worker_metrics_port}/metrics"
+    url = f"http://127.0.0.1:{context.environment.engine.settings.worker_metrics_port}/metrics"
     try:
         lines = httpx.get(url, trust_env=False).text.splitlines()
     except httpx.TransportError:
@@ -129,14 +129,14 @@ CASES = (
         "holder-frozen-before-put",
         "freeze the holder of a part between its commit and its put for twice the lease, and wake it",
         f"{BAR}; the stale write is refused and counted",
-        lambda scene: _freeze(scene, BEFORE_PUT),
+        lambda context: _freeze(context, BEFORE_PUT),
         products=(4_000, 8),
     ),
     Case(
         "holder-frozen-in-transaction",
         "the same in the middle of its transaction, with its products' rows locked",
         f"{BAR}; the stale write is refused and counted",
-        lambda scene: _freeze(scene, IN_TRANSACTION),
+        lambda context: _freeze(context, IN_TRANSACTION),
         products=(4_000, 8),
     ),
 )

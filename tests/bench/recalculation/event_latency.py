@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from statistics import quantiles
 from typing import Any
 
-from tests.bench.recalculation import catalogue, openloop, runs
+from tests.bench.recalculation import catalogue, open_loop, runs
 from tests.bench.recalculation.arena import Arena
 
 EVENTS = 200
@@ -24,7 +24,7 @@ LOOK_S = 0.002
 def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Event latency on an idle stack and during a run; warm reads beside a run and beside equal CPU work."""
     say(f"{EVENTS} single events on an idle stack")
-    # Each product once, so that what a rival asks is news each time.
+    # Each product once, so that what a competitor asks is news each time.
     numbers = random.sample(range(1, products), EVENTS + EVENTS_DURING_RUN)
     idle = [_latency_ms(arena, number) for number in numbers[:EVENTS]]
     say(f"{EVENTS_DURING_RUN} single events during a run")
@@ -50,16 +50,16 @@ def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[st
 
 
 def _latency_ms(arena: Arena, number: int) -> float:
-    """From the request that tells of a rival's price to the first answer that has it."""
+    """From the request that tells of a competitor's price to the first answer that has it."""
     engine, product_id = arena.engine, catalogue.product_id(number)
     before = engine.price(product_id)
-    # Below every other rival, so that it is the one that is followed.
-    rival = f"{float(before['base_price']) * 0.9:.2f}"
-    data: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": rival, "currency": "USD"}
+    # Below every other competitor, so that it is the one that is followed.
+    competitor = f"{float(before['base_price']) * 0.9:.2f}"
+    data: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": competitor, "currency": "USD"}
     begun = time.perf_counter()
     engine.publish("competitor_price_changed", data)
     while engine.price(product_id)["version"] == before["version"]:
-        assert time.perf_counter() - begun < SERVED_WITHIN_S, f"{product_id} at {rival} is not served"
+        assert time.perf_counter() - begun < SERVED_WITHIN_S, f"{product_id} at {competitor} is not served"
         time.sleep(LOOK_S)
     return (time.perf_counter() - begun) * 1000
 
@@ -74,7 +74,7 @@ def _warm(arena: Arena) -> list[str]:
 
 def _reads(arena: Arena, hot: list[str], goes_on: Callable[[], bool]) -> list[float]:
     """Latencies of warm reads at a steady rate, in milliseconds, from when each was due."""
-    return openloop.latencies_ms(arena.engine.settings.port, hot, READS_PER_S, READ_S, goes_on)
+    return open_loop.latencies_ms(arena.engine.settings.port, hot, READS_PER_S, READ_S, goes_on)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The hot path answers as the plain handler does: one corpus of good and bad requests, through both.
 
-`?explain=0` goes to the plain handler, `?explain=false` and no query string go through the lane.
+`?explain=0` goes to the plain handler, `?explain=false` and no query string go through the fast_path.
 """
 
 import socket
@@ -121,8 +121,8 @@ def both(engine: Engine, headers: dict[str, str], body: bytes, method: str = "PO
 
 @pytest.mark.parametrize("what", BODIES)
 def test_any_body_gets_the_same_answer(engine: Engine, what: str) -> None:
-    plain, *lane = both(engine, sized(BODIES[what]), BODIES[what])
-    assert lane == [plain, plain]
+    plain, *fast_path = both(engine, sized(BODIES[what]), BODIES[what])
+    assert fast_path == [plain, plain]
     assert plain.status < 500
 
 
@@ -131,8 +131,8 @@ def test_a_chunked_body_gets_the_same_answer(engine: Engine, what: str) -> None:
     body = BODIES[what]
     headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
     for chunks in ((body,), (body[:7], body[7:])):
-        plain, *lane = both(engine, headers, chunked(*chunks))
-        assert lane == [plain, plain]
+        plain, *fast_path = both(engine, headers, chunked(*chunks))
+        assert fast_path == [plain, plain]
         assert plain == ask(engine, "?explain=0", sized(body), body)
 
 
@@ -151,26 +151,26 @@ def test_a_chunked_body_gets_the_same_answer(engine: Engine, what: str) -> None:
     ids=str,
 )
 def test_any_header_gets_the_same_answer(engine: Engine, headers: dict[str, str]) -> None:
-    plain, *lane = both(engine, sized(BODIES["usual"], **headers), BODIES["usual"])
-    assert lane == [plain, plain]
+    plain, *fast_path = both(engine, sized(BODIES["usual"], **headers), BODIES["usual"])
+    assert fast_path == [plain, plain]
 
 
 def test_a_query_without_a_length_gets_the_same_answer(engine: Engine) -> None:
-    plain, *lane = both(engine, {"content-type": "application/json"}, b"")
-    assert lane == [plain, plain]
+    plain, *fast_path = both(engine, {"content-type": "application/json"}, b"")
+    assert fast_path == [plain, plain]
     assert plain.status == 400
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "BREW"])
 def test_another_method_gets_the_same_answer(engine: Engine, method: str) -> None:
-    plain, *lane = both(engine, sized(BODIES["usual"]), BODIES["usual"], method)
-    assert lane == [plain, plain]
+    plain, *fast_path = both(engine, sized(BODIES["usual"]), BODIES["usual"], method)
+    assert fast_path == [plain, plain]
 
 
 def test_an_explanation_is_the_same(engine: Engine) -> None:
     body = BODIES["usual"]
-    plain, lane = (ask(engine, f"?explain={yes}", sized(body), body) for yes in ("1", "true"))
-    assert plain == lane
+    plain, fast_path = (ask(engine, f"?explain={yes}", sized(body), body) for yes in ("1", "true"))
+    assert plain == fast_path
     assert b'"steps":' in plain.body
 
 

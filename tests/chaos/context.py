@@ -13,9 +13,9 @@ import psutil
 
 from tests.chaos import catalogue
 from tests.chaos.catalogue import FIRST_PRICE, Catalogue
+from tests.chaos.environment import Environment
 from tests.chaos.judge import Window
 from tests.chaos.reader import Reader
-from tests.chaos.stage import Stage
 from tests.chaos.traffic import Traffic
 from tests.chaos.watch import Watch
 from tests.support.engine import ENDED
@@ -27,7 +27,7 @@ FLOWING = 8  # products that the updates are about
 
 
 @dataclass
-class Scene:
+class Context:
     """One case at play.
 
     Attributes:
@@ -40,7 +40,7 @@ class Scene:
         traffics: The updates; a case may add more of them.
     """
 
-    stage: Stage
+    environment: Environment
     run: str
     rng: Random
     quick: bool
@@ -73,18 +73,18 @@ class Scene:
     def recalculate(self) -> str:
         """Ask for a run over everything in which every plain price changes; the task's id."""
         self.plain_price += Decimal("0.01")
-        catalogue.raise_list_prices(self.stage, self.catalogue, self.plain_price)
-        return self.stage.engine.recalculate()
+        catalogue.raise_list_prices(self.environment, self.catalogue, self.plain_price)
+        return self.environment.engine.recalculate()
 
     def whole(self) -> None:
         """Wait until every program runs and the stack is ready."""
-        eventually(lambda: is_whole(self.stage), "the stack is whole and ready again")
+        eventually(lambda: is_whole(self.environment), "the stack is whole and ready again")
 
     def ended(self, task_id: str, status: str = "succeeded", deadline_s: float = 120.0) -> dict[str, Any]:
         """A task once it has ended, as it should; each of its products was counted once."""
 
         def look() -> dict[str, Any] | None:
-            task = self.stage.engine.task(task_id)
+            task = self.environment.engine.task(task_id)
             return task if task["status"] in ENDED else None
 
         task = eventually(look, f"the end of task {task_id}", deadline_s)
@@ -95,7 +95,7 @@ class Scene:
 
     def more_traffic(self, name: str, product_ids: list[str]) -> Traffic:
         """Further updates, of products that nobody else updates, which the judgement expects to be in the end."""
-        engine, rng = self.stage.engine, Random(self.rng.random())
+        engine, rng = self.environment.engine, Random(self.rng.random())
         traffic = Traffic(str(engine.http.base_url), engine.key, product_ids, rng, f"{self.run}-{name}")
         self.traffics.append(traffic)
         return traffic
@@ -112,7 +112,7 @@ class Scene:
     def has_price(self, product_id: str, task_id: str) -> bool:
         """Whether a run has decided a product."""
         row = "SELECT 1 FROM price_history WHERE product_id = %s AND cause_id = %s"
-        return bool(self.stage.engine.sql(row, product_id, task_id))
+        return bool(self.environment.engine.sql(row, product_id, task_id))
 
     def seconds_until(self, look: Callable[[], object], what: str, deadline_s: float = 120.0) -> float:
         """How long it takes from now until something is so."""
@@ -123,27 +123,27 @@ class Scene:
 
 @contextmanager
 def playing(
-    stage: Stage, run: str, size: tuple[int, int], seed: int, quick: bool, say: Callable[[str], None]
-) -> Iterator[Scene]:
-    """A scene with reads and updates going on, over a new catalogue of so many products, so many of them hot."""
+    environment: Environment, run: str, size: tuple[int, int], seed: int, quick: bool, say: Callable[[str], None]
+) -> Iterator[Context]:
+    """A context with reads and updates going on, over a new catalogue of so many products, so many of them hot."""
     rng = Random(f"{seed}/{run}")
-    products = catalogue.make(stage, run, *size)
+    products = catalogue.make(environment, run, *size)
     read = products.hot[:FLOWING] + rng.sample(products.plain, min(PLAIN_READ, len(products.plain)))
-    engine = stage.engine
+    engine = environment.engine
     with ExitStack() as undo:
-        watch = undo.enter_context(Watch(stage.broker))
+        watch = undo.enter_context(Watch(environment.broker))
         reader = undo.enter_context(Reader(engine.settings.port, read, Random(rng.random())))
         flowing = Traffic(str(engine.http.base_url), engine.key, products.hot[:FLOWING], Random(rng.random()), run)
         undo.enter_context(flowing)
-        yield Scene(stage, run, rng, quick, say, products, reader, [flowing], watch)
+        yield Context(environment, run, rng, quick, say, products, reader, [flowing], watch)
 
 
-def is_whole(stage: Stage) -> bool:
+def is_whole(environment: Environment) -> bool:
     """Whether every program runs, the API says that it is ready, and no process is left without its master."""
     try:
-        apps: Processes = stage.apps
+        apps: Processes = environment.apps
         programs = [apps.main(name) for name in ("api", "worker", "listener")]
-        ready = stage.engine.http.get("/health/ready").json()["status"] == "ready"
+        ready = environment.engine.http.get("/health/ready").json()["status"] == "ready"
     except (psutil.Error, httpx.TransportError, ValueError):
         return False
     return ready and all(program.is_running() for program in programs) and not apps.strays()
