@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 
+from shared.jobs.tasks import ENDED
 from tests.chaos import catalogue
 from tests.chaos.catalogue import FIRST_PRICE, Catalogue
 from tests.chaos.environment import Environment
@@ -18,7 +19,6 @@ from tests.chaos.judge import Window
 from tests.chaos.reader import Reader
 from tests.chaos.traffic import Traffic
 from tests.chaos.watch import Watch
-from tests.support.engine import ENDED
 from tests.support.processes import Processes
 from tests.support.waiting import eventually
 

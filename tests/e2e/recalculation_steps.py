@@ -6,7 +6,8 @@ from typing import Any
 
 import redis
 
-from tests.support.engine import ENDED, Engine
+from shared.jobs.tasks import ENDED
+from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
 from tests.support.waiting import eventually
 

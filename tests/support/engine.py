@@ -12,10 +12,9 @@ import psycopg
 import redis
 from psycopg.rows import DictRow, dict_row
 
+from shared.jobs.tasks import ENDED
 from shared.settings import Settings
 from tests.support.waiting import eventually
-
-ENDED = ("succeeded", "skipped", "failed", "aborted")
 
 
 class Engine:

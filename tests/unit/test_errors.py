@@ -1,5 +1,6 @@
 """The translation of the libraries' errors covers all of them, and says where a document is wrong."""
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -10,20 +11,7 @@ import pytest
 import redis
 
 from shared import errors
-from shared.errors import (
-    DatabaseUnavailable,
-    ExternalAPITimeout,
-    InvalidInput,
-    LockLost,
-    NotFound,
-    NotJson,
-    PricingError,
-    RedisUnavailable,
-    Unauthorized,
-    retryable,
-    translate,
-    translated,
-)
+from shared.errors import PricingError, retryable, translate, translated
 
 
 class Inner(msgspec.Struct):
@@ -75,7 +63,7 @@ def unicode_error() -> UnicodeDecodeError:
 )
 def test_every_way_of_postgres_to_be_away_is_one_error(kind: type[Exception]) -> None:
     translated_error = translate(kind("gone"))
-    assert type(translated_error) is DatabaseUnavailable
+    assert type(translated_error) is errors.DatabaseUnavailable
     assert "gone" in str(translated_error)
     assert retryable(kind("gone"))
 
@@ -96,7 +84,7 @@ def test_a_server_that_is_shut_down_and_a_statement_that_lasts_too_long_are_amon
 )
 def test_every_way_of_redis_to_be_away_is_one_error(kind: type[Exception]) -> None:
     error = kind.__new__(kind, "gone")
-    assert type(translate(error)) is RedisUnavailable
+    assert type(translate(error)) is errors.RedisUnavailable
     assert retryable(error)
 
 
@@ -109,14 +97,14 @@ def test_every_way_of_redis_to_be_away_is_one_error(kind: type[Exception]) -> No
 )
 def test_what_is_no_json_is_told_so(error: Exception) -> None:
     known = translate(error)
-    assert isinstance(known, NotJson)
+    assert isinstance(known, errors.NotJson)
     assert known.path == "$"
     assert not retryable(error)
 
 
 @pytest.mark.parametrize("error", [psycopg.DataError("NUL"), psycopg.errors.NumericValueOutOfRange("too large")])
 def test_what_postgres_cannot_store_is_the_callers_fault(error: Exception) -> None:
-    assert type(translate(error)) is InvalidInput
+    assert type(translate(error)) is errors.InvalidInput
     assert not retryable(error)
 
 
@@ -139,37 +127,53 @@ def test_what_nobody_foresaw_is_not_translated_and_not_retried(error: BaseExcept
 
 
 def test_our_own_errors_stay_as_they_are() -> None:
-    error = NotFound("no product")
+    error = errors.NotFound("no product")
     assert translate(error) is error
 
 
-@pytest.mark.parametrize(
-    ("kind", "is_retryable"),
-    [
-        (errors.PricingError, False),
-        (errors.InvalidInput, False),
-        (errors.NotJson, False),
-        (errors.NotFound, False),
-        (errors.AlreadyEnded, False),
-        (errors.Unauthorized, False),
-        (errors.Unavailable, True),
-        (errors.DatabaseUnavailable, True),
-        (errors.RedisUnavailable, True),
-        (errors.LockLost, True),
-        (errors.ExternalAPIError, True),
-        (errors.ExternalAPITimeout, True),
-    ],
-)
+RETRYABLE = {
+    errors.PricingError: False,
+    errors.InvalidInput: False,
+    errors.NotJson: False,
+    errors.NotFound: False,
+    errors.AlreadyEnded: False,
+    errors.Unauthorized: False,
+    errors.Unavailable: True,
+    errors.DatabaseUnavailable: True,
+    errors.RedisUnavailable: True,
+    errors.LockLost: True,
+    errors.LeaseLost: True,
+    errors.ExternalAPIError: True,
+    errors.ExternalAPITimeout: True,
+}
+OWN = {kind for kind in subclasses(PricingError) if kind.__module__ == errors.__name__}
+
+
+@pytest.mark.parametrize(("kind", "is_retryable"), RETRYABLE.items())
 def test_retryable_is_a_property_of_the_class(kind: type[PricingError], is_retryable: bool) -> None:
     assert kind.retryable is is_retryable
     assert retryable(kind("x")) is is_retryable
 
 
+def test_every_class_of_the_module_is_said_to_be_retryable_or_not() -> None:
+    assert set(RETRYABLE) == OWN
+
+
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    names = {kind.__name__ for kind in subclasses(PricingError) if kind.__module__ == errors.__name__}
-    assert errors.__doc__
-    drawn = {word for line in errors.__doc__.splitlines() for word in line.replace("─", " ").split()}
-    assert names <= drawn
+    own = {kind.__name__: kind.__bases__[0].__name__ for kind in OWN - {PricingError}}
+    assert drawn_parents(errors.__doc__ or "") == own
+
+
+def drawn_parents(docstring: str) -> dict[str, str]:
+    """The parent of each class in a tree that is drawn with a column of four characters a level."""
+    parents: dict[str, str] = {}
+    ancestors = ["PricingError"]
+    for line in re.findall(r"^[│ ]*[├└]── \w+", docstring, re.MULTILINE):
+        branch, name = line.rsplit(" ", 1)
+        depth = len(branch) // 4 + 1
+        parents[name] = ancestors[depth - 1]
+        ancestors[depth:] = [name]
+    return parents
 
 
 @pytest.mark.parametrize(
@@ -187,19 +191,19 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
     ],
 )
 def test_the_path_of_the_first_wrong_field(document: bytes, path: str) -> None:
-    with pytest.raises(InvalidInput) as wrong, translated():
+    with pytest.raises(errors.InvalidInput) as wrong, translated():
         msgspec.json.decode(document, type=Outer)
     assert wrong.value.path == path
 
 
 def test_a_check_may_name_a_field_further_down() -> None:
-    with pytest.raises(InvalidInput) as wrong, translated():
+    with pytest.raises(errors.InvalidInput) as wrong, translated():
         msgspec.json.decode(b'{"tiers": []}', type=Nested)
     assert wrong.value.path == "$.tiers[1].unit_price"
 
 
 def test_a_reason_stands_without_its_path_and_the_text_has_both() -> None:
-    with pytest.raises(InvalidInput) as wrong, translated():
+    with pytest.raises(errors.InvalidInput) as wrong, translated():
         msgspec.json.decode(b'{"data": {"price": "-1"}}', type=Outer)
     assert wrong.value.reason == "`price` must be 0 or more"
     assert str(wrong.value) == "$.data.price: `price` must be 0 or more"
@@ -207,12 +211,14 @@ def test_a_reason_stands_without_its_path_and_the_text_has_both() -> None:
 
 def test_a_block_lets_out_the_engines_error_with_its_cause() -> None:
     away = redis.ConnectionError("refused")
-    with pytest.raises(RedisUnavailable) as raised, translated():
+    with pytest.raises(errors.RedisUnavailable) as raised, translated():
         raise away
     assert raised.value.__cause__ is away
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("x"), Unauthorized("x"), LockLost("x"), ExternalAPITimeout("x")])
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("x"), errors.Unauthorized("x"), errors.LockLost("x"), errors.ExternalAPITimeout("x")]
+)
 def test_a_block_lets_out_what_it_cannot_translate_and_what_is_ours(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, translated():
         raise error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.engine import ENDED
+from shared.jobs.tasks import ENDED
 from tests.support.private_stack import PrivateStack
 from tests.support.waiting import eventually
 from tests.verify.checklist import Check, timed
