@@ -104,4 +104,4 @@ def _stack_values(path: Path) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith("PRICING_") and name != "PRICING_TEST_DATA"
+    return name.startswith("PRICING_") and not name.startswith("PRICING_TEST_")

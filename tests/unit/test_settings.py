@@ -84,7 +84,8 @@ def test_an_unknown_variable_is_refused_with_the_known_ones(home: Path) -> None:
 
 
 def test_other_programs_variables_are_left_alone(home: Path) -> None:
-    assert load(home, PATH="/bin", OTEL_SERVICE_NAME="x", PRICING_TEST_DATA="data").port == 8000
+    others = {"PATH": "/bin", "OTEL_SERVICE_NAME": "x", "PRICING_TEST_DATA": "data", "PRICING_TEST_WITHOUT": "docker"}
+    assert load(home, **others).port == 8000
 
 
 def test_one_redis_serves_all_roles_unless_they_are_split(home: Path) -> None:

@@ -13,24 +13,24 @@ import pytest
 
 from deploy.compose import command
 from tests.support.deploying import ROOT, copied, deploy, deploying, free_ports
+from tests.support.prerequisites import need
 from tests.support.waiting import eventually
-
-ENGINE = command.engine_answers()
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Path]:
     """A clone with containers, volumes and passwords of its own, all gone afterwards."""
+    need("docker", command.engine_answers(), "start its engine")
     folder = copied(tmp_path)
     yield folder
-    _in(folder, "compose.run('down', '--volumes', '--rmi', 'local')", COMPOSE_PROFILES="gateway,monitoring")
+    _in(folder, "command.run('down', '--volumes', '--rmi', 'local')", COMPOSE_PROFILES="gateway,monitoring")
 
 
 def _has(*images: str) -> bool:
-    """Whether an engine answers that has these images of compose.yaml, of whatever version."""
+    """Whether the engine has these images of compose.yaml, of whatever version."""
     names = [line.split()[1] for line in (ROOT / "compose.yaml").read_text().splitlines() if " image: " in line]
     wanted = [name for name in names if name.partition(":")[0] in images]
-    return ENGINE and all(
+    return all(
         subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0
         for name in wanted
     )
@@ -43,14 +43,13 @@ def _deploy_all(clone: Path, environ: Mapping[str, object], *commands: tuple[str
 
 
 def _in(clone: Path, code: str, **environ: str) -> str:
-    """What Python code prints there; `compose` is at hand."""
-    command = [sys.executable, "-c", f"from deploy.compose import compose; {code}"]
+    """What Python code prints there; `command` is at hand."""
+    program = f"from deploy.compose import command; {code}"
     return subprocess.run(
-        command, cwd=clone, env=os.environ | environ, check=True, capture_output=True, text=True
+        [sys.executable, "-c", program], cwd=clone, env=os.environ | environ, check=True, capture_output=True, text=True
     ).stdout
 
 
-@pytest.mark.skipif(not ENGINE, reason="no Docker engine answers here")
 def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> None:
     ports = free_ports()
     environ = {"PRICING_HOME": clone / ".pricing", **ports}
@@ -81,7 +80,6 @@ def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> 
             price()
 
 
-@pytest.mark.skipif(not ENGINE, reason="no Docker engine answers here")
 def test_a_start_that_was_killed_in_its_middle_is_gone_with_down_or_finished_by_up(clone: Path) -> None:
     environ = {"PRICING_HOME": clone / ".pricing", **free_ports()}
     for then in (("down",), ("up", "docker")):
@@ -94,8 +92,8 @@ def test_a_start_that_was_killed_in_its_middle_is_gone_with_down_or_finished_by_
     _deploy_all(clone, environ, ("status",), ("down",))
 
 
-@pytest.mark.skipif(not _has("haproxy", "prom/prometheus", "grafana/grafana"), reason="their images are not here")
 def test_several_apis_share_one_port_and_prometheus_sees_each_of_them(clone: Path) -> None:
+    need("docker", _has("haproxy", "prom/prometheus", "grafana/grafana"), "pull the images of compose.yaml")
     ports = free_ports()
     environ = {"PRICING_HOME": clone / ".pricing", **ports}
     _deploy_all(clone, environ, ("up", "docker", "monitoring", "api=3"), ("status",))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.deploying import copied, deploy, deploying, free_ports
+from tests.support.prerequisites import need
 from tests.support.waiting import eventually
 
 
@@ -30,6 +31,12 @@ def broken_engine(tmp_path: Path) -> Iterator[str]:
 def docker(tmp_path: Path) -> str:
     """A PATH whose docker answers as one does that has an engine with no containers."""
     return _path_with_docker(tmp_path)
+
+
+@pytest.fixture
+def docker_command() -> None:
+    """A docker command of the machine's, whatever its engine."""
+    need("docker", shutil.which("docker"), "install its command")
 
 
 def _path_with_docker(folder: Path, *cases: str) -> str:
@@ -50,7 +57,7 @@ def _answering(listening: socket.socket, answer: bytes) -> None:
                 connection.sendall(answer)
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker command here")
+@pytest.mark.usefixtures("docker_command")
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -162,23 +169,21 @@ def test_a_wrong_setting_is_named_before_anything_starts(docker: str, tmp_path: 
 
 
 def test_compose_takes_the_file_with_all_of_its_profiles(tmp_path: Path) -> None:
-    if not (shutil.which("docker-compose") or shutil.which("docker")):
-        pytest.skip("there is no Docker Compose here")
+    need("docker", shutil.which("docker-compose") or shutil.which("docker"), "install Docker with its Compose plugin")
     folder = copied(tmp_path)
-    code = "from deploy.compose import compose; print(compose.run('config', capture=True))"
+    code = "from deploy.compose import command; print(command.run('config', capture=True))"
     environ = dict.fromkeys(("POSTGRES_PASSWORD", "REDIS_PASSWORD", "PRICING_ADMIN_KEY"), "x")
     environ |= {"COMPOSE_PROFILES": "gateway,monitoring"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=os.environ | environ, capture_output=True, text=True, check=False
     )
-    if "There is no Docker Compose" in done.stderr:
-        pytest.skip("there is no Docker Compose here")
+    need("docker", "There is no Docker Compose" not in done.stderr, "install its Compose plugin")
     assert done.returncode == 0, done.stderr
     assert all(image in done.stdout for image in ("haproxy:", "prom/prometheus:", "grafana/grafana:", "jaegertracing/"))
     assert "/etc/jaeger/config.yaml" in done.stdout
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker command here")
+@pytest.mark.usefixtures("docker_command")
 def test_an_engine_that_says_nothing_is_named_and_a_way_without_it(broken_engine: str, tmp_path: Path) -> None:
     done = deploy("up", "docker", DOCKER_HOST=broken_engine, PRICING_HOME=tmp_path / "home")
     assert done.returncode == 1

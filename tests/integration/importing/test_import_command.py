@@ -1,7 +1,6 @@
 """The command `import`, from a file or standard input to its exit code; broken off it keeps nothing."""
 
 import gzip
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
 from tests.integration.importing.import_results import stored
 from tests.integration.importing_examples import HEADER, command, environ, generated, migrated, ran, scalar
+from tests.support.prerequisites import public_data
 from tests.support.waiting import eventually
 
 NewDatabase = Callable[[], Settings]
@@ -25,11 +25,9 @@ BIGBASKET = "product_id=index,name=product,category=category,base_price=market_p
 
 
 def test_the_catalogue_of_a_grocer_is_imported(new_database: NewDatabase, tmp_path: Path) -> None:
-    data = os.environ.get("PRICING_TEST_DATA")
-    if not data:
-        pytest.skip("PRICING_TEST_DATA is unset")
+    data = public_data()
     settings = migrated(new_database())
-    arguments = ("import", Path(data) / "bigbasket_products.csv", "--map", BIGBASKET, "--currency", "INR")
+    arguments = ("import", data / "bigbasket_products.csv", "--map", BIGBASKET, "--currency", "INR")
     refused = ran(settings, *arguments, cwd=tmp_path)
     assert refused.returncode == 2
     rejects = (tmp_path / "bigbasket_products.csv.rejects.csv").read_text().splitlines()

@@ -1,12 +1,11 @@
 import json
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from shared.pricing.quote import NoPrice, quote
+from tests.support.prerequisites import public_data
 from tests.support.pricing_examples import market, query, sheet, tiers
 
 T1 = tiers((5, "7"), (10, "6.5"), (None, "6"))
@@ -43,9 +42,8 @@ def test_a_tie_goes_down_where_the_policy_says_so() -> None:
     assert quote(priced, market(), query(is_prime_member=True)).final_price == Decimal("8.92")
 
 
-@pytest.mark.skipif("PRICING_TEST_DATA" not in os.environ, reason="PRICING_TEST_DATA names no folder")
 def test_the_volume_tiers_and_discounts_of_the_published_facts_hold() -> None:
-    facts = json.loads(Path(os.environ["PRICING_TEST_DATA"], "price-facts.json").read_text())
+    facts = json.loads((public_data() / "price-facts.json").read_text())
     for fact in (fact for fact in facts["tiers"] if fact["mode"] == "volume"):
         rows = tiers(*((up_to, price) for up_to, price, _ in fact["tiers"]))
         priced = sheet(list_price=rows[0].unit_price, tiers=rows)
