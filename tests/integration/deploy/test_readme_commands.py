@@ -6,113 +6,93 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from deploy import ports
+from tests.bench.__main__ import BENCHMARKS, OF_THEIR_OWN
+from tests.integration.deploy.readme_commands import CI, DOCKER, README, RECIPE, ROOT, RUN, block, commands, is_among
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[3]
-README = (ROOT / "README.md").read_text()
 HEADER = "product_id,name,currency,base_price"
-
-PRICED, EVENT, CATALOGUE = "test_a_price_is_asked_for", "test_an_event_is_told", "test_a_catalogue_goes_in_and_out"
-LOOKED_AT, LOADED = "test_the_stack_is_looked_at", "test_load_is_put_on_it_and_judged"
-STARTED = "test_the_first_command_starts_it_from_nothing"
-SELF = "itself: it runs these tests, or is the check that runs beside them"
-DOCKER = "tests/integration/deploy/test_compose_stack.py"
-LONG = "a long suite of its own, for whose parts there are unit tests"
-
-# Command, as it stands in the README → where it is run.
-RUN = {
-    "python3 -m venv .venv && .venv/bin/pip install -q uv rust-just && .venv/bin/just up": STARTED,
-    ".venv/bin/just test": SELF,
-    ".venv/bin/just": LOOKED_AT,
-    "just": LOOKED_AT,
-    "alias just=.venv/bin/just": LOOKED_AT,
-    "curl -s localhost:8000/api/v1/price": PRICED,
-    "curl -s 'localhost:8000/api/v1/price?explain=true'": PRICED,
-    "curl -s localhost:8000/api/v1/publish-market-event": EVENT,
-    "just logs | grep TRACE_ID": EVENT,
-    "just import": CATALOGUE,
-    "just import products.csv": CATALOGUE,
-    "just import grocer.csv": CATALOGUE,
-    "just export": CATALOGUE,
-    "just export backup.csv.gz": CATALOGUE,
-    "just policy": LOOKED_AT,
-    "just policy FILE": LOOKED_AT,
-    "just status": LOOKED_AT,
-    "just logs": LOOKED_AT,
-    "just logs [SERVICE] [--follow]": LOOKED_AT,
-    "just key": EVENT,
-    "just migrate": LOOKED_AT,
-    "just up": STARTED,
-    "just up native": STARTED,
-    "just down": STARTED,
-    "just down && just up": STARTED,
-    "just load": LOADED,
-    "just recalculate": LOOKED_AT,
-    "just recalculate --wait": LOOKED_AT,
-    "just tasks": LOOKED_AT,
-    "just events": LOOKED_AT,
-    "just trace": EVENT,
-    "just trace [TRACE_ID]": EVENT,
-    "just chaos": LONG,
-    "just chaos redis-frozen --quick": LONG,
-    **{
-        f"just bench{what}": LONG
-        for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
-    },
-    "just bench reads --rounds 15": LONG,
-    "just bench tracing": LONG,
-    "just up docker monitoring": DOCKER,
-    "just verify": SELF,
-    "just check": SELF,
-    "just format": SELF,
-    "just lock": SELF,
-    "just up docker": DOCKER,
-    "just up docker worker=3 listener=2": DOCKER,
-    "git pull && just down && just up": STARTED,
-}
-
-
-def commands(text: str) -> list[str]:
-    """The commands of code blocks and of code within sentences, without a request's or an import's options."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    begins = (".venv", "python", "just", "curl", "git", "docker")
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith(begins)]
-    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    within = re.findall(r"(?<!`)`((?:just|git|alias|\.venv/bin/just)(?: [^`]*)?)`(?!`)", text)
-    return [re.split(r" (?:-d|-H|--map) ", command)[0] for command in [*lines, *within]]
+ALIAS = "alias just=.venv/bin/just"
+SUITES = {"chaos": "tests.chaos", "bench": "tests.bench", "verify": "tests.verify"}
 
 
 def test_each_command_of_the_readme_is_known_and_none_is_known_that_is_not_there() -> None:
     assert set(commands(README)) == set(RUN)
 
 
-def test_where_a_command_is_said_to_be_run_there_is_a_test() -> None:
-    for where in set(RUN.values()) - {SELF, LONG}:
+def test_each_command_is_run_in_a_test_or_a_file_that_there_is() -> None:
+    for where in set(RUN.values()):
         assert where in globals() or (ROOT / where).is_file(), where
+
+
+@pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == CI])
+def test_the_check_of_a_submission_runs_the_command(command: str) -> None:
+    assert command in (ROOT / CI).read_text()
+
+
+@pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == DOCKER])
+def test_the_tests_of_containers_run_the_command(command: str) -> None:
+    assert ", ".join(f'"{word}"' for word in command.split()[1:]) in (ROOT / DOCKER).read_text()
+
+
+@pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == RECIPE])
+def test_the_recipe_and_its_arguments_exist(command: str) -> None:
+    _, recipe, *arguments = command.split()
+    just = [str(ROOT / ".venv/bin/just"), "--dry-run", "-f", str(ROOT / RECIPE), recipe, *arguments]
+    done = subprocess.run(just, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    if recipe in SUITES:
+        assert f"-m {SUITES[recipe]}" in done.stderr
+        context = import_module(f"{SUITES[recipe]}.__main__").main.make_context(recipe, arguments)
+        assert not context.args
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_each_benchmark_has_a_module(benchmark: str) -> None:
+    assert find_spec(OF_THEIR_OWN.get(benchmark, f"tests.bench.{benchmark}"))
+
+
+@pytest.mark.parametrize(
+    ("command", "line", "is_run"),
+    [
+        ("just logs [SERVICE] [--follow]", "just logs", True),
+        ("just logs [SERVICE] [--follow]", "just logs api --follow", True),
+        ("just logs | grep TRACE_ID", "just logs | grep 4bf9", True),
+        ("just logs | grep TRACE_ID", "just logs api | grep 4bf9", False),
+        ("just key", 'curl -H "Bearer $(just key)"', True),
+        ("just import", "just importer", False),
+        ("just policy FILE", "just policy", False),
+        ("just", "just", True),
+        ("just", "just up", False),
+    ],
+)
+def test_a_line_runs_a_command_or_another_one(command: str, line: str, is_run: bool) -> None:
+    assert is_among(command, [line]) is is_run
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A reader's shell: in a folder of theirs, with `just` as the README's alias."""
+    """A reader's shell: in a folder of theirs, with the README's alias. `ran` has its lines as the README has them."""
 
     folder: Path
     environ: dict[str, str]
+    ran: list[str] = field(default_factory=list)
 
     def run(self, line: str, *codes: int) -> subprocess.CompletedProcess[str]:
-        """Run a line, which ends with one of these codes, else 0."""
+        """Run lines, the last of which ends with one of these codes, else 0."""
+        self.ran.extend([ALIAS, *line.replace(f"{self.folder}/", "").replace(f"{ROOT}/", "").splitlines()])
         line = line.replace("localhost:8000", f"localhost:{self.environ['PRICING_PORT']}")
-        alias = (
-            f'just() {{ {shlex.quote(str(ROOT / ".venv/bin/just"))} -f {shlex.quote(str(ROOT / "Justfile"))} "$@"; }}'
-        )
+        alias = ALIAS.replace(".venv/bin/just", shlex.quote(shlex.quote(str(ROOT / ".venv/bin/just"))))
         done = subprocess.run(
-            ["bash", "-c", f"{alias}\n{line}"],
+            ["bash", "-c", f"shopt -s expand_aliases\n{alias}\n{line}"],
             cwd=self.folder,
             env=self.environ,
             capture_output=True,
@@ -125,13 +105,14 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A shell beside a stack that `just up native` started."""
     folder = tmp_path_factory.mktemp("reader")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     names = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
     ours = {name: str(ports.free_port()) for name in names}
-    shell = Shell(folder, clean | ours | {"PRICING_HOME": str(folder / "home"), "DOCKER_HOST": "unix:///nonexistent"})
+    ours |= {"PRICING_HOME": str(folder / "home"), "DOCKER_HOST": "unix:///nonexistent"}
+    shell = Shell(folder, clean | ours | {"JUST_JUSTFILE": str(ROOT / "Justfile")})
     try:
         shell.run("just up native")
         yield shell
@@ -139,17 +120,19 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         shell.run("just down")
 
 
-def block(begin: str) -> str:
-    """The code block of the README that begins so."""
-    found: str
-    [found] = [text for text in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if begin in text]
-    return found
+@pytest.fixture
+def shell(stack: Shell, request: pytest.FixtureRequest) -> Iterator[Shell]:
+    """That shell for one test, which has to run each command that is said to be run in it."""
+    own = replace(stack, ran=list(stack.ran))
+    yield own
+    here = [command for command, where in RUN.items() if where == request.node.name]
+    assert [command for command in here if not is_among(command, own.ran)] == []
 
 
 def test_the_first_command_starts_it_from_nothing(shell: Shell) -> None:
     """`just up` again changes nothing that runs; after `just down`, it starts with the data that was there."""
     before = shell.run("just status").stdout
-    said = shell.run("just up").stdout
+    said = shell.run(f"{ROOT}/.venv/bin/just up").stdout
     assert "postgres runs already" in said
     pids = re.compile(r"RUNNING\s*│\s*(\d+)\s*│")
     assert pids.findall(shell.run("just status").stdout) == pids.findall(before)
@@ -175,6 +158,7 @@ def test_an_event_is_told(shell: Shell) -> None:
     drawn = partial(_drawn, shell, answer["trace_id"])
     eventually(drawn, "its trace has all three services")
     assert answer["trace_id"] in shell.run("just trace").stdout
+    assert shell.run(f"just logs | grep {answer['trace_id']}").stdout
 
 
 def _drawn(shell: Shell, trace_id: str) -> bool:
@@ -210,7 +194,7 @@ def test_the_stack_is_looked_at(shell: Shell) -> None:
     shell.run("just recalculate --wait")
     assert "succeeded" in shell.run("just tasks").stdout
     shell.run("just events")
-    listed = shell.run("just").stdout
+    assert shell.run("just").stdout == (listed := shell.run(f"{ROOT}/.venv/bin/just").stdout)
     assert all(re.search(rf"^    {name}\b", listed, re.MULTILINE) for name in ("up", "down", "import", "verify"))
 
 

@@ -1,0 +1,104 @@
+"""The commands of the README, and where each of them is run."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+README = (ROOT / "README.md").read_text()
+
+# Tests of test_readme_commands.py, which run the command as the README has it.
+PRICED, EVENT, CATALOGUE = "test_a_price_is_asked_for", "test_an_event_is_told", "test_a_catalogue_goes_in_and_out"
+LOOKED_AT, LOADED = "test_the_stack_is_looked_at", "test_load_is_put_on_it_and_judged"
+STARTED = "test_the_first_command_starts_it_from_nothing"
+# Files that run it.
+CI = ".ci/run"
+DOCKER = "tests/integration/deploy/test_compose_stack.py"
+# It runs these tests, or beside them, or for long: only its recipe and its arguments are checked.
+RECIPE = "Justfile"
+
+# Command, as it stands in the README, in parts of `&&` → where it is run.
+RUN = {
+    "python3 -m venv .venv": CI,
+    ".venv/bin/pip install -q uv rust-just": CI,
+    ".venv/bin/just up": STARTED,
+    ".venv/bin/just test": CI,
+    ".venv/bin/just": LOOKED_AT,
+    "just": LOOKED_AT,
+    "alias just=.venv/bin/just": LOOKED_AT,
+    "curl -s localhost:8000/api/v1/price": PRICED,
+    "curl -s 'localhost:8000/api/v1/price?explain=true'": PRICED,
+    "curl -s localhost:8000/api/v1/publish-market-event": EVENT,
+    "just logs | grep TRACE_ID": EVENT,
+    "just import": CATALOGUE,
+    "just import products.csv": CATALOGUE,
+    "just import grocer.csv": CATALOGUE,
+    "just export": CATALOGUE,
+    "just export backup.csv.gz": CATALOGUE,
+    "just policy": LOOKED_AT,
+    "just policy FILE": LOOKED_AT,
+    "just status": LOOKED_AT,
+    "just logs": LOOKED_AT,
+    "just logs [SERVICE] [--follow]": LOOKED_AT,
+    "just key": EVENT,
+    "just migrate": LOOKED_AT,
+    "just up": STARTED,
+    "just up native": STARTED,
+    "just down": STARTED,
+    "just load": LOADED,
+    "just recalculate": LOOKED_AT,
+    "just recalculate --wait": LOOKED_AT,
+    "just tasks": LOOKED_AT,
+    "just events": LOOKED_AT,
+    "just trace": EVENT,
+    "just trace [TRACE_ID]": EVENT,
+    "just chaos": RECIPE,
+    "just chaos redis-frozen --quick": RECIPE,
+    **{
+        f"just bench{what}": RECIPE
+        for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
+    },
+    "just bench reads --rounds 15": RECIPE,
+    "just bench tracing": RECIPE,
+    "just up docker monitoring": DOCKER,
+    "just verify": RECIPE,
+    "just check": RECIPE,
+    "just format": RECIPE,
+    "just lock": RECIPE,
+    "just up docker": DOCKER,
+    "just up docker worker=3 listener=2": DOCKER,
+}
+
+
+def commands(text: str) -> list[str]:
+    """The commands of code blocks and of code within sentences, without a request's or an import's options."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    begins = (".venv", "python", "just", "curl", "docker")
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith(begins)]
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    within = re.findall(r"(?<!`)`((?:just|git|alias|\.venv/bin/just)(?: [^`]*)?)`(?!`)", text)
+    parts = [part for command in [*lines, *within] for part in command.split(" && ")]
+    return [re.split(r" (?:-d|-H|--map) ", part)[0] for part in parts if not part.startswith("git ")]
+
+
+def block(begin: str) -> str:
+    """The code block of the README that has this text."""
+    found: str
+    [found] = [text for text in re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE) if begin in text]
+    return found
+
+
+def is_among(command: str, lines: list[str]) -> bool:
+    """Whether one of these lines runs the command; of one word it is the whole line.
+
+    `[X]` may be left out, and a word in capitals stands for any one.
+    """
+    if " " not in command:
+        return command in lines
+    pattern = re.compile(rf"(?<![\w./-]){''.join(map(_pattern, command.split())).lstrip()}(?![\w./-])")
+    return any(map(pattern.search, lines))
+
+
+def _pattern(word: str) -> str:
+    if word.startswith("["):
+        return f"(?:{_pattern(word.strip('[]'))})?"
+    return r" \S+" if re.fullmatch(r"[A-Z_]+", word) else f" {re.escape(word)}"
