@@ -125,6 +125,7 @@ def test_what_was_given_up_is_counted_over_restarts(private: PrivateStack) -> No
         " VALUES (gen_random_uuid(), 'cache_sync', '{}', 'failed', clock_timestamp())"
     )
     eventually(lambda: value(private, "listener", "pricing_dead_letters", queue="tasks") == before + 1, "one more")
+    assert value(private, "listener", "pricing_dead_letters", queue="events") == 0
     private.engine.sql("DELETE FROM tasks WHERE status = 'failed'")
 
 

@@ -107,5 +107,5 @@ def test_several_apis_share_one_port_and_prometheus_sees_each_of_them(clone: Pat
         answer = httpx.get(prometheus, params={"query": query}, trust_env=False).raise_for_status().json()
         return len(answer["data"]["result"]) == 3
 
-    eventually(asked, "each of the three answers queries", 90)
+    assert eventually(asked, "each of the three answers queries", 90)
     _deploy_all(clone, environ, ("down",))

@@ -133,9 +133,10 @@ def test_addresses_handed_back_to_up_are_still_our_own_servers(home: Path) -> No
 
 
 def test_a_killed_redis_comes_back(home: Path) -> None:
-    before = program(home, "redis").pid
-    os.kill(before, signal.SIGKILL)
-    until(lambda: program(home, "redis").pid not in {0, before} and redis_answers(home))
+    before = pids(home)
+    os.kill(before["redis"], signal.SIGKILL)
+    until(lambda: program(home, "redis").pid not in {0, before["redis"]} and redis_answers(home))
+    assert pids(home)["postgres"] == before["postgres"]
 
 
 def test_up_clears_what_a_killed_supervisor_left(home: Path) -> None:

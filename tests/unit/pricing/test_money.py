@@ -81,6 +81,14 @@ Check = Callable[[str, Decimal], None]
 CHECKS: list[Check] = [money.amount, in_dollars, money.multiplier, money.share]
 
 
+def accepts(check: Check, text: str) -> bool:
+    try:
+        check("price", Decimal(text))
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
     "text",
@@ -119,7 +127,7 @@ def test_a_wrong_number_is_refused_with_its_fields_name(check: Check, text: str)
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(check: Check, text: str) -> None:
-    check("price", Decimal(text))
+    assert accepts(check, text)
 
 
 @pytest.mark.parametrize(
