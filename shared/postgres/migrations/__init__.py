@@ -1,17 +1,35 @@
 """The schema's versions, and the way to the newest one."""
 
+from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from shared.settings import Settings
 
 
 def migrate(settings: Settings) -> None:
     """Bring the schema to the newest version; safe to run again, and by several at once."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config = _config(None)
     url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1).replace("%", "%%")
     config.set_main_option("sqlalchemy.url", url)
     command.upgrade(config, "head")
+
+
+def statements(since: str) -> Iterator[tuple[str, str]]:
+    """The name and the SQL of every migration after the version `since`; nothing is connected."""
+    scripts = ScriptDirectory.from_config(_config(None))
+    for script in reversed(list(scripts.walk_revisions(since, "head"))):
+        if script.revision != since:
+            sql = StringIO()
+            command.upgrade(_config(sql), f"{script.down_revision}:{script.revision}", sql=True)
+            yield Path(script.path).stem, sql.getvalue()
+
+
+def _config(sql: StringIO | None) -> Config:
+    config = Config(output_buffer=sql) if sql else Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config

@@ -1,17 +1,38 @@
-"""Alembic's entry point: one connection, one transaction, one migrator at a time."""
+"""Alembic's entry point: one connection, one transaction, one migrator at a time; or the statements, written down."""
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 # Any number; the same for all who migrate this database.
 MIGRATION_LOCK = 7_203_771
+# A statement that waits for a table makes everyone else wait who reads it.
+BOUNDED = "SET LOCAL lock_timeout = '10s'"
 
-engine = create_engine(
-    context.config.get_main_option("sqlalchemy.url") or "",
-    poolclass=pool.NullPool,
-    connect_args={"client_encoding": "utf8"},
-)
-with engine.connect() as connection, connection.begin():
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-    context.configure(connection=connection)
-    context.run_migrations()
+
+def write_down() -> None:
+    """Write the statements into Alembic's buffer."""
+    context.configure(dialect_name="postgresql")
+    with context.begin_transaction():
+        context.execute(BOUNDED)
+        context.run_migrations()
+
+
+def migrate() -> None:
+    """Run the statements."""
+    engine = create_engine(
+        context.config.get_main_option("sqlalchemy.url") or "",
+        poolclass=pool.NullPool,
+        connect_args={"client_encoding": "utf8"},
+    )
+    with engine.connect() as connection, connection.begin():
+        # Without a bound: another migrator may need minutes.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text(BOUNDED))
+        context.configure(connection=connection)
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    write_down()
+else:
+    migrate()
