@@ -112,9 +112,12 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
-# Formatting, lint, types
+# Formatting, lint, types, dependencies (unused, undeclared, or a developers' one in production), migrations
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .
+    @.venv/bin/deptry . --extend-exclude deploy
+    @.venv/bin/deptry . --exclude '\.venv' --non-dev-dependency-groups dev
+    @{{ python }} -m tests.support.migration_lint
 
 # Everything that must hold before a commit: formatting, lint, types, import rules, tests
 check: lint test
