@@ -1,5 +1,6 @@
 """Requests to go wrong, and the problem documents that answer them."""
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +25,11 @@ def problem(response: httpx.Response, status: int, path: str | None = None) -> d
     assert found["detail"]
     assert found.get("path") == path
     return found
+
+
+def each_bad(values: Mapping[str, Sequence[object]]) -> list[tuple[dict[str, object], str]]:
+    """For each bad value of a field: the fields of a document, and the path that its problem names."""
+    return [({field: value}, f"$.{field}") for field, bad in values.items() for value in bad]
 
 
 def send(engine: Engine, url: str, content: bytes) -> httpx.Response:

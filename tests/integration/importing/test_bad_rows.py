@@ -51,20 +51,25 @@ def test_a_field_without_end_is_a_bad_row_that_is_kept(pool: Pool, file: Writing
     assert long in done.rejects
 
 
+BAD = {
+    "stock": ("1.5", "-1", "1_0", "99999999999"),
+    "cost": ("NaN",),
+    "min_price": ("1.001",),
+    "strategy": ("gone",),
+    "tiers": ("cheap",),
+}
+BAD_TIERS = [
+    ('"[{""up_to"": 9, ""unit_price"": ""1.00""}]"', "tiers[0].up_to"),
+    ('"[{""up_to"": null, ""unit_price"": ""1.001""}]"', "tiers[0].unit_price"),
+    ('"[{""up_to"": null, ""unit_price"": ""1_0""}]"', "tiers[0].unit_price"),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "column"),
     [
-        ("stock", "1.5", "stock"),
-        ("stock", "-1", "stock"),
-        ("stock", "1_0", "stock"),
-        ("stock", "99999999999", "stock"),
-        ("cost", "NaN", "cost"),
-        ("min_price", "1.001", "min_price"),
-        ("strategy", "gone", "strategy"),
-        ("tiers", "cheap", "tiers"),
-        ("tiers", '"[{""up_to"": 9, ""unit_price"": ""1.00""}]"', "tiers[0].up_to"),
-        ("tiers", '"[{""up_to"": null, ""unit_price"": ""1.001""}]"', "tiers[0].unit_price"),
-        ("tiers", '"[{""up_to"": null, ""unit_price"": ""1_0""}]"', "tiers[0].unit_price"),
+        *((name, value, name) for name, values in BAD.items() for value in values),
+        *(("tiers", tiers, column) for tiers, column in BAD_TIERS),
     ],
 )
 def test_a_bad_optional_column_is_named(pool: Pool, file: Writing, name: str, value: str, column: str) -> None:
