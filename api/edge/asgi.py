@@ -31,7 +31,7 @@ class Edge:
             fast_path: Answers the usual price queries in its place.
             read_ratio: Share of price queries whose trace is recorded.
         """
-        self._app, self._lane, self._read_ratio = app, fast_path, read_ratio
+        self._app, self._fast_path, self._read_ratio = app, fast_path, read_ratio
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -40,20 +40,28 @@ class Edge:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        if not self._lane.takes(scope):
+        if not self._fast_path.takes(scope):
             await self._through_the_framework(scope, receive, send, self._trace(scope, headers), started)
             return
         trace = tracing.begin_read(scope, headers, self._read_ratio)
-        answer, receive = await self._lane.answer(scope, headers, receive, trace)
-        if answer is None:
+        # Of a request that ends without an answer, as behind the framework.
+        status, source, is_left = 500, "", False
+        try:
+            answer, receive = await self._fast_path.answer(scope, headers, receive, trace)
+            if answer is None:
+                is_left = True
+            else:
+                status, source = answer.status, answer.source
+                # The server says how long the body is.
+                answered = [*answer.headers, (b"traceresponse", trace.traceresponse)]
+                await send({"type": "http.response.start", "status": status, "headers": answered})
+                await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+        finally:
+            if not is_left:
+                observe("POST", PRICE_PATH, status, source, started)
+                trace.end("POST", PRICE_PATH, status)
+        if is_left:
             await self._through_the_framework(scope, receive, send, trace, started)
-            return
-        # The server says how long the body is.
-        answered = [*answer.headers, (b"traceresponse", trace.traceresponse)]
-        await send({"type": "http.response.start", "status": answer.status, "headers": answered})
-        await send({"type": "http.response.body", "body": answer.body, "more_body": False})
-        observe("POST", PRICE_PATH, answer.status, answer.source, started)
-        trace.end("POST", PRICE_PATH, answer.status)
 
     def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
         if scope["path"] in READS:

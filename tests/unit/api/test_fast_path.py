@@ -1,8 +1,6 @@
 """The hot path's answers to the same bytes: only while nothing that they were computed from has changed."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
 
@@ -14,43 +12,12 @@ from api.edge.fast_path import FastPath
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH
 from api.services import Services
-from shared.cache.reader import Found
-from shared.pricing.market import Market
 from shared.pricing.quote import quote
 from shared.pricing.sheet import PriceSheet
-from tests.support.pricing_examples import market, sheet
+from tests.support.pricing_examples import market
+from tests.unit.api.price_examples import BODY, Reader, Running
 
-BODY = b'{"product_id":"P-1","user_location":"NY"}'
 UNRECORDED = RequestTrace(None, b"00-%032x-%016x-00" % (1, 1))
-
-
-@dataclass
-class Reader:
-    """Holds what a test says; `looked_up` are the products that were not held."""
-
-    sheet: PriceSheet
-    markets: Mapping[str, Market]
-    holds: bool = True
-    looked_up: list[str] = field(default_factory=list)
-
-    def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
-        return (self.sheet, self.markets) if self.holds else None
-
-    async def find_one(self, product_id: str) -> tuple[Found, Mapping[str, Market]]:
-        self.looked_up.append(product_id)
-        return Found(self.sheet, "database"), self.markets
-
-
-@dataclass
-class Running:
-    """The services that the fast_path takes something from."""
-
-    reader: Reader
-
-
-@pytest.fixture
-def reader() -> Reader:
-    return Reader(sheet(product_id="P-1", published_price=Decimal(100)), {"DEFAULT": market(), "NY": market()})
 
 
 @pytest.fixture
