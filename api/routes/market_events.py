@@ -22,6 +22,7 @@ from shared.market_events.events import CloudEvent, checked_time, parse_data
 from shared.market_events.inbox import EventRecord
 from shared.market_events.views import EventView
 from shared.messaging import channel
+from shared.messaging.channel import MARKET_EVENTS
 from shared.pricing.text import clean_text
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
@@ -79,7 +80,7 @@ class Published(msgspec.Struct, frozen=True):
     ]
     event_id: fields.EventId
     source: fields.EventSource
-    channel: Annotated[str, Meta(description="The Pub/Sub channel", examples=[channel.MARKET_EVENTS])]
+    channel: Annotated[str, Meta(description="The Pub/Sub channel", examples=[MARKET_EVENTS])]
     trace_id: fields.TraceId
 
 
@@ -163,7 +164,7 @@ def _accept(services: Services, event: MarketEvent, event_id: str) -> Published:
         is_new = bool(inbox.record(conn, [record]))
     status = _publish(services, cloud_event) if is_new else "duplicate"
     log.info("event accepted", event_id=record.id, type=record.type, status=status)
-    return Published(status, record.id, record.source, channel.MARKET_EVENTS, current_trace_id())
+    return Published(status, record.id, record.source, MARKET_EVENTS, current_trace_id())
 
 
 def _publish(services: Services, event: CloudEvent) -> str:
