@@ -25,7 +25,7 @@ NICENESS = 10
 
 
 def create_broker() -> None:
-    """Build the process's services and register the actors; Dramatiq's command line calls it after the fork."""
+    """Build the process's services and register the actors; Dramatiq's command line calls it in each worker process."""
     os.nice(NICENESS)
     settings = load()
     logs.configure(services.PROCESS, settings)

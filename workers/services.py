@@ -1,4 +1,4 @@
-"""The worker's composition root: its clients and services, built once per process after the fork."""
+"""The worker's composition root: its clients and services, built once in each worker process."""
 
 import threading
 

@@ -46,7 +46,7 @@ def sampled(context: Context) -> Context:
 
 
 def configure(service: str, settings: Settings, exporter: SpanExporter | None = None) -> TracerProvider:
-    """Install the process's tracer provider; call after every fork, and `shutdown()` it at the end.
+    """Install the process's tracer provider; call in each process, after its fork, and `shutdown()` it at the end.
 
     Spans are exported to where OpenTelemetry's own variables say, by OTLP over HTTP or, with
     `OTEL_EXPORTER_OTLP_PROTOCOL=grpc`, over gRPC. With neither `OTEL_EXPORTER_OTLP_ENDPOINT` nor

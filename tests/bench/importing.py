@@ -25,6 +25,7 @@ from deploy.native import environment, stack
 from shared import settings
 from shared.settings import Settings
 from tests.integration.importing_examples import HEADER, command, environ, migrated, scalar
+from tests.support.processes import is_tracker
 
 SEED = 20_260_301
 
@@ -128,15 +129,8 @@ def _busy_s() -> float:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     with suppress(psutil.Error):
-        return [child for child in process.children() if not _is_tracker(child)]
+        return [child for child in process.children() if not is_tracker(child)]
     return []
-
-
-def _is_tracker(child: psutil.Process) -> bool:
-    """Python's own resource tracker, beside the processes that work."""
-    with suppress(psutil.Error):
-        return "resource_tracker" in " ".join(child.cmdline())
-    return True
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import psutil
 from deploy import ports
 from deploy.native import environment
 from tests.bench.wrk import CannotMeasure
+from tests.support.processes import is_tracker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_S = 60
@@ -31,7 +32,8 @@ class Server:
     @property
     def family(self) -> list[psutil.Process]:
         """The main process, then those that it started."""
-        return [self._process, *self._process.children(recursive=True)]
+        children = self._process.children(recursive=True)
+        return [self._process, *(child for child in children if not is_tracker(child))]
 
     @property
     def serving(self) -> list[psutil.Process]:

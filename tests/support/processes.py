@@ -1,7 +1,7 @@
 """The processes of a running stack, as its supervisor and the system know them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,13 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def is_tracker(process: psutil.Process) -> bool:
+    """Whether a process is Python's own resource tracker, which stands beside spawned workers and does no work."""
+    with suppress(psutil.NoSuchProcess):
+        return "resource_tracker" in " ".join(process.cmdline())
+    return False
+
+
 class Processes:
     """What runs below one home."""
 
@@ -34,7 +41,7 @@ class Processes:
         """A program's living processes, its main one first, its children in the order of their start."""
         main = self.main(program)
         children = sorted(main.children(recursive=True), key=lambda child: (child.create_time(), child.pid))
-        return [process for process in (main, *children) if is_alive(process)]
+        return [process for process in (main, *children) if is_alive(process) and not is_tracker(process)]
 
     def runs(self, program: str, size: int) -> bool:
         """Whether a program runs, with so many processes."""
