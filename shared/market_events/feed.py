@@ -4,6 +4,7 @@
 `{"quotes": [{"product_id", "competitor", "price", "currency", "in_stock"?, "time"?}, …]}`.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -11,13 +12,15 @@ from typing import Annotated
 import httpx
 import msgspec
 from msgspec import Meta
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from shared.errors import ExternalAPIError, ExternalAPITimeout
 from shared.market_events.events import CompetitorPriceChanged
 from shared.telemetry import propagation
 from shared.telemetry.tracing import tracer
 from shared.wire.fields import AT
+
+MAX_BODY_BYTES = 16_000_000  # 1,000 products with 100 quotes each
 
 
 class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False):
@@ -36,10 +39,16 @@ class _Answer(msgspec.Struct):
 
 
 class MarketDataFeed:
-    """A client of the feed; without a URL it knows nothing and asks nobody."""
+    """A client of the feed; without a URL it has no quotes and sends nothing."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        self._url = url
+        """A client.
+
+        Args:
+            url: The feed's address, with its credentials; empty: there is no feed.
+            timeout_s: How long to wait to connect, for the answer to begin, and from there for its end.
+        """
+        self._url, self._timeout_s = url, timeout_s
         self._http = httpx.Client(timeout=timeout_s, headers={"accept": "application/json"})
 
     @property
@@ -58,26 +67,39 @@ class MarketDataFeed:
             return []
         with tracer.start_as_current_span("POST market-data feed", kind=SpanKind.CLIENT) as span:
             span.set_attribute("http.request.method", "POST")
-            span.set_attribute("url.full", self._url)
-            response = self._post(product_ids)
-            span.set_attribute("http.response.status_code", response.status_code)
-            if not response.is_success:
-                raise ExternalAPIError(f"the market-data feed answered {response.status_code}")
-            return self._decoded(response.content, set(product_ids))
+            span.set_attribute("url.full", _without_credentials(self._url))
+            return self._decoded(self._post(product_ids, span), set(product_ids))
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _post(self, product_ids: Sequence[str]) -> httpx.Response:
+    def _post(self, product_ids: Sequence[str], span: Span) -> bytes:
         headers: dict[str, str] = {}
         propagation.inject(headers)
+        asked = {"product_ids": list(product_ids)}
         try:
-            return self._http.post(self._url, json={"product_ids": list(product_ids)}, headers=headers)
+            with self._http.stream("POST", self._url, json=asked, headers=headers) as response:
+                span.set_attribute("http.response.status_code", response.status_code)
+                if not response.is_success:
+                    raise ExternalAPIError(f"the market-data feed answered {response.status_code}")
+                return self._body(response)
         except httpx.TimeoutException as error:
             raise ExternalAPITimeout(f"the market-data feed did not answer in time: {error}") from error
         except httpx.HTTPError as error:
             raise ExternalAPIError(f"the market-data feed cannot be reached: {error}") from error
+
+    def _body(self, response: httpx.Response) -> bytes:
+        # httpx bounds each read and not their sum.
+        deadline = time.monotonic() + self._timeout_s
+        body = bytearray()
+        for chunk in response.iter_bytes():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise ExternalAPIError(f"the market-data feed's answer has more than {MAX_BODY_BYTES:,} bytes")
+            if time.monotonic() > deadline:
+                raise ExternalAPITimeout("the market-data feed's answer did not end in time")
+        return bytes(body)
 
     @staticmethod
     def _decoded(body: bytes, asked: set[str]) -> list[FeedQuote]:
@@ -86,3 +108,8 @@ class MarketDataFeed:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ExternalAPIError(f"the market-data feed's answer makes no sense: {error}") from error
         return [quote for quote in answer.quotes if quote.product_id in asked]
+
+
+def _without_credentials(url: str) -> str:
+    """The address as spans show it: user, password and query may be secrets."""
+    return str(httpx.URL(url).copy_with(username="", password="", query=None, fragment=None))
