@@ -17,6 +17,7 @@ from litestar.exceptions import (
 
 from api.http import problems
 from api.http.problems import problem_of
+from shared.cache.sheets import CorruptSheet
 from shared.errors import (
     AlreadyEnded,
     DatabaseUnavailable,
@@ -33,7 +34,7 @@ from shared.pricing.quote import NoPrice
 
 PATH = "/api/v1/price"
 # Raised within the engine and met there: a corrupt cache entry is read again from the database.
-NEVER_ANSWERED = {"CorruptSheet"}
+NEVER_ANSWERED = {CorruptSheet}
 
 
 def tree(kind: type[PricingError]) -> Iterator[type[PricingError]]:
@@ -42,10 +43,8 @@ def tree(kind: type[PricingError]) -> Iterator[type[PricingError]]:
         yield from tree(child)
 
 
-@pytest.mark.parametrize("kind", sorted(set(tree(PricingError)), key=str))
+@pytest.mark.parametrize("kind", sorted(set(tree(PricingError)) - NEVER_ANSWERED, key=str))
 def test_every_error_of_the_engine_has_a_status(kind: type[PricingError]) -> None:
-    if kind.__name__ in NEVER_ANSWERED:
-        return
     problem = problem_of(kind("why"), PATH)
     assert problem.status != 500
     assert problem.detail == "why"
