@@ -38,7 +38,7 @@ class Services(msgspec.Struct, frozen=True):
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
-        enqueue: Rings the workers.
+        enqueue: Puts messages into the queues.
         writer: Puts sheets after a write of the API's own.
         feed: The market-data feed.
     """

@@ -1,22 +1,28 @@
 """`python -m listener`: the composition root, and the signals that end it."""
 
+import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import ExitStack
+from uuid import uuid4
 
 import structlog
 from prometheus_client import REGISTRY, start_http_server
 
-from listener.bridge import Bridge
+from listener.backlog import Backlog
+from listener.inbox import Inbox
 from listener.loop import Loop
+from listener.subscriber import Subscriber
+from listener.sweep import Sweep
 from shared import VERSION
-from shared.jobs.backlog_metrics import Backlog
+from shared.jobs.backlog_metrics import BacklogMetrics
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
-from shared.messaging.subscription import Link
+from shared.messaging.subscription import Subscription
 from shared.postgres import pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
@@ -52,12 +58,19 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         stack.callback(queue.close)
         events = channel.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
-        for collector in (Backlog(pool), Messages(queue)):
+        for collector in (BacklogMetrics(pool), Messages(queue)):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
         log.info("listening", channel=MARKET_EVENTS, version=VERSION)
-        Loop(Link(events, MARKET_EVENTS), Bridge(pool, Enqueuer(queue))).run(stop)
+        backlog = Backlog()
+        holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        loop = Loop(pool, holder, backlog, Inbox(pool), Sweep(pool, Enqueuer(queue)))
+        subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
+        reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
+        reading.start()
+        loop.run(stop)
+        reading.join()
     log.info("ended")
 
 

@@ -1,91 +1,142 @@
-"""The listener's outermost loop: nothing ends it but a signal, and nothing that it took is dropped."""
+"""The listener's outermost loop: only a signal ends it, and nothing that it took is dropped.
+
+Of several listeners one holds the lease and does the work. The others keep the last 30 s of the channel, and record
+them when the lease comes to them: an event that the former holder did not record is recorded then.
+"""
 
 import threading
 import time
 from collections.abc import Callable
 
-import redis
 import structlog
 
-from listener.bridge import Bridge
+from listener.backlog import Backlog
+from listener.inbox import Inbox
+from listener.sweep import Sweep
 from shared.errors import retryable, translate
-from shared.messaging.subscription import Link
-from shared.telemetry.metrics import LOOP_ERRORS, MARKET_SUBSCRIPTION_UP, SUBSCRIPTION_LOSSES, SWEPT_AT
+from shared.market_events.inbox import EventRecord
+from shared.postgres import leases
+from shared.postgres.pools import Pool
+from shared.telemetry.metrics import LISTENER_ACTIVE, LOOP_ERRORS, SWEPT_AT
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 0.2
+LEASE = "listener"
+LEASE_S = 3.0
+RENEW_EVERY_S = 1.0
+SLICE = 500
+WAIT_S = 0.2
 SWEEP_EVERY_S = 0.25
 PAUSE_S = 0.5
+STANDBY_KEEPS_S = 30.0
 
 
 class Loop:
-    """Takes from the link, hands to the bridge, rings for what is due, sweeps on start, on reconnect and after."""
+    """Records the backlog slice by slice, and sweeps in between."""
 
-    def __init__(self, link: Link, bridge: Bridge, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._link, self._bridge, self._monotonic = link, bridge, monotonic
-        self._pending: list[bytes] = []
-        self._swept_at = float("-inf")
+    def __init__(
+        self,
+        pool: Pool,
+        holder: str,
+        backlog: Backlog,
+        inbox: Inbox,
+        sweep: Sweep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A loop.
+
+        Args:
+            pool: Has the lease.
+            holder: This process, as no other is called.
+            backlog: What the subscriber read.
+            inbox: Records it.
+            sweep: Enqueues what is due.
+            monotonic: The clock.
+        """
+        self._pool, self._holder, self._backlog = pool, holder, backlog
+        self._inbox, self._sweep, self._monotonic = inbox, sweep, monotonic
+        self._is_active = False
+        self._renewed_at = self._swept_at = float("-inf")
         self._away: set[str] = set()
 
+    def sweep_soon(self) -> None:
+        """Sweep in the next turn: an event may have been published while the channel was not read."""
+        self._swept_at = float("-inf")
+
     def run(self, stop: threading.Event) -> None:
-        """Go on until `stop` is set; what is pending then is handed over once more."""
+        """Go on until `stop` is set; what is in the backlog then is recorded once more."""
         while not stop.is_set():
-            healthy = self._attempt("channel", self._take)
-            healthy &= self._attempt("database", self._hand_over)
-            healthy &= self._attempt("sweep", self._sweep)
-            healthy &= self._attempt("due", self._ring_due)
+            healthy = self._attempt("lease", self._renew)
+            if self._is_active:
+                healthy &= self._attempt("database", self._record)
+                healthy &= self._attempt("sweep", self._sweep_if_due)
+            else:
+                self._backlog.drop_older_than(STANDBY_KEEPS_S)
             if not healthy:
                 stop.wait(PAUSE_S)
-        self._attempt("database", self._hand_over)
-        self._link.close()
+            elif self._is_active:
+                self._backlog.wait(WAIT_S)
+            else:
+                stop.wait(WAIT_S)
+        if self._is_active:
+            self._attempt("database", self._record_all)
+            self._attempt("lease", self._give_up)
 
-    def _take(self) -> None:
-        was_up = self._link.is_up
-        try:
-            self._pending += self._link.take(POLL_S)
-        except redis.ConnectionError:
-            SUBSCRIPTION_LOSSES.inc(was_up)
-            raise
-        finally:
-            MARKET_SUBSCRIPTION_UP.set(self._link.is_up)
-        if not was_up:
-            # What was published while nobody listened waits in the database.
-            self._swept_at = float("-inf")
+    def _renew(self) -> None:
+        if self._monotonic() - self._renewed_at < RENEW_EVERY_S:
+            return
+        with self._pool.connection() as conn:
+            is_active = leases.take(conn, LEASE, self._holder, LEASE_S)
+        self._renewed_at = self._monotonic()
+        if is_active != self._is_active:
+            log.info("this listener is active" if is_active else "another listener is active")
+        if self._is_active and not is_active:
+            # The new holder may never have read these.
+            self._record_all()
+        self._is_active = is_active
+        LISTENER_ACTIVE.set(is_active)
 
-    def _hand_over(self) -> None:
-        if not self._pending:
+    def _give_up(self) -> None:
+        with self._pool.connection() as conn:
+            leases.give_up(conn, LEASE, self._holder)
+
+    def _record(self) -> None:
+        """Record one slice, and enqueue what its events made due."""
+        if not (messages := self._backlog.first(SLICE)):
             return
         try:
-            self._bridge.receive(self._pending)
+            events = self._inbox.record(messages)
         except Exception as error:
-            if isinstance(error, redis.RedisError):
-                self._pending = []  # recorded; only the ring failed, and the sweep will ring
-            elif not retryable(error):
-                self._one_by_one()
-            raise
-        self._pending = []
+            if retryable(error):
+                raise
+            events = []
+            for message in messages:
+                events += self._record_one(message)
+        self._backlog.drop(len(messages))
+        self._sweep.events(events)
 
-    def _one_by_one(self) -> None:
-        """A batch that cannot be recorded for good: find the message that is to blame, and go on without it."""
-        pending, self._pending = self._pending, []
-        for raw in pending:
-            try:
-                self._bridge.receive([raw])
-            except Exception as error:
-                if retryable(error):
-                    self._pending.append(raw)
-                else:
-                    log.exception("message dropped", raw=raw[:1000])
+    def _record_one(self, message: bytes) -> list[EventRecord]:
+        """Record a message of a slice that cannot be recorded whole; drop it where it is the one to blame."""
+        try:
+            return self._inbox.record([message])
+        except Exception as error:
+            if retryable(error):
+                raise
+            LOOP_ERRORS.labels(type(error).__name__).inc()
+            log.exception("message dropped", raw=message[:1000])
+            return []
 
-    def _sweep(self) -> None:
-        if self._monotonic() - self._swept_at >= SWEEP_EVERY_S:
-            self._bridge.sweep()
-            self._swept_at = self._monotonic()
-            SWEPT_AT.set_to_current_time()
+    def _record_all(self) -> None:
+        while len(self._backlog):
+            self._record()
 
-    def _ring_due(self) -> None:
-        self._bridge.sweep_due()
+    def _sweep_if_due(self) -> None:
+        if self._monotonic() - self._swept_at < SWEEP_EVERY_S:
+            return
+        self._swept_at = self._monotonic()
+        self._sweep.due()
+        self._sweep.tasks()
+        SWEPT_AT.set_to_current_time()
 
     def _attempt(self, what: str, step: Callable[[], None]) -> bool:
         """Run a step; one line when it begins to fail for a passing reason, one when it works again."""

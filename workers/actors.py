@@ -10,7 +10,7 @@ from dramatiq_abort import Abort
 
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
-from workers.completion import Completion, Settle
+from workers.completion import Completion, OnError
 from workers.jobs import cache_sync, market_events, recalculation
 from workers.middleware.outcomes import never
 from workers.services import Services
@@ -23,46 +23,42 @@ TASK_TIME_LIMIT_MS = 3_600_000
 
 def register(broker: Broker, services: Services) -> None:
     """Declare every actor on a broker, bound to the services of its process."""
-    settle = Completion(services)
+    completion = Completion(services)
 
-    def event_actor(settled: Settle) -> ActorDecorator:
+    def event_actor(on_error: OnError) -> ActorDecorator:
         return dramatiq.actor(
             broker=broker,
             queue_name=EVENTS_QUEUE,
             time_limit=EVENT_TIME_LIMIT_MS,
             abortable=False,
-            settle=settled,
+            on_error=on_error,
         )
 
-    def task_actor(settled: Settle = settle.task, **options: Any) -> ActorDecorator:
+    def task_actor(on_error: OnError = completion.task, **options: Any) -> ActorDecorator:
         return dramatiq.actor(
             broker=broker,
             queue_name=TASKS_QUEUE,
             priority=TASK_PRIORITY,
             time_limit=TASK_TIME_LIMIT_MS,
             throws=(Abort,),
-            settle=settled,
+            on_error=on_error,
             **options,
         )
 
-    @event_actor(settle.product_events)
-    def apply_product_events(product_id: str) -> None:
-        market_events.apply_product_events(services, product_id)
+    @event_actor(completion.products)
+    def reprice_products(product_ids: list[str]) -> None:
+        market_events.reprice_products(services, product_ids)
 
-    @event_actor(settle.market_events)
-    def apply_market_events(code: str) -> None:
-        market_events.apply_market_events(services, code)
-
-    @event_actor(settle.recalculation_request)
-    def request_recalculation(source: str, event_id: str) -> None:
-        market_events.request_recalculation(services, source, event_id)
+    @event_actor(completion.market)
+    def change_market(code: str) -> None:
+        market_events.change_market(services, code)
 
     @task_actor()
     def recalculate(task_id: str) -> None:
         recalculation.run(services, UUID(task_id))
 
-    # What it meets, the run's own message meets as well, and tries again.
-    @task_actor(settle.helper, abortable=False, retry_when=never)
+    # The run's own message meets the same errors, and tries again.
+    @task_actor(completion.join, abortable=False, retry_when=never)
     def join_run(task_id: str) -> None:
         recalculation.join(services, UUID(task_id))
 

@@ -1,8 +1,7 @@
-"""What a job's row says after each attempt that did not end well."""
+"""The completion of jobs: the row of a job after an attempt that did not end well."""
 
 import traceback
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 from dramatiq import MessageProxy
@@ -11,12 +10,13 @@ from dramatiq_abort import Abort
 from shared.errors import DatabaseUnavailable, RedisUnavailable, translate
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
-from shared.market_events import inbox
+from shared.market_events import inbox, repricing_queue
+from shared.telemetry.metrics import EVENTS_COMPLETED
 from workers.jobs import run_ending
 from workers.services import Services
 
 # Called with the message, the exception and whether it was the last attempt.
-Settle = Callable[[MessageProxy, BaseException, bool], None]
+OnError = Callable[[MessageProxy, BaseException, bool], None]
 TRACEBACK_CHARS = 8_000
 
 
@@ -29,8 +29,8 @@ class Completion:
     def task(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """A task is queued again between attempts, then failed; or aborted.
 
-        Where PostgreSQL or Redis is away for longer than the attempts last, it stays queued: that is no
-        fault of the task, and the sweep rings for it when they are back.
+        Where PostgreSQL or Redis is away for longer than the attempts last, it stays queued, and the sweep
+        enqueues it when they are back.
         """
         task_id = UUID(message.args[0])
         with self._services.pool.connection() as conn:
@@ -43,29 +43,37 @@ class Completion:
         self._services.lock.release(task_id)
         run_ending.enqueue_follow_up(self._services)
 
-    def helper(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
+    def join(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """The run's own message meets the same, and tries again."""
         self._services.enqueue.task("recalculation", UUID(message.args[0]))
 
-    def product_events(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """The waiting events of a product fail with the last attempt."""
-        self._fail_events(error, is_last, product_id=message.args[0])
+    def products(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
+        """The waiting events of a product fail with the last attempt; of several products each is tried alone."""
+        if not is_last or _is_away(error):
+            return
+        [product_ids] = message.args
+        if len(product_ids) == 1:
+            self._fail_events(product_ids[0], error)
+            return
+        for product_id in product_ids:
+            self._services.enqueue.products([product_id])
 
-    def market_events(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
+    def market(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """The waiting events of a market fail with the last attempt."""
-        self._fail_events(error, is_last, market=message.args[0])
+        if is_last and not _is_away(error):
+            self._fail_events(repricing_queue.market_target(message.args[0]), error)
 
-    def recalculation_request(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """The event fails with the last attempt."""
-        self._fail_events(error, is_last, key=(message.args[0], message.args[1]))
+    def _fail_events(self, target: str, error: BaseException) -> None:
+        described = _described(error)
+        with self._services.pool.connection() as conn:
+            failed = inbox.fail_waiting(conn, target, f"{described.type}: {described.message}", _traceback(error))
+        EVENTS_COMPLETED.labels("failed").inc(failed)
 
-    def _fail_events(self, error: BaseException, is_last: bool, **which: Any) -> None:
-        # What is away comes back, and the sweep rings again: only what cannot work is given up.
-        known = translate(error)
-        if is_last and not (known and known.retryable):
-            described = _described(error)
-            with self._services.pool.connection() as conn:
-                inbox.fail_waiting(conn, f"{described.type}: {described.message}", _traceback(error), **which)
+
+def _is_away(error: BaseException) -> bool:
+    """Whether the error passes by itself: the sweep enqueues the work again."""
+    known = translate(error)
+    return known is not None and known.retryable
 
 
 def _described(error: BaseException) -> TaskError:

@@ -31,7 +31,7 @@ class Services(msgspec.Struct, frozen=True):
         writer: Puts and announces sheets.
         lock: One recalculation at a time.
         feed: The market-data feed.
-        enqueue: Rings for further work.
+        enqueue: Puts messages into the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
         stopping: Set when the process is to end: nothing new is begun.
     """

@@ -15,7 +15,6 @@ from api.edge.identity import requires_key
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
-from shared.catalogue.product_set import ProductSet
 from shared.jobs import tasks
 from shared.market_events.events import RecalculationRequested
 from shared.telemetry import propagation
@@ -60,7 +59,7 @@ def recalculate(
     ] = None,
 ) -> Queued:
     """Queue a recalculation."""
-    product_set = ProductSet.of(data or RecalculationRequested())
+    product_set = (data or RecalculationRequested()).product_set
     with services.transaction() as conn:
         task_id = tasks.create(conn, "recalculation", product_set, propagation.current()["traceparent"])
         tasks.claim_one(conn, task_id)

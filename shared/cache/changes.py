@@ -12,7 +12,7 @@ import structlog
 
 from shared.cache.near import NearCache
 from shared.messaging.channel import PRICE_CHANGES, PriceChanges
-from shared.messaging.subscription import Link
+from shared.messaging.subscription import Subscription
 from shared.telemetry.metrics import CHANGES_SUBSCRIPTION_UP, NEAR_STALENESS
 
 log = structlog.get_logger(__name__)
@@ -29,7 +29,9 @@ async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[Non
     bounds the age of its sheets.
     """
     stop = threading.Event()
-    thread = threading.Thread(target=_follow, args=(Link(events, PRICE_CHANGES), near, stop), name="price-changes")
+    thread = threading.Thread(
+        target=_follow, args=(Subscription(events, PRICE_CHANGES), near, stop), name="price-changes"
+    )
     thread.start()
     try:
         yield
@@ -38,7 +40,7 @@ async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[Non
         await asyncio.to_thread(thread.join)
 
 
-def _follow(link: Link, near: NearCache, stop: threading.Event) -> None:
+def _follow(link: Subscription, near: NearCache, stop: threading.Event) -> None:
     is_up = True
     while not stop.is_set():
         try:

@@ -6,19 +6,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.market_events.events import RecalculationRequested
-
 
 class ProductSet(msgspec.Struct, frozen=True, omit_defaults=True):
     """Products by id, products by category, or, with neither, everything."""
 
     product_ids: Annotated[tuple[str, ...], Meta(description="These products.", examples=[["P-100"]])] = ()
     categories: Annotated[tuple[str, ...], Meta(description="And these categories.", examples=[["grocery"]])] = ()
-
-    @classmethod
-    def of(cls, request: RecalculationRequested) -> "ProductSet":
-        """What a request asks for."""
-        return cls(request.product_ids or (), (request.category,) if request.category else ())
 
     @property
     def is_everything(self) -> bool:

@@ -49,11 +49,10 @@ def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
     return [row["product_id"] for row in conn.execute(_UPSERT, [*columns, tiers])]
 
 
-def lock(conn: Conn, product_id: str) -> bool:
-    """Lock a product's row until the transaction ends; False where there is none."""
-    query = "SELECT 1 FROM products WHERE product_id = %s FOR UPDATE"
-    with LOCK_WAIT.labels("one").time():
-        return conn.execute(query, [product_id]).fetchone() is not None
+def lock(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
+    """Lock products until the transaction ends, in the order of their ids; the currency of each that exists."""
+    with LOCK_WAIT.labels("events").time():
+        return {row["product_id"]: row["currency"] for row in conn.execute(_LOCK, [list(product_ids)])}
 
 
 def view(conn: Conn, product_id: str) -> ProductView:
@@ -92,6 +91,11 @@ ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
 WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
 RETURNING product_id
 """  # noqa: S608 # only names of columns
+
+# In the order of the bytes, as every writer of several products locks them.
+_LOCK = """
+SELECT product_id, currency FROM products WHERE product_id = ANY(%s) ORDER BY product_id COLLATE "C" FOR UPDATE
+"""
 
 _VIEW = """
 SELECT p.*, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((

@@ -7,6 +7,7 @@ from decimal import Decimal
 from shared.catalogue import products
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
+from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.pricing.money import round_to
@@ -58,9 +59,8 @@ def load(conn: Conn) -> int:
     """Write the demo catalogue with its signals and first prices; how many products."""
     catalogue = list(demo_products())
     written = products.upsert(conn, catalogue)
-    for product in catalogue:
-        for signal in demo_signals(product):
-            signals.apply(conn, signal, "demo", EPOCH, "demo")
+    found = [signal for product in catalogue for signal in demo_signals(product)]
+    signals.apply(conn, [SignalUpdate.of(signal, "demo", EPOCH, "demo") for signal in found])
     published.reprice(conn, written, rulebook.active(conn), published.Cause("demo", "demo"))
     return len(catalogue)
 

@@ -34,7 +34,7 @@ class PriceStatistics(Collector):
             yield family
 
 
-class Backlog(Collector):
+class BacklogMetrics(Collector):
     """What waits, what has failed, what runs and imports came to, over all processes and machines."""
 
     def __init__(self, pool: Pool) -> None:

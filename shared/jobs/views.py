@@ -29,7 +29,7 @@ class TaskView(msgspec.Struct, frozen=True):
     kind: Annotated[Literal["recalculation", "cache_sync"], Meta(description="What it does.")]
     product_set: Annotated[
         ProductSet, Meta(description="Its products; empty: all.", examples=[{"categories": ["grocery"]}])
-    ]
+    ] = msgspec.field(name="scope")
     status: Annotated[
         Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"],
         Meta(description="queued also between two attempts; skipped: another one includes it."),
@@ -109,7 +109,8 @@ def duration_s(conn: Conn, task_id: UUID) -> float:
 
 def _of(row: dict[str, Any]) -> TaskView:
     row["progress"] = Progress(row["done"], row["total"])
-    return msgspec.convert({name: row[name] for name in TaskView.__struct_fields__}, TaskView)
+    fields = zip(TaskView.__struct_encode_fields__, TaskView.__struct_fields__, strict=True)
+    return msgspec.convert({encoded: row[name] for encoded, name in fields}, TaskView)
 
 
 _SELECT = "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks"

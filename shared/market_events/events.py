@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
+from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.currencies import CurrencyCode, known_currency
 from shared.pricing.money import amount_in_currency, multiplier
@@ -115,6 +116,11 @@ class RecalculationRequested(EventData, frozen=True):
         if self.product_ids is not None and self.category is not None:
             raise ValueError("`category` cannot be given together with `product_ids`")
 
+    @property
+    def product_set(self) -> ProductSet:
+        """The products to recalculate."""
+        return ProductSet(self.product_ids or (), (self.category,) if self.category else ())
+
 
 EVENT_TYPES: dict[str, type[EventData]] = {
     kind.type: kind
@@ -177,6 +183,16 @@ def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
         raise InvalidInput(wrong.reason, path + wrong.path.removeprefix("$")) from None
 
 
+def stored_data(type_: str, data: str) -> EventData:
+    """The data of a recorded event, from its JSON; it was validated when it was recorded.
+
+    Raises:
+        InvalidInput: an older release accepted what this one does not.
+    """
+    with translated():
+        return _stored[type_].decode(data)
+
+
 def checked_time(time: datetime | None, now: datetime) -> datetime:
     """When the event happened: as it says, or `now` where it does not.
 
@@ -197,3 +213,4 @@ def checked_time(time: datetime | None, now: datetime) -> datetime:
 
 # Numbers in `data` keep their digits: they never are floats, and are stored as strings.
 _envelope = msgspec.json.Decoder(CloudEvent, float_hook=Decimal)
+_stored = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}

@@ -1,21 +1,28 @@
-"""Market events in PostgreSQL: recorded once, claimed by whoever rings, settled when their price is served."""
+"""Market events in PostgreSQL: recorded once, read by the worker that holds their target, completed when served."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
+from shared.catalogue.product_set import ProductSet
+from shared.jobs import tasks
 from shared.market_events import repricing_queue
-from shared.market_events.events import CloudEvent, EventData
+from shared.market_events.events import CloudEvent, EventData, RecalculationRequested
+from shared.market_events.repricing_queue import Lease
+from shared.postgres.arrays import numbers, texts
 from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
-from shared.telemetry.metrics import QUARANTINES
+from shared.telemetry.metrics import EVENTS_COMPLETED, QUARANTINES
 
-REDELIVER_AFTER_S = 20
 # Events of one product that one decision takes in.
 MOST_AT_ONCE = 20_000
+
+
+# (source, id)
+Key = tuple[str, str]
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +31,8 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         product_id: The product that it touches, if it touches one.
         market: The market that it touches, if it touches one.
-        reason: Why it is rejected; None: it is accepted and waits.
+        product_set: The products to recalculate, where the event requests that.
+        reason: Why it is rejected; None: it is accepted.
         raw: The message as it came, where that was no event.
         traceparent: W3C context of the span that accepted it.
     """
@@ -36,6 +44,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
     product_id: str | None = None
     market: str | None = None
+    product_set: ProductSet | None = None
     reason: str | None = None
     raw: str | None = None
     traceparent: str = ""
@@ -44,7 +53,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
         """The record of an event with its validated data; its time is known."""
-        assert event.time is not None  # noqa: S101 # what `checked_time` gives
+        assert event.time is not None  # noqa: S101 # `checked_time` gives one
         return cls(
             source=event.source,
             id=event.id,
@@ -53,40 +62,65 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
             data=event.data,
             product_id=getattr(data, "product_id", None),
             market=getattr(data, "market", None),
+            product_set=data.product_set if isinstance(data, RecalculationRequested) else None,
             traceparent=event.traceparent,
             tracestate=event.tracestate,
         )
 
+    @property
+    def key(self) -> Key:
+        """Its identity."""
+        return self.source, self.id
+
+    @property
+    def target(self) -> str | None:
+        """The product or market that it makes due; None where it is rejected, or asks for a task."""
+        if self.reason is not None:
+            return None
+        return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
+
+    @property
+    def task_id(self) -> UUID | None:
+        """The task that it requests; the same event always requests the same one."""
+        return uuid5(NAMESPACE_URL, f"{self.source} {self.id}") if self.product_set is not None else None
+
+    @property
+    def status(self) -> str:
+        """What it is recorded as; a requested recalculation is a task at once."""
+        return "rejected" if self.reason is not None else "applied" if self.task_id else "received"
+
 
 class WaitingEvent(msgspec.Struct, frozen=True):
-    """An accepted event that is not settled. `outcome` is set once its price is decided."""
+    """An accepted event that is not completed; `data` is its validated data as JSON."""
 
     source: str
     id: str
     type: str
     occurred_at: datetime
-    data: dict[str, Any]
-    product_id: str | None
-    market: str | None
-    outcome: str | None
-    version: int | None
+    data: str
+    target: str
     traceparent: str
     tracestate: str
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What identifies it: (source, id)."""
+    def key(self) -> Key:
+        """Its identity."""
         return self.source, self.id
 
-    @property
-    def target(self) -> str | None:
-        """Whose pace it follows: its product's or its market's; None: it follows none."""
-        return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What becomes of an event: `applied`, `superseded`, `rejected` or `failed`, and the sheet that includes it."""
+
+    status: str
+    reason: str | None = None
+    version: int | None = None
+    traceback: str | None = None
 
 
 class CompletedEvent(msgspec.Struct, frozen=True):
-    """What became of an event, for the log and the metrics; `lag_s` since its acceptance."""
+    """What became of an event, for the log and the metrics; `lag_s` since it was recorded."""
 
+    target: str
     id: str
     type: str
     status: str
@@ -95,204 +129,197 @@ class CompletedEvent(msgspec.Struct, frozen=True):
     lag_s: float
 
 
-def record(conn: Conn, records: Sequence[EventRecord]) -> set[tuple[str, str]]:
-    """Store events; the (source, id) of those that were not known before."""
-    values = [msgspec.structs.asdict(record) for record in records]
-    for value in values:
-        value["data"] = msgspec.json.encode(value["data"]).decode().replace("\\u0000", "\\ufffd")
-        value["raw"] = value["raw"] and value["raw"].replace("\0", "\ufffd")
-        value["status"] = "rejected" if value["reason"] else "received"
-    columns = {name: [value[name] for value in values] for name in (*EventRecord.__struct_fields__, "status")}
-    return {(row["source"], row["id"]) for row in conn.execute(_RECORD, columns)}
+def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
+    """Store events and make their targets due, in one statement; the keys of those that are new.
 
-
-def claim(conn: Conn, keys: Iterable[tuple[str, str]] | None = None, limit: int = 1000) -> list[WaitingEvent]:
-    """Take waiting events for ringing, the oldest first; nobody else gets them for 20 s.
-
-    Only these (source, id), in a transaction of its own; None: whatever waits.
+    A requested recalculation becomes a task in the same transaction.
     """
-    chosen = None if keys is None else list(keys)
-    parameters = {
-        "all": chosen is None,
-        "sources": [source for source, _ in chosen or ()],
-        "ids": [id_ for _, id_ in chosen or ()],
-        "again_s": REDELIVER_AFTER_S,
-        "limit": limit,
+    ordered = sorted(records, key=lambda record: record.key)
+    new = {(row["source"], row["id"]) for row in conn.execute(_RECORD, _columns(ordered))}
+    for each in ordered:
+        if each.key in new:
+            _create_task(conn, each)
+    return new
+
+
+def accept(conn: Conn, record: EventRecord) -> None:
+    """Accept an event that was recorded and rejected, or failed, before."""
+    about = {"product_id": record.product_id, "market": record.market, "target": record.target}
+    key = {"source": record.source, "id": record.id, "status": record.status, "task_id": record.task_id}
+    conn.execute(_ACCEPT, about | key)
+    if record.target is not None:
+        repricing_queue.make_due(conn, [record.target])
+    _create_task(conn, record)
+
+
+def _create_task(conn: Conn, record: EventRecord) -> None:
+    if record.product_set is not None and record.task_id:
+        tasks.create(conn, "recalculation", record.product_set, record.traceparent, record.task_id)
+        EVENTS_COMPLETED.labels("applied").inc()
+
+
+def waiting(conn: Conn, leases: Sequence[Lease]) -> dict[str, list[WaitingEvent]]:
+    """The waiting events of each target that is held, the earliest first.
+
+    A target whose events crashed a worker three times loses the oldest of them, which ends `failed`. One that is
+    suspected of it gives its events one by one.
+    """
+    found: dict[str, list[WaitingEvent]] = {}
+    for lease in leases:
+        if lease.crashes > MAX_CRASHES:
+            _quarantine_oldest(conn, lease)
+        if is_suspect(lease):
+            found[lease.target] = _read(conn, [lease.target], limit=1)
+    trusted = [lease.target for lease in leases if lease.target not in found]
+    found |= {target: [] for target in trusted}
+    for event in _read(conn, trusted, MOST_AT_ONCE):
+        found[event.target].append(event)
+    return {target: sorted(events, key=lambda event: (event.occurred_at, event.id)) for target, events in found.items()}
+
+
+def is_suspect(lease: Lease) -> bool:
+    """Whether one of the target's events may be what crashed its workers."""
+    return lease.crashes >= MAX_CRASHES
+
+
+def oldest(conn: Conn, targets: Sequence[str]) -> list[WaitingEvent]:
+    """The oldest waiting event of each of these targets that has one."""
+    return [WaitingEvent(**row) for row in conn.execute(_OLDEST, {"targets": list(targets)})]
+
+
+def complete(
+    conn: Conn, leases: Sequence[Lease], outcomes: Sequence[tuple[WaitingEvent, Outcome]]
+) -> list[CompletedEvent]:
+    """End an attempt well, in one statement: the events get their outcomes, the targets become free.
+
+    To be called when a query finds what the events changed. An event whose target is no longer held by its lease
+    stays as it is. A target is due again where events came meanwhile, or are left.
+    """
+    attempts = {lease.target: lease.attempts for lease in leases}
+    # Of a suspect only one event was tried.
+    suspects = {lease.target for lease in leases if is_suspect(lease)}
+    values = {
+        "targets": texts(lease.target for lease in leases),
+        "claims": numbers(lease.claim for lease in leases),
+        "every": repricing_queue.INTERVAL_S,
+        "crashes": numbers(MAX_CRASHES - 1 if lease.target in suspects else 0 for lease in leases),
+        "sources": [event.source for event, _ in outcomes],
+        "ids": [event.id for event, _ in outcomes],
+        "of": [event.target for event, _ in outcomes],
+        "attempts": [attempts[event.target] for event, _ in outcomes],
+        "statuses": [outcome.status for _, outcome in outcomes],
+        "reasons": [outcome.reason for _, outcome in outcomes],
+        "versions": [outcome.version for _, outcome in outcomes],
+        "tracebacks": [outcome.traceback for _, outcome in outcomes],
     }
-    return [WaitingEvent(**row) for row in conn.execute(_CLAIM, parameters)]
+    completed = [CompletedEvent(**row) for row in conn.execute(_COMPLETE, values)]
+    if suspects or len(outcomes) >= MOST_AT_ONCE:
+        left = {event.target for event in oldest(conn, sorted(attempts))}
+        repricing_queue.make_due(conn, left)
+        repricing_queue.trust(conn, suspects - left)
+    return completed
 
 
-def first_waiting(conn: Conn, targets: Sequence[str]) -> list[WaitingEvent]:
-    """The oldest waiting event of each of these products and markets that has one."""
-    values = {"targets": list(targets), "markets": [target[1:] for target in targets if target.startswith("#")]}
-    return [WaitingEvent(**row) for row in conn.execute(_FIRST_WAITING, values)]
+def fail_waiting(conn: Conn, target: str, reason: str, traceback: str = "") -> int:
+    """Give up on the waiting events of a target, with the reason; how many."""
+    values = {"target": target, "reason": reason, "traceback": traceback or None}
+    return conn.execute(_FAIL, values).rowcount
 
 
-def release(conn: Conn, claimed: Sequence[WaitingEvent]) -> None:
-    """Give back what was claimed but could not be rung."""
-    conn.execute(f"UPDATE market_events e SET enqueued_at = NULL {_OF_KEYS}", _keys(claimed))  # noqa: S608 # our own
+def _quarantine_oldest(conn: Conn, lease: Lease) -> None:
+    reason = f"{QUARANTINED}: it crashed its worker {MAX_CRASHES} times"
+    for event in _read(conn, [lease.target], limit=1):
+        conn.execute(_QUARANTINE, [reason, lease.attempts - 1, event.source, event.id])
+        QUARANTINES.labels("event").inc()
+        EVENTS_COMPLETED.labels("failed").inc()
 
 
-def begin(
-    conn: Conn,
-    *,
-    product_id: str | None = None,
-    market: str | None = None,
-    key: tuple[str, str] | None = None,
-) -> list[WaitingEvent]:
-    """Count an attempt at the waiting events of a product, a market, or at one by (source, id), oldest first.
-
-    To be committed before the work: an event whose worker was killed three times ends `failed`, and is not
-    among those that are returned. One that is suspected of it is tried alone.
-    """
-    which = _which(product_id, market, key)
-    worst = conn.execute(_WORST, which).fetchone()
-    is_suspect = worst is not None and (worst["crashes"] or 0) >= MAX_CRASHES - 1
-    rows = conn.execute(_BEGIN, which | {"limit": 1 if is_suspect else MOST_AT_ONCE}).fetchall()
-    crashes = [row.pop("crashes") for row in rows]
-    begun = [WaitingEvent(**row) for row in rows]
-    killers = [event for event, killed in zip(begun, crashes, strict=True) if killed > MAX_CRASHES]
-    if killers:
-        QUARANTINES.labels("event").inc(len(killers))
-        decide_all(conn, killers, "failed", reason=f"{QUARANTINED}: its worker was killed {MAX_CRASHES} times")
-        settle(conn, killers)
-        return begin(conn, product_id=product_id, market=market, key=key)
-    return _in_order(begun)
+def _read(conn: Conn, targets: Sequence[str], limit: int) -> list[WaitingEvent]:
+    """The oldest waiting events of targets, at most `limit` of all."""
+    if not targets:
+        return []
+    return [WaitingEvent(**row) for row in conn.execute(_WAITING, {"targets": list(targets), "limit": limit})]
 
 
-def release_attempt(conn: Conn, begun: Sequence[WaitingEvent]) -> None:
-    """Say that an attempt ended in order, though not well: it was no kill."""
-    conn.execute(
-        f"UPDATE market_events e SET crashes = greatest(crashes - 1, 0) {_OF_KEYS}",  # noqa: S608 # our own condition
-        _keys(begun),
-    )
+def _columns(records: Sequence[EventRecord]) -> dict[str, Any]:
+    fields = ("source", "id", "type", "occurred_at", "product_id", "market", "reason", "traceparent", "tracestate")
+    columns: dict[str, Any] = {name: [getattr(each, name) for each in records] for name in fields}
+    return columns | {
+        "target": [each.target for each in records],
+        "task_id": [each.task_id for each in records],
+        "status": [each.status for each in records],
+        # PostgreSQL's text has no NUL.
+        "data": [msgspec.json.encode(each.data).decode().replace("\\u0000", "\\ufffd") for each in records],
+        "raw": [each.raw and each.raw.replace("\0", "\ufffd") for each in records],
+    }
 
 
-def lock(conn: Conn, begun: Sequence[WaitingEvent]) -> list[WaitingEvent]:
-    """Lock those of the events that still wait, oldest first, as they stand now."""
-    query = f"SELECT {_named('e')} FROM market_events e, {_KEYS} WHERE {_SAME} FOR UPDATE OF e"  # noqa: S608 # as above
-    return _in_order(WaitingEvent(**row) for row in conn.execute(query.encode(), _keys(begun)))
+_RECORD = f"""
+WITH known AS (
+    SELECT * FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[],
+        %(data)s::jsonb[], %(product_id)s::text[], %(market)s::text[], %(target)s::text[], %(task_id)s::uuid[],
+        %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[], %(tracestate)s::text[], %(status)s::text[])
+    AS e (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw, traceparent,
+        tracestate, status)
+), new AS (
+    INSERT INTO market_events (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw,
+        traceparent, tracestate, status, applied_at)
+    SELECT known.*, CASE WHEN status <> 'received' THEN clock_timestamp() END FROM known
+    ON CONFLICT DO NOTHING RETURNING source, id, target
+), due AS ({repricing_queue.MAKE_DUE})
+SELECT source, id FROM new
+"""  # noqa: S608 # only our own parts
 
-
-def decide(conn: Conn, event: WaitingEvent, outcome: str, **about: Any) -> None:
-    """As `decide_all`, for one event."""
-    decide_all(conn, [event], outcome, **about)
-
-
-def decide_all(
-    conn: Conn,
-    decided: Sequence[WaitingEvent],
-    outcome: str,
-    *,
-    reason: str | None = None,
-    version: int | None = None,
-    task_id: UUID | None = None,
-    traceback: str | None = None,
-) -> None:
-    """Note what becomes of events that all end alike; `settle` makes it their status."""
-    about = {"outcome": outcome, "reason": reason, "version": version, "task_id": task_id, "traceback": traceback}
-    conn.execute(_DECIDE, _keys(decided) | about)
-
-
-def settle(conn: Conn, decided: Sequence[WaitingEvent]) -> list[CompletedEvent]:
-    """Make the decided outcomes final: what they changed is where a query finds it."""
-    rows = conn.execute(_SETTLE, _keys(decided))
-    return [CompletedEvent(**row) for row in rows]
-
-
-def fail_waiting(
-    conn: Conn,
-    reason: str,
-    traceback: str = "",
-    *,
-    product_id: str | None = None,
-    market: str | None = None,
-    key: tuple[str, str] | None = None,
-) -> int:
-    """Give up on the waiting events of a product, a market or a key, with the reason; how many."""
-    which = _which(product_id, market, key)
-    waiting = [WaitingEvent(**row) for row in conn.execute(_ALL_WAITING, which)]
-    decide_all(conn, waiting, "failed", reason=reason, traceback=traceback or None)
-    settle(conn, waiting)
-    return len(waiting)
-
-
-_RECORD = """
-INSERT INTO market_events
-    (source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status, applied_at)
-SELECT source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status,
-    CASE status WHEN 'rejected' THEN clock_timestamp() END
-FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[], %(data)s::jsonb[],
-    %(product_id)s::text[], %(market)s::text[], %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[],
-    %(tracestate)s::text[], %(status)s::text[])
-AS e (source, id, type, occurred_at, data, product_id, market, reason, raw, traceparent, tracestate, status)
-ON CONFLICT DO NOTHING RETURNING source, id
+_ACCEPT = """
+UPDATE market_events SET status = %(status)s, reason = NULL, traceback = NULL, product_id = %(product_id)s,
+    market = %(market)s, target = %(target)s, task_id = %(task_id)s,
+    applied_at = CASE WHEN %(status)s <> 'received' THEN clock_timestamp() END
+WHERE source = %(source)s AND id = %(id)s
 """
 
-_COLUMNS = tuple(WaitingEvent.__struct_fields__)
-_WAITING = ", ".join(_COLUMNS)
+_WAITING_COLUMNS = "source, id, type, occurred_at, data::text AS data, target, traceparent, tracestate"
 
-
-def _named(table: str) -> str:
-    return ", ".join(f"{table}.{name}" for name in _COLUMNS)
-
-
-def _in_order(found: Iterable[WaitingEvent]) -> list[WaitingEvent]:
-    return sorted(found, key=lambda event: (event.occurred_at, event.id))
-
-
-def _which(product_id: str | None, market: str | None, key: tuple[str, str] | None) -> dict[str, Any]:
-    source, id_ = key or (None, None)
-    return {"product_id": product_id, "market": market, "source": source, "id": id_}
-
-
-def _keys(chosen: Sequence[WaitingEvent]) -> dict[str, Any]:
-    return {"sources": [event.source for event in chosen], "ids": [event.id for event in chosen]}
-
-
-_CLAIM = f"""
-UPDATE market_events SET enqueued_at = clock_timestamp() WHERE (source, id) IN (
-    SELECT source, id FROM market_events WHERE status = 'received'
-    AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(again_s)s))
-    AND (%(all)s OR (source, id) IN (SELECT * FROM unnest(%(sources)s::text[], %(ids)s::text[])))
-    ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING {_WAITING}
+_WAITING = f"""
+SELECT {_WAITING_COLUMNS} FROM market_events WHERE status = 'received' AND target = ANY(%(targets)s)
+ORDER BY recorded_at, id LIMIT %(limit)s
 """  # noqa: S608 # only names of columns
 
-_FIRST_WAITING = f"""
-SELECT {_named("e")} FROM unnest(%(targets)s::text[]) AS t (target) CROSS JOIN LATERAL (
-    SELECT * FROM market_events WHERE product_id = t.target AND status = 'received' ORDER BY recorded_at LIMIT 1) e
-UNION ALL
-SELECT {_named("e")} FROM unnest(%(markets)s::text[]) AS t (code) CROSS JOIN LATERAL (
-    SELECT * FROM market_events WHERE market = t.code AND status = 'received' ORDER BY recorded_at LIMIT 1) e
+_OLDEST = f"""
+SELECT e.* FROM unnest(%(targets)s::text[]) AS t (target) CROSS JOIN LATERAL (
+    SELECT {_WAITING_COLUMNS} FROM market_events e WHERE e.status = 'received' AND e.target = t.target
+    ORDER BY recorded_at LIMIT 1) e
 """  # noqa: S608 # only names of columns
 
-_WHICH = """
-status = 'received' AND (
-    product_id = %(product_id)s::text OR market = %(market)s::text OR (source = %(source)s::text AND id = %(id)s::text))
-"""
-
-_WORST = f"SELECT max(crashes) AS crashes FROM market_events WHERE {_WHICH}"  # noqa: S608 # our own condition
-
-_ALL_WAITING = f"SELECT {_WAITING} FROM market_events WHERE {_WHICH} FOR UPDATE"  # noqa: S608 # as above
-
-_BEGIN = f"""
-UPDATE market_events SET attempts = attempts + 1, crashes = crashes + 1 WHERE (source, id) IN (
-    SELECT source, id FROM market_events WHERE {_WHICH} ORDER BY crashes DESC, recorded_at LIMIT %(limit)s FOR UPDATE)
-RETURNING {_WAITING}, crashes
-"""  # noqa: S608 # as above
-
-_KEYS = "unnest(%(sources)s::text[], %(ids)s::text[]) AS k (source, id)"
-_SAME = "e.source = k.source AND e.id = k.id AND e.status = 'received'"
-_OF_KEYS = f"FROM {_KEYS} WHERE {_SAME}"
-
-_DECIDE = f"""
-UPDATE market_events e SET outcome = %(outcome)s, reason = %(reason)s, version = coalesce(%(version)s, e.version),
-    task_id = %(task_id)s, traceback = %(traceback)s {_OF_KEYS}
-"""  # noqa: S608 # as above
-
-_SETTLE = f"""
-UPDATE market_events e SET status = e.outcome, applied_at = clock_timestamp() {_OF_KEYS} AND e.outcome IS NOT NULL
-RETURNING e.id, e.type, e.status, e.reason, e.version,
+_COMPLETE = """
+WITH held AS MATERIALIZED (
+    SELECT q.target, k.crashes FROM unnest(%(targets)s::text[], %(claims)s::bigint[], %(crashes)s::integer[])
+        AS k (target, claim, crashes)
+    JOIN repricing_queue q USING (target, claim) ORDER BY q.target FOR UPDATE OF q
+), freed AS (
+    UPDATE repricing_queue q SET lease_until = '-infinity', attempts = 0, crashes = held.crashes,
+        due_at = CASE WHEN q.is_enqueued THEN q.due_at
+            WHEN q.has_more THEN greatest(q.decided_at + make_interval(secs => %(every)s), clock_timestamp()) END
+    FROM held WHERE q.target = held.target
+)
+UPDATE market_events e SET status = k.status, reason = k.reason, version = k.version, traceback = k.traceback,
+    attempts = k.attempts, applied_at = clock_timestamp()
+FROM unnest(%(sources)s::text[], %(ids)s::text[], %(of)s::text[], %(attempts)s::integer[], %(statuses)s::text[],
+        %(reasons)s::text[], %(versions)s::bigint[], %(tracebacks)s::text[])
+    AS k (source, id, target, attempts, status, reason, version, traceback)
+    JOIN held USING (target)
+WHERE e.source = k.source AND e.id = k.id AND e.status = 'received'
+RETURNING k.target, e.id, e.type, e.status, e.reason, e.version,
     extract(epoch FROM e.applied_at - e.recorded_at)::float8 AS lag_s
-"""  # noqa: S608 # as above
+"""
+
+_FAIL = """
+UPDATE market_events e SET status = 'failed', reason = %(reason)s, traceback = %(traceback)s,
+    attempts = greatest(q.attempts, 1), applied_at = clock_timestamp()
+FROM repricing_queue q
+WHERE q.target = %(target)s AND e.target = q.target AND e.status = 'received'
+"""
+
+_QUARANTINE = """
+UPDATE market_events SET status = 'failed', reason = %s, attempts = %s, applied_at = clock_timestamp()
+WHERE source = %s AND id = %s AND status = 'received'
+"""

@@ -1,18 +1,46 @@
-"""Paces: the events of a product are decided at once, and then at most once a second.
+"""The repricing queue: which product or market is due, and which worker holds it.
 
-A target is a product's id, or a market's code behind a `#`. Its row says when its events were last decided,
-until when a worker is at it, and when to ring for it next. Whoever finds that it is too early leaves `due_at`
-there, and the sweep rings then: a burst of events costs no message each, and its last one is not forgotten.
+A target is a product's id, or a market's code behind a `#`. Recording an event makes its target due (`inbox.record`),
+in the same statement. A target is decided at once, and then at most once a second; what comes in between waits for the
+end of that second, so a burst of events enqueues no message each.
+
+`due_at` is the one clock of a target: when to enqueue it; where it is enqueued, when to enqueue it again; where a
+worker holds it, the end of that lease. Whatever dies, the target is due again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import msgspec
+
+from shared.errors import LeaseLost
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Conn
 
 INTERVAL_S = 1
-# A ring that nobody answered is repeated.
+# A message that no worker took is sent again. Longer than Dramatiq waits before a retry (12.8 s).
 REDELIVER_AFTER_S = 20
+
+
+class DueTarget(msgspec.Struct, frozen=True):
+    """A target to enqueue. `crashes` are starts that never ended: such a target is enqueued alone."""
+
+    target: str
+    crashes: int
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A target that this worker holds, for 15 s.
+
+    Attributes:
+        claim: Grows with each start; the holder of an older one writes nothing.
+        attempts: Starts since something was completed, this one included.
+        crashes: Those of them that never ended, this one included.
+    """
+
+    target: str
+    claim: int
+    attempts: int
+    crashes: int
 
 
 def market_target(code: str) -> str:
@@ -20,80 +48,125 @@ def market_target(code: str) -> str:
     return f"#{code}"
 
 
-def to_ring(conn: Conn, targets: Iterable[str]) -> set[str]:
-    """For which of these targets to ring now; for the others a ring is under way, or is due in time."""
-    rows = conn.execute(_TO_RING, {"targets": sorted(set(targets)), "every": INTERVAL_S, "again": REDELIVER_AFTER_S})
-    return {row["target"] for row in rows if row["is_now"]}
+def make_due(conn: Conn, targets: Iterable[str]) -> None:
+    """Make targets due now, or a second after their last decision."""
+    conn.execute(f"WITH new AS (SELECT unnest(%(targets)s::text[]) AS target) {MAKE_DUE}", _values(targets))  # our own
 
 
-def not_rung(conn: Conn, targets: Iterable[str]) -> None:
-    """Have the sweep ring for targets for which it could not be done now."""
-    conn.execute("UPDATE repricing_queue SET due_at = clock_timestamp() WHERE target = ANY(%s)", [sorted(set(targets))])
+def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:
+    """Take targets to enqueue because they are due, the longest due first; no other taker gets them for 20 s.
 
-
-def take_due(conn: Conn, limit: int = 1000) -> list[str]:
-    """Targets for which to ring because it is time; nobody else gets them for 20 s."""
-    return [row["target"] for row in conn.execute(_TAKE_DUE, {"limit": limit, "again": REDELIVER_AFTER_S})]
-
-
-def drop_due(conn: Conn, targets: Iterable[str]) -> None:
-    """Nothing waits there any more."""
-    conn.execute("UPDATE repricing_queue SET due_at = NULL WHERE target = ANY(%s)", [sorted(set(targets))])
-
-
-def begin(conn: Conn, target: str) -> bool:
-    """Be the one worker at a target's events; False where it is too early or another one is at it.
-
-    What waits then is rung for in time. To be committed together with `events.begin`.
+    Only these, or, without any, whichever are due.
     """
-    values = {"target": target, "every": INTERVAL_S, "lease": LEASE_S}
-    if conn.execute(_BEGIN, values).rowcount:
-        return True
-    conn.execute(_DEFER, values)
-    return False
+    values = {"targets": None if targets is None else list(targets), "limit": limit, "again": REDELIVER_AFTER_S}
+    return [DueTarget(**row) for row in conn.execute(_TAKE_ANY if targets is None else _TAKE_THESE, values)]
 
 
-def decided(conn: Conn, target: str) -> None:
-    """A decision begins now: the next one is due a second later."""
-    conn.execute("UPDATE repricing_queue SET decided_at = clock_timestamp() WHERE target = %s", [target])
+def not_enqueued(conn: Conn, targets: Iterable[str]) -> None:
+    """Give back targets that were taken and could not be enqueued."""
+    conn.execute(_NOT_ENQUEUED, _values(targets))
 
 
-def end(conn: Conn, target: str) -> None:
-    """No longer be at it; what came meanwhile is due a second after the decision."""
-    conn.execute(_END, {"target": target, "every": INTERVAL_S})
+def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
+    """Hold those of the targets that are free and whose second is over; the others become due in time.
+
+    The start is counted before the work: to be committed at once.
+    """
+    values = _values(targets)
+    leases = [Lease(**row) for row in conn.execute(_BEGIN, values | {"lease": LEASE_S})]
+    if refused := set(values["targets"]) - {lease.target for lease in leases}:
+        conn.execute(_DEFER, _values(refused))
+    return sorted(leases, key=lambda lease: lease.target)
 
 
-_NEXT = "p.decided_at + make_interval(secs => %(every)s)"
+def hold(conn: Conn, leases: Sequence[Lease]) -> None:
+    """Check, before a commit, that this worker still holds its targets.
 
-_TO_RING = f"""
-INSERT INTO repricing_queue AS p (target, due_at)
-SELECT target, clock_timestamp() + make_interval(secs => %(again)s) FROM unnest(%(targets)s::text[]) AS t (target)
-ON CONFLICT (target) DO UPDATE
-SET due_at = CASE WHEN {_NEXT} > clock_timestamp() THEN {_NEXT} ELSE excluded.due_at END
-WHERE p.due_at IS NULL OR p.due_at <= clock_timestamp()
-RETURNING target, {_NEXT} <= clock_timestamp() AS is_now
+    Raises:
+        LeaseLost: another worker holds one of them.
+    """
+    held = conn.execute(_HELD, _of(leases)).fetchone()
+    if held is None or held["n"] != len(leases):
+        raise LeaseLost("a target is no longer this worker's")
+
+
+def release(conn: Conn, leases: Sequence[Lease]) -> None:
+    """End an attempt in order, though not well: Dramatiq tries again, and after 20 s the sweep does."""
+    conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S})
+
+
+def trust(conn: Conn, targets: Iterable[str]) -> None:
+    """Forget the crashes of targets: none of their events is to blame."""
+    conn.execute(f"UPDATE repricing_queue SET crashes = 0 WHERE target IN ({_THESE.format('')})", _values(targets))  # noqa: S608 # as above
+
+
+def _values(targets: Iterable[str]) -> dict[str, list[str]]:
+    return {"targets": sorted(set(targets))}
+
+
+def _of(leases: Sequence[Lease]) -> dict[str, object]:
+    return {"targets": [lease.target for lease in leases], "claims": [lease.claim for lease in leases]}
+
+
+_NEXT = f"q.decided_at + make_interval(secs => {INTERVAL_S})"
+
+# Of the rows `new (target)`. A message that is under way finds the event; a target that is due earlier stays so; a
+# worker that holds the target learns that there is more.
+MAKE_DUE = f"""
+INSERT INTO repricing_queue AS q (target, due_at, has_more)
+SELECT target, clock_timestamp(), true FROM new WHERE target IS NOT NULL GROUP BY target ORDER BY target
+ON CONFLICT (target) DO UPDATE SET has_more = true, due_at = CASE
+    WHEN q.is_enqueued AND q.due_at IS NOT NULL THEN q.due_at
+    ELSE least(q.due_at, greatest({_NEXT}, clock_timestamp())) END
+WHERE NOT q.has_more OR q.due_at IS NULL OR (NOT q.is_enqueued AND q.due_at > greatest({_NEXT}, clock_timestamp()))
 """  # noqa: S608 # only our own parts
 
-_TAKE_DUE = """
-UPDATE repricing_queue SET due_at = clock_timestamp() + make_interval(secs => %(again)s) WHERE target IN (
-    SELECT target FROM repricing_queue WHERE due_at <= clock_timestamp()
+# Compared with the statement's start, so that the index serves it: targets that are due later cost nothing.
+_TAKE = """
+UPDATE repricing_queue SET due_at = clock_timestamp() + make_interval(secs => %(again)s), is_enqueued = true
+WHERE target IN (SELECT target FROM repricing_queue WHERE due_at <= statement_timestamp() {}
     ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING target
+RETURNING target, crashes
 """
+_TAKE_ANY = _TAKE.format("")
+_TAKE_THESE = _TAKE.format("AND target = ANY(%(targets)s)")
+
+# Several rows are locked in the order of their targets, by every statement, so that no two of them deadlock.
+_THESE = "SELECT target FROM repricing_queue WHERE target = ANY(%(targets)s) {} ORDER BY target FOR UPDATE"
+
+_NOT_ENQUEUED = f"""
+UPDATE repricing_queue SET due_at = clock_timestamp(), is_enqueued = false
+WHERE target IN ({_THESE.format("AND is_enqueued")})
+"""  # noqa: S608 # only our own parts
 
 _BEGIN = f"""
-INSERT INTO repricing_queue AS p (target, lease_until)
-VALUES (%(target)s, clock_timestamp() + make_interval(secs => %(lease)s))
-ON CONFLICT (target) DO UPDATE SET due_at = NULL, lease_until = excluded.lease_until
-WHERE {_NEXT} <= clock_timestamp() AND p.lease_until <= clock_timestamp()
+WITH free AS MATERIALIZED (
+    SELECT target, clock_timestamp() AS now FROM repricing_queue q
+    WHERE target = ANY(%(targets)s) AND {_NEXT} <= clock_timestamp() AND q.lease_until <= clock_timestamp()
+    ORDER BY target FOR UPDATE)
+UPDATE repricing_queue q SET claim = claim + 1, attempts = attempts + 1, crashes = crashes + 1, is_enqueued = false,
+    has_more = false,
+    decided_at = free.now, lease_until = free.now + make_interval(secs => %(lease)s),
+    due_at = free.now + make_interval(secs => %(lease)s)
+FROM free WHERE q.target = free.target
+RETURNING q.target, q.claim, q.attempts, q.crashes
 """  # noqa: S608 # only our own parts
 
 _DEFER = f"""
-UPDATE repricing_queue p SET due_at = greatest({_NEXT}, p.lease_until) WHERE p.target = %(target)s
+UPDATE repricing_queue q SET due_at = greatest({_NEXT}, q.lease_until), is_enqueued = false, has_more = true
+WHERE target IN ({_THESE.format("AND is_enqueued")})
 """  # noqa: S608 # only our own parts
 
-_END = f"""
-UPDATE repricing_queue p SET lease_until = '-infinity',
-    due_at = CASE WHEN p.due_at IS NOT NULL THEN greatest({_NEXT}, clock_timestamp()) END
-WHERE p.target = %(target)s
-"""  # noqa: S608 # only our own parts
+_HELD = """
+SELECT count(*) AS n FROM unnest(%(targets)s::text[], %(claims)s::bigint[]) AS k (target, claim)
+JOIN repricing_queue q USING (target, claim) WHERE q.lease_until > clock_timestamp()
+"""
+
+_RELEASE = """
+WITH held AS MATERIALIZED (
+    SELECT q.target FROM unnest(%(targets)s::text[], %(claims)s::bigint[]) AS k (target, claim)
+    JOIN repricing_queue q USING (target, claim) ORDER BY q.target FOR UPDATE OF q)
+UPDATE repricing_queue q SET lease_until = '-infinity', decided_at = '-infinity', crashes = greatest(crashes - 1, 0),
+    due_at = clock_timestamp() + make_interval(secs => %(again)s), is_enqueued = true
+FROM held WHERE q.target = held.target
+"""

@@ -1,85 +1,92 @@
 """Signals: registers of what the market said last, and the product facts that events change."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from shared.errors import InvalidInput
+import msgspec
+
 from shared.market_events.events import CompetitorPriceChanged, CostChanged, DemandChanged, EventData, StockChanged
+from shared.postgres.arrays import numbers
 from shared.postgres.pools import Conn
 
+# Of a signal: its product, its kind, and the competitor or who measured.
+Register = tuple[str, str, str]
 
-def apply(conn: Conn, data: EventData, source: str, occurred_at: datetime, event_id: str) -> bool:
-    """Put an event into its register, in the caller's transaction with the product's row locked.
+
+class SignalUpdate(msgspec.Struct, frozen=True):
+    """A new value for one register."""
+
+    product_id: str
+    kind: str
+    source: str
+    value: Decimal
+    currency: str | None
+    in_stock: bool
+    occurred_at: datetime
+    event_id: str
+
+    @classmethod
+    def of(cls, data: EventData, source: str, occurred_at: datetime, event_id: str) -> "SignalUpdate":
+        """The update that an event makes; stock and cost have one register a product, whoever reports them."""
+        match data:
+            case CompetitorPriceChanged():
+                kind, by, value = "competitor", data.competitor, data.price
+            case DemandChanged():
+                kind, by, value = "demand", source, data.index
+            case StockChanged():
+                kind, by, value = "stock", "", Decimal(data.stock)
+            case CostChanged():
+                kind, by, value = "cost", "", data.cost
+            case _:
+                raise TypeError(f"{type(data).__name__} is no signal of a product")
+        currency, in_stock = getattr(data, "currency", None), getattr(data, "in_stock", True)
+        return cls(data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id)
+
+    @property
+    def register(self) -> Register:
+        """The register that it goes into."""
+        return self.product_id, self.kind, self.source
+
+
+def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
+    """Put updates into their registers, in the caller's transaction with the products' rows locked.
 
     The later (`occurred_at`, `event_id`) wins, whatever order they come in; the same event again is no change.
 
+    Args:
+        conn: In a transaction.
+        updates: At most one of each register.
+
     Returns:
-        Whether the register now holds this event; False: a later one does.
-
-    Raises:
-        InvalidInput: the cost is in another currency than the product.
+        The registers that now hold their update; another one holds a later event.
     """
-    match data:
-        case CompetitorPriceChanged():
-            return _put(
-                conn, data.product_id, "competitor", data.competitor, data.price, occurred_at, event_id,
-                currency=data.currency, in_stock=data.in_stock,
-            )  # fmt: skip
-        case DemandChanged():
-            return _put(conn, data.product_id, "demand", source, data.index, occurred_at, event_id)
-        case StockChanged():
-            won = _put(conn, data.product_id, "stock", "", Decimal(data.stock), occurred_at, event_id)
-            if won:
-                conn.execute("UPDATE products SET stock = %s WHERE product_id = %s", [data.stock, data.product_id])
-            return won
-        case CostChanged():
-            _check_currency(conn, data)
-            won = _put(conn, data.product_id, "cost", "", data.cost, occurred_at, event_id, currency=data.currency)
-            if won:
-                conn.execute("UPDATE products SET cost = %s WHERE product_id = %s", [data.cost, data.product_id])
-            return won
-        case _:
-            raise TypeError(f"{type(data).__name__} is no signal of a product")
+    if not updates:
+        return set()
+    fields = SignalUpdate.__struct_fields__
+    columns = {name: [getattr(update, name) for update in updates] for name in fields}
+    won = {(row["product_id"], row["kind"], row["source"]) for row in conn.execute(_APPLY, columns)}
+    for kind, query in (("stock", _SET_STOCK), ("cost", _SET_COST)):
+        facts = [update for update in updates if update.kind == kind and update.register in won]
+        if facts:
+            values = numbers(update.value for update in facts)
+            conn.execute(query, {"product_id": [update.product_id for update in facts], "value": values})
+    return won
 
 
-def register(data: EventData, source: str) -> tuple[str, str]:
-    """The register of its product that an event goes into: its kind, and the competitor or who measured."""
-    match data:
-        case CompetitorPriceChanged():
-            return "competitor", data.competitor
-        case DemandChanged():
-            return "demand", source
-        case _:
-            return data.type, ""
+_APPLY = """
+INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id)
+SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[], %(value)s::numeric[],
+    %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[])
+ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
+    in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id
+WHERE (s.occurred_at, s.event_id) <= (excluded.occurred_at, excluded.event_id)
+RETURNING product_id, kind, source
+"""
 
-
-def _put(
-    conn: Conn,
-    product_id: str,
-    kind: str,
-    source: str,
-    value: Decimal,
-    occurred_at: datetime,
-    event_id: str,
-    *,
-    currency: str | None = None,
-    in_stock: bool = True,
-) -> bool:
-    row = conn.execute(
-        """
-        INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-        ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
-            in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id
-        WHERE (s.occurred_at, s.event_id) <= (excluded.occurred_at, excluded.event_id)
-        RETURNING 1
-        """,
-        [product_id, kind, source, value, currency, in_stock, occurred_at, event_id],
-    ).fetchone()
-    return row is not None
-
-
-def _check_currency(conn: Conn, data: CostChanged) -> None:
-    row = conn.execute("SELECT currency FROM products WHERE product_id = %s", [data.product_id]).fetchone()
-    if row and row["currency"] != data.currency:
-        raise InvalidInput(f"the product is in {row['currency']}", "$.data.currency")
+_SET_FACT = """
+UPDATE products p SET {} FROM unnest(%(product_id)s::text[], %(value)s::numeric[]) AS f (product_id, value)
+WHERE p.product_id = f.product_id
+"""
+_SET_STOCK = _SET_FACT.format("stock = f.value::integer")
+_SET_COST = _SET_FACT.format("cost = f.value")

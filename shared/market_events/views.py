@@ -32,7 +32,7 @@ class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: Annotated[str | None, Meta(description="Why it was rejected or failed.", examples=["unknown product"])] = (
         None
     )
-    applied_at: Annotated[datetime | None, Meta(description="When it was settled.", examples=[AT])] = None
+    applied_at: Annotated[datetime | None, Meta(description="When it was completed.", examples=[AT])] = None
     task_id: Annotated[UUID | None, Meta(description="The task that it asked for.", examples=[TASK_ID])] = None
     version: Annotated[int | None, Meta(description="The sheet's version that includes it.", examples=[7])] = None
 
@@ -83,7 +83,7 @@ def traceback_of(conn: Conn, event_id: str, source: str | None) -> str | None:
 
 
 def replay(conn: Conn, event_id: str, source: str | None) -> None:
-    """Have an event that was rejected or failed applied after all; the sweep rings for it.
+    """Have an event that was rejected or failed applied after all; the sweep enqueues its target.
 
     Raises:
         NotFound: no such event.
@@ -95,42 +95,40 @@ def replay(conn: Conn, event_id: str, source: str | None) -> None:
         raise NotFound(f"no event {event_id!r}")
     if row["status"] not in ("rejected", "failed"):
         raise AlreadyEnded(f"only what was rejected or failed is replayed; the event's status is {row['status']}")
-    if row["raw"] is not None:
-        _record_anew(conn, decode(row["raw"].encode()))
-        return
-    data = parse_data(row["type"], row["data"])
-    targets = {"product_id": getattr(data, "product_id", None), "market": getattr(data, "market", None)}
-    conn.execute(_REPLAY, {"id": row["id"], "source": row["source"]} | targets)
+    raw = row.pop("raw")
+    event = decode(raw.encode()) if raw is not None else msgspec.convert(row | {"specversion": "1.0"}, CloudEvent)
+    timed = msgspec.structs.replace(event, time=event.time or row["time"])
+    record = inbox.EventRecord.accepted(timed, parse_data(event.type, event.data))
+    if raw is None:
+        inbox.accept(conn, record)
+    else:
+        # It was no event when it came, and is one now: under its own id.
+        inbox.record(conn, [record])
 
 
-def _record_anew(conn: Conn, event: CloudEvent) -> None:
-    """What was no event when it came and is one now: under its own id."""
-    now = conn.execute("SELECT clock_timestamp() AS now").fetchone()
-    assert now  # noqa: S101 # it always answers
-    timed = msgspec.structs.replace(event, time=event.time or now["now"])
-    inbox.record(conn, [inbox.EventRecord.accepted(timed, parse_data(event.type, event.data))])
+# Of an event that waits, the starts of its target since something was completed.
+_ATTEMPTS = """
+CASE status WHEN 'received' THEN coalesce((SELECT q.attempts FROM repricing_queue q WHERE q.target = e.target), 0)
+    ELSE attempts END AS attempts
+"""
 
-
-_VIEW = """
-SELECT id AS event_id, source, type, status, attempts, recorded_at AS received_at,
+_VIEW = f"""
+SELECT id AS event_id, source, type, status, {_ATTEMPTS}, recorded_at AS received_at,
     split_part(traceparent, '-', 2) AS trace_id, data, reason, applied_at, task_id, version
-FROM market_events WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY recorded_at DESC LIMIT 1
-"""
+FROM market_events e WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY recorded_at DESC LIMIT 1
+"""  # noqa: S608 # our own part
 
-_LIST = """
-SELECT source, id, type, status, coalesce(product_id, market) AS target, attempts, recorded_at AS received_at, reason,
-    split_part(traceparent, '-', 2) AS trace_id
-FROM market_events WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY recorded_at DESC LIMIT %(limit)s
-"""
+_LIST = f"""
+SELECT source, id, type, status, coalesce(product_id, market) AS target, {_ATTEMPTS},
+    recorded_at AS received_at, reason, split_part(traceparent, '-', 2) AS trace_id
+FROM market_events e WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY recorded_at DESC LIMIT %(limit)s
+"""  # noqa: S608 # as above
 
 _ONE = "id = %(id)s AND (%(source)s::text IS NULL OR source = %(source)s::text) ORDER BY recorded_at DESC LIMIT 1"
 
 _TRACEBACK = f"SELECT traceback FROM market_events WHERE {_ONE}"  # noqa: S608 # our own condition
 
-_FOR_REPLAY = f"SELECT source, id, type, status, data, raw FROM market_events WHERE {_ONE} FOR UPDATE"  # noqa: S608 # as above
-
-_REPLAY = """
-UPDATE market_events SET status = 'received', outcome = NULL, reason = NULL, traceback = NULL, crashes = 0,
-    applied_at = NULL, enqueued_at = NULL, product_id = %(product_id)s, market = %(market)s
-WHERE source = %(source)s AND id = %(id)s
-"""
+_FOR_REPLAY = f"""
+SELECT source, id, type, status, data, raw, occurred_at AS time, traceparent, tracestate
+FROM market_events WHERE {_ONE} FOR UPDATE
+"""  # noqa: S608 # as above

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared.market_events.events import CloudEvent
+from shared.telemetry import spans
 from shared.telemetry.tracing import tracer
 
 MARKET_EVENTS = "market_events"
@@ -58,13 +59,7 @@ def sending(event_id: str) -> Iterator[None]:
     with tracer.start_as_current_span(
         f"send {MARKET_EVENTS}",
         kind=SpanKind.PRODUCER,
-        attributes={
-            "messaging.system": "redis",
-            "messaging.operation.type": "send",
-            "messaging.destination.name": MARKET_EVENTS,
-            "messaging.message.id": event_id,
-            "pricing.event_id": event_id,
-        },
+        attributes=spans.event(event_id, "send", MARKET_EVENTS),
     ):
         yield
 

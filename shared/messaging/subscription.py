@@ -1,4 +1,4 @@
-"""The Pub/Sub link: a subscription that notices within seconds when it is dead."""
+"""A Pub/Sub subscription that notices within seconds when it is dead."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ DEAD_AFTER_S = 3.0
 BATCH = 500
 
 
-class Link:
+class Subscription:
     """A subscription to one channel.
 
     redis-py never notices a dead Pub/Sub connection: its health check writes a PING and waits for nothing.

@@ -1,6 +1,36 @@
-"""Leases: how long a worker holds what it works on, and how often a job may take its worker down."""
+"""Leases: how long a holder keeps what it took, and how often a job may crash its worker.
+
+A named lease is a row: one process of many holds it, and does what only one has to do.
+"""
+
+from shared.postgres.pools import Conn
 
 LEASE_S = 15
-# What killed its worker so often is not started again.
+# A job that crashed its worker so often is not started again.
 MAX_CRASHES = 3
 QUARANTINED = "Quarantined"
+
+
+def take(conn: Conn, name: str, holder: str, lease_s: float) -> bool:
+    """Take or renew a named lease; False where another holder has it.
+
+    Args:
+        conn: In a transaction of its own.
+        name: What the lease is for.
+        holder: Who takes it, the same at each renewal.
+        lease_s: Seconds until another holder may take it.
+    """
+    return conn.execute(_TAKE, {"name": name, "holder": holder, "lease_s": lease_s}).rowcount == 1
+
+
+def give_up(conn: Conn, name: str, holder: str) -> None:
+    """End a named lease, so that another holder takes it at once."""
+    conn.execute("DELETE FROM leases WHERE name = %s AND holder = %s", [name, holder])
+
+
+_TAKE = """
+INSERT INTO leases AS l (name, holder, lease_until)
+VALUES (%(name)s, %(holder)s, clock_timestamp() + make_interval(secs => %(lease_s)s))
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
+WHERE l.holder = excluded.holder OR l.lease_until <= clock_timestamp()
+"""

@@ -47,26 +47,26 @@ class PricingInputs(msgspec.Struct, frozen=True):
     Attributes:
         sheet: The JSON of the sheet that stands; None: it has no price yet.
         last: The same, read; None likewise.
-        is_done: Whether the cause that decides now has decided it before.
+        cause: The kind and the id of the cause of that sheet; None: it has no price yet.
     """
 
     product: ProductInput
     signals: Sequence[Signal]
     sheet: str | None
     last: CurrentPrice | None
-    is_done: bool
+    cause: tuple[str, str] | None
 
 
-def lock_and_read(conn: Conn, chosen: ProductFilter, cause: tuple[str, str]) -> list[PricingInputs]:
+def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
     """Lock products in the order of their ids, so that two such calls never deadlock, and read their states.
 
     The lock is a statement of its own: what one statement reads beside its lock is as old as its start.
     """
-    with LOCK_WAIT.labels("many").time():
+    with LOCK_WAIT.labels("decision").time():
         rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
     products = [_product(row) for row in rows]
     ids = arrays.texts(product.product_id for product in products)
-    priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids, "cause": cause[0], "cause_id": cause[1]})}
+    priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids})}
     signals = _signals(conn, ids)
     return [
         _state(product, signals.get(product.product_id, ()), priced.get(product.product_id)) for product in products
@@ -101,9 +101,9 @@ def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
 
 def _state(product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None) -> PricingInputs:
     if priced is None:
-        return PricingInputs(product, signals, None, None, is_done=False)
-    _, sheet, is_done = priced
-    return PricingInputs(product, signals, sheet, _last.decode(sheet), is_done)
+        return PricingInputs(product, signals, None, None, None)
+    _, sheet, *cause = priced
+    return PricingInputs(product, signals, sheet, _last.decode(sheet), (cause[0], cause[1]))
 
 
 _tiers = msgspec.json.Decoder(tuple[Tier, ...])
@@ -116,7 +116,7 @@ ORDER BY p.product_id COLLATE "C" FOR UPDATE
 """  # noqa: S608 # only names of columns
 
 _PRICED = """
-SELECT product_id, sheet, cause = %(cause)s AND cause_id = %(cause_id)s FROM prices
+SELECT product_id, sheet, cause, cause_id FROM prices
 WHERE product_id = ANY(%(ids)s::text[])
 """
 

@@ -1,6 +1,6 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -26,10 +26,17 @@ from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why a price was decided: `event`, `task`, `write`, `import` or `demo`, and the id of that."""
+    """Why a price was decided: `event`, `task`, `write`, `import` or `demo`, and the id of that.
+
+    Attributes:
+        trace_id: The trace that it belongs to; empty: the current one.
+        is_retry: Whether an attempt went before this one, which may have decided some of the products.
+    """
 
     kind: str
     id: str
+    trace_id: str = ""
+    is_retry: bool = False
 
 
 class StoredSheet(msgspec.Struct, frozen=True):
@@ -81,33 +88,18 @@ def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause:
     return reprice_selected(conn, product_set.of_ids(product_ids), policy, cause)
 
 
-def reprice_selected(conn: Conn, selected: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
+def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
     """Decide the prices of products anew, in the caller's transaction, with their rows locked.
 
-    A sheet that comes out as it was keeps its version. A task that comes again to a product which it
-    decided already changes nothing: it would take a second step where the step limit allows one.
+    A sheet that comes out as it was keeps its version. A cause that is tried again changes no product which it
+    decided already: it would take a second step where the step limit allows one.
     """
-    with stage("read"):
-        found = inputs.lock_and_read(conn, selected, (cause.kind, cause.id))
-        now = _now(conn)
-    sheets: dict[str, StoredSheet] = {}
-    fresh: list[_NewVersion] = []
-    with stage("decide"):
-        for state in found:
-            product_id = state.product.product_id
-            decided = None if state.is_done and cause.kind == "task" else _decide(state, policy, now)
-            if decided is not None:
-                fresh.append(decided)
-                sheets[product_id] = decided.stored
-            elif state.sheet is not None and state.last is not None:
-                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
-    with stage("write"):
-        _write(conn, fresh, policy.version, cause, now)
-    return Repriced(
-        sheets,
-        changed=tuple(one.sheet.product_id for one in fresh),
-        created=tuple(one.sheet.product_id for one in fresh if one.is_first),
-    )
+    return _reprice(conn, chosen, policy, lambda _: cause)
+
+
+def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActivePolicy) -> Repriced:
+    """As `reprice_selected`, where each product has its own cause; one without a cause is read, and not decided."""
+    return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__)
 
 
 def stored_sheets(conn: Conn, product_ids: Sequence[str]) -> list[StoredSheet]:
@@ -134,6 +126,38 @@ def history(conn: Conn, product_id: str, limit: int, before_version: int | None)
     return [PriceChange(**row) for row in rows]
 
 
+def _reprice(
+    conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause_of: Callable[[str], Cause | None]
+) -> Repriced:
+    with stage("read"):
+        found = inputs.lock_and_read(conn, chosen)
+        now = _now(conn)
+    sheets: dict[str, StoredSheet] = {}
+    fresh: list[_NewVersion] = []
+    with stage("decide"):
+        for state in found:
+            product_id = state.product.product_id
+            cause = cause_of(product_id)
+            decided = None if cause is None or _is_decided(state, cause) else _decide(state, policy, now, cause)
+            if decided is not None:
+                fresh.append(decided)
+                sheets[product_id] = decided.stored
+            elif state.sheet is not None and state.last is not None:
+                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
+    with stage("write"):
+        _write(conn, fresh, policy.version, now)
+    return Repriced(
+        sheets,
+        changed=tuple(one.sheet.product_id for one in fresh),
+        created=tuple(one.sheet.product_id for one in fresh if one.is_first),
+    )
+
+
+def _is_decided(state: PricingInputs, cause: Cause) -> bool:
+    """Whether a cause that is tried again has decided this product already."""
+    return cause.is_retry and state.cause == (cause.kind, cause.id)
+
+
 def _now(conn: Conn) -> datetime:
     row = conn.execute("SELECT clock_timestamp() AS now").fetchone()
     assert row  # noqa: S101 # it always answers
@@ -141,7 +165,7 @@ def _now(conn: Conn) -> datetime:
     return now
 
 
-def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime) -> "_NewVersion | None":
+def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, cause: Cause) -> "_NewVersion | None":
     """The sheet that follows from a product's state, with a new version; None where it is as it was."""
     product, last = state.product, state.last
     # A price in another currency is no measure of how far this one may go.
@@ -159,11 +183,11 @@ def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime) -> "_NewV
         )
 
     if last is None or state.sheet is None:
-        return _NewVersion(sheet(1, now), None, is_first=True)
+        return _NewVersion(sheet(1, now), None, cause)
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
         return None
-    return _NewVersion(sheet(last.version + 1, now), last.published_price, is_first=False)
+    return _NewVersion(sheet(last.version + 1, now), last.published_price, cause)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
@@ -174,19 +198,18 @@ def _is_same(sheet: PriceSheet, stored: str) -> bool:
 class _NewVersion:
     """A sheet of a new version, on its way into the tables."""
 
-    def __init__(self, sheet: PriceSheet, old_price: Decimal | None, *, is_first: bool) -> None:
-        self.sheet, self.old_price, self.is_first = sheet, old_price, is_first
+    def __init__(self, sheet: PriceSheet, old_price: Decimal | None, cause: Cause) -> None:
+        self.sheet, self.old_price, self.cause = sheet, old_price, cause
         self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode())
 
+    @property
+    def is_first(self) -> bool:
+        """Whether the product had no price before."""
+        return self.sheet.version == 1
 
-def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, cause: Cause, now: datetime) -> None:
-    about = {
-        "policy_version": policy_version,
-        "cause": cause.kind,
-        "cause_id": cause.id,
-        "trace_id": current_trace_id(),
-        "at": now,
-    }
+
+def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, now: datetime) -> None:
+    about = {"policy_version": policy_version, "at": now}
     for query, batch in (
         (_INSERT, [one for one in fresh if one.is_first]),
         (_UPDATE, [one for one in fresh if not one.is_first]),
@@ -196,12 +219,16 @@ def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, cause:
 
 
 def _columns(batch: Sequence[_NewVersion]) -> dict[str, str]:
+    trace_id = current_trace_id()
     return {
         "product_id": arrays.texts(one.sheet.product_id for one in batch),
         "version": arrays.numbers(one.sheet.version for one in batch),
         "old": arrays.numbers(one.old_price for one in batch),
         "new": arrays.numbers(one.sheet.published_price for one in batch),
         "currency": arrays.texts(one.sheet.currency for one in batch),
+        "cause": arrays.texts(one.cause.kind for one in batch),
+        "cause_id": arrays.texts(one.cause.id for one in batch),
+        "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
         "sheet": arrays.texts(one.stored.json for one in batch),
     }
 
@@ -211,26 +238,25 @@ _SHEETS = "SELECT product_id, version, sheet FROM prices WHERE product_id = ANY(
 _FRESH = """
 WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
-        %(currency)s::text[], %(sheet)s::text[])
-    AS f (product_id, version, old_price, new_price, currency, sheet)
+        %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[])
+    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet)
 ), """
 
 _PAST = """
 INSERT INTO price_history
     (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
-SELECT product_id, version, old_price, new_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s,
-    %(trace_id)s, %(at)s
+SELECT product_id, version, old_price, new_price, currency, cause, cause_id, %(policy_version)s, trace_id, %(at)s
 FROM {}
 """
 
 _INSERT = f"""{_FRESH} written AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
-    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, %(cause)s, %(cause_id)s, sheet FROM fresh
+    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet FROM fresh
 ) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
 
 _UPDATE = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
-        computed_at = %(at)s, cause = %(cause)s, cause_id = %(cause_id)s, sheet = f.sheet
+        computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*
 ) {_PAST.format("written")}"""  # noqa: S608 # only our own parts

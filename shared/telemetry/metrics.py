@@ -82,7 +82,7 @@ STALE_WRITES = Counter(
 )
 LOCK_WAIT = Histogram(
     "pricing_lock_wait_seconds",
-    "Time of the statements that lock products, with their wait for others: one for an event, or all of a partition",
+    "Time of the statements that lock products, with their wait for others: events of a message, or a partition",
     ["rows"],
     buckets=JOB_BUCKETS_S,
 )
@@ -109,6 +109,10 @@ MARKET_SUBSCRIPTION_UP = Gauge(
     multiprocess_mode="livemin",
 )
 SUBSCRIPTION_LOSSES = Counter("pricing_market_events_subscription_losses", "Times that the subscription was lost")
+MESSAGES_REFUSED = Counter(
+    "pricing_channel_messages_refused", "Messages of the channel that the listener had no room for"
+)
+LISTENER_ACTIVE = Gauge("pricing_listener_active", "Whether this listener holds the lease", multiprocess_mode="livesum")
 SWEPT_AT = Gauge(
     "pricing_sweep_timestamp_seconds", "When the listener last looked for what waits", multiprocess_mode="livemax"
 )

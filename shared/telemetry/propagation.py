@@ -32,6 +32,12 @@ def extract(carrier: Mapping[str, str]) -> Context:
     return _propagator.extract(carrier, context=Context())
 
 
+def trace_id(traceparent: str) -> str:
+    """The trace that a `traceparent` names; empty where it names none."""
+    parts = traceparent.split("-")
+    return parts[1] if len(parts) == 4 else ""
+
+
 def link_to(carrier: Mapping[str, str]) -> Link | None:
     """A link to the span that a carrier names."""
     context = get_current_span(extract(carrier)).get_span_context()

@@ -25,6 +25,7 @@ CONVENTIONS = {
         *("messaging.destination.name", "messaging.message.id"),
     },
     "database": {"db.system.name", "db.query.text"},
+    "internal": {"pricing.event_id", "pricing.outcome"},
 }
 WAITING = "SELECT pid FROM pg_stat_activity WHERE application_name = 'pricing-worker' AND wait_event_type = 'Lock'"
 BREAK_WAITING = WAITING.replace("pid", "pg_terminate_backend(pid)", 1)
@@ -73,7 +74,7 @@ def the(spans: Sequence[CollectedSpan], name: str, service: str) -> CollectedSpa
 
 
 def kind_of(span: CollectedSpan) -> str:
-    return {"SERVER": "http", "CLIENT": "database"}.get(span.kind, "messaging")
+    return {"SERVER": "http", "CLIENT": "database", "INTERNAL": "internal"}.get(span.kind, "messaging")
 
 
 def a_rival(product_id: str) -> dict[str, object]:
@@ -146,7 +147,7 @@ def test_the_log_lines_of_an_event_share_its_trace(engine: Engine) -> None:
     trace_id = published["trace_id"]
     accepted = line(engine, "api", trace_id, "event accepted")
     received = line(engine, "listener", trace_id, "event received")
-    settled = line(engine, "worker", trace_id, "event settled")
+    settled = line(engine, "worker", trace_id, "event completed")
     assert {record["event_id"] for record in (accepted, received, settled)} == {published["event_id"]}
     assert accepted["timestamp"] < settled["timestamp"]
     assert received["timestamp"] < settled["timestamp"]
@@ -191,7 +192,7 @@ def test_an_event_that_its_sender_does_not_sample_keeps_its_trace_id(engine: Eng
     event = engine.settled(engine.broadcast("competitor_price_changed", a_rival(product_id), traceparent=traceparent))
     assert (event["status"], event["trace_id"]) == ("applied", unsampled)
     assert engine.history(product_id)[0]["trace_id"] == unsampled
-    line(engine, "worker", unsampled, "event settled")
+    line(engine, "worker", unsampled, "event completed")
     # Each process exports in the order of its work: a later, sampled event's spans come after.
     sampled = uuid4().hex
     engine.broadcast("competitor_price_changed", a_rival(product_id), traceparent=f"00-{sampled}-{CALLER}-01")
@@ -255,7 +256,7 @@ def test_one_decision_for_several_events_links_to_the_others(engine: Engine, col
     ids = {str(published["trace_id"]) for published in others}
 
     def linked() -> bool:
-        decided = [span for span in collector.spans() if span.trace_id in ids and span.name == "process events"]
+        decided = [span for span in collector.spans() if span.trace_id in ids and span.name == "apply events"]
         return any(set(span.links) & (ids - {span.trace_id}) for span in decided)
 
     eventually(linked, "a decision for both that links from the trace of one to that of the other")

@@ -11,6 +11,7 @@ import msgspec
 
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged
+from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn, Pool
 from shared.prices import published
 from shared.prices.published import Cause, Repriced, StoredSheet
@@ -28,6 +29,11 @@ def new_id() -> str:
 
 def task_cause() -> Cause:
     return Cause("task", str(uuid4()))
+
+
+def again(cause: Cause) -> Cause:
+    """The same cause, tried once more."""
+    return msgspec.structs.replace(cause, is_retry=True)
 
 
 def product(product_id: str, **fields: Any) -> ProductInput:
@@ -50,7 +56,7 @@ def add_competitor(conn: Conn, product_id: str, price: str, currency: str = "USD
     competitor = CompetitorPriceChanged(
         product_id=product_id, competitor="acme", price=Decimal(price), currency=currency
     )
-    assert signals.apply(conn, competitor, "test", NOON, str(uuid4()))
+    assert signals.apply(conn, [SignalUpdate.of(competitor, "test", NOON, str(uuid4()))])
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:

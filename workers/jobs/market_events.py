@@ -1,182 +1,215 @@
 """Applying market events: an event decides what it touches, not everything."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from uuid import NAMESPACE_URL, uuid5
 
+import msgspec
 import structlog
-from opentelemetry import trace
+from opentelemetry.trace import get_current_span
 
 from shared.catalogue import markets, products
-from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
-from shared.jobs import tasks
 from shared.market_events import inbox, repricing_queue, signals
-from shared.market_events.events import MarketChanged, RecalculationRequested, parse_data
-from shared.market_events.inbox import CompletedEvent, WaitingEvent
+from shared.market_events.events import CostChanged, MarketChanged, stored_data
+from shared.market_events.inbox import CompletedEvent, Key, Outcome, WaitingEvent
+from shared.market_events.repricing_queue import Lease
+from shared.market_events.signals import Register, SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.published import Cause, StoredSheet
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_COMPLETED, PRICES_CHANGED
+from shared.telemetry.tracing import tracer
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
 MOST_LINKS = 100
-# What becomes of an event, and why it was rejected.
-Verdict = tuple[str, str | None]
+Waiting = Mapping[str, Sequence[WaitingEvent]]
 
 
-def apply_product_events(services: Services, product_id: str) -> None:
-    """Apply all waiting events of a product and decide its price once, unless that was done this second.
+class Decided(msgspec.Struct, frozen=True):
+    """What was decided for the products of a message: the sheets to put, and what becomes of each event."""
 
-    The events are settled only when the new sheet is in Redis. Doing it again changes nothing, and puts
-    the sheet again.
+    sheets: Sequence[StoredSheet]
+    outcomes: Mapping[Key, Outcome]
+
+
+def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
+    """Apply all waiting events of products and decide each price once, unless that was done this second.
+
+    The events are completed only when the new sheets are in Redis. Doing it again changes nothing, and puts the
+    sheets again.
     """
-    with services.pool.connection() as conn:
-        begun = _begin(conn, product_id, product_id=product_id)
-    if not begun:
+    leases, waiting = _begin(services, product_ids)
+    if not leases:
         return
-    with _released(services, product_id, begun):
+    started_ns = time.time_ns()
+    with _released(services, leases):
         with services.pool.connection() as conn:
-            exists = products.lock(conn, product_id)
-            waiting = inbox.lock(conn, begun)
-            if not exists:
-                inbox.decide_all(conn, waiting, "rejected", reason=f"unknown product {product_id!r}")
-            sheets = _decide(conn, product_id, waiting) if exists else []
-        services.writer.put(sheets)
-        with services.pool.connection() as conn:
-            settled = inbox.settle(conn, waiting)
-            repricing_queue.end(conn, product_id)
-    _note(settled, product_id=product_id)
+            decided = _decide(conn, waiting, is_first=all(lease.attempts == 1 for lease in leases))
+            repricing_queue.hold(conn, leases)
+        services.writer.put(decided.sheets)
+        _complete(services, leases, waiting, decided.outcomes)
+    _trace(waiting, decided.outcomes, started_ns)
 
 
-def apply_market_events(services: Services, code: str) -> None:
+def change_market(services: Services, code: str) -> None:
     """Apply all waiting events of a market; every process reads the markets again within a second."""
-    target = repricing_queue.market_target(code)
-    with services.pool.connection() as conn:
-        begun = _begin(conn, target, market=code)
-    if not begun:
+    leases, waiting = _begin(services, [repricing_queue.market_target(code)])
+    if not leases:
         return
-    with _released(services, target, begun), services.pool.connection() as conn:
-        waiting = inbox.lock(conn, begun)
-        if waiting:
-            _change_market(conn, code, waiting)
-        settled = inbox.settle(conn, waiting)
-        repricing_queue.end(conn, target)
-    _note(settled, market=code)
+    started_ns = time.time_ns()
+    with _released(services, leases):
+        with services.pool.connection() as conn:
+            outcomes = _change_market(conn, code, waiting[leases[0].target])
+            repricing_queue.hold(conn, leases)
+        _complete(services, leases, waiting, outcomes)
+    _trace(waiting, outcomes, started_ns)
 
 
-def request_recalculation(services: Services, source: str, event_id: str) -> None:
-    """Make a task of a `recalculation_requested` event; of the same event always the same task."""
-    task_id = uuid5(NAMESPACE_URL, f"{source} {event_id}")
+def _begin(services: Services, targets: Sequence[str]) -> tuple[list[Lease], Waiting]:
     with services.pool.connection() as conn:
-        begun = inbox.begin(conn, key=(source, event_id))
-    with _released(services, None, begun), services.pool.connection() as conn:
-        waiting = inbox.lock(conn, begun)
-        for event in waiting:
-            data = parse_data(event.type, event.data)
-            assert isinstance(data, RecalculationRequested)  # noqa: S101 # only these are rung for so
-            tasks.create(conn, "recalculation", ProductSet.of(data), propagation.current()["traceparent"], task_id)
-            tasks.claim_one(conn, task_id)
-            inbox.decide(conn, event, "applied", task_id=task_id)
-        settled = inbox.settle(conn, waiting)
-    _note(settled, task_id=str(task_id))
-    if settled:
-        services.enqueue.task("recalculation", task_id)
-
-
-def _begin(conn: Conn, target: str, **which: str) -> list[WaitingEvent]:
-    """The events to apply now; none where it is too early for the target, or another worker is at it."""
-    if not repricing_queue.begin(conn, target):
-        return []
-    begun = inbox.begin(conn, **which)  # type: ignore[arg-type] # mypy takes `which` for every parameter
-    if begun:
-        repricing_queue.decided(conn, target)
-        _link(begun)
-    else:
-        repricing_queue.end(conn, target)
-    return begun
+        leases = repricing_queue.begin(conn, targets)
+        return leases, inbox.waiting(conn, leases)
 
 
 @contextmanager
-def _released(services: Services, target: str | None, begun: Sequence[WaitingEvent]) -> Iterator[None]:
-    """An attempt that ends by an error is no kill, and makes room for the next one."""
+def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
+    """An attempt that ends by an error is no crash, and makes room for the next one."""
     try:
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            inbox.release_attempt(conn, begun)
-            if target is not None:
-                repricing_queue.end(conn, target)
+            repricing_queue.release(conn, leases)
         raise
 
 
-def _decide(conn: Conn, product_id: str, waiting: Sequence[WaitingEvent]) -> list[StoredSheet]:
-    """Apply the events that are not decided yet, and decide the price if one of them counts."""
-    fresh = [event for event in waiting if event.outcome is None]
-    verdicts = _apply(conn, fresh)
-    applied = [event for event in fresh if verdicts[event.key][0] == "applied"]
-    if not applied:
-        sheets = published.stored_sheets(conn, [product_id])
-    else:
-        repriced = published.reprice(conn, [product_id], rulebook.active(conn), Cause("event", applied[-1].id))
-        DECISIONS.labels("event").inc()
-        PRICES_CHANGED.labels("event").inc(len(repriced.changed))
-        sheets = list(repriced.sheets.values())
-    for outcome, reason in set(verdicts.values()):
-        alike = [event for event in fresh if verdicts[event.key] == (outcome, reason)]
-        inbox.decide_all(conn, alike, outcome, reason=reason, version=sheets[0].version)
-    return sheets
+def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
+    """Apply events, and decide the price of each product where one of its events counts."""
+    events = {event.key: event for of_product in waiting.values() for event in of_product}
+    if not events:
+        return Decided((), {})
+    currencies = products.lock(conn, sorted({event.target for event in events.values()}))
+    outcomes = _apply(conn, waiting, currencies)
+    causes = {product_id: _cause(waiting[product_id], outcomes, is_first) for product_id in currencies}
+    repriced = published.reprice_each(conn, causes, rulebook.active(conn))
+    DECISIONS.labels("event").inc(sum(cause is not None for cause in causes.values()))
+    PRICES_CHANGED.labels("event").inc(len(repriced.changed))
+    for key, outcome in outcomes.items():
+        if sheet := repriced.sheets.get(events[key].target):
+            outcomes[key] = msgspec.structs.replace(outcome, version=sheet.version)
+    # A start that went before may have written a price and not put it.
+    put = repriced.changed if is_first else repriced.sheets
+    return Decided([repriced.sheets[product_id] for product_id in put], outcomes)
 
 
-def _apply(conn: Conn, fresh: Sequence[WaitingEvent]) -> dict[tuple[str, str], Verdict]:
+def _apply(conn: Conn, waiting: Waiting, currencies: Mapping[str, str]) -> dict[Key, Outcome]:
     """Put the latest event of each register into it; the earlier ones are superseded without a look."""
-    verdicts: dict[tuple[str, str], Verdict] = {}
-    taken: set[tuple[str, str]] = set()
-    for event in reversed(fresh):
-        try:
-            data = parse_data(event.type, event.data)
-            register = signals.register(data, event.source)
-            won = register not in taken and signals.apply(conn, data, event.source, event.occurred_at, event.id)
-        except InvalidInput as error:
-            verdicts[event.key] = "rejected", str(error)
-            continue
-        taken.add(register)
-        verdicts[event.key] = "applied" if won else "superseded", None
-    return verdicts
+    outcomes: dict[Key, Outcome] = {}
+    latest: dict[Register, tuple[SignalUpdate, WaitingEvent]] = {}
+    for product_id, events in waiting.items():
+        for event in reversed(events):
+            try:
+                update = _update(event, currencies.get(product_id))
+            except InvalidInput as error:
+                outcomes[event.key] = Outcome("rejected", str(error))
+                continue
+            if update.register in latest:
+                outcomes[event.key] = Outcome("superseded")
+            else:
+                latest[update.register] = update, event
+    won = signals.apply(conn, [update for update, _ in latest.values()])
+    for register, (_, event) in latest.items():
+        outcomes[event.key] = Outcome("applied" if register in won else "superseded")
+    return outcomes
 
 
-def _change_market(conn: Conn, code: str, waiting: Sequence[WaitingEvent]) -> None:
-    *earlier, latest = waiting
-    data = parse_data(latest.type, latest.data)
+def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:
+    """The signal that an event changes.
+
+    Raises:
+        InvalidInput: the product does not exist, or the cost is in another currency than the product.
+    """
+    if currency is None:
+        raise InvalidInput(f"unknown product {event.target!r}")
+    data = stored_data(event.type, event.data)
+    if isinstance(data, CostChanged) and data.currency != currency:
+        raise InvalidInput(f"the product is in {currency}", "$.data.currency")
+    return SignalUpdate.of(data, event.source, event.occurred_at, event.id)
+
+
+def _cause(events: Sequence[WaitingEvent], outcomes: Mapping[Key, Outcome], is_first: bool) -> Cause | None:
+    """The latest event that counts; None: the price needs no decision."""
+    applied = [event for event in events if outcomes[event.key].status == "applied"]
+    if not applied:
+        return None
+    return Cause("event", applied[-1].id, propagation.trace_id(applied[-1].traceparent), is_retry=not is_first)
+
+
+def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dict[Key, Outcome]:
+    if not events:
+        return {}
+    *earlier, latest = events
+    data = stored_data(latest.type, latest.data)
     assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
     version = markets.change(conn, code, data.multiplier, latest.occurred_at, latest.id)
-    inbox.decide(conn, latest, "applied" if version else "superseded", version=version)
-    inbox.decide_all(conn, earlier, "superseded")
+    outcome = Outcome("applied" if version else "superseded", version=version)
+    return {latest.key: outcome} | {event.key: Outcome("superseded") for event in earlier}
 
 
-def _note(settled: Sequence[CompletedEvent], **fields: str) -> None:
-    for event in settled:
-        EVENTS_COMPLETED.labels(event.status).inc()
-        EVENT_LAG.observe(event.lag_s)
-        log.info(
-            "event settled",
-            event_id=event.id,
-            type=event.type,
-            status=event.status,
-            reason=event.reason,
-            version=event.version,
-            **fields,
+def _complete(services: Services, leases: Sequence[Lease], waiting: Waiting, outcomes: Mapping[Key, Outcome]) -> None:
+    ended = [(event, outcomes[event.key]) for events in waiting.values() for event in events]
+    with services.pool.connection() as conn:
+        completed = inbox.complete(conn, leases, ended)
+    traces = {event.id: propagation.trace_id(event.traceparent) for event, _ in ended}
+    for event in completed:
+        _note(event, traces[event.id])
+
+
+def _note(event: CompletedEvent, trace_id: str) -> None:
+    EVENTS_COMPLETED.labels(event.status).inc()
+    EVENT_LAG.observe(event.lag_s)
+    log.info(
+        "event completed",
+        target=event.target,
+        event_id=event.id,
+        type=event.type,
+        status=event.status,
+        reason=event.reason,
+        version=event.version,
+        trace_id=trace_id,
+    )
+
+
+def _trace(waiting: Waiting, outcomes: Mapping[Key, Outcome], started_ns: int) -> None:
+    """One span a target, in the trace of its first event, with links to the others.
+
+    The statements of a message that has several targets stand in the message's own trace.
+    """
+    message = get_current_span()
+    for target, events in waiting.items():
+        if not events:
+            continue
+        first, outcome = events[0], outcomes[events[-1].key]
+        carriers = [{"traceparent": event.traceparent, "tracestate": event.tracestate} for event in events[:MOST_LINKS]]
+        links = [link for carrier in carriers if (link := propagation.link_to(carrier))]
+        is_own = bool(links) and links[0].context.trace_id == message.get_span_context().trace_id
+        attributes: dict[str, str | int] = {
+            "pricing.market" if target.startswith("#") else "pricing.product_id": target.removeprefix("#"),
+            "pricing.event_id": first.id,
+            "pricing.events": len(events),
+            "pricing.outcome": outcome.status,
+        }
+        if outcome.version is not None:
+            attributes["pricing.version"] = outcome.version
+        span = tracer.start_span(
+            "apply events",
+            context=None if is_own else propagation.extract(carriers[0]),
+            attributes=attributes,
+            links=[link for link in links if link.context.trace_id != links[0].context.trace_id],
+            start_time=started_ns,
         )
-
-
-def _link(begun: Sequence[WaitingEvent]) -> None:
-    """One decision stands for several events: its span has the trace of one, and links to the others."""
-    span = trace.get_current_span()
-    for event in begun[:MOST_LINKS]:
-        link = propagation.link_to({"traceparent": event.traceparent, "tracestate": event.tracestate})
-        if link and link.context.trace_id != span.get_span_context().trace_id:
-            span.add_link(link.context)
+        span.end()

@@ -15,6 +15,7 @@ from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
 from shared.market_events import signals
 from shared.market_events.feed import FeedQuote
+from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published
 from shared.prices.published import Cause, Repriced, StoredSheet
@@ -33,7 +34,7 @@ from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
-RING_EVERY_S = 1.0
+JOIN_EVERY_S = 1.0
 # Where the run goes on, or went well to its end, without a partition being ours, it is or was another worker's.
 OTHERS_DO_IT = ("running", "succeeded")
 HANDOVER_S = 5.0
@@ -47,7 +48,7 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False) ->
     Args:
         services: Of this process.
         task: The run.
-        is_claimant: It was claimed just now, so that a hand still busy with the run before is waited for.
+        is_claimant: It was claimed just now: wait for a thread that is still busy with the run before.
     """
     if not services.partition_slots.acquire(timeout=HANDOVER_S if is_claimant else 0):
         return
@@ -61,11 +62,11 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False) ->
 
 
 def _take_all(services: Services, task: RunningTask) -> None:
-    helpers = _Helpers(services, task)
+    recruiter = _Recruiter(services, task)
     with services.pool.connection() as conn:
         partition = partitions.take(conn, task)
     while partition is not None:
-        helpers.ring()
+        recruiter.enqueue()
         with _span(partition), _released(services, partition):
             _renew_lock(services, task)
             with tracer.start_as_current_span("write prices"):
@@ -84,14 +85,18 @@ def _take_all(services: Services, task: RunningTask) -> None:
 @contextmanager
 def _span(partition: Partition) -> Iterator[None]:
     """The partition in the trace, without its statements: a thousand partitions would leave 20,000 of them."""
-    attributes = {"pricing.partition": partition.number, "pricing.attempt": partition.attempt}
+    attributes: dict[str, str | int] = {
+        "pricing.task_id": str(partition.task_id),
+        "pricing.partition": partition.number,
+        "pricing.attempt": partition.attempt,
+    }
     with tracer.start_as_current_span("partition", attributes=attributes), suppress_instrumentation():
         yield
 
 
 @contextmanager
 def _released(services: Services, partition: Partition) -> Iterator[None]:
-    """What is not finished goes back at once; where it is somebody else's by then, that is counted."""
+    """On failure release the partition; where another worker holds it by then, count a stale write."""
     try:
         yield
     except BaseException:
@@ -102,22 +107,22 @@ def _released(services: Services, partition: Partition) -> Iterator[None]:
         raise
 
 
-class _Helpers:
-    """Rings for further workers while partitions wait: at first at once, then every second."""
+class _Recruiter:
+    """Enqueues a message for one more worker while partitions wait: at first at once, then every second."""
 
     def __init__(self, services: Services, task: RunningTask) -> None:
         self._services, self._task = services, task
-        self._rung_at = float("-inf")
+        self._enqueued_at = float("-inf")
 
-    def ring(self) -> None:
+    def enqueue(self) -> None:
         now = time.monotonic()
-        if now - self._rung_at < RING_EVERY_S:
+        if now - self._enqueued_at < JOIN_EVERY_S:
             return
-        self._rung_at = now
+        self._enqueued_at = now
         with self._services.pool.connection() as conn:
             waiting = partitions.waiting(conn, self._task.task_id)
         if waiting:
-            self._services.enqueue.help(self._task.task_id)
+            self._services.enqueue.join_run(self._task.task_id)
 
 
 def _renew_lock(services: Services, task: RunningTask) -> None:
@@ -134,7 +139,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
     quotes = _quotes(services, partition)
     with services.pool.connection() as conn:
         _note_quotes(conn, quotes)
-        cause = Cause("task", str(partition.task_id))
+        cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1)
         repriced = published.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
         with stage("commit"):
             # In the transaction of the write: who lost the partition meanwhile writes nothing.
@@ -154,10 +159,15 @@ def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
 
 def _note_quotes(conn: Conn, quotes: list[FeedQuote]) -> None:
     now = datetime.now(UTC)
-    # In the order of the ids, as every writer of several products locks them.
-    for quote in sorted(quotes, key=lambda quote: quote.product_id):
-        if products.lock(conn, quote.product_id):
-            signals.apply(conn, quote, "feed", min(quote.time or now, now), "feed")
+    known = products.lock(conn, [quote.product_id for quote in quotes])
+    updates = [
+        SignalUpdate.of(quote, "feed", min(quote.time or now, now), "feed")
+        for quote in quotes
+        if quote.product_id in known
+    ]
+    # The feed may quote a competitor twice; the later quote counts.
+    latest = {update.register: update for update in sorted(updates, key=lambda update: update.occurred_at)}
+    signals.apply(conn, list(latest.values()))
 
 
 def _to_put(partition: Partition, repriced: Repriced) -> list[StoredSheet]:

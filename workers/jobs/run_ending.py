@@ -25,7 +25,7 @@ def end(services: Services, task: RunningTask) -> None:
 
 
 def enqueue_follow_up(services: Services) -> None:
-    """Ring for what was asked for while a recalculation ran, unless one runs again."""
+    """Enqueue the follow-up that was requested while a recalculation ran, unless one runs again."""
     with services.pool.connection() as conn:
         task_id = merging.claim_follow_up(conn)
     if task_id is not None:

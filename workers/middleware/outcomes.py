@@ -29,15 +29,15 @@ def never(retries: int, error: BaseException) -> bool:
 
 
 class Outcomes(Middleware):
-    """Says in the log, the metrics and the job's row how each attempt ended.
+    """Writes to the log, the metrics and the job's row how each attempt ended.
 
-    An actor's option `settle` is called with the message, the exception and whether no attempt follows.
+    An actor's option `on_error` is called with the message, the exception and whether no attempt follows.
     """
 
     @property
     def actor_options(self) -> set[str]:
         """The option that actors have."""
-        return {"settle"}
+        return {"on_error"}
 
     def __init__(self) -> None:
         self._current = threading.local()
@@ -55,7 +55,7 @@ class Outcomes(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        """Count, log, settle."""
+        """Count, log, and complete the job's row."""
         outcome = _outcome(message, exception)
         JOB_DURATION.labels(message.actor_name).observe(time.perf_counter() - self._current.began)
         TASKS_ENDED.labels(message.actor_name, outcome).inc()
@@ -65,9 +65,9 @@ class Outcomes(Middleware):
         if outcome == "failed" and translate(exception) is None:
             log.error("job failed", **fields, exc_info=exception)
         else:
-            say = {"aborted": log.info, "failed": log.error}.get(outcome, log.warning)
-            say("attempt ended", **fields, error=f"{type(exception).__name__}: {exception}")
-        broker.get_actor(message.actor_name).options["settle"](message, exception, message.failed)
+            write = {"aborted": log.info, "failed": log.error}.get(outcome, log.warning)
+            write("attempt ended", **fields, error=f"{type(exception).__name__}: {exception}")
+        broker.get_actor(message.actor_name).options["on_error"](message, exception, message.failed)
 
 
 def _outcome(message: MessageProxy, exception: BaseException | None) -> str:

@@ -61,15 +61,14 @@ def test_a_failed_task_is_shown_with_its_traceback_and_replayed(just: Just, pool
 
 
 def test_events_that_were_given_up_are_listed_shown_and_replayed(just: Just, pool: Pool) -> None:
+    product_id = new_id()
     event = EventRecord(
         source="shop", id=new_id(), type="demand_changed", occurred_at=datetime.now(UTC),
-        data={"product_id": "P-1", "index": "1.1"}, product_id="P-1",
+        data={"product_id": product_id, "index": "1.1"}, product_id=product_id,
     )  # fmt: skip
     with pool.connection() as conn:
         inbox.record(conn, [event])
-        begun = inbox.begin(conn, key=(event.source, event.id))
-        inbox.decide_all(conn, begun, "failed", reason="ValueError: \x1b[31mno", traceback="Traceback: where")
-        inbox.settle(conn, begun)
+        assert inbox.fail_waiting(conn, product_id, "ValueError: \x1b[31mno", "Traceback: where") == 1
     listed = just("events", "--failed", "--limit", "1000")
     assert event.id in listed.stdout
     assert "\x1b" not in listed.stdout

@@ -1,124 +1,181 @@
-"""A product's events are decided at once, then at most once a second, and the last one is not forgotten."""
+"""A target is decided at once, then at most once a second, and no event is forgotten, whatever dies."""
 
 import pytest
 
+from shared.errors import LeaseLost
 from shared.market_events import repricing_queue
+from shared.market_events.repricing_queue import INTERVAL_S, REDELIVER_AFTER_S
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once, new_id
-
-
-class Pace:
-    """The pace of one product, each call in a transaction of its own."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool, self.target = pool, new_id()
-
-    def is_to_ring(self) -> bool:
-        with self._pool.connection() as conn:
-            return self.target in repricing_queue.to_ring(conn, [self.target])
-
-    def begin(self) -> bool:
-        with self._pool.connection() as conn:
-            if repricing_queue.begin(conn, self.target):
-                repricing_queue.decided(conn, self.target)
-                return True
-            return False
-
-    def end(self) -> None:
-        with self._pool.connection() as conn:
-            repricing_queue.end(conn, self.target)
-
-    def is_due(self) -> bool:
-        with self._pool.connection() as conn:
-            return self.target in repricing_queue.take_due(conn)
-
-    def after(self, seconds: float) -> None:
-        """As if this much time had gone by."""
-        with self._pool.connection() as conn:
-            conn.execute(
-                "UPDATE repricing_queue SET decided_at = decided_at - make_interval(secs => %(s)s),"
-                " lease_until = lease_until - make_interval(secs => %(s)s),"
-                " due_at = due_at - make_interval(secs => %(s)s) WHERE target = %(target)s",
-                {"s": seconds, "target": self.target},
-            )
+from tests.integration.market_events.conftest import Making, Queue
 
 
 @pytest.fixture
-def pace(pool: Pool) -> Pace:
-    return Pace(pool)
+def target(queue: Queue, make: Making) -> str:
+    """A product with an event that waits."""
+    event = make()
+    queue.record(event)
+    assert event.product_id
+    return event.product_id
 
 
-def test_the_first_event_is_rung_for_at_once_and_those_that_follow_it_are_not(pace: Pace) -> None:
-    assert pace.is_to_ring()
-    assert not pace.is_to_ring()
+def test_the_first_event_makes_its_target_due_at_once(queue: Queue, target: str) -> None:
+    assert [due.target for due in queue.take(target)] == [target]
 
 
-def test_one_of_several_listeners_rings(pace: Pace) -> None:
-    assert sum(at_once([pace.is_to_ring] * 4)) == 1
+def test_a_target_is_taken_by_one_of_several_listeners(queue: Queue, target: str) -> None:
+    taken = at_once([lambda: queue.take(target)] * 4)
+    assert sum(map(len, taken)) == 1
 
 
-def test_one_of_several_workers_begins(pace: Pace) -> None:
-    assert sum(at_once([pace.begin] * 4)) == 1
+def test_a_target_is_held_by_one_of_several_workers(queue: Queue, target: str) -> None:
+    begun = at_once([lambda: queue.begin(target)] * 4)
+    assert sum(map(len, begun)) == 1
 
 
-def test_what_comes_within_a_second_of_a_decision_is_due_after_it(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Longer than this test takes.
-    monkeypatch.setattr(repricing_queue, "INTERVAL_S", 60)
-    pace.is_to_ring()
-    assert pace.begin()
-    pace.end()
-    assert not pace.is_to_ring()
-    assert not pace.begin()
-    assert not pace.is_due()
-    pace.after(repricing_queue.INTERVAL_S)
-    assert pace.is_due()
-    assert not pace.is_due()
-    assert pace.begin()
+def test_further_events_enqueue_no_further_message(queue: Queue, target: str, make: Making) -> None:
+    queue.take(target)
+    queue.record(*(make(product_id=target) for _ in range(3)))
+    assert queue.take(target) == []
 
 
-def test_what_comes_later_is_rung_for_at_once(pace: Pace) -> None:
-    pace.is_to_ring()
-    pace.begin()
-    pace.end()
-    pace.after(repricing_queue.INTERVAL_S)
-    assert pace.is_to_ring()
-    assert pace.begin()
+def test_an_event_within_a_second_of_a_decision_is_due_after_it(queue: Queue, target: str, make: Making) -> None:
+    lease, events = queue.started(target)
+    queue.complete(lease, *events)
+    # Longer ahead than this test takes.
+    queue.after(-60, target)
+    queue.record(make(product_id=target))
+    assert queue.take(target) == []
+    assert queue.begin(target) == []
+    queue.after(60 + INTERVAL_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+    assert queue.begin(target)
 
 
-def test_a_ring_that_nobody_answers_is_repeated(pace: Pace) -> None:
-    pace.is_to_ring()
-    pace.after(repricing_queue.REDELIVER_AFTER_S)
-    assert pace.is_due()
+def test_an_event_long_after_a_decision_is_due_at_once(queue: Queue, target: str, make: Making) -> None:
+    lease, events = queue.started(target)
+    queue.complete(lease, *events)
+    queue.after(INTERVAL_S, target)
+    queue.record(make(product_id=target))
+    assert [due.target for due in queue.take(target)] == [target]
 
 
-def test_a_ring_that_failed_is_due_at_once(pace: Pace, pool: Pool) -> None:
-    pace.is_to_ring()
+def test_after_a_completion_nothing_is_due(queue: Queue, target: str) -> None:
+    lease, events = queue.started(target)
+    queue.complete(lease, *events)
+    queue.after(LEASE_S + REDELIVER_AFTER_S, target)
+    assert queue.take(target) == []
+
+
+def test_a_message_that_no_worker_takes_is_sent_again(queue: Queue, target: str) -> None:
+    queue.take(target)
+    queue.after(REDELIVER_AFTER_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+
+
+def test_a_target_that_could_not_be_enqueued_is_due_at_once(queue: Queue, target: str) -> None:
+    queue.take(target)
+    with queue.pool.connection() as conn:
+        repricing_queue.not_enqueued(conn, [target])
+    assert [due.target for due in queue.take(target)] == [target]
+
+
+def test_an_event_that_comes_while_a_worker_holds_its_target_is_due_after_the_completion(
+    queue: Queue, target: str, make: Making
+) -> None:
+    lease, events = queue.started(target)
+    late = make(product_id=target)
+    queue.record(late)
+    queue.complete(lease, *events)
+    queue.after(INTERVAL_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+    assert [event.id for event in queue.started(target)[1]] == [late.id]
+
+
+def test_an_event_is_not_forgotten_where_its_message_met_a_target_that_is_held(
+    queue: Queue, target: str, make: Making
+) -> None:
+    lease, events = queue.started(target)
+    queue.record(make(product_id=target))
+    queue.after(INTERVAL_S, target)
+    assert queue.take(target)
+    assert queue.begin(target) == []
+    queue.complete(lease, *events)
+    queue.after(INTERVAL_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+
+
+def test_an_event_that_comes_after_the_lease_is_not_forgotten_by_a_late_completion(
+    queue: Queue, target: str, make: Making
+) -> None:
+    lease, events = queue.started(target)
+    queue.after(LEASE_S + 1, target)
+    queue.record(make(product_id=target))
+    queue.complete(lease, *events)
+    queue.after(INTERVAL_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+
+
+def test_a_worker_that_crashed_is_followed_by_another_one(queue: Queue, target: str) -> None:
+    queue.begin(target)
+    assert queue.begin(target) == []
+    queue.after(LEASE_S, target)
+    assert [(due.target, due.crashes) for due in queue.take(target)] == [(target, 1)]
+    assert queue.begin(target)
+
+
+def test_an_attempt_that_ends_in_order_is_no_crash_and_is_tried_again_at_once(queue: Queue, target: str) -> None:
+    for attempt in range(1, 6):
+        lease, _ = queue.started(target)
+        assert (lease.attempts, lease.crashes) == (attempt, 1)
+        queue.release(lease)
+    assert queue.take(target) == []
+    queue.after(REDELIVER_AFTER_S, target)
+    assert queue.take(target)
+
+
+def test_a_worker_that_lost_its_lease_may_not_commit(queue: Queue, pool: Pool, target: str) -> None:
+    lease, _ = queue.started(target)
     with pool.connection() as conn:
-        repricing_queue.not_rung(conn, [pace.target])
-    assert pace.is_due()
-
-
-def test_while_a_worker_is_at_it_no_other_begins_and_what_comes_is_due_when_it_ends(pace: Pace) -> None:
-    pace.begin()
-    pace.after(repricing_queue.INTERVAL_S + 1)
-    assert pace.is_to_ring()
-    assert not pace.begin()
-    pace.end()
-    assert pace.is_due()
-
-
-def test_after_a_worker_that_died_another_one_begins(pace: Pace) -> None:
-    pace.begin()
-    assert not pace.begin()
-    pace.after(LEASE_S)
-    assert pace.is_due()
-    assert pace.begin()
-
-
-def test_where_nothing_waits_any_more_nothing_is_due(pace: Pace, pool: Pool) -> None:
-    pace.is_to_ring()
+        repricing_queue.hold(conn, [lease])
+    queue.after(LEASE_S, target)
+    with pool.connection() as conn, pytest.raises(LeaseLost):
+        repricing_queue.hold(conn, [lease])
+    taken_over, _ = queue.started(target)
+    with pool.connection() as conn, pytest.raises(LeaseLost):
+        repricing_queue.hold(conn, [lease])
+    # Nor release the target that another worker holds.
+    queue.release(lease)
     with pool.connection() as conn:
-        repricing_queue.drop_due(conn, [pace.target])
-    pace.after(repricing_queue.REDELIVER_AFTER_S)
-    assert not pace.is_due()
+        repricing_queue.hold(conn, [taken_over])
+
+
+def test_targets_that_are_due_later_are_not_taken(queue: Queue, pool: Pool) -> None:
+    target = new_id()
+    with pool.connection() as conn:
+        conn.execute(
+            "INSERT INTO repricing_queue (target, due_at) VALUES (%s, clock_timestamp() + interval '1 hour')", [target]
+        )
+        taken = repricing_queue.take_due(conn, limit=100_000)
+        conn.rollback()
+    assert target not in {due.target for due in taken}
+    assert queue.take(target) == []
+
+
+def test_the_sweep_reads_only_targets_that_are_due(pool: Pool) -> None:
+    """With as many targets that are due later as one likes, the plan is a bounded scan of the index."""
+    with pool.connection() as conn:
+        conn.execute(
+            "INSERT INTO repricing_queue (target, due_at)"
+            " SELECT 'later-' || n, clock_timestamp() + interval '1 hour' FROM generate_series(1, 20000) n"
+        )
+        conn.execute("ANALYZE repricing_queue")
+        plan = conn.execute(
+            "EXPLAIN (FORMAT TEXT) SELECT target FROM repricing_queue"
+            " WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT 1000"
+        ).fetchall()
+        conn.rollback()
+    lines = [row["QUERY PLAN"].strip() for row in plan]
+    assert any("Index" in line and "due_targets" in line for line in lines), lines
+    assert any(line.startswith("Index Cond: (due_at <=") for line in lines), lines

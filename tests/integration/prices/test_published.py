@@ -13,7 +13,7 @@ from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.product import Tier
 from shared.rulebook.store import ActivePolicy
-from tests.integration.catalogue_examples import add_competitor, at_once, new_id, product, task_cause, write
+from tests.integration.catalogue_examples import add_competitor, again, at_once, new_id, product, task_cause, write
 
 
 @pytest.fixture
@@ -100,18 +100,18 @@ def test_deciding_again_what_stands_keeps_its_version_and_adds_no_history(
     for _ in range(4):
         reprice(pool, policy, product_id, task_cause())
     before = history(pool, product_id)
-    again = reprice(pool, policy, product_id, task_cause())
-    assert again.changed == ()
-    assert version_and_price(again, product_id) == (before[0].version, Decimal("50.00"))
+    second = reprice(pool, policy, product_id, task_cause())
+    assert second.changed == ()
+    assert version_and_price(second, product_id) == (before[0].version, Decimal("50.00"))
     assert history(pool, product_id) == before
 
 
 def test_a_task_that_comes_again_takes_no_second_step(pool: Pool, policy: ActivePolicy, product_id: str) -> None:
     cause = task_cause()
     first = reprice(pool, policy, product_id, cause)
-    again = reprice(pool, policy, product_id, cause)
-    assert version_and_price(first, product_id) == version_and_price(again, product_id) == (2, Decimal("80.00"))
-    assert again.changed == ()
+    second = reprice(pool, policy, product_id, again(cause))
+    assert version_and_price(first, product_id) == version_and_price(second, product_id) == (2, Decimal("80.00"))
+    assert second.changed == ()
     assert version_and_price(reprice(pool, policy, product_id, task_cause()), product_id) == (3, Decimal("64.00"))
 
 
@@ -122,8 +122,7 @@ def test_a_task_that_comes_again_after_an_event_decides_what_the_event_left(
     cause = task_cause()
     reprice(pool, policy, product_id, cause)
     reprice(pool, policy, product_id, Cause("event", "e-1"))
-    again = reprice(pool, policy, product_id, cause)
-    version, price = version_and_price(again, product_id)
+    version, price = version_and_price(reprice(pool, policy, product_id, again(cause)), product_id)
     assert version >= 3
     assert price >= Decimal("50.00")
 

@@ -68,6 +68,6 @@ def test_products_by_id_do_not_cover_a_category_that_may_hold_others() -> None:
 
 
 def test_a_request_says_its_scope() -> None:
-    assert ProductSet.of(RecalculationRequested()) == EVERYTHING
-    assert ProductSet.of(RecalculationRequested(product_ids=("a", "b"))) == ProductSet(product_ids=("a", "b"))
-    assert ProductSet.of(RecalculationRequested(category="grocery")) == ProductSet(categories=("grocery",))
+    assert RecalculationRequested().product_set == EVERYTHING
+    assert RecalculationRequested(product_ids=("a", "b")).product_set == ProductSet(product_ids=("a", "b"))
+    assert RecalculationRequested(category="grocery").product_set == ProductSet(categories=("grocery",))

@@ -1,0 +1,75 @@
+"""The backlog: messages of the channel that are not recorded yet, bounded in number and bytes."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from shared.telemetry.metrics import MESSAGES_REFUSED
+
+MAX_MESSAGES = 250_000
+MAX_BYTES = 64 << 20
+
+
+class Backlog:
+    """Messages in the order of their arrival; one thread adds, another one takes.
+
+    A message beyond the limits is refused and counted. The engine's own events are not lost then: the API recorded
+    them before it published them.
+    """
+
+    def __init__(
+        self,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_messages, self._max_bytes, self._monotonic = max_messages, max_bytes, monotonic
+        self._messages: deque[tuple[float, bytes]] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        """How many messages wait."""
+        return len(self._messages)
+
+    def add(self, messages: Sequence[bytes]) -> None:
+        """Keep messages, as far as there is room."""
+        with self._changed:
+            now = self._monotonic()
+            for number, message in enumerate(messages):
+                if len(self._messages) >= self._max_messages or self._bytes + len(message) > self._max_bytes:
+                    MESSAGES_REFUSED.inc(len(messages) - number)
+                    break
+                self._messages.append((now, message))
+                self._bytes += len(message)
+            self._changed.notify()
+
+    def first(self, limit: int) -> list[bytes]:
+        """The oldest messages; they stay until they are dropped."""
+        with self._changed:
+            return [self._messages[index][1] for index in range(min(limit, len(self._messages)))]
+
+    def drop(self, count: int) -> None:
+        """Drop the oldest messages: they are recorded."""
+        with self._changed:
+            for _ in range(count):
+                self._bytes -= len(self._messages.popleft()[1])
+
+    def drop_older_than(self, age_s: float) -> None:
+        """Drop messages that came longer ago than this."""
+        with self._changed:
+            until = self._monotonic() - age_s
+            while self._messages and self._messages[0][0] < until:
+                self._bytes -= len(self._messages.popleft()[1])
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is a message, for at most this long."""
+        with self._changed:
+            if not self._messages:
+                self._changed.wait(timeout_s)
+
+    def wake(self) -> None:
+        """End a wait."""
+        with self._changed:
+            self._changed.notify()

@@ -1,0 +1,23 @@
+"""Attributes that spans have in common, by OpenTelemetry's conventions."""
+
+from typing import Literal
+
+
+def messaging(
+    system: Literal["redis", "dramatiq"],
+    operation: Literal["send", "receive", "process"],
+    destination: str,
+    message_id: str | None = None,
+) -> dict[str, str]:
+    """Of a span that sends or takes a message."""
+    attributes = {
+        "messaging.system": system,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": destination,
+    }
+    return attributes if message_id is None else attributes | {"messaging.message.id": message_id}
+
+
+def event(event_id: str, operation: Literal["send", "receive", "process"], destination: str) -> dict[str, str]:
+    """Of a span about one market event on its channel."""
+    return messaging("redis", operation, destination, event_id) | {"pricing.event_id": event_id}
