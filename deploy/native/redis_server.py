@@ -27,6 +27,8 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         "save": '""',
         "appendonly": "no",
         "maxmemory-policy": "volatile-lru",
+        # A burst of market events waits here for the listener; beyond it Redis ends the subscription.
+        "client-output-buffer-limit": "pubsub 256mb 64mb 60",
         "set-proc-title": "no",  # a title would overwrite the environment by which leftovers are known
     }
     write_private(folder(home) / "redis.conf", "".join(f"{k} {v}\n" for k, v in settings.items()))

@@ -27,9 +27,14 @@ BENCHMARKS = {
     "tracing": "what tracing at its default ratio costs",
     "recalculation": "prices decided per second (also --products N, --alone)",
     "import": "rows imported per second (also --rows N)",
+    "events": "market events: latency, a backlog, a burst, and the idle queue",
 }
 # These bring their own command line: what this one does not know is handed over.
-OF_THEIR_OWN = {"recalculation": "tests.bench.recalculation", "import": "tests.bench.importing"}
+OF_THEIR_OWN = {
+    "recalculation": "tests.bench.recalculation",
+    "import": "tests.bench.importing",
+    "events": "tests.bench.events",
+}
 console = report.console()
 
 

@@ -61,8 +61,8 @@ ONLY = {
             "api.routes.products",
             "api.routes.recalculations",
             "api.routes.tasks",
-            "listener.bridge",
-            "listener.loop",
+            "listener.subscriber",
+            "listener.sweep",
             # This waits for our own server.
             "deploy.native",
         ),
@@ -140,7 +140,7 @@ ALL = tuple(modules())
 
 def test_the_tree_is_found() -> None:
     found = {module.name for module in ALL}
-    assert {"api.app", "workers.actors", "listener.bridge", "shared.pricing.quote", "deploy.native.stack"} <= found
+    assert {"api.app", "workers.actors", "listener.sweep", "shared.pricing.quote", "deploy.native.stack"} <= found
 
 
 @pytest.mark.parametrize("text", ONLY)

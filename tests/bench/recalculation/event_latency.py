@@ -49,6 +49,11 @@ def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[st
     }
 
 
+def idle(arena: Arena, products: int, events: int) -> dict[str, float]:
+    """Quantiles of the event latency on an idle stack, in milliseconds."""
+    return _quantiles([_latency_ms(arena, number) for number in random.sample(range(1, products), events)])
+
+
 def _latency_ms(arena: Arena, number: int) -> float:
     """From the request that tells of a competitor's price to the first answer that has it."""
     engine, product_id = arena.engine, catalogue.product_id(number)
