@@ -9,7 +9,7 @@ import redis
 
 from shared.messaging import channel
 from shared.messaging.subscription import BATCH, DEAD_AFTER_S, PING_EVERY_S
-from shared.messaging.subscription import Link as Subscription
+from shared.messaging.subscription import Subscription as Subscription
 from shared.settings import Settings
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.waiting import eventually
