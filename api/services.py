@@ -15,7 +15,7 @@ from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
 from shared.errors import translated
 from shared.market_events.feed import MarketDataFeed
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.messaging.messages import Enqueuer
 from shared.postgres import pools
 from shared.postgres.pools import AsyncPool, Conn, Pool
@@ -77,15 +77,15 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         writes = pools.pool(settings, PROCESS, WRITE_CONNECTIONS)
         writes.open(wait=False)
         stack.callback(writes.close)
-        cache = channel.cache_client(settings.redis_for("cache"), PROCESS)
+        cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
-        traced = channel.cache_client(settings.redis_for("cache"), PROCESS)
+        traced = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(traced.aclose)
-        sync_cache = channel.client(settings.redis_for("cache"), PROCESS)
+        sync_cache = clients.client(settings.redis_for("cache"), PROCESS)
         stack.callback(sync_cache.close)
-        events = channel.client(settings.redis_for("events"), PROCESS)
+        events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
-        queue = channel.client(settings.redis_for("broker"), PROCESS)
+        queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         for client in (traced, sync_cache, events):
             RedisInstrumentor.instrument_client(client, tracer_provider=provider)

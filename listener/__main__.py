@@ -18,7 +18,7 @@ from listener.subscriber import Subscriber
 from listener.sweep import Sweep
 from shared import VERSION
 from shared.jobs.backlog_metrics import BacklogMetrics
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
@@ -54,9 +54,9 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         pool = pools.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)
-        queue = channel.client(settings.redis_for("broker"), PROCESS)
+        queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
-        events = channel.client(settings.redis_for("events"), PROCESS)
+        events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
         for collector in (BacklogMetrics(pool), Messages(queue)):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))

@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind
 from shared.errors import InvalidInput
 from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.messaging.channel import MARKET_EVENTS
 from shared.postgres.pools import Pool
 from shared.telemetry import propagation, spans

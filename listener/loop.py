@@ -14,7 +14,7 @@ from listener.backlog import Backlog
 from listener.inbox import Inbox
 from listener.sweep import Sweep
 from shared.errors import retryable, translate
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
 from shared.telemetry.metrics import LISTENER_ACTIVE, LOOP_ERRORS, SWEPT_AT

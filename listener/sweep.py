@@ -9,7 +9,7 @@ from opentelemetry.trace import SpanKind
 from shared.jobs import tasks
 from shared.jobs.tasks import WaitingTask
 from shared.market_events import inbox, repricing_queue
-from shared.market_events.inbox import EventRecord, WaitingEvent
+from shared.market_events.records import EventRecord, WaitingEvent
 from shared.market_events.repricing_queue import DueTarget
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from shared.cache.writer import SheetWriter
 from shared.market_events.feed import MarketDataFeed
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.messaging.lock import RecalculationLock
 from shared.messaging.messages import Enqueuer
 from shared.postgres import pools
@@ -62,9 +62,9 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
     """Build the services; nothing needs to answer yet."""
     pool = pools.pool(settings, PROCESS, size=settings.worker_threads + 2)
     pool.open(wait=False)
-    cache = channel.client(settings.redis_for("cache"), PROCESS)
-    events = channel.client(settings.redis_for("events"), PROCESS)
-    queue = channel.client(settings.redis_for("broker"), PROCESS)
+    cache = clients.client(settings.redis_for("cache"), PROCESS)
+    events = clients.client(settings.redis_for("events"), PROCESS)
+    queue = clients.client(settings.redis_for("broker"), PROCESS)
     for client in (cache, events):
         RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
     return Services(

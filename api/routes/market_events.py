@@ -19,7 +19,7 @@ from api.services import Services
 from shared.market_events import inbox
 from shared.market_events import views as event_views
 from shared.market_events.events import CloudEvent, checked_time, parse_data
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.market_events.views import EventView
 from shared.messaging import channel
 from shared.messaging.channel import MARKET_EVENTS

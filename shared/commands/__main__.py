@@ -1,31 +1,10 @@
 """Commands for operators: `python -m shared.commands migrate|demo|import|export|policy|tasks|events|recalculate`."""
 
-import sys
-from contextlib import closing, suppress
-from pathlib import Path
-
 import click
-import msgspec
-from rich.console import Console
 
-from shared.access import keys
-from shared.cache.writer import SheetWriter
-from shared.catalogue import markets
-from shared.catalogue.product_set import ProductSet
-from shared.commands import demo, import_progress, operating
-from shared.errors import InvalidInput, RedisUnavailable, translate, translated
-from shared.importing import exporter, importer
-from shared.importing.columns import Columns, constants, parse_map
-from shared.jobs import tasks
-from shared.messaging import channel
-from shared.pricing.policy import Policy
-from shared.rulebook import store as rulebook
-from shared.settings import InvalidSettings, Settings, load
+from shared.commands import catalogue, events, jobs, rulebook
+from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
-
-INTERRUPTED = 130
-
-console = Console(stderr=True, highlight=False)
 
 
 @click.group(help=__doc__)
@@ -39,117 +18,16 @@ def main(context: click.Context) -> None:
     logs.configure("pricing-catalogue", context.obj)
 
 
-@main.command("migrate")
-@click.pass_obj
-def migrate(settings: Settings) -> None:
-    """Bring the schema up to date; make the admin key, the default policy and the markets where missing."""
-    # Alembic takes longer to import than every other command takes to run.
-    from shared.postgres import migrations
-
-    with operating.connection(settings) as conn:
-        migrations.migrate(settings)
-        rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
-        keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
-
-
-@main.command("demo")
-@click.option("--if-empty", is_flag=True, help="Only where there is no product yet.")
-@click.pass_obj
-def load_demo(settings: Settings, *, if_empty: bool) -> None:
-    """Write the demo catalogue: P-100 to P-999."""
-    with operating.connection(settings) as conn:
-        if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
-            return
-        console.print(f"{demo.load(conn)} demo products")
-
-
-@main.command("import")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--map", "names", default="", metavar="OURS=THEIRS,…", help="The file's columns for ours; no others.")
-@click.option("--currency", help="Of rows that have none.")
-@click.option("--category", help="Of rows that have none.")
-@click.option("--dry-run", is_flag=True, help="Do everything, keep nothing, say what would have been.")
-@click.option("--skip-bad", is_flag=True, help="Import the good rows where there are bad ones too.")
-@click.option("--rejects", type=click.Path(path_type=Path), help="Where bad rows go; else FILE.rejects.csv, here.")
-@click.pass_obj
-def import_file(
-    settings: Settings,
-    file: Path,
-    names: str,
-    currency: str | None,
-    category: str | None,
-    rejects: Path | None,
-    *,
-    dry_run: bool,
-    skip_bad: bool,
-) -> None:
-    """Insert or update the products of a FILE, or of standard input: `-`.
-
-    CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price;
-    and, where wanted, category, cost, stock, min_price, max_price, strategy, tiers (JSON). A product is written
-    whole: what its row leaves out is empty afterwards.
-
-    Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
-    """
-    try:
-        columns = Columns(parse_map(names), constants(currency=currency, category=category))
-        with operating.connection(settings) as conn:
-            code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
-        if code != importer.NOTHING and not dry_run:
-            _note_creations(settings)
-    except (ValueError, InvalidInput) as error:
-        raise click.UsageError(str(error)) from None
-    except click.ClickException as error:
-        console.print(f"Error: {error.message}; nothing was imported", markup=False, soft_wrap=True)
-        code = importer.NOTHING
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing was imported")
-        code = INTERRUPTED
-    sys.exit(code)
-
-
-def _note_creations(settings: Settings) -> None:
-    """Who missed a product a moment ago finds it at once; where Redis is away, some seconds later."""
-    cache = channel.client(settings.redis_for("cache"), "pricing-catalogue")
-    with closing(cache), suppress(RedisUnavailable), translated():
-        SheetWriter(cache, cache, settings.cache_ttl_s).created()
-
-
-@main.command("export")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Else by the FILE's name, or csv.")
-@click.option("--category", help="Only products of this one.")
-@click.pass_obj
-def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
-    """Write the catalogue to a FILE, or to standard output, as `import` reads it; gzip where it ends in .gz."""
-    try:
-        with operating.connection(settings) as conn:
-            count = exporter.run(conn, file, form or exporter.format_of(file), category)
-    except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror or error}") from None
-    console.print(f"{count:,} products")
-
-
-@main.command("policy")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
-@click.pass_obj
-def policy(settings: Settings, file: Path | None) -> None:
-    """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
-    with operating.connection(settings) as conn:
-        if file is None:
-            document = msgspec.json.encode(rulebook.active(conn).policy)
-            click.echo(msgspec.json.format(document).decode())
-            return
-        try:
-            version = rulebook.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{file}: {translate(error)}") from None
-        task_id = tasks.create(conn, "recalculation", ProductSet(), "")
-    console.print(f"policy {version} is active; task {task_id} recalculates every price")
-
-
-for command in (operating.tasks_command, operating.events_command, operating.recalculate):
+for command in (
+    catalogue.migrate,
+    catalogue.load_demo,
+    catalogue.import_file,
+    catalogue.export_file,
+    rulebook.policy,
+    jobs.tasks_command,
+    jobs.recalculate,
+    events.events_command,
+):
     main.add_command(command)
 
 

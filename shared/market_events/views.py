@@ -11,6 +11,7 @@ from msgspec import Meta
 from shared.errors import AlreadyEnded, NotFound
 from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, decode, parse_data
+from shared.market_events.records import EventRecord
 from shared.postgres.pools import Conn
 from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
 
@@ -98,7 +99,7 @@ def replay(conn: Conn, event_id: str, source: str | None) -> None:
     raw = row.pop("raw")
     event = decode(raw.encode()) if raw is not None else msgspec.convert(row | {"specversion": "1.0"}, CloudEvent)
     timed = msgspec.structs.replace(event, time=event.time or row["time"])
-    record = inbox.EventRecord.accepted(timed, parse_data(event.type, event.data))
+    record = EventRecord.accepted(timed, parse_data(event.type, event.data))
     if raw is None:
         inbox.accept(conn, record)
     else:

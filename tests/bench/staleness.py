@@ -15,7 +15,7 @@ import redis
 
 from shared.cache.writer import SheetWriter
 from shared.commands import demo
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.postgres import pools
 from shared.prices import published
 from shared.rulebook import store as rulebook
@@ -96,7 +96,7 @@ def run(options: Options) -> Outcome:
         product = next(demo.demo_products())
         shoppers = undo.enter_context(_one_of_each(server, product.product_id))
         url = place.settings.redis_for("events")
-        cache = undo.enter_context(channel.client(url, catalogue.PROCESS))
+        cache = undo.enter_context(clients.client(url, catalogue.PROCESS))
         changes = Changes(place.settings, cache, product)
         options.say(f"{announced} changes that are announced, {silent} whose announcement is lost")
         told = list(_trials(announced, changes, cache, shoppers))

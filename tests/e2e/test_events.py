@@ -184,7 +184,7 @@ def test_a_recalculation_asked_for_by_an_event_is_a_task(engine: Engine) -> None
     assert event["status"] == "applied"
     task = engine.ended(event["task_id"])
     assert (task["status"], task["progress"]) == ("succeeded", {"done": 1, "total": 1})
-    assert task["product_set"] == {"categories": [category]}
+    assert task["scope"] == {"categories": [category]}
     assert task["trace_id"] == published["trace_id"]
 
 

@@ -22,7 +22,7 @@ def test_a_recalculation_is_queued_and_ends_with_all_of_its_products_done(engine
     assert (task["status"], task["kind"], task["attempts"]) == ("succeeded", "recalculation", 1)
     assert task["progress"] == {"done": 3, "total": 3}
     assert task["result"] == {"recalculated": 3, "changed": 0}
-    assert task["product_set"] == {"categories": [category]}
+    assert task["scope"] == {"categories": [category]}
     assert task["trace_id"] == queued["trace_id"]
     assert task["error"] is None
     assert task["created_at"] <= task["started_at"] <= task["finished_at"]
@@ -31,7 +31,7 @@ def test_a_recalculation_is_queued_and_ends_with_all_of_its_products_done(engine
 def test_a_recalculation_of_everything_has_the_whole_catalogue(engine: Engine) -> None:
     products = engine.sql("SELECT count(*) AS n FROM products")[0]["n"]
     task = engine.ended(engine.recalculate())
-    assert (task["status"], task["product_set"]) == ("succeeded", {})
+    assert (task["status"], task["scope"]) == ("succeeded", {})
     assert task["progress"] == {"done": products, "total": products}
 
 
@@ -61,7 +61,7 @@ def test_recalculations_asked_for_while_one_runs_are_merged_into_one_follow_up(e
         (follow_up_id,) = {task["result"]["merged_into"] for task in skipped}
         follow_up = engine.task(follow_up_id)
         assert follow_up["status"] == "queued"
-        assert follow_up["product_set"] == {"product_ids": [other], "categories": [category]}
+        assert follow_up["scope"] == {"product_ids": [other], "categories": [category]}
         assert engine.task(running)["status"] == "running"
         knows(feed, one, "95.00")
         knows(feed, other, "90.00")

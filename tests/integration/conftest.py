@@ -10,7 +10,7 @@ import redis
 from psycopg import sql
 
 from shared.catalogue import markets
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
 from shared.rulebook import store as rulebook
@@ -49,7 +49,7 @@ def policy(pool: Pool) -> ActivePolicy:
 @pytest.fixture(scope="session")
 def cache(settings: Settings) -> Iterator[redis.Redis]:
     """Redis as the workers use it."""
-    client = channel.client(settings.redis_for("cache"), PROCESS)
+    client = clients.client(settings.redis_for("cache"), PROCESS)
     yield client
     client.close()
 

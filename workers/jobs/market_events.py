@@ -12,7 +12,7 @@ from shared.catalogue import markets, products
 from shared.errors import InvalidInput
 from shared.market_events import inbox, repricing_queue, signals
 from shared.market_events.events import CostChanged, MarketChanged, stored_data
-from shared.market_events.inbox import CompletedEvent, Key, Outcome, WaitingEvent
+from shared.market_events.records import CompletedEvent, Key, Outcome, WaitingEvent
 from shared.market_events.repricing_queue import Lease
 from shared.market_events.signals import Register, SignalUpdate
 from shared.postgres.pools import Conn

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from shared.market_events import inbox
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from tests.bench.events import completion
 from tests.bench.recalculation import catalogue
 from tests.bench.recalculation.arena import Arena

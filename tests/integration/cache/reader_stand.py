@@ -10,7 +10,7 @@ import msgspec
 
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.postgres import pools
 from shared.settings import Settings
 from tests.support.proxy import Proxy, proxy_to
@@ -43,7 +43,7 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         pool = pools.read_pool(by_proxies, "tests", size=4)
         await pool.open()
         stack.push_async_callback(pool.close)
-        cache = channel.cache_client(to_redis.url(), "tests")
+        cache = clients.cache_client(to_redis.url(), "tests")
         stack.push_async_callback(cache.aclose, close_connection_pool=True)
         near = NearCache(near_entries, max_bytes=1_000_000)
         yield Stand(PriceReader(cache, pool, TTL_S, near), near, to_redis, to_postgres)

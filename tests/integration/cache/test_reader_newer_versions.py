@@ -10,7 +10,7 @@ import redis
 
 from shared.cache import changes, sheets
 from shared.cache.writer import SheetWriter
-from shared.messaging import channel
+from shared.messaging import channel, clients
 from shared.postgres.pools import Pool
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
@@ -80,7 +80,7 @@ def test_while_every_price_is_decided_anew_none_is_missed_in_the_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A Redis that a busy machine delays is none that lost something.
-    monkeypatch.setattr(channel, "CACHE_TIMEOUT_S", DEADLINE_S)
+    monkeypatch.setattr(clients, "CACHE_TIMEOUT_S", DEADLINE_S)
     ids = [new_id() for _ in range(300)]
     for product_id in ids:
         write(pool, policy, product(product_id))
@@ -110,7 +110,7 @@ def test_while_every_price_is_decided_anew_none_is_missed_in_the_cache(
 
 def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: redis.Redis, product_id: str) -> None:
     async def test(own: Stand) -> None:
-        events = channel.client(settings.redis_for("events"), "tests")
+        events = clients.client(settings.redis_for("events"), "tests")
         async with changes.followed_by(own.near, events):
 
             async def is_heard() -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from shared.cache import reader
+from shared.cache import breaker
 from shared.cache.markets import market_of
 from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable
@@ -32,7 +32,7 @@ def test_without_redis_the_database_answers(settings: Settings, product_id: str)
 def test_where_nothing_listens_in_place_of_redis_the_database_answers(settings: Settings, product_id: str) -> None:
     async def test(own: Stand) -> None:
         own.redis.close()
-        for _ in range(reader.BREAKER_FAILURES + 3):
+        for _ in range(breaker.FAILURES + 3):
             assert await own.sources(product_id) == {product_id: "database"}
 
     run(settings, test)
@@ -45,9 +45,9 @@ def test_a_redis_that_is_away_is_asked_once_a_second_at_most(settings: Settings,
         started, before = time.monotonic(), own.redis.visits
         for _ in range(200):
             assert await own.sources(product_id) == {product_id: "database"}
-        periods = int((time.monotonic() - started) / reader.BREAKER_OPEN_S) + 1
+        periods = int((time.monotonic() - started) / breaker.OPEN_S) + 1
         # What a query asks: a look-up; where that one is the last to fail, nothing more.
-        assert own.redis.visits - before <= reader.BREAKER_FAILURES + periods
+        assert own.redis.visits - before <= breaker.FAILURES + periods
 
     run(settings, test)
 
@@ -55,7 +55,7 @@ def test_a_redis_that_is_away_is_asked_once_a_second_at_most(settings: Settings,
 def test_when_redis_is_back_the_cache_is_used_again(settings: Settings, product_id: str) -> None:
     async def test(own: Stand) -> None:
         own.redis.shut()
-        for _ in range(reader.BREAKER_FAILURES + 3):
+        for _ in range(breaker.FAILURES + 3):
             await own.reader.find([product_id])
         own.redis.open()
 
@@ -87,7 +87,7 @@ def test_when_the_database_is_back_it_is_asked_again(settings: Settings, product
     async def test(own: Stand) -> None:
         await own.reader.find([])
         own.postgres.shut()
-        for _ in range(reader.BREAKER_FAILURES + 1):
+        for _ in range(breaker.FAILURES + 1):
             with pytest.raises(DatabaseUnavailable):
                 await own.reader.find([product_id])
         own.postgres.open()

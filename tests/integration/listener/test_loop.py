@@ -13,7 +13,7 @@ from listener.backlog import Backlog
 from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import new_id

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from shared.market_events import inbox, repricing_queue
-from shared.market_events.inbox import EventRecord, Key, WaitingEvent
+from shared.market_events.records import EventRecord, Key, Outcome, WaitingEvent
 from shared.market_events.repricing_queue import DueTarget, Lease
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import NOON, new_id
@@ -62,7 +62,7 @@ class Queue:
 
     def complete(self, lease: Lease, *events: WaitingEvent, status: str = "applied") -> list[str]:
         """Complete events alike; the ids of those that were."""
-        outcomes = [(event, inbox.Outcome(status, "why", 7)) for event in events]
+        outcomes = [(event, Outcome(status, "why", 7)) for event in events]
         with self.pool.connection() as conn:
             return [event.id for event in inbox.complete(conn, [lease], outcomes)]
 

@@ -9,7 +9,7 @@ from shared.errors import NotFound
 from shared.jobs import views as task_views
 from shared.market_events import inbox
 from shared.market_events import views as event_views
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.market_events.views import EventView
 from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Pool

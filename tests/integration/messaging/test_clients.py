@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.settings import Settings
 from tests.support.waiting import eventually
 
@@ -24,7 +24,7 @@ def connected(cache: redis.Redis, process: str) -> int:
 def test_a_client_says_who_it_is_and_its_connections_end_with_it(
     settings: Settings, cache: redis.Redis, process: str
 ) -> None:
-    client = channel.client(settings.redis_for("cache"), process)
+    client = clients.client(settings.redis_for("cache"), process)
     assert connected(cache, process) == 0
     client.ping()
     assert connected(cache, process) == 1
@@ -36,7 +36,7 @@ def test_the_cache_client_says_who_it_is_and_its_connections_end_with_it(
     settings: Settings, cache: redis.Redis, process: str
 ) -> None:
     async def test() -> None:
-        client = channel.cache_client(settings.redis_for("cache"), process)
+        client = clients.cache_client(settings.redis_for("cache"), process)
         await asyncio.gather(*(client.get("nothing") for _ in range(3)))
         assert connected(cache, process) > 0
         await client.aclose()
@@ -49,12 +49,12 @@ def test_the_cache_client_says_who_it_is_and_its_connections_end_with_it(
 
 @pytest.mark.parametrize("name", ["a name with spaces", "pricing-api"])
 def test_any_process_name_is_one_that_redis_takes(settings: Settings, name: str) -> None:
-    client = channel.client(settings.redis_for("cache"), name)
+    client = clients.client(settings.redis_for("cache"), name)
     assert client.ping()
     client.connection_pool.disconnect()
 
 
 def test_a_server_that_is_away_is_told_at_the_first_command_and_not_before() -> None:
-    client = channel.client("redis://127.0.0.1:1", "nobody")
+    client = clients.client("redis://127.0.0.1:1", "nobody")
     with pytest.raises(redis.ConnectionError):
         client.ping()

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import redis
 
-from shared.messaging import channel
+from shared.messaging import clients
 from shared.messaging.subscription import BATCH, DEAD_AFTER_S, PING_EVERY_S
 from shared.messaging.subscription import Subscription as Subscription
 from shared.settings import Settings
@@ -67,7 +67,7 @@ class Stand:
 def stand(settings: Settings, cache: redis.Redis) -> Iterator[Stand]:
     name, clock = f"test-{uuid4()}", Clock()
     with proxy_to(settings.redis_for("events")) as proxy:
-        client = channel.client(proxy.url(), "tests")
+        client = clients.client(proxy.url(), "tests")
         subscription = Subscription(client, name, clock)
         yield Stand(subscription, name, cache, proxy, clock)
         subscription.close()

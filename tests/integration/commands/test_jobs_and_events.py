@@ -8,11 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from shared.catalogue.product_set import ProductSet
-from shared.commands.operating import events_command, recalculate, tasks_command
+from shared.commands.events import events_command
+from shared.commands.jobs import recalculate, tasks_command
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
 from shared.market_events import inbox
-from shared.market_events.inbox import EventRecord
+from shared.market_events.records import EventRecord
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id

@@ -1,45 +1,19 @@
-"""Commands for operators about background work: `just tasks`, `just events`, `just recalculate`."""
+"""Background jobs: `just tasks`, `just recalculate`."""
 
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID
 
 import click
-import psycopg
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from shared.catalogue.product_set import ProductSet
-from shared.errors import PricingError, translate
+from shared.commands.terminal import add_row, connection, console, counted, out, table
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
-from shared.market_events import views as event_views
-from shared.postgres import pools
-from shared.postgres.pools import Conn
 from shared.settings import Settings
 
 POLL_S = 0.2
-
-# What is no terminal has room for every column.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
-console = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def connection(settings: Settings) -> Iterator[Conn]:
-    """One connection and one transaction; what goes wrong is one clear sentence."""
-    try:
-        with pools.connect(settings, "pricing-catalogue") as conn:
-            yield conn
-    except psycopg.OperationalError as error:
-        raise click.ClickException(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
-    except PricingError as error:
-        raise click.ClickException(str(error)) from None
 
 
 @click.group("tasks", invoke_without_command=True)
@@ -54,14 +28,14 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
         return
     with connection(context.obj) as conn:
         found, counts = task_views.listed(conn, statuses, limit), task_views.counts(conn)
-    table = _table("task", "kind", "status", "progress", "attempts", "created", "error")
+    rows = table("task", "kind", "status", "progress", "attempts", "created", "error")
     for task in found:
         error = f"{task.error.type}: {task.error.message}" if task.error else ""
         progress = f"{task.progress.done}/{task.progress.total or '?'}"
         created = f"{task.created_at:%F %T}"
-        _add(table, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
-    out.print(table, soft_wrap=False)
-    out.print(_counted(counts))
+        add_row(rows, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
+    out.print(rows, soft_wrap=False)
+    out.print(counted(counts))
 
 
 @tasks_command.command("show")
@@ -85,52 +59,6 @@ def replay_task(settings: Settings, task_id: UUID) -> None:
     with connection(settings) as conn:
         task_views.replay(conn, task_id)
     console.print(f"task {task_id} is queued again")
-
-
-@click.group("events", invoke_without_command=True)
-@click.option("--rejected", "statuses", flag_value="rejected", multiple=True, help="Only those that were rejected.")
-@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only those that failed.")
-@click.option("--waiting", "statuses", flag_value="received", multiple=True, help="Only those that wait.")
-@click.option("--limit", default=20, type=click.IntRange(1), help="The most that are listed.")
-@click.pass_context
-def events_command(context: click.Context, statuses: tuple[str, ...], limit: int) -> None:
-    """List market events, newest first; `events show ID`, `events replay ID`."""
-    if context.invoked_subcommand is not None:
-        return
-    with connection(context.obj) as conn:
-        found, counts = event_views.listed(conn, statuses, limit), event_views.counts(conn)
-    table = _table("event", "source", "type", "status", "about", "received", "reason")
-    for event in found:
-        received = f"{event.received_at:%F %T}"
-        _add(table, event.id, event.source, event.type, event.status, event.target or "", received, event.reason or "")
-    out.print(table, soft_wrap=False)
-    out.print(_counted(counts))
-
-
-@events_command.command("show")
-@click.argument("event_id")
-@click.option("--source", help="Who said so; else the latest of that id.")
-@click.pass_obj
-def show_event(settings: Settings, event_id: str, source: str | None) -> None:
-    """Say all about an event, with the traceback of its error."""
-    with connection(settings) as conn:
-        event = event_views.view(conn, event_id, source)
-        traceback = event_views.traceback_of(conn, event_id, source)
-    for name in type(event).__struct_fields__:
-        out.print(f"{name}: {getattr(event, name)}", markup=False)
-    if traceback:
-        out.print(traceback, markup=False)
-
-
-@events_command.command("replay")
-@click.argument("event_id")
-@click.option("--source", help="Who said so; else the latest of that id.")
-@click.pass_obj
-def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
-    """Apply an event after all that was rejected or failed."""
-    with connection(settings) as conn:
-        event_views.replay(conn, event_id, source)
-    console.print(f"event {event_id} waits to be applied", markup=False)
 
 
 @click.command("recalculate")
@@ -171,20 +99,3 @@ def _watched(settings: Settings, task_id: UUID) -> TaskView:
             if task.status in tasks.ENDED:
                 return task
             time.sleep(POLL_S)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns[:-1]:
-        table.add_column(column, no_wrap=True)
-    table.add_column(columns[-1], overflow="fold")
-    return table
-
-
-def _add(table: Table, *cells: str) -> None:
-    """What others wrote is shown as it is, and does nothing to the terminal."""
-    table.add_row(*(Text("".join(c for c in click.unstyle(cell) if c.isprintable())) for cell in cells))
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())) or "none"

@@ -1,0 +1,154 @@
+"""The two sources of sheets behind the near cache: Redis, and PostgreSQL, which fills Redis.
+
+Each has a breaker, and looks keys of the same moment up together.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import cast
+
+import msgspec
+import redis.asyncio
+import structlog
+from opentelemetry import trace
+
+from shared.cache import sheets
+from shared.cache.batching import Batcher
+from shared.cache.breaker import Breaker
+from shared.cache.near import NearCache
+from shared.cache.sheets import CorruptSheet, Fill
+from shared.errors import DatabaseUnavailable, RedisUnavailable
+from shared.postgres.pools import AsyncPool, bounded
+from shared.prices import published
+from shared.prices.published import StoredSheet
+from shared.pricing.sheet import PriceSheet
+from shared.telemetry.metrics import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION
+
+log = structlog.get_logger(__name__)
+
+REDIS_CONCURRENCY = 2
+DATABASE_CONCURRENCY = 4
+# The most products of one look-up; 500 is also the most of one request.
+LOOK_UP = 500
+
+# Redis' time in milliseconds, and its generation of the catalogue.
+Clock = tuple[int, bytes | None]
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A negative entry of Redis: there is no such product."""
+
+
+class RedisSheets:
+    """Sheets in Redis; where Redis is away it has none."""
+
+    def __init__(self, cache: redis.asyncio.Redis, traced: redis.asyncio.Redis, near: NearCache, ttl_s: float) -> None:
+        """A source.
+
+        Args:
+            cache: Redis.
+            traced: An instrumented client of the same Redis, for requests whose trace is recorded.
+            near: Keeps what is read.
+            ttl_s: How long a sheet stays in Redis, ± 10 %.
+        """
+        self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
+        self._breaker = Breaker("redis", RedisUnavailable)
+        self.batched: Batcher[PriceSheet | Missing] = Batcher(self.look_up, REDIS_CONCURRENCY, LOOK_UP)
+        # Entries that did not decode, until they are replaced.
+        self.corrupt: dict[str, bytes] = {}
+
+    async def look_up(self, product_ids: Sequence[str]) -> dict[str, PriceSheet | Missing]:
+        """Read sheets and negative entries by one MGET; products without a usable entry are left out."""
+        asked_at = time.monotonic()
+        # As bytes, since redis-py takes longer to encode a text than to send it.
+        keys = [sheets.GENERATION.encode(), *[sheets.key(product_id).encode() for product_id in product_ids]]
+        try:
+            with self._breaker.guarded(), CACHE_READ_DURATION.time():
+                generation, *entries = cast(list[bytes | None], await self._client().mget(keys))
+        except RedisUnavailable as error:
+            CACHE_READS.labels("error").inc(len(product_ids))
+            log.debug("redis away, reading the database", error=str(error))
+            return {}
+        known: dict[str, PriceSheet | Missing] = {}
+        results: Counter[str] = Counter()
+        for product_id, entry in zip(product_ids, entries, strict=True):
+            result, value = self._read_entry(product_id, entry, generation, asked_at)
+            results[result] += 1
+            if value is not None:
+                known[product_id] = value
+        for result, number in results.items():
+            CACHE_READS.labels(result).inc(number)
+        return known
+
+    async def clock(self) -> Clock | None:
+        """When it is for Redis, so that a fill does not undo what is written meanwhile; None while it is away."""
+        try:
+            with self._breaker.guarded():
+                pipeline = self._client().pipeline(transaction=False)
+                pipeline.time()
+                pipeline.get(sheets.GENERATION)
+                (seconds, microseconds), generation = await pipeline.execute()
+        except RedisUnavailable:
+            return None
+        return seconds * 1000 + microseconds // 1000, generation
+
+    async def fill(self, product_ids: Sequence[str], stored: Sequence[StoredSheet], clock: Clock | None) -> None:
+        """Put what PostgreSQL has of these products, as of `clock`; the others get negative entries."""
+        seen = {product_id: self.corrupt.pop(product_id, b"") for product_id in product_ids}
+        if clock is None:
+            return
+        read_at_ms, generation = clock
+        found = {sheet.product_id: sheet for sheet in stored}
+        fills = [Fill(found.get(key) or sheets.negative(key, generation), entry) for key, entry in seen.items()]
+        try:
+            for start in range(0, len(fills), sheets.BATCH):
+                keys, arguments = sheets.fill_arguments(fills[start : start + sheets.BATCH], self._ttl_s, read_at_ms)
+                with self._breaker.guarded():
+                    await cast(Awaitable[object], self._client().eval(sheets.PUT, len(keys), *keys, *arguments))
+        except RedisUnavailable as error:
+            log.debug("redis away, sheets not cached", error=str(error))
+
+    def _client(self) -> redis.asyncio.Redis:
+        return self._traced if trace.get_current_span().is_recording() else self._cache
+
+    def _read_entry(
+        self, product_id: str, entry: bytes | None, generation: bytes | None, asked_at: float
+    ) -> tuple[str, PriceSheet | Missing | None]:
+        """The kind of an entry, for the counter, and what it holds."""
+        if entry and (held := self._near.confirm(product_id, entry, asked_at)):
+            return "hit", held
+        if entry is None or sheets.is_absence(entry):
+            still_missing = entry == sheets.negative_entry(generation)
+            return ("missing", Missing()) if still_missing else ("miss", None)
+        try:
+            return "hit", self._near.put(sheets.decode(entry), entry, asked_at)
+        except CorruptSheet as error:
+            self.corrupt[product_id] = entry
+            log.warning("corrupt cache entry", product_id=product_id, error=str(error))
+            return "corrupt", None
+
+
+class DatabaseSheets:
+    """Sheets in PostgreSQL; each look-up fills Redis."""
+
+    def __init__(self, database: AsyncPool, cached: RedisSheets, near: NearCache) -> None:
+        self._database, self._cached, self._near = database, cached, near
+        self._breaker = Breaker("database", DatabaseUnavailable)
+        self.batched: Batcher[PriceSheet] = Batcher(self.look_up, DATABASE_CONCURRENCY, LOOK_UP)
+
+    async def look_up(self, product_ids: Sequence[str]) -> Mapping[str, PriceSheet]:
+        """Read sheets by one statement; products that do not exist are left out.
+
+        Raises:
+            DatabaseUnavailable: PostgreSQL is away.
+        """
+        clock = await self._cached.clock()
+        asked_at = time.monotonic()
+        with self._breaker.guarded(), DATABASE_READ_DURATION.time():
+            stored = await bounded(published.read_sheets(self._database, product_ids))
+        await self._cached.fill(product_ids, stored, clock)
+        return {
+            sheet.product_id: self._near.put(sheets.sheet_of(sheet), sheets.entry(sheet).encode(), asked_at)
+            for sheet in stored
+        }

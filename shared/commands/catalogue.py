@@ -1,0 +1,116 @@
+"""The catalogue: its schema, the demo, imports and exports."""
+
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from shared.access import keys
+from shared.cache.writer import SheetWriter
+from shared.catalogue import markets
+from shared.commands import demo, import_progress
+from shared.commands.terminal import connection
+from shared.errors import InvalidInput, RedisUnavailable, translated
+from shared.importing import exporter, importer
+from shared.importing.columns import Columns, constants, parse_map
+from shared.messaging import clients
+from shared.rulebook import store as rulebook
+from shared.settings import Settings
+
+INTERRUPTED = 130
+
+console = Console(stderr=True, highlight=False)
+
+
+@click.command("migrate")
+@click.pass_obj
+def migrate(settings: Settings) -> None:
+    """Bring the schema up to date; make the admin key, the default policy and the markets where missing."""
+    # Alembic takes longer to import than every other command takes to run.
+    from shared.postgres import migrations
+
+    with connection(settings) as conn:
+        migrations.migrate(settings)
+        rulebook.ensure_default(conn)
+        markets.ensure_shipped(conn)
+        keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
+
+
+@click.command("demo")
+@click.option("--if-empty", is_flag=True, help="Only where there is no product yet.")
+@click.pass_obj
+def load_demo(settings: Settings, *, if_empty: bool) -> None:
+    """Write the demo catalogue: P-100 to P-999."""
+    with connection(settings) as conn:
+        if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
+            return
+        console.print(f"{demo.load(conn)} demo products")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--map", "names", default="", metavar="OURS=THEIRS,…", help="The file's columns for ours; no others.")
+@click.option("--currency", help="Of rows that have none.")
+@click.option("--category", help="Of rows that have none.")
+@click.option("--dry-run", is_flag=True, help="Do everything, keep nothing, say what would have been.")
+@click.option("--skip-bad", is_flag=True, help="Import the good rows where there are bad ones too.")
+@click.option("--rejects", type=click.Path(path_type=Path), help="Where bad rows go; else FILE.rejects.csv, here.")
+@click.pass_obj
+def import_file(
+    settings: Settings,
+    file: Path,
+    names: str,
+    currency: str | None,
+    category: str | None,
+    rejects: Path | None,
+    *,
+    dry_run: bool,
+    skip_bad: bool,
+) -> None:
+    """Insert or update the products of a FILE, or of standard input: `-`.
+
+    CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price;
+    and, where wanted, category, cost, stock, min_price, max_price, strategy, tiers (JSON). A product is written
+    whole: what its row leaves out is empty afterwards.
+
+    Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
+    """
+    try:
+        columns = Columns(parse_map(names), constants(currency=currency, category=category))
+        with connection(settings) as conn:
+            code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+        if code != importer.NOTHING and not dry_run:
+            _note_creations(settings)
+    except (ValueError, InvalidInput) as error:
+        raise click.UsageError(str(error)) from None
+    except click.ClickException as error:
+        console.print(f"Error: {error.message}; nothing was imported", markup=False, soft_wrap=True)
+        code = importer.NOTHING
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was imported")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def _note_creations(settings: Settings) -> None:
+    """Who missed a product a moment ago finds it at once; where Redis is away, some seconds later."""
+    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    with closing(cache), suppress(RedisUnavailable), translated():
+        SheetWriter(cache, cache, settings.cache_ttl_s).created()
+
+
+@click.command("export")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Else by the FILE's name, or csv.")
+@click.option("--category", help="Only products of this one.")
+@click.pass_obj
+def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
+    """Write the catalogue to a FILE, or to standard output, as `import` reads it; gzip where it ends in .gz."""
+    try:
+        with connection(settings) as conn:
+            count = exporter.run(conn, file, form or exporter.format_of(file), category)
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror or error}") from None
+    console.print(f"{count:,} products")

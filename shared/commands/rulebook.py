@@ -1,0 +1,35 @@
+"""The rulebook: `just policy`."""
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+
+from shared.catalogue.product_set import ProductSet
+from shared.commands.terminal import connection
+from shared.errors import translate
+from shared.jobs import tasks
+from shared.pricing.policy import Policy
+from shared.rulebook import store as rulebook
+from shared.settings import Settings
+
+console = Console(stderr=True, highlight=False)
+
+
+@click.command("policy")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@click.pass_obj
+def policy(settings: Settings, file: Path | None) -> None:
+    """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
+    with connection(settings) as conn:
+        if file is None:
+            document = msgspec.json.encode(rulebook.active(conn).policy)
+            click.echo(msgspec.json.format(document).decode())
+            return
+        try:
+            version = rulebook.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{file}: {translate(error)}") from None
+        task_id = tasks.create(conn, "recalculation", ProductSet(), "")
+    console.print(f"policy {version} is active; task {task_id} recalculates every price")

@@ -1,0 +1,118 @@
+"""Market events as they are recorded, read by workers, and completed."""
+
+from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+
+from shared.catalogue.product_set import ProductSet
+from shared.market_events import repricing_queue
+from shared.market_events.events import CloudEvent, EventData, RecalculationRequested
+
+# (source, id)
+Key = tuple[str, str]
+
+
+class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One event as it is recorded.
+
+    Attributes:
+        product_id: The product that it touches, if it touches one.
+        market: The market that it touches, if it touches one.
+        product_set: The products to recalculate, where the event requests that.
+        reason: Why it is rejected; None: it is accepted.
+        raw: The message as it came, where that was no event.
+        traceparent: W3C context of the span that accepted it.
+    """
+
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    data: dict[str, Any] = {}
+    product_id: str | None = None
+    market: str | None = None
+    product_set: ProductSet | None = None
+    reason: str | None = None
+    raw: str | None = None
+    traceparent: str = ""
+    tracestate: str = ""
+
+    @classmethod
+    def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
+        """The record of an event with its validated data; its time is known."""
+        assert event.time is not None  # noqa: S101 # `checked_time` gives one
+        return cls(
+            source=event.source,
+            id=event.id,
+            type=event.type,
+            occurred_at=event.time,
+            data=event.data,
+            product_id=getattr(data, "product_id", None),
+            market=getattr(data, "market", None),
+            product_set=data.product_set if isinstance(data, RecalculationRequested) else None,
+            traceparent=event.traceparent,
+            tracestate=event.tracestate,
+        )
+
+    @property
+    def key(self) -> Key:
+        """Its identity."""
+        return self.source, self.id
+
+    @property
+    def target(self) -> str | None:
+        """The product or market that it makes due; None where it is rejected, or asks for a task."""
+        if self.reason is not None:
+            return None
+        return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
+
+    @property
+    def task_id(self) -> UUID | None:
+        """The task that it requests; the same event always requests the same one."""
+        return uuid5(NAMESPACE_URL, f"{self.source} {self.id}") if self.product_set is not None else None
+
+    @property
+    def status(self) -> str:
+        """What it is recorded as; a requested recalculation is a task at once."""
+        return "rejected" if self.reason is not None else "applied" if self.task_id else "received"
+
+
+class WaitingEvent(msgspec.Struct, frozen=True):
+    """An accepted event that is not completed; `data` is its validated data as JSON."""
+
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    data: str
+    target: str
+    traceparent: str
+    tracestate: str
+
+    @property
+    def key(self) -> Key:
+        """Its identity."""
+        return self.source, self.id
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What becomes of an event: `applied`, `superseded`, `rejected` or `failed`, and the sheet that includes it."""
+
+    status: str
+    reason: str | None = None
+    version: int | None = None
+    traceback: str | None = None
+
+
+class CompletedEvent(msgspec.Struct, frozen=True):
+    """What became of an event, for the log and the metrics; `lag_s` since it was recorded."""
+
+    target: str
+    id: str
+    type: str
+    status: str
+    reason: str | None
+    version: int | None
+    lag_s: float
