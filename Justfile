@@ -112,9 +112,10 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
-# Formatting, lint, types, dependencies (unused, undeclared, or a developers' one in production), migrations
+# Formatting, lint, types, layers, dependencies (unused, undeclared, or a developers' one in production), migrations
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .
+    @broken=$(.venv/bin/lint-imports --no-cache 2>&1) || { echo "$broken"; exit 1; }
     @.venv/bin/deptry . --extend-exclude deploy
     @.venv/bin/deptry . --exclude '\.venv' --non-dev-dependency-groups dev
     @{{ python }} -m tests.support.migration_lint

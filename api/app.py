@@ -55,7 +55,7 @@ def create_litestar(settings: Settings) -> Litestar:
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
-    openapi.document_optional_bodies(app)
+    openapi.complete_bodies(app)
     return app
 
 

@@ -8,9 +8,20 @@ from typing import Any
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, OpenAPIType, RequestBody, Schema, SecurityScheme, Tag
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+    Tag,
+)
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
+
+from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
 
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
@@ -66,8 +77,35 @@ def config() -> OpenAPIConfig:
     )
 
 
-def document_optional_bodies(app: Litestar) -> None:
-    """Litestar documents every body as required, also one that may be left out."""
+def complete_bodies(app: Litestar) -> None:
+    """Document what Litestar cannot: bodies that may be left out, and the batch of CloudEvents."""
     for item in (app.openapi_schema.paths or {}).values():
-        if item.post and item.post.operation_id in BODIES_OPTIONAL and isinstance(item.post.request_body, RequestBody):
-            item.post.request_body.required = False
+        body = item.post and item.post.request_body
+        if not item.post or not isinstance(body, RequestBody) or item.post.operation_id not in BODIES_OPTIONAL:
+            continue
+        body.required = False
+        if item.post.operation_id == "publishMarketEvent":
+            body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
+
+
+_EVENTS = Schema(
+    type=OpenAPIType.ARRAY,
+    min_items=1,
+    max_items=MOST_EVENTS,
+    description="CloudEvents 1.0 in JSON",
+    items=Schema(
+        type=OpenAPIType.OBJECT,
+        required=["specversion", "id", "source", "type"],
+        properties={
+            "specversion": Schema(type=OpenAPIType.STRING, examples=["1.0"], description="The version of CloudEvents"),
+            "id": Schema(type=OpenAPIType.STRING, examples=["e-1"], description="Makes sending it again harmless"),
+            "source": Schema(type=OpenAPIType.STRING, examples=["repricer"], description="Its sender"),
+            "type": Schema(type=OpenAPIType.STRING, examples=["demand_changed"], description="As of a single event"),
+            "time": Schema(
+                type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, description="When it happened; left out: now"
+            ),
+            "data": Schema(type=OpenAPIType.OBJECT, description="The event's data, by its type"),
+            "traceparent": Schema(type=OpenAPIType.STRING, description="The trace that it belongs to"),
+        },
+    ),
+)

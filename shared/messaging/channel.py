@@ -9,7 +9,6 @@ import redis
 import redis.asyncio
 from opentelemetry.trace import SpanKind
 
-from shared.market_events.events import CloudEvent
 from shared.telemetry import spans
 from shared.telemetry.tracing import tracer
 
@@ -41,9 +40,12 @@ def sending(event_id: str) -> Iterator[None]:
         yield
 
 
-def publish(events: redis.Redis, event: CloudEvent) -> int:
-    """Publish an event on `market_events`; how many subscribers got it."""
-    return int(events.publish(MARKET_EVENTS, msgspec.json.encode(event)))
+def publish(events: redis.Redis, messages: Sequence[bytes]) -> None:
+    """Publish events, each a CloudEvent as JSON, on `market_events`, in their order."""
+    with events.pipeline(transaction=False) as pipeline:
+        for message in messages:
+            pipeline.publish(MARKET_EVENTS, message)
+        pipeline.execute()
 
 
 def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:

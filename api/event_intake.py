@@ -1,0 +1,101 @@
+"""The intake of market events over HTTP: stored first, then published on the channel."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import msgspec
+import redis
+import structlog
+
+from api.http.event_bodies import EventAnswer, EventBatch, MarketEvent, Published, PublishedBatch
+from api.http.problems import problem_of
+from api.services import Services
+from shared.errors import InvalidInput
+from shared.market_events import inbox
+from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
+from shared.market_events.records import EventRecord, Key
+from shared.messaging import channel
+from shared.telemetry import propagation
+from shared.telemetry.tracing import current_trace_id
+
+log = structlog.get_logger(__name__)
+
+PATH = "/api/v1/publish-market-event"
+
+
+def accept(services: Services, event: MarketEvent) -> Published:
+    """Store an event, then publish it.
+
+    Raises:
+        InvalidInput: the type is not known, the data is not of its shape, or the time is ahead.
+    """
+    event_id = event.event_id or str(uuid4())
+    with channel.sending(event_id):
+        cloud_event = CloudEvent(
+            specversion="1.0", id=event_id, source=event.source, type=event.type, time=event.time, data=event.data
+        )
+        known = _in_trace(_checked(cloud_event))
+        [status] = _store_and_publish(services, [known])
+        log.info("event accepted", event_id=event_id, type=event.type, status=status)
+        return Published(status, event_id, event.source, channel.MARKET_EVENTS, current_trace_id())
+
+
+def accept_batch(services: Services, batch: EventBatch) -> PublishedBatch:
+    """Store the events of a batch together, then publish them; a wrong event is its own error."""
+    with channel.sending(f"{len(batch.events)} events"):
+        read = [_read(raw, number) for number, raw in enumerate(batch.events)]
+        events = [each for each in read if isinstance(each, CloudEvent)]
+        statuses = iter(_store_and_publish(services, events))
+        log.info("events accepted", events=len(events), refused=len(read) - len(events))
+        return PublishedBatch(
+            [
+                EventAnswer(each.id, next(statuses), propagation.trace_id(each.traceparent))
+                if isinstance(each, CloudEvent)
+                else EventAnswer(error=problem_of(each, PATH))
+                for each in read
+            ]
+        )
+
+
+def _read(raw: bytes, number: int) -> CloudEvent | InvalidInput:
+    try:
+        return _in_trace(_checked(decode(raw)))
+    except InvalidInput as error:
+        return InvalidInput(error.reason, f"$[{number}]{error.path.removeprefix('$')}")
+
+
+def _checked(event: CloudEvent) -> CloudEvent:
+    """The event with its time, its type and data being right."""
+    parse_data(event.type, event.data)
+    return msgspec.structs.replace(event, time=checked_time(event.time, datetime.now(UTC)))
+
+
+def _in_trace(event: CloudEvent) -> CloudEvent:
+    """The event in the trace that it brings, else in that of the request."""
+    if propagation.link_to({"traceparent": event.traceparent, "tracestate": event.tracestate}):
+        return event
+    return msgspec.structs.replace(event, **propagation.current())
+
+
+def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str]:
+    """What became of each event: `published`, `stored` where the channel is away, or `duplicate`."""
+    records = [EventRecord.accepted(event, parse_data(event.type, event.data)) for event in events]
+    with services.transaction() as conn:
+        new = inbox.record(conn, records)
+    fresh: dict[Key, CloudEvent] = {}
+    for event, record in zip(events, records, strict=True):
+        if record.key in new:
+            fresh.setdefault(record.key, event)
+    reached = _publish(services, list(fresh.values()))
+    firsts = {id(event) for event in fresh.values()}
+    return [reached if id(event) in firsts else "duplicate" for event in events]
+
+
+def _publish(services: Services, events: Sequence[CloudEvent]) -> str:
+    try:
+        channel.publish(services.events, [msgspec.json.encode(event) for event in events])
+    except redis.RedisError as error:
+        log.warning("channel away, the sweep will find the events", events=len(events), error=str(error))
+        return "stored"
+    return "published"
