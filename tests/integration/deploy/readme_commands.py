@@ -1,22 +1,26 @@
-"""The commands of the README, and where each of them is run."""
+"""The commands of the README and of its page of checks, and where each of them is run."""
 
 import re
 from pathlib import Path
 
+from tests.bench.__main__ import BENCHMARKS
+
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
+CHECKS = (ROOT / "docs/checks.md").read_text()
 
 # Tests of test_readme_commands.py, which run the command as the README has it.
-PRICED, EVENT, CATALOGUE = "test_a_price_is_asked_for", "test_an_event_is_told", "test_a_catalogue_goes_in_and_out"
+PRICED, EVENT = "test_a_price_is_asked_for", "test_an_event_is_told"
 LOOKED_AT, LOADED = "test_the_stack_is_looked_at", "test_load_is_put_on_it_and_judged"
 STARTED = "test_the_first_command_starts_it_from_nothing"
 # Files that run it.
 CI = ".ci/run"
 DOCKER = "tests/integration/deploy/test_compose_stack.py"
+PAGES = "tests/integration/deploy/test_page_commands.py"
 # It runs these tests, or beside them, or for long: only its recipe and its arguments are checked.
 RECIPE = "Justfile"
 
-# Command, as it stands in the README, in parts of `&&` → where it is run.
+# Command, as it stands there, in parts of `&&` → where it is run.
 RUN = {
     "python3 -m venv .venv": CI,
     ".venv/bin/pip install -q uv rust-just": CI,
@@ -29,43 +33,32 @@ RUN = {
     "curl -s 'localhost:8000/api/v1/price?explain=true'": PRICED,
     "curl -s localhost:8000/api/v1/publish-market-event": EVENT,
     "just logs | grep TRACE_ID": EVENT,
-    "just import": CATALOGUE,
-    "just import products.csv": CATALOGUE,
-    "just import grocer.csv": CATALOGUE,
-    "just export": CATALOGUE,
-    "just export backup.csv.gz": CATALOGUE,
-    "just policy": LOOKED_AT,
-    "just policy FILE": LOOKED_AT,
+    "just import": PAGES,
+    "just export": PAGES,
     "just status": LOOKED_AT,
-    "just logs": LOOKED_AT,
     "just logs [SERVICE] [--follow]": LOOKED_AT,
-    "just key": EVENT,
-    "just migrate": LOOKED_AT,
     "just up": STARTED,
     "just up native": STARTED,
     "just down": STARTED,
-    "just load": LOADED,
-    "just recalculate": LOOKED_AT,
-    "just recalculate --wait": LOOKED_AT,
     "just tasks": LOOKED_AT,
     "just events": LOOKED_AT,
     "just trace": EVENT,
     "just trace [TRACE_ID]": EVENT,
+    "just load": LOADED,
+    "just load --ui": RECIPE,
     "just chaos": RECIPE,
+    "just chaos --list": RECIPE,
     "just chaos redis-frozen --quick": RECIPE,
     **{
         f"just bench{what}": RECIPE
-        for what in ("", " --quick", " bulk", " import", " memory", " processes", " recalculation", " staleness")
+        for what in ("", " --quick", *(f" {name}" for name in BENCHMARKS if name != "reads"))
     },
     "just bench reads --rounds 15": RECIPE,
-    "just bench tracing": RECIPE,
+    "just up docker": DOCKER,
     "just up docker monitoring": DOCKER,
     "just verify": RECIPE,
+    "just test": RECIPE,
     "just check": RECIPE,
-    "just format": RECIPE,
-    "just lock": RECIPE,
-    "just up docker": DOCKER,
-    "just up docker worker=3 listener=2": DOCKER,
 }
 
 

@@ -16,16 +16,28 @@ import pytest
 
 from deploy import ports
 from tests.bench.__main__ import BENCHMARKS, OF_THEIR_OWN
-from tests.integration.deploy.readme_commands import CI, DOCKER, README, RECIPE, ROOT, RUN, block, commands, is_among
+from tests.integration.deploy.readme_commands import (
+    CHECKS,
+    CI,
+    DOCKER,
+    PAGES,
+    README,
+    RECIPE,
+    ROOT,
+    RUN,
+    block,
+    commands,
+    is_among,
+)
+from tests.integration.deploy.test_page_commands import BLOCK
 from tests.support.waiting import eventually
 
-HEADER = "product_id,name,currency,base_price"
 ALIAS = "alias just=.venv/bin/just"
 SUITES = {"chaos": "tests.chaos", "bench": "tests.bench", "verify": "tests.verify"}
 
 
 def test_each_command_of_the_readme_is_known_and_none_is_known_that_is_not_there() -> None:
-    assert set(commands(README)) == set(RUN)
+    assert {*commands(README), *commands(CHECKS)} == set(RUN)
 
 
 def test_each_command_is_run_in_a_test_or_a_file_that_there_is() -> None:
@@ -41,6 +53,12 @@ def test_the_check_of_a_submission_runs_the_command(command: str) -> None:
 @pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == DOCKER])
 def test_the_tests_of_containers_run_the_command(command: str) -> None:
     assert ", ".join(f'"{word}"' for word in command.split()[1:]) in (ROOT / DOCKER).read_text()
+
+
+@pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == PAGES])
+def test_a_page_of_the_documentation_runs_the_command(command: str) -> None:
+    blocks = [script for page in ROOT.glob("docs/*.md") for script in BLOCK.findall(page.read_text())]
+    assert is_among(command, [line for script in blocks for line in script.splitlines()])
 
 
 @pytest.mark.parametrize("command", [command for command, where in RUN.items() if where == RECIPE])
@@ -168,19 +186,6 @@ def _drawn(shell: Shell, trace_id: str) -> bool:
 
 def _logged(shell: Shell, service: str, trace_id: str) -> str:
     return shell.run(f"just logs {service} | grep {trace_id}", 0, 1).stdout
-
-
-def test_a_catalogue_goes_in_and_out(shell: Shell) -> None:
-    """The README's lines, with the files in a folder of the test's own."""
-    (shell.folder / "products.csv").write_text(f"{HEADER}\nR-1,Kettle,USD,49.90\n")
-    (shell.folder / "grocer.csv").write_text("index,product,category,market_price\nR-2,Tea,grocery,12.50\n")
-    names = re.compile(r"(?<= )(products\.csv|grocer\.csv|backup\.csv\.gz)")
-    first, second, third = names.sub(rf"{shell.folder}/\1", block("just import products.csv")).strip().splitlines()
-    for line in (first, second):
-        assert "1 rows: 1 new" in shell.run(line).stderr
-    shell.run(third)
-    back = shell.run(f"gunzip -c {shell.folder}/backup.csv.gz | grep -e ^product -e ^R- | just import -")
-    assert "2 unchanged" in back.stderr
 
 
 def test_the_stack_is_looked_at(shell: Shell) -> None:
