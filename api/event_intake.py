@@ -16,7 +16,7 @@ from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
 from shared.market_events.records import EventRecord, Key
 from shared.messaging import channel
-from shared.telemetry import propagation
+from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import current_trace_id
 
 log = structlog.get_logger(__name__)
@@ -81,6 +81,8 @@ def _in_trace(event: CloudEvent) -> CloudEvent:
 def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str]:
     """What became of each event: `published`, `stored` where the channel is away, or `duplicate`."""
     records = [EventRecord.accepted(event, parse_data(event.type, event.data)) for event in events]
+    if len(records) == 1:
+        spans.annotate(product_id=records[0].product_id, market=records[0].market)
     with services.transaction() as conn:
         new = inbox.record(conn, records)
     fresh: dict[Key, CloudEvent] = {}

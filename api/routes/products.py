@@ -25,7 +25,7 @@ from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.product import ProductInput
 from shared.rulebook import store as rulebook
-from shared.telemetry import propagation
+from shared.telemetry import propagation, spans
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +80,9 @@ def put_product(services: Services, product_id: ProductPath, data: ProductInput)
     if data.product_id != product_id:
         raise InvalidInput(f"not the id in the path, {product_id!r}", "$.product_id")
     _write(services, data)
-    return _view(services, product_id)
+    view = _view(services, product_id)
+    spans.annotate(product_id=product_id, version=view.version)
+    return view
 
 
 @get(

@@ -17,7 +17,7 @@ from api.http.problems import documented
 from api.services import Services
 from shared.jobs import tasks
 from shared.market_events.events import RecalculationRequested
-from shared.telemetry import propagation
+from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import current_trace_id
 from shared.wire import fields
 
@@ -63,6 +63,7 @@ def recalculate(
     with services.transaction() as conn:
         task_id = tasks.create(conn, "recalculation", product_set, propagation.current()["traceparent"])
         tasks.claim_one(conn, task_id)
+    spans.annotate(task_id=str(task_id))
     _ring(services, task_id)
     return Queued(task_id, "queued", current_trace_id())
 

@@ -13,7 +13,7 @@ from deploy.native.state import State
 from deploy.native.supervisor_client import Supervisor
 from shared.settings import Settings
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,27 @@ def read(home: Path, env: Mapping[str, str]) -> Stack:
     return Stack(home, state.load(home), values, environment.settings_of(home, values), env)
 
 
-def settle(home: Path, env: Mapping[str, str], say: Say) -> Stack:
+def resolve(home: Path, env: Mapping[str, str], progress: Progress) -> Stack:
     """What this start is about: while a program of the engine lives, what it was started with."""
     kept = state.load(home)
     alive = Supervisor(kept)
     if alive.pid() is None:
-        processes.end_leftovers(home, say)
+        processes.end_leftovers(home, progress)
     living = alive.living()
     choice = environment.given(env, kept)
     if living & set(programs.APPS):
         stack = read(home, env)
         if other := [name for name, value in choice.items() if stack.values.get(name) != value]:
-            say(f"what runs keeps its {', '.join(sorted(other))}: to change that, `just down` first")
+            progress(f"what runs keeps its {', '.join(sorted(other))}: to change that, `just down` first")
         return stack
     available = environment.available(choice, env)
     jaeger_starts = "jaeger" in available and "jaeger" not in living
     if jaeger_starts and not all(map(ports.port_is_free, programs.JAEGER_PORTS)):
-        say("jaeger is left out: somebody listens on its ports")
+        if "OTEL_EXPORTER_OTLP_ENDPOINT" not in choice:
+            progress(
+                "jaeger is left out, for its ports are taken; if a Jaeger has them, "
+                f"`OTEL_EXPORTER_OTLP_ENDPOINT={programs.JAEGER_OTLP} just up` sends the traces there"
+            )
         available = tuple(name for name in available if name != "jaeger")
     settings = environment.settings_of(home, environment.compose(choice, kept))
     apps_ports = set(environment.ports_to_take(list(programs.APPS), settings).values())

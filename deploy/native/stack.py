@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy import home as pricing_home
 from deploy.errors import StackError
 from deploy.native import environment, logs, processes, programs, readiness, state, supervision
-from deploy.native.plan import Say, Stack, refuse_taken_ports, settle
+from deploy.native.plan import Progress, Stack, refuse_taken_ports, resolve
 from deploy.native.supervisor_client import Supervisor
 
 READY_S = 90
@@ -22,14 +22,14 @@ def _silent(_: str) -> None:
     pass
 
 
-def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, say: Say = _silent) -> Stack:
+def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, progress: Progress = _silent) -> Stack:
     """Start what does not run yet, wait until it is ready, and leave alone what runs.
 
     Args:
         home: PRICING_HOME, absolute; made when missing, its parent must exist.
         env: The caller's environment: PRICING_* and OTEL_* settings, PATH and the rest.
         only: Names of programs; none: all. The catalogue is filled when a program of the engine starts.
-        say: Takes one line for every step.
+        progress: Takes one line for every step.
 
     Raises:
         StackError: something did not start; what this call had started is stopped again.
@@ -37,8 +37,8 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, sa
     home = home.resolve()
     programs.check_names(only or ())
     pricing_home.prepare(home)
-    with pricing_home.locked(home, lambda: say("waiting for another up or down")), ExitStack() as undo:
-        stack = settle(home, env, say)
+    with pricing_home.locked(home, lambda: progress("waiting for another up or down")), ExitStack() as undo:
+        stack = resolve(home, env, progress)
         names = [name for name in stack.state.programs if not only or name in only]
         living = stack.supervisor.living()
         starting = [name for name in names if name not in living]
@@ -47,15 +47,15 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, sa
             pricing_home.refuse_full_disk(home)
             _start_supervisor(stack, undo)
         servers, apps = _split(names)
-        _bring_up(stack, servers, starting, undo, say)
+        _bring_up(stack, servers, starting, undo, progress)
         if set(apps) & set(starting):
-            _fill_catalogue(stack, say)
-        _bring_up(stack, apps, starting, undo, say)
+            _fill_catalogue(stack, progress)
+        _bring_up(stack, apps, starting, undo, progress)
         undo.pop_all()
     return stack
 
 
-def down(home: Path, say: Say = _silent) -> bool:
+def down(home: Path, progress: Progress = _silent) -> bool:
     """Stop everything of this home and wait until it is gone; data is kept.
 
     Returns:
@@ -64,15 +64,15 @@ def down(home: Path, say: Say = _silent) -> bool:
     home = home.resolve()
     if not (home / pricing_home.STATE_FILE).exists():
         return False
-    with pricing_home.locked(home, lambda: say("waiting for another up or down")):
+    with pricing_home.locked(home, lambda: progress("waiting for another up or down")):
         supervisor = Supervisor(state.load(home))
         pid = supervisor.pid()
         if pid is not None:
             for name in programs.STOP_ORDER:
                 if supervisor.stop(name):
-                    say(f"{name} stopped")
+                    progress(f"{name} stopped")
             _end_supervisor(supervisor, pid)
-        return processes.end_leftovers(home, say) or pid is not None
+        return processes.end_leftovers(home, progress) or pid is not None
 
 
 def _split(names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -92,16 +92,16 @@ def _end_supervisor(supervisor: Supervisor, pid: int) -> None:
     processes.wait_until_gone(pid)
 
 
-def _bring_up(stack: Stack, names: Sequence[str], starting: Sequence[str], undo: ExitStack, say: Say) -> None:
+def _bring_up(stack: Stack, names: Sequence[str], starting: Sequence[str], undo: ExitStack, progress: Progress) -> None:
     for name in names:
         if name in starting:
-            say(f"{name} starts")
+            progress(f"{name} starts")
             programs.prepare(name, stack.home, stack.state, stack.env)
             undo.callback(stack.supervisor.stop, name)
             stack.supervisor.start(name)
     for name in names:
         _wait_until_ready(stack, name)
-        say(f"{name} is ready" if name in starting else f"{name} runs already")
+        progress(f"{name} is ready" if name in starting else f"{name} runs already")
 
 
 def _wait_until_ready(stack: Stack, name: str) -> None:
@@ -125,10 +125,10 @@ def _log_of(stack: Stack, name: str) -> str:
     return "\n".join([f"the last lines of {name}'s log:", *lines])
 
 
-def _fill_catalogue(stack: Stack, say: Say) -> None:
-    say("migrating the database")
+def _fill_catalogue(stack: Stack, progress: Progress) -> None:
+    progress("migrating the database")
     _catalogue(stack, "migrate")
-    say("loading the demo catalogue, if there is no other")
+    progress("loading the demo catalogue, if there is no other")
     _catalogue(stack, "demo", "--if-empty")
 
 

@@ -2,6 +2,14 @@
 
 from typing import Literal
 
+from opentelemetry.trace import get_current_span
+
+
+def annotate(**attributes: str | int | None) -> None:
+    """Put the engine's attributes on the current span, as `pricing.NAME`; None is left out."""
+    known = {f"pricing.{name}": value for name, value in attributes.items() if value is not None}
+    get_current_span().set_attributes(known)
+
 
 def messaging(
     system: Literal["redis", "dramatiq"],

@@ -1,6 +1,7 @@
 """Traces: the tracer provider of a process, and who decides what is sampled."""
 
 import os
+import socket
 from collections.abc import Sequence
 
 from opentelemetry import trace
@@ -62,14 +63,22 @@ def configure(service: str, settings: Settings, exporter: SpanExporter | None = 
     # Today's names for the attributes of Redis spans, as everything here has them.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
     root = RootSampler(settings.trace_write_ratio)
-    resource = Resource.create({"service.name": service, "service.version": VERSION})
-    provider = TracerProvider(sampler=ParentBased(root), resource=resource)
+    provider = TracerProvider(sampler=ParentBased(root), resource=resource_of(service))
     PROCESSES.labels(service, VERSION).set(1)
     exporter = exporter or _chosen(service, settings)
     if exporter is not None:
         provider.add_span_processor(BoundedSpanProcessor(exporter, to=_otlp("ENDPOINT") or TRACE_FOLDER))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def resource_of(service: str) -> Resource:
+    """The resource of a process's spans: service, version and host; `OTEL_RESOURCE_ATTRIBUTES` may name another host.
+
+    Jaeger doubts the clocks of spans whose resources name no host.
+    """
+    host = Resource({"host.name": socket.gethostname()})
+    return host.merge(Resource.create({"service.name": service, "service.version": VERSION}))
 
 
 def current_trace_id() -> str:

@@ -120,6 +120,11 @@ def test_an_event_over_http_is_one_trace_through_all_services(engine: Engine, co
     puts = [span for span in spans if span.name == PUT]
     assert {(span.service, span.parent_id) for span in puts} == {("pricing-worker", worked.span_id)}
     assert {span.attributes["messaging.message.id"] for span in (sent, received)} == {published["event_id"]}
+    # By these a search finds them.
+    assert {span.attributes["pricing.product_id"] for span in (sent, received, worked)} == {product_id}
+    applied = the(spans, "apply events", "pricing-worker")
+    about = {"product_id": product_id, "event_id": published["event_id"], "outcome": "applied", "version": "2"}
+    assert {f"pricing.{name}": value for name, value in about.items()}.items() <= applied.attributes.items()
 
 
 def test_an_event_of_any_redis_client_is_one_trace(engine: Engine, collector: Collector) -> None:

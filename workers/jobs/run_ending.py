@@ -5,6 +5,7 @@ import structlog
 from shared.jobs import merging, partitions
 from shared.jobs import views as task_views
 from shared.jobs.tasks import RunningTask
+from shared.telemetry import spans
 from shared.telemetry.metrics import RUN_DURATION
 from workers.services import Services
 
@@ -17,6 +18,7 @@ def end(services: Services, task: RunningTask) -> None:
         ended = partitions.end(conn, task.task_id)
     if ended is None:
         return
+    spans.annotate(task_id=str(task.task_id), outcome=ended)
     services.lock.release(task.task_id)
     with services.pool.connection() as conn:
         RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))

@@ -10,6 +10,7 @@ from dramatiq.middleware import Middleware, Shutdown
 from dramatiq_abort import Abort
 
 from shared.errors import retryable, translate
+from shared.telemetry import spans
 from shared.telemetry.metrics import JOB_DURATION, QUEUE_WAIT, TASKS_ENDED
 from workers.middleware.tracing import waited_ms
 
@@ -59,6 +60,7 @@ class Outcomes(Middleware):
         outcome = _outcome(message, exception)
         JOB_DURATION.labels(message.actor_name).observe(time.perf_counter() - self._current.began)
         TASKS_ENDED.labels(message.actor_name, outcome).inc()
+        spans.annotate(outcome=outcome)
         if exception is None:
             return
         fields = {"actor": message.actor_name, "args": message.args, "outcome": outcome}

@@ -9,6 +9,7 @@ from dramatiq.middleware import Middleware
 from opentelemetry.context import attach, detach
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 
+from shared.messaging import messages
 from shared.telemetry import propagation
 from shared.telemetry.tracing import tracer
 
@@ -42,7 +43,8 @@ class Tracing(Middleware):
                 "pricing.actor": message.actor_name,
                 "pricing.retries": message.options.get("retries", 0),
                 "pricing.queue_wait_ms": waited_ms(message),
-            },
+            }
+            | _subject(message),
         )
         self._current.span, self._current.token = span, attach(set_span_in_context(span))
 
@@ -71,3 +73,15 @@ def waited_ms(message: MessageProxy) -> int:
     """How long a message lay in its queue since it was due, in milliseconds."""
     due_ms: int = message.options.get(ENQUEUED_AT_MS, message.message_timestamp)
     return max(0, int(time.time() * 1000) - due_ms)
+
+
+def _subject(message: MessageProxy) -> dict[str, str]:
+    """The one thing that a message is about, by which a search finds its trace."""
+    [about] = message.args
+    match message.actor_name:
+        case messages.REPRICE_PRODUCTS:
+            return {"pricing.product_id": about[0]} if len(about) == 1 else {}
+        case messages.CHANGE_MARKET:
+            return {"pricing.market": about}
+        case _:
+            return {"pricing.task_id": about}

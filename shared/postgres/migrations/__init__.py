@@ -11,12 +11,12 @@ from alembic.script import ScriptDirectory
 from shared.settings import Settings
 
 
-def migrate(settings: Settings) -> None:
-    """Bring the schema to the newest version; safe to run again, and by several at once."""
+def migrate(settings: Settings, version: str = "head") -> None:
+    """Bring the schema to the newest version, or to a given one; safe to run again, and by several at once."""
     config = _config(None)
     url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1).replace("%", "%%")
     config.set_main_option("sqlalchemy.url", url)
-    command.upgrade(config, "head")
+    command.upgrade(config, version)
 
 
 def statements(since: str) -> Iterator[tuple[str, str]]:

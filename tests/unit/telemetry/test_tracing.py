@@ -1,6 +1,7 @@
 """Who is traced: roots at a ratio or as was decided before, and as the caller says where one does."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -112,6 +113,13 @@ def test_a_context_goes_out_as_it_came_in(all_roots: Traced) -> None:
         carrier = propagation.current()
         assert tracing.current_trace_id() == TRACE
     assert carrier["traceparent"] == f"00-{TRACE}-{span.get_span_context().span_id:016x}-01"
+
+
+@pytest.mark.parametrize(("variable", "host"), [("", socket.gethostname()), ("host.name=shop-1", "shop-1")])
+def test_every_span_names_its_host(monkeypatch: pytest.MonkeyPatch, variable: str, host: str) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", variable)
+    attributes = tracing.resource_of("pricing-test").attributes
+    assert (attributes["host.name"], attributes["service.name"]) == (host, "pricing-test")
 
 
 def test_outside_a_trace_there_is_nothing_to_carry() -> None:
