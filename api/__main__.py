@@ -11,7 +11,7 @@ from shared.telemetry import logs
 
 log = structlog.get_logger(__name__)
 
-# Connections, idle ones included; what exceeds it hangs, so it is above what clients keep open.
+# Connections, idle ones included. Further connections hang, so the limit is above the number that clients keep open.
 BACKLOG = 4096
 
 

@@ -24,7 +24,7 @@ MAX_BODY_BYTES = 1_000_000
 
 
 def create_app() -> ASGIApp:
-    """What Granian serves in each worker process."""
+    """The ASGI application that Granian serves in each worker process."""
     settings = load()
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)

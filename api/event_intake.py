@@ -28,7 +28,7 @@ def accept(services: Services, event: MarketEvent) -> Published:
     """Store an event, then publish it.
 
     Raises:
-        InvalidInput: the type is not known, the data is not of its shape, or the time is ahead.
+        InvalidInput: the type is unknown, the data does not match the type, or the time is too far in the future.
     """
     event_id = event.event_id or str(uuid4())
     with channel.sending(event_id):
@@ -42,7 +42,7 @@ def accept(services: Services, event: MarketEvent) -> Published:
 
 
 def accept_batch(services: Services, batch: EventBatch) -> PublishedBatch:
-    """Store the events of a batch together, then publish them; a wrong event is its own error."""
+    """Store the events of a batch together, then publish them; an invalid event gets an error of its own."""
     with channel.sending(f"{len(batch.events)} events"):
         read = [_read(raw, number) for number, raw in enumerate(batch.events)]
         events = [each for each in read if isinstance(each, CloudEvent)]
@@ -66,20 +66,20 @@ def _read(raw: bytes, number: int) -> CloudEvent | InvalidInput:
 
 
 def _checked(event: CloudEvent) -> CloudEvent:
-    """The event with its time, its type and data being right."""
+    """The event with its time filled in; raises InvalidInput where its type, data or time is invalid."""
     parse_data(event.type, event.data)
     return msgspec.structs.replace(event, time=checked_time(event.time, datetime.now(UTC)))
 
 
 def _in_trace(event: CloudEvent) -> CloudEvent:
-    """The event in the trace that it brings, else in that of the request."""
+    """The event with its own trace context, or with the request's where it has none."""
     if propagation.link_to({"traceparent": event.traceparent, "tracestate": event.tracestate}):
         return event
     return msgspec.structs.replace(event, **propagation.current())
 
 
 def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str]:
-    """What became of each event: `published`, `stored` where the channel is away, or `duplicate`."""
+    """The status of each event: `published`, `stored` where the channel is away, or `duplicate`."""
     records = [EventRecord.accepted(event, parse_data(event.type, event.data)) for event in events]
     if len(records) == 1:
         spans.annotate(product_id=records[0].product_id, market=records[0].market)

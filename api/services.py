@@ -29,17 +29,17 @@ WRITE_CONNECTIONS = 4
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What the handlers work with.
+    """The clients and services that handlers use.
 
     Attributes:
         reader: Finds sheets and markets for quotes.
-        near: What this process holds of Redis' sheets.
+        near: The near cache of this process.
         reads: Pool of the read path (asyncio).
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
-        enqueue: Puts messages into the queues.
-        writer: Puts sheets after a write of the API's own.
+        enqueue: Sends messages to the queues.
+        writer: Writes sheets to Redis after a product was written over HTTP.
         feed: The market-data feed.
     """
 
@@ -56,10 +56,10 @@ class Services(msgspec.Struct, frozen=True):
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
-        """A connection and a transaction, for handlers on threads; commits unless an error comes out.
+        """A connection in a transaction, for handlers on threads; commits unless an error is raised.
 
         Raises:
-            DatabaseUnavailable: PostgreSQL is away, or all connections are taken for 2 s.
+            DatabaseUnavailable: PostgreSQL is away, or no connection was free for 2 s.
         """
         with translated(), self.writes.connection() as conn:
             yield conn
@@ -67,7 +67,7 @@ class Services(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Services]:
-    """Build the services; nothing needs to answer yet, each look-up bounds its own wait."""
+    """Build the services. No server needs to be up yet: each look-up bounds its own wait."""
     async with AsyncExitStack() as stack:
         provider = tracing.configure(PROCESS, settings)
         stack.callback(provider.shutdown)

@@ -1,4 +1,4 @@
-"""Who may write: the bearer of a known API key."""
+"""Access to the writes: a request needs a valid API key."""
 
 import asyncio
 
@@ -11,19 +11,19 @@ from shared.errors import Unauthorized
 
 
 async def requires_key(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg] # any
-    """Litestar guard of the writes.
+    """Litestar guard of the routes that write.
 
     Raises:
-        Unauthorized: no `Authorization: Bearer KEY`, or not a known key.
+        Unauthorized: the header `Authorization: Bearer KEY` is missing, or the key is not valid.
     """
     scheme, _space, key = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized("writes need the header `Authorization: Bearer KEY`; `just key` prints one")
     services: Services = connection.app.state.services
-    if not await asyncio.to_thread(_is_known, services, key.strip()):
+    if not await asyncio.to_thread(_is_valid, services, key.strip()):
         raise Unauthorized("the key is not known, or was revoked")
 
 
-def _is_known(services: Services, key: str) -> bool:
+def _is_valid(services: Services, key: str) -> bool:
     with services.transaction() as conn:
         return keys.is_valid(conn, key)

@@ -1,4 +1,4 @@
-"""The answer to a price query, whichever way it is answered, and the paths of price queries."""
+"""The answer to a price query, common to the fast path and the handlers, and the paths of price queries."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True
 
 
 def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:
-    """The sheet that a query is priced by, and where it came from.
+    """The sheet for a query, and its source.
 
     Raises:
         NotFound: there is no such product.

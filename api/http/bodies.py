@@ -17,14 +17,14 @@ from shared.wire import amounts
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-# Asked for each body, also those of price queries, which have none.
+# Every body is checked, also those of price queries, which have no amounts.
 _has_amounts = cache(amounts.has_amounts)
 
 
 class StrictBody(AbstractDTO[T]):
     """Gives a handler its `data`; `dto=StrictBody[PriceQuery], return_dto=None`.
 
-    Litestar's own way decodes numbers as floats and coerces strings to numbers; here amounts keep their
+    Litestar's own decoding turns numbers into floats and coerces strings to numbers. Here amounts keep their
     digits, and a wrong type is an error that names its field.
     """
 
@@ -34,14 +34,14 @@ class StrictBody(AbstractDTO[T]):
         """The body as the handler's type.
 
         Raises:
-            NotJson: it is no JSON.
-            InvalidInput: it is of the wrong shape.
+            NotJson: the body is not JSON.
+            InvalidInput: the body has the wrong shape.
         """
         with translated():
             try:
                 decoded = msgspec.json.Decoder(self.model_type, float_hook=Decimal).decode(value)
             except msgspec.ValidationError:
-                # It stops at the first wrong field, and what is no JSON behind that is the greater fault.
+                # The decoder stops at the first wrong field. Broken JSON after that field is the greater fault.
                 msgspec.json.decode(value)
                 raise
         if _has_amounts(self.model_type):
@@ -52,7 +52,7 @@ class StrictBody(AbstractDTO[T]):
     def create_for_field_definition(
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
     ) -> None:
-        """Nothing to prepare: msgspec has the type."""
+        """Do nothing: msgspec decodes the type as it is."""
 
     @classmethod
     def create_openapi_schema(
@@ -63,10 +63,10 @@ class StrictBody(AbstractDTO[T]):
 
     @classmethod
     def generate_field_definitions(cls, model_type: type[Any]) -> Generator[DTOFieldDefinition, None, None]:
-        """None are needed: no transfer model is generated."""
+        """No fields: no transfer model is generated."""
         yield from ()
 
     @classmethod
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
-        """No transfer model, no nested fields."""
+        """False: no transfer model is generated."""
         return False

@@ -1,4 +1,4 @@
-"""The bodies about market events: one event, or a batch of CloudEvents."""
+"""Request and response bodies of market events: one event, or a batch of CloudEvents."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What happened in the market."""
+    """A change in the market."""
 
     type: Annotated[
         str,
@@ -43,12 +43,15 @@ class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = {}
     event_id: Annotated[
         Name | None,
-        Meta(description="Makes sending it again harmless; not given: a new one", examples=["e-1"]),
+        Meta(
+            description="Identifies the event: the same id and source are applied once. Default: a new id",
+            examples=["e-1"],
+        ),
     ] = None
-    source: Annotated[Name, Meta(description="Who says so", examples=["repricer"])] = DEFAULT_SOURCE
+    source: Annotated[Name, Meta(description="The event's sender", examples=["repricer"])] = DEFAULT_SOURCE
     time: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
-        Meta(description="When it happened; not given: now", examples=["2026-01-31T12:00:00Z"]),
+        Meta(description="The time of the change. Default: now", examples=["2026-01-31T12:00:00Z"]),
     ] = None
 
     def __post_init__(self) -> None:
@@ -57,12 +60,12 @@ class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Published(msgspec.Struct, frozen=True):
-    """The event is accepted: it is stored, and will be applied whatever dies meanwhile."""
+    """The event is accepted: it is stored, and will be applied even if a process crashes."""
 
     status: Annotated[
         str,
         Meta(
-            description="published; stored: the channel is away, it waits for it; duplicate: known already",
+            description="published; stored: the channel is away, the event is applied later; duplicate: stored before",
             examples=["published"],
         ),
     ]
@@ -73,20 +76,20 @@ class Published(msgspec.Struct, frozen=True):
 
 
 class EventBatch(msgspec.Struct, frozen=True):
-    """CloudEvents as they came, each as JSON; one that is wrong is no reason to refuse the others."""
+    """CloudEvents, each as its JSON; an invalid one does not fail the others."""
 
     events: list[bytes]
 
 
 class EventAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one event of a batch: what became of it, or why it was refused."""
+    """The answer to one event of a batch: its status, or the reason for its refusal."""
 
     event_id: Annotated[str | None, Meta(description="The event's id", examples=["e-1"])] = None
     status: Annotated[
         str | None, Meta(description="As for a single event: published, stored or duplicate", examples=["published"])
     ] = None
     trace_id: Annotated[str | None, Meta(description="The event's trace", examples=[fields.TRACE_ID])] = None
-    error: Annotated[Problem | None, Meta(description="Why the event was refused")] = None
+    error: Annotated[Problem | None, Meta(description="The reason for the refusal")] = None
 
 
 class PublishedBatch(msgspec.Struct, frozen=True):
@@ -102,8 +105,8 @@ class EventBody(StrictBody[MarketEvent]):
         """The body, by its content type.
 
         Raises:
-            NotJson: it is no JSON.
-            InvalidInput: it is of the wrong shape, or no 1 to 1,000 events.
+            NotJson: the body is not JSON.
+            InvalidInput: the body has the wrong shape, or a batch does not have 1 to 1,000 events.
         """
         kind = self.asgi_connection.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != BATCH_TYPE:
@@ -119,6 +122,6 @@ class EventBody(StrictBody[MarketEvent]):
     def create_openapi_schema(
         cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
     ) -> Reference | Schema:
-        """The schema of one event; that of a batch stands under its own content type."""
+        """The schema of one event; the schema of a batch has a content type of its own."""
         one = FieldDefinition.from_annotation(MarketEvent, kwarg_definition=field_definition.kwarg_definition)
         return super().create_openapi_schema(one, handler_id, schema_creator)

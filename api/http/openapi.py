@@ -1,4 +1,4 @@
-"""The OpenAPI document, and the page that shows it."""
+"""The OpenAPI document, and the page that displays it."""
 
 from decimal import Decimal
 from importlib.util import find_spec
@@ -28,7 +28,7 @@ ASSETS = "/assets/swagger-ui"
 
 
 class DecimalAsString(OpenAPISchemaPlugin):
-    """Documents amounts as what they are on the wire: strings of digits."""
+    """Documents amounts as they are on the wire: strings of digits."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
@@ -36,12 +36,12 @@ class DecimalAsString(OpenAPISchemaPlugin):
         return value is Decimal
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """A string; numbers are taken too, read exactly from their digits."""
+        """A string; numbers are accepted too, and read exactly from their digits."""
         return Schema(type=OpenAPIType.STRING, pattern=r"^\d+(\.\d+)?$")
 
 
 def swagger_ui() -> Path:
-    """The folder of Swagger UI's files in the package that carries them, which is never imported."""
+    """The folder of Swagger UI's files; their package is located, never imported."""
     spec = find_spec("flask_swagger_ui")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package flask-swagger-ui is not installed: `just setup`")
@@ -49,11 +49,12 @@ def swagger_ui() -> Path:
 
 
 def config() -> OpenAPIConfig:
-    """How the API is documented, at `/docs`."""
+    """The settings of the document and of its page at `/docs`."""
     return OpenAPIConfig(
         title="Pricing engine",
         version="1",
-        description="What does this cost, here, for this customer, now? Amounts are decimal strings, never floats. "
+        description="The price of a product for a place, a customer and a time. Amounts are decimal strings, never "
+        "floats. "
         "Errors are RFC 9457 problem documents. Writes need an API key: `just key` prints the first one.",
         path="/docs",
         render_plugins=[
@@ -65,10 +66,10 @@ def config() -> OpenAPIConfig:
             )
         ],
         tags=[
-            Tag("Prices", "What does this cost, here, for this customer, now?"),
-            Tag("Market events", "What happened in the market."),
+            Tag("Prices", "The price of a product for a place, a customer and a time."),
+            Tag("Market events", "Changes in the market."),
             Tag("Tasks", "Background jobs."),
-            Tag("Products", "The catalogue, and what it has cost."),
+            Tag("Products", "The catalogue, with published prices and their history."),
             Tag("Operations", "Health and metrics."),
         ],
         components=Components(
@@ -78,7 +79,7 @@ def config() -> OpenAPIConfig:
 
 
 def complete_bodies(app: Litestar) -> None:
-    """Document what Litestar cannot: bodies that may be left out, and the batch of CloudEvents."""
+    """Add what Litestar cannot derive: optional bodies, and the batch of CloudEvents."""
     for item in (app.openapi_schema.paths or {}).values():
         body = item.post and item.post.request_body
         if not item.post or not isinstance(body, RequestBody) or item.post.operation_id not in BODIES_OPTIONAL:
@@ -98,14 +99,16 @@ _EVENTS = Schema(
         required=["specversion", "id", "source", "type"],
         properties={
             "specversion": Schema(type=OpenAPIType.STRING, examples=["1.0"], description="The version of CloudEvents"),
-            "id": Schema(type=OpenAPIType.STRING, examples=["e-1"], description="Makes sending it again harmless"),
-            "source": Schema(type=OpenAPIType.STRING, examples=["repricer"], description="Its sender"),
-            "type": Schema(type=OpenAPIType.STRING, examples=["demand_changed"], description="As of a single event"),
+            "id": Schema(type=OpenAPIType.STRING, examples=["e-1"], description="With `source`, identifies the event"),
+            "source": Schema(type=OpenAPIType.STRING, examples=["repricer"], description="The event's sender"),
+            "type": Schema(type=OpenAPIType.STRING, examples=["demand_changed"], description="As for a single event"),
             "time": Schema(
-                type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, description="When it happened; left out: now"
+                type=OpenAPIType.STRING,
+                format=OpenAPIFormat.DATE_TIME,
+                description="The time of the change. Default: now",
             ),
             "data": Schema(type=OpenAPIType.OBJECT, description="The event's data, by its type"),
-            "traceparent": Schema(type=OpenAPIType.STRING, description="The trace that it belongs to"),
+            "traceparent": Schema(type=OpenAPIType.STRING, description="The event's trace context"),
         },
     ),
 )

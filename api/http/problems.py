@@ -1,4 +1,4 @@
-"""Errors become RFC 9457 `application/problem+json` here, and nowhere else."""
+"""Turns errors into RFC 9457 `application/problem+json`; the only module that does."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-SAY_EVERY_S = 1.0
+LOG_INTERVAL_S = 1.0
 
-# The first class that matches decides: subclasses stand before their parents.
+# The first class that matches decides: subclasses come before their parents.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotJson, 400),
     (InvalidInput, 422),
@@ -38,21 +38,21 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 MEANINGS = {
     400: "The body is not JSON",
     401: "The key is missing, unknown or revoked",
-    404: "There is no such thing",
+    404: "Not found",
     409: "The task has ended",
-    422: "Of the wrong shape or content; `path` names the first wrong field",
-    503: "Something is away; try again after `Retry-After` seconds",
+    422: "The input has the wrong shape or content; `path` names the first wrong field",
+    503: "A server is away; try again after `Retry-After` seconds",
 }
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error, after RFC 9457."""
+    """An error, as in RFC 9457."""
 
     type: Annotated[str, Meta(description="Names the kind of problem", examples=["urn:pricing:invalid-input"])]
     title: Annotated[str, Meta(description="The status in words", examples=["Unprocessable Content"])]
     status: Annotated[int, Meta(description="The HTTP status", examples=[422])]
-    detail: Annotated[str, Meta(description="What is wrong, for people", examples=["Expected `int` >= 1"])]
-    instance: Annotated[str, Meta(description="The path asked for", examples=["/api/v1/price"])]
+    detail: Annotated[str, Meta(description="The fault, in words for people", examples=["Expected `int` >= 1"])]
+    instance: Annotated[str, Meta(description="The request's path", examples=["/api/v1/price"])]
     trace_id: TraceId
     path: Annotated[
         str | None, Meta(description="The first wrong field, for a wrong document", examples=["$.quantity"])
@@ -60,7 +60,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Rendered(NamedTuple):
-    """An answer in full, for ASGI; `source` is that of a price."""
+    """A complete ASGI response; `source` is the source of a price."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
@@ -69,7 +69,7 @@ class Rendered(NamedTuple):
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """What an operation may answer besides its result, for its OpenAPI document."""
+    """The error responses of an operation, for the OpenAPI document."""
     return {
         status: ResponseSpec(Problem, media_type=MEDIA_TYPE, description=MEANINGS[status], generate_examples=False)
         for status in (400, *statuses)
@@ -77,7 +77,7 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def problem_of(error: Exception, instance: str) -> Problem:
-    """The problem that an error is to the caller; a 500 for what nobody foresaw, which says nothing more."""
+    """The problem document of an error; an unforeseen error is a 500 without details."""
     if isinstance(error, ValidationException):
         error = _wrong_parameter(error)
     if isinstance(error, HTTPException):
@@ -92,12 +92,12 @@ def problem_of(error: Exception, instance: str) -> Problem:
 
 
 def render(error: Exception, instance: str, headers: Mapping[str, str] | None = None) -> Rendered:
-    """The answer to an error, in full; logs what an operator should know.
+    """The complete response to an error; 500s and 503s are logged.
 
     Args:
-        error: What was raised.
-        instance: The path asked for.
-        headers: Headers that the error brings.
+        error: The error that was raised.
+        instance: The request's path.
+        headers: Headers of the error itself.
     """
     problem = problem_of(error, instance)
     named = {"content-type": MEDIA_TYPE, **(headers or {})}
@@ -106,10 +106,10 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
     if problem.status == 500:
         log.error("unforeseen error", path=instance, exc_info=error)
     if problem.status == 503:
-        _say_unavailable(instance, problem.detail)
+        _log_unavailable(instance, problem.detail)
         named["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # The rest of the body is not read, and the server ends the connection: the client shall know.
+        # The rest of the body is not read and the server closes the connection; the header announces that.
         named["connection"] = "close"
     if problem.status == 401:
         named["www-authenticate"] = "Bearer"
@@ -118,25 +118,25 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
 
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's exception handler for everything."""
+    """Litestar's exception handler for every error."""
     rendered = render(error, request.url.path, getattr(error, "headers", None))
     headers = {name.decode(): value.decode("latin-1") for name, value in rendered.headers}
     return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _say_unavailable(path: str, detail: str) -> None:
-    """Once a second: in an outage every request may end so."""
+def _log_unavailable(path: str, detail: str) -> None:
+    """Log at most once a second: in an outage every request may end this way."""
     now = time.monotonic()
-    if now - _said["unavailable"] >= SAY_EVERY_S:
-        _said["unavailable"] = now
+    if now - _logged_at["unavailable"] >= LOG_INTERVAL_S:
+        _logged_at["unavailable"] = now
         log.warning("unavailable", path=path, error=detail)
 
 
-_said = {"unavailable": float("-inf")}
+_logged_at = {"unavailable": float("-inf")}
 
 
 def _wrong_parameter(error: ValidationException) -> InvalidInput:
-    """What Litestar says of a query or path parameter, as the engine says it of a field."""
+    """Litestar's error about a query or path parameter, as the engine's error about a field."""
     first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     if first.get("key") == "data":
         return NotJson("the request has no body")

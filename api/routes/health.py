@@ -1,4 +1,4 @@
-"""For operators: health and metrics."""
+"""Health and metrics, for operators."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -20,7 +20,7 @@ PROBE_TIMEOUT_S = 1.0
 
 
 class Live(msgspec.Struct, frozen=True):
-    """The process answers."""
+    """The process is alive."""
 
     status: Annotated[Literal["live"], Meta(description="Always live", examples=["live"])] = "live"
 
@@ -28,9 +28,9 @@ class Live(msgspec.Struct, frozen=True):
 class Dependency(msgspec.Struct, frozen=True, omit_defaults=True):
     """One server that the API needs."""
 
-    status: Annotated[Literal["up", "down"], Meta(description="Whether it answers", examples=["up"])]
+    status: Annotated[Literal["up", "down"], Meta(description="Whether the server responds", examples=["up"])]
     version: Annotated[str | None, Meta(description="The server's version", examples=["18.0"])] = None
-    error: Annotated[str | None, Meta(description="Why not", examples=["Connection refused"])] = None
+    error: Annotated[str | None, Meta(description="The reason for `down`", examples=["Connection refused"])] = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Readiness(msgspec.Struct, frozen=True):
     status: Annotated[
         Literal["ready", "degraded", "unavailable"],
         Meta(
-            description="ready; degraded: one server is away, prices are served where they can be; unavailable",
+            description="ready; degraded: one server is away, prices are served where possible; unavailable: both are",
             examples=["ready"],
         ),
     ]
@@ -57,23 +57,23 @@ class Readiness(msgspec.Struct, frozen=True):
     "/health/live",
     operation_id="live",
     summary="Is the process alive?",
-    description="Asks nothing of any other server.",
+    description="Calls no other server.",
 )
 async def live() -> Live:
-    """Answer."""
+    """Report that the process is alive."""
     return Live()
 
 
 @get(
     "/health/ready",
     operation_id="ready",
-    responses={503: ResponseSpec(Readiness, description="Neither answers", generate_examples=False)},
-    summary="Can it do its work?",
-    description="200 while prices are served, 503 where neither PostgreSQL nor Redis answers.",
+    responses={503: ResponseSpec(Readiness, description="Neither server responds", generate_examples=False)},
+    summary="Can the API serve prices?",
+    description="200 while prices are served, 503 where neither PostgreSQL nor Redis responds.",
 )
 async def ready(services: Services) -> Response[Readiness]:
-    """Ask each dependency, all at once."""
-    postgres, redis = await asyncio.gather(_probe(_ask_postgres(services)), _probe(_ask_redis(services)))
+    """Probe all dependencies at once."""
+    postgres, redis = await asyncio.gather(_probe(_postgres_version(services)), _probe(_redis_version(services)))
     up = [postgres.status, redis.status].count("up")
     status: Literal["ready", "degraded", "unavailable"] = "ready" if up == 2 else "degraded" if up else "unavailable"
     readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis})
@@ -86,31 +86,31 @@ async def ready(services: Services) -> Response[Readiness]:
     media_type=MediaType.TEXT,
     operation_id="metrics",
     summary="Prometheus metrics",
-    description="Of all API processes together; the workers' are at port 9191, the listener's at 9192.",
+    description="The metrics of all API processes together; the workers' are at port 9191, the listener's at 9192.",
 )
 def metrics(services: Services) -> Response[bytes]:
-    """Scrape."""
+    """Return the metrics in Prometheus' text format."""
     text = exposition(backlog_metrics.PriceStatistics(services.writes))
     return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
 
-async def _ask_postgres(services: Services) -> str:
+async def _postgres_version(services: Services) -> str:
     async with services.reads.connection(timeout=PROBE_TIMEOUT_S) as conn:
         await conn.execute("SELECT 1")
-        # Debian's own name may follow.
+        # Debian appends its own version.
         return (conn.info.parameter_status("server_version") or "").partition(" ")[0]
 
 
-async def _ask_redis(services: Services) -> str:
+async def _redis_version(services: Services) -> str:
     server = await services.cache.info("server")
-    # Valkey also names the version of Redis that it replaces.
+    # Valkey also reports the version of Redis that it replaces.
     return f"valkey {server['valkey_version']}" if "valkey_version" in server else str(server["redis_version"])
 
 
-async def _probe(question: Coroutine[None, None, str]) -> Dependency:
+async def _probe(version_of: Coroutine[None, None, str]) -> Dependency:
     try:
-        version = await bounded(question, PROBE_TIMEOUT_S)
-    except Exception as error:  # noqa: BLE001 # whatever the reason: it is down, and the answer says why
+        version = await bounded(version_of, PROBE_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 # any error means down; the response contains it
         return Dependency("down", error=f"{type(error).__name__}: {error}".strip(": "))
     return Dependency("up", version)
 

@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
     sync_to_thread=True,
     operation_id="publishMarketEvent",
     responses=documented(401, 422, 503),
-    summary="Tell the engine what happened in the market",
-    description="Stores the event, then publishes it on `market_events`. Without a body: recalculate everything. A "
-    f"batch of CloudEvents (`{BATCH_TYPE}`, up to 1,000) is answered in its order, each event by itself.",
+    summary="Send a market event",
+    description="Stores the event, then publishes it on `market_events`. Without a body all prices are recalculated. "
+    f"A batch of CloudEvents (`{BATCH_TYPE}`, up to 1,000) gets one answer per event, in the order of the events.",
 )
 def publish_market_event(
     services: Services,
@@ -69,13 +69,15 @@ def publish_market_event(
     sync_to_thread=True,
     operation_id="getMarketEvent",
     responses=documented(404, 422, 503),
-    summary="What became of an event",
-    description="Its status: received, applied, superseded (by a later one), rejected or failed, with the reason.",
+    summary="The status of an event",
+    description="received, applied, superseded (by a later event), rejected or failed, with the reason.",
 )
 def get_market_event(
     services: Services,
     event_id: Annotated[str, Parameter(description="The event's id")],
-    source: Annotated[str | None, Parameter(description="Who said so; not given: the latest of that id")] = None,
+    source: Annotated[
+        str | None, Parameter(description="The event's sender. Default: the latest event of that id")
+    ] = None,
 ) -> EventView:
     """Look an event up."""
     with services.transaction() as conn:

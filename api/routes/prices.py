@@ -22,10 +22,12 @@ from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import NoPrice, quote
 
-# Other requests are served in between.
+# After this many items the event loop serves other requests.
 ITEMS_PER_TURN = 50
 
-Explain = Annotated[bool, Parameter(description="Also answer the steps that led to the price, and what was not used")]
+Explain = Annotated[
+    bool, Parameter(description="Also return the steps that led to the price, and the rules that did not apply")
+]
 
 
 class PriceQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,10 +40,10 @@ class PriceQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ItemAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to one of several queries: a price, or why there is none."""
+    """The answer to one of several queries: a price or an error."""
 
-    price: Annotated[PriceAnswer | None, Meta(description="The price, as a single query answers it")] = None
-    error: Annotated[Problem | None, Meta(description="Why there is no price")] = None
+    price: Annotated[PriceAnswer | None, Meta(description="The price, as for a single query")] = None
+    error: Annotated[Problem | None, Meta(description="The reason for a missing price")] = None
 
 
 class PriceAnswers(msgspec.Struct, frozen=True):
@@ -57,8 +59,9 @@ class PriceAnswers(msgspec.Struct, frozen=True):
     return_dto=None,
     operation_id="getPrice",
     responses=documented(404, 422, 503),
-    summary="What does this product cost, here, for this customer, now?",
-    description="Answers from the cached price sheet of the product, or from the database where it is not cached.",
+    summary="Quote a price",
+    description="The price of a product for a place, a customer and a time. It is computed from the product's cached "
+    "price sheet, or from the database where the sheet is not cached.",
 )
 async def get_price(
     services: Services,
@@ -89,7 +92,7 @@ async def get_price(
     operation_id="getPrices",
     responses=documented(422, 503),
     summary="Up to 500 price queries at once",
-    description="Each item has a price or an error of its own; a query of the wrong shape refuses the whole request.",
+    description="Each item has a price or an error of its own. A query of the wrong shape fails the whole request.",
 )
 async def get_prices(
     request: Request[Any, Any, Any],

@@ -1,4 +1,4 @@
-"""Products: what the catalogue knows, what the market says, what they cost, and what they cost before."""
+"""Products: catalogue facts, signals, published prices and their history."""
 
 import asyncio
 from typing import Annotated
@@ -33,11 +33,13 @@ ProductPath = Annotated[str, Parameter(description="The product's id")]
 
 
 class ProductAnswer(msgspec.Struct, frozen=True):
-    """A product as three services know it at this moment."""
+    """A product in the database, in Redis and in the market-data feed, at this moment."""
 
-    catalogue: Annotated[ProductView, Meta(description="What the database knows")]
+    catalogue: Annotated[ProductView, Meta(description="The product in the database")]
     cached_version: Annotated[int | None, Meta(description="The version that Redis holds; null: none", examples=[3])]
-    market_data: Annotated[list[FeedQuote] | None, Meta(description="What the market-data feed says; null: it is away")]
+    market_data: Annotated[
+        list[FeedQuote] | None, Meta(description="The market-data feed's quotes; null: the feed is away")
+    ]
 
 
 class History(msgspec.Struct, frozen=True):
@@ -51,10 +53,10 @@ class History(msgspec.Struct, frozen=True):
     operation_id="getProduct",
     responses=documented(404, 422, 503),
     summary="A product, its signals and its published price",
-    description="Asks the database, Redis and, where there is one, the market-data feed, all at once.",
+    description="Reads the database, Redis and, where one is configured, the market-data feed.",
 )
 async def get_product(services: Services, product_id: ProductPath) -> ProductAnswer:
-    """Look a product up."""
+    """Look up a product."""
     view, version, market_data = await asyncio.gather(
         asyncio.to_thread(_view, services, product_id),
         services.reader.cached_version(product_id),
@@ -73,7 +75,7 @@ async def get_product(services: Services, product_id: ProductPath) -> ProductAns
     operation_id="putProduct",
     responses=documented(401, 422, 503),
     summary="Insert or replace a product",
-    description="Its price is decided in the same transaction; writing it again as it stands changes nothing.",
+    description="The price is decided in the same transaction. Writing the same product again changes nothing.",
 )
 def put_product(services: Services, product_id: ProductPath, data: ProductInput) -> ProductView:
     """Write a product."""
@@ -90,16 +92,18 @@ def put_product(services: Services, product_id: ProductPath, data: ProductInput)
     sync_to_thread=True,
     operation_id="getPriceHistory",
     responses=documented(404, 422, 503),
-    summary="What a product has cost",
-    description="Every change with its cause: the event, task or write, and the policy. Newest first.",
+    summary="The price history of a product",
+    description="Every price change with its cause (event, task or write) and its policy, newest first.",
 )
 def get_price_history(
     services: Services,
     product_id: ProductPath,
-    limit: Annotated[int, Parameter(ge=1, le=1000, description="The most changes to answer")] = 100,
-    before_version: Annotated[int | None, Parameter(description="Only changes before this version; to page on")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000, description="The largest number of changes to return")] = 100,
+    before_version: Annotated[
+        int | None, Parameter(description="Only changes before this version, for the next page")
+    ] = None,
 ) -> History:
-    """Look a product's past up."""
+    """Look up a product's past prices."""
     with services.transaction() as conn:
         return History(published.history(conn, product_id, limit, before_version))
 
@@ -118,7 +122,7 @@ def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
 
 
 def _write(services: Services, product: ProductInput) -> None:
-    """Write and decide in one transaction, then put the sheet; the task in between outlives a crash."""
+    """Write and decide in one transaction, then put the sheet into Redis; after a crash a task does the latter."""
     task_id = None
     with services.transaction() as conn:
         policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
@@ -128,7 +132,7 @@ def _write(services: Services, product: ProductInput) -> None:
             product_set = ProductSet(product_ids=repriced.changed)
             task_id = tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
             tasks.claim_one(conn, task_id)
-    # The writer's own next query finds what was written; other processes hear of it.
+    # This process serves the new price at once; the others receive its announcement.
     services.near.changed((sheet.product_id, sheet.version) for sheet in repriced.sheets.values())
     if repriced.created:
         _note_creation(services)
@@ -149,7 +153,7 @@ def _note_creation(services: Services) -> None:
     try:
         services.writer.created()
     except redis.RedisError as error:
-        log.warning("redis away, queries may miss what was created for some seconds", error=str(error))
+        log.warning("redis away, queries may not find the new product for some seconds", error=str(error))
 
 
 def _is_update(repriced: Repriced) -> bool:

@@ -1,4 +1,4 @@
-"""Recalculations: prices decided anew in the background."""
+"""Recalculations: background jobs that decide prices anew."""
 
 from typing import Annotated
 from uuid import UUID
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Queued(msgspec.Struct, frozen=True):
-    """A task that was accepted: it is stored, and will run whatever dies meanwhile."""
+    """The task is accepted: it is stored, and will run even if a process crashes."""
 
     task_id: fields.TaskId
     status: Annotated[str, Meta(description="Always queued", examples=["queued"])]
@@ -43,8 +43,8 @@ class Queued(msgspec.Struct, frozen=True):
     operation_id="recalculate",
     responses=documented(401, 422, 503),
     summary="Decide prices anew in the background",
-    description="Of these products, of a category, or, without a body, of everything. One recalculation runs at a "
-    "time; another one ends `skipped`, and `result.merged_into` names the one that includes it.",
+    description="Of some products, of a category, or, without a body, of all products. One recalculation runs at a "
+    "time. A further one ends `skipped`, and `result.merged_into` names the task that includes it.",
 )
 def recalculate(
     services: Services,
@@ -64,11 +64,11 @@ def recalculate(
         task_id = tasks.create(conn, "recalculation", product_set, propagation.current()["traceparent"])
         tasks.claim_one(conn, task_id)
     spans.annotate(task_id=str(task_id))
-    _ring(services, task_id)
+    _enqueue(services, task_id)
     return Queued(task_id, "queued", current_trace_id())
 
 
-def _ring(services: Services, task_id: UUID) -> None:
+def _enqueue(services: Services, task_id: UUID) -> None:
     try:
         services.enqueue.task("recalculation", task_id)
     except redis.RedisError as error:

@@ -1,4 +1,4 @@
-"""Background jobs: looked at and aborted."""
+"""Background jobs: look up and abort."""
 
 from typing import Annotated
 from uuid import UUID
@@ -23,7 +23,7 @@ TaskId = Annotated[UUID, Parameter(description="The task's id")]
 
 
 class AbortAccepted(msgspec.Struct, frozen=True):
-    """The abort was asked for; the task's status tells when it took effect."""
+    """The abort is requested; the task's status becomes `aborted` when it takes effect."""
 
     task_id: fields.TaskId
 
@@ -33,11 +33,11 @@ class AbortAccepted(msgspec.Struct, frozen=True):
     sync_to_thread=True,
     operation_id="getTask",
     responses=documented(404, 422, 503),
-    summary="How a background job is going",
+    summary="The state of a background job",
     description="Status, progress, attempts, result or error.",
 )
 def get_task(services: Services, task_id: TaskId) -> TaskView:
-    """Look a task up."""
+    """Look up a task."""
     with services.transaction() as conn:
         return task_views.view(conn, task_id)
 
@@ -51,10 +51,10 @@ def get_task(services: Services, task_id: TaskId) -> TaskView:
     operation_id="abortTask",
     responses=documented(401, 404, 409, 422, 503),
     summary="Abort a background job",
-    description="A queued one ends at once, a running one at its next step; what it has decided so far stays.",
+    description="A queued job ends at once, a running job at its next step. Prices decided so far remain.",
 )
 def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
-    """Ask for an abort."""
+    """Request an abort."""
     with services.transaction() as conn:
         is_running = tasks.request_abort(conn, task_id)
     if is_running:
