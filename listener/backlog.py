@@ -15,7 +15,10 @@ class Backlog:
     """Messages in the order of their arrival; one thread adds, another one takes.
 
     A message beyond the limits is refused and counted. The engine's own events are not lost then: the API recorded
-    them before it published them.
+    them before it published them. A standby loses nothing when it drops its oldest: the active listener has them.
+
+    Attributes:
+        is_standby: Whether another listener records what comes in.
     """
 
     def __init__(
@@ -27,6 +30,7 @@ class Backlog:
         self._max_messages, self._max_bytes, self._monotonic = max_messages, max_bytes, monotonic
         self._messages: deque[tuple[float, bytes]] = deque()
         self._bytes = 0
+        self.is_standby = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -34,11 +38,13 @@ class Backlog:
         return len(self._messages)
 
     def add(self, messages: Sequence[bytes]) -> None:
-        """Keep messages, as far as there is room."""
+        """Keep messages, as far as there is room; a standby makes room by dropping its oldest."""
         with self._changed:
             now = self._monotonic()
             for number, message in enumerate(messages):
-                if len(self._messages) >= self._max_messages or self._bytes + len(message) > self._max_bytes:
+                while self.is_standby and self._messages and not self._has_room(message):
+                    self._drop_first()
+                if not self._has_room(message):
                     MESSAGES_REFUSED.inc(len(messages) - number)
                     break
                 self._messages.append((now, message))
@@ -54,14 +60,14 @@ class Backlog:
         """Drop the oldest messages: they are recorded."""
         with self._changed:
             for _ in range(count):
-                self._bytes -= len(self._messages.popleft()[1])
+                self._drop_first()
 
     def drop_older_than(self, age_s: float) -> None:
         """Drop messages that came longer ago than this."""
         with self._changed:
             until = self._monotonic() - age_s
             while self._messages and self._messages[0][0] < until:
-                self._bytes -= len(self._messages.popleft()[1])
+                self._drop_first()
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there is a message, for at most this long."""
@@ -73,3 +79,9 @@ class Backlog:
         """End a wait."""
         with self._changed:
             self._changed.notify()
+
+    def _has_room(self, message: bytes) -> bool:
+        return len(self._messages) < self._max_messages and self._bytes + len(message) <= self._max_bytes
+
+    def _drop_first(self) -> None:
+        self._bytes -= len(self._messages.popleft()[1])

@@ -94,6 +94,7 @@ class Loop:
             # The new holder may never have read these.
             self._record_all()
         self._is_active = is_active
+        self._backlog.is_standby = not is_active
         LISTENER_ACTIVE.set(is_active)
 
     def _give_up(self) -> None:

@@ -40,6 +40,14 @@ def test_messages_beyond_the_bytes_are_refused_and_counted() -> None:
     assert backlog.first(10) == [b"def"]
 
 
+def test_a_full_standby_keeps_the_newest_and_refuses_nothing() -> None:
+    backlog, before = Backlog(max_messages=2), refused()
+    backlog.is_standby = True
+    backlog.add([b"1", b"2", b"3"])
+    assert backlog.first(10) == [b"2", b"3"]
+    assert refused() == before
+
+
 def test_a_standby_forgets_what_is_old() -> None:
     now = [0.0]
     backlog = Backlog(max_bytes=4, monotonic=lambda: now[0])
