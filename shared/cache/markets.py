@@ -26,13 +26,14 @@ class MarketsCopy:
     def __init__(self, database: AsyncPool) -> None:
         self._database = database
         self._markets: Mapping[str, Market] = {}
-        self._read_at = float("-inf")
+        self._read_at = self._began_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
     def held(self) -> Mapping[str, Market] | None:
         """All markets by code, where they are less than a second old; they are read again ahead of that."""
         age_s = time.monotonic() - self._read_at
         if age_s > READ_AHEAD_S and self._reading is None:
+            self._began_at = time.monotonic()
             self._reading = asyncio.create_task(self._read())
         return self._markets if self._markets and age_s <= MAX_AGE_S else None
 
@@ -42,12 +43,12 @@ class MarketsCopy:
         Raises:
             DatabaseUnavailable: PostgreSQL is away and there is no copy.
         """
-        is_reading = self._reading is not None
         if held := self.held():
             return held
-        if self._reading is not None and not (is_reading and self._markets):
-            # One query waits a little for newer markets; the others meanwhile take those that are there.
-            await asyncio.wait({self._reading}, timeout=WAIT_S if self._markets else None)
+        # While PostgreSQL is slow, only the queries of a read's first moments wait for it.
+        left_s = self._began_at + WAIT_S - time.monotonic()
+        if self._reading is not None and (left_s > 0 or not self._markets):
+            await asyncio.wait({self._reading}, timeout=left_s if self._markets else None)
         if not self._markets:
             raise DatabaseUnavailable("PostgreSQL: no markets read yet")
         return self._markets

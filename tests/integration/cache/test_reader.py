@@ -19,7 +19,7 @@ from shared.prices.published import StoredSheet
 from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run
+from tests.integration.cache.reader_stand import DEADLINE_S, TTL_S, Stand, eventually, run
 from tests.integration.catalogue_examples import new_id, product, write
 
 
@@ -151,6 +151,25 @@ def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
     async def test(own: Stand) -> None:
         assert await own.sources(product_id) == {}
         assert await own.sources(product_id) == {product_id: "database"}
+
+    run(settings, test)
+
+
+def test_the_first_query_of_an_idle_process_has_the_markets_of_now(
+    settings: Settings, pool: Pool, product_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = new_id()
+
+    async def test(own: Stand) -> None:
+        await own.reader.find([product_id])
+        # As if the process had been idle since.
+        monkeypatch.setattr("shared.cache.markets.MAX_AGE_S", 0.0)
+        monkeypatch.setattr("shared.cache.markets.READ_AHEAD_S", 0.0)
+        monkeypatch.setattr("shared.cache.markets.WAIT_S", DEADLINE_S)
+        with pool.connection() as conn:
+            conn.execute("INSERT INTO markets (code, multiplier) VALUES (%s, 2)", [code])
+        _, now = await own.reader.find([product_id])
+        assert market_of(now, code).multiplier == Decimal(2)
 
     run(settings, test)
 
