@@ -29,14 +29,14 @@ from shared.telemetry import logs, tracing
 from shared.telemetry.exposition import CachedCollector, group_registry
 
 PROCESS = "pricing-listener"
-# How old the figures of the queues may be; a scrape that finds them older asks PostgreSQL and Redis.
+# The greatest age of the queues' figures; a scrape that finds them older reads PostgreSQL and Redis.
 MAX_AGE_S = 3.0
 
 log = structlog.get_logger(__name__)
 
 
 def main() -> None:
-    """Listen until SIGTERM."""
+    """Run until SIGTERM."""
     try:
         settings = load()
     except InvalidSettings as error:

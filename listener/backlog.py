@@ -14,11 +14,11 @@ MAX_BYTES = 64 << 20
 class Backlog:
     """Messages in the order of their arrival; one thread adds, another one takes.
 
-    A message beyond the limits is refused and counted. The engine's own events are not lost then: the API recorded
-    them before it published them. A standby loses nothing when it drops its oldest: the active listener has them.
+    A message beyond the limits is refused and counted. Events sent to the API are not lost then: the API records an
+    event before it publishes it. A standby loses nothing when it drops its oldest: the active listener has them.
 
     Attributes:
-        is_standby: Whether another listener records what comes in.
+        is_standby: Whether another listener records the messages.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class Backlog:
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
-        """How many messages wait."""
+        """The number of messages that wait."""
         return len(self._messages)
 
     def add(self, messages: Sequence[bytes]) -> None:
-        """Keep messages, as far as there is room; a standby makes room by dropping its oldest."""
+        """Add messages as far as the limits allow and refuse the rest; a standby drops its oldest to make room."""
         with self._changed:
             now = self._monotonic()
             for number, message in enumerate(messages):
@@ -52,31 +52,31 @@ class Backlog:
             self._changed.notify()
 
     def first(self, limit: int) -> list[bytes]:
-        """The oldest messages; they stay until they are dropped."""
+        """The oldest messages; they remain until `drop`."""
         with self._changed:
             return [self._messages[index][1] for index in range(min(limit, len(self._messages)))]
 
     def drop(self, count: int) -> None:
-        """Drop the oldest messages: they are recorded."""
+        """Remove the oldest messages, which are recorded."""
         with self._changed:
             for _ in range(count):
                 self._drop_first()
 
     def drop_older_than(self, age_s: float) -> None:
-        """Drop messages that came longer ago than this."""
+        """Remove messages that arrived longer ago than this."""
         with self._changed:
             until = self._monotonic() - age_s
             while self._messages and self._messages[0][0] < until:
                 self._drop_first()
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until there is a message, for at most this long."""
+        """Wait until there is a message, or until the time is over."""
         with self._changed:
             if not self._messages:
                 self._changed.wait(timeout_s)
 
     def wake(self) -> None:
-        """End a wait."""
+        """End the current `wait`."""
         with self._changed:
             self._changed.notify()
 

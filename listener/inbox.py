@@ -1,4 +1,4 @@
-"""The inbox: messages of the channel become recorded events. A message that is no event is recorded as rejected."""
+"""The inbox: records the channel's messages as events. A message that is no event is recorded as rejected."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ class Inbox:
         self._pool, self._now = pool, now
 
     def record(self, raw_messages: Sequence[bytes]) -> list[EventRecord]:
-        """Record messages; the accepted events among them, whether or not they were recorded before."""
+        """Record messages; returns the accepted events among them, including those recorded before."""
         records = list({record.key: record for record in map(self._read, raw_messages)}.values())
         with self._pool.connection() as conn:
             new = inbox.record(conn, records)
@@ -55,7 +55,7 @@ class Inbox:
 
 
 def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:
-    """The record of a message that is no event: its first 4,000 characters; the same bytes are one record."""
+    """The record of a message that is no event: its first 4,000 characters. Equal messages share one record."""
     text = raw.decode(errors="replace")[:MAX_RAW_CHARS]
     digest = hashlib.sha256(raw).hexdigest()
     return EventRecord(
@@ -76,7 +76,7 @@ def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
 
 
 def _context(event: CloudEvent) -> dict[str, Any]:
-    """The trace context that an event brings; a new trace where it brings none."""
+    """The trace context of an event; a new trace where the event has none."""
     carrier = {"traceparent": event.traceparent, "tracestate": event.tracestate}
     return carrier if propagation.link_to(carrier) else _own_context(event.id)
 

@@ -1,7 +1,7 @@
-"""The listener's outermost loop: only a signal ends it, and nothing that it took is dropped.
+"""The listener's outermost loop: only a signal ends it.
 
-Of several listeners one holds the lease and does the work. The others keep the last 30 s of the channel, and record
-them when the lease comes to them: an event that the former holder did not record is recorded then.
+Of several listeners one holds the lease and does the work. The others keep the last 30 s of the channel. A listener
+that takes the lease over records them, and with them the events that the former holder did not record.
 """
 
 import threading
@@ -46,11 +46,11 @@ class Loop:
         """A loop.
 
         Args:
-            pool: Has the lease.
-            holder: This process, as no other is called.
-            backlog: What the subscriber read.
-            inbox: Records it.
-            sweep: Enqueues what is due.
+            pool: Connections to PostgreSQL, for the lease.
+            holder: A unique name of this process.
+            backlog: The messages that the subscriber has read.
+            inbox: Records the messages.
+            sweep: Enqueues due targets and waiting tasks.
             monotonic: The clock.
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
@@ -60,11 +60,11 @@ class Loop:
         self._away: set[str] = set()
 
     def sweep_soon(self) -> None:
-        """Sweep in the next turn: an event may have been published while the channel was not read."""
+        """Sweep in the next turn: events may have been published while the subscription was down."""
         self._swept_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
-        """Go on until `stop` is set; what is in the backlog then is recorded once more."""
+        """Run until `stop` is set; the messages left in the backlog are then recorded."""
         while not stop.is_set():
             healthy = self._attempt("lease", self._renew)
             if self._is_active:
@@ -91,7 +91,7 @@ class Loop:
         if is_active != self._is_active:
             log.info("this listener is active" if is_active else "another listener is active")
         if self._is_active and not is_active:
-            # The new holder may never have read these.
+            # The new holder may not have read these.
             self._record_all()
         self._is_active = is_active
         self._backlog.is_standby = not is_active
@@ -102,7 +102,7 @@ class Loop:
             leases.give_up(conn, LEASE, self._holder)
 
     def _record(self) -> None:
-        """Record one slice, and enqueue what its events made due."""
+        """Record one slice, and enqueue the targets that its events made due."""
         if not (messages := self._backlog.first(SLICE)):
             return
         try:
@@ -117,7 +117,7 @@ class Loop:
         self._sweep.events(events)
 
     def _record_one(self, message: bytes) -> list[EventRecord]:
-        """Record a message of a slice that cannot be recorded whole; drop it where it is the one to blame."""
+        """Record one message of a slice that failed as a whole; a message that causes the failure is dropped."""
         try:
             return self._inbox.record([message])
         except Exception as error:
@@ -139,19 +139,19 @@ class Loop:
         self._sweep.tasks()
         SWEPT_AT.set_to_current_time()
 
-    def _attempt(self, what: str, step: Callable[[], None]) -> bool:
-        """Run a step; one line when it begins to fail for a passing reason, one when it works again."""
+    def _attempt(self, name: str, step: Callable[[], None]) -> bool:
+        """Run a step; logs once when it starts to fail with a transient error, and once when it works again."""
         try:
             step()
         except Exception as error:  # the outermost loop of the process
             LOOP_ERRORS.labels(type(error).__name__).inc()
             if not retryable(error):
-                log.exception("unforeseen error", during=what)
-            elif what not in self._away:
-                self._away.add(what)
-                log.warning("away, trying again", during=what, error=str(translate(error)))
+                log.exception("unforeseen error", during=name)
+            elif name not in self._away:
+                self._away.add(name)
+                log.warning("away, trying again", during=name, error=str(translate(error)))
             return False
-        if what in self._away:
-            self._away.remove(what)
-            log.info("back again", during=what)
+        if name in self._away:
+            self._away.remove(name)
+            log.info("back again", during=name)
         return True

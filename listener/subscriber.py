@@ -1,6 +1,6 @@
-"""The subscriber: a thread that reads the channel, so that nothing else keeps the subscription from being read.
+"""The subscriber: a thread that only reads the channel, so that no other work delays the reading.
 
-Redis ends a subscription whose messages are not read; what it held is lost then.
+Redis ends a subscription whose messages are not read, and drops the messages in its buffer.
 """
 
 import threading
@@ -26,15 +26,15 @@ class Subscriber:
         """A subscriber.
 
         Args:
-            subscription: Of the channel; used by the subscriber's thread alone.
-            backlog: Takes the messages.
-            when_up: Called after each new subscription: messages before it may have been missed.
+            subscription: The channel's; only the subscriber's thread uses it.
+            backlog: Receives the messages.
+            when_up: Called after each new subscription: earlier messages may have been missed.
         """
         self._subscription, self._backlog, self._when_up = subscription, backlog, when_up
         self._is_away = False
 
     def run(self, stop: threading.Event) -> None:
-        """Read until `stop` is set; what was read stays in the backlog."""
+        """Read until `stop` is set; the messages stay in the backlog."""
         while not stop.is_set():
             try:
                 self._take()
@@ -60,7 +60,7 @@ class Subscriber:
             self._note(None)
 
     def _note(self, error: Exception | None) -> None:
-        """One line when the channel goes away, one when it is back; an unforeseen error always."""
+        """Log once when the channel goes away and once when it is back; log every unforeseen error."""
         if error is not None and not isinstance(error, redis.RedisError):
             log.error("unforeseen error", during="channel", exc_info=error)
         elif error is not None and not self._is_away:

@@ -21,7 +21,7 @@ from shared.telemetry.tracing import tracer
 
 log = structlog.get_logger(__name__)
 
-# Products of one message, which are decided in one transaction.
+# The products of one message are decided in one transaction.
 PRODUCTS_PER_MESSAGE = 100
 TAKEN_AT_ONCE = 1_000
 MOST_LINKS = 100
@@ -32,14 +32,14 @@ Event = EventRecord | WaitingEvent
 class Sweep:
     """Enqueues one message for each batch of due targets.
 
-    A message continues the trace of the first event of its targets, and links to those of the others.
+    A message continues the trace of the first event of its targets, and links to the traces of the others.
     """
 
     def __init__(self, pool: Pool, enqueue: Enqueuer) -> None:
         self._pool, self._enqueue = pool, enqueue
 
     def events(self, events: Sequence[EventRecord]) -> None:
-        """Enqueue the targets of events that were recorded just now, as far as they are due."""
+        """Enqueue the due targets of events that were just recorded, and the tasks of their recalculations."""
         by_target = {event.target: event for event in reversed(events) if event.target}
         if by_target:
             with self._pool.connection() as conn:
@@ -49,7 +49,7 @@ class Sweep:
             self.tasks()
 
     def due(self) -> int:
-        """Enqueue up to 1,000 targets that are due, whoever missed them; how many."""
+        """Enqueue up to 1,000 due targets; returns their number."""
         with self._pool.connection() as conn:
             due = repricing_queue.take_due(conn, limit=TAKEN_AT_ONCE)
             waiting = inbox.oldest(conn, [each.target for each in due]) if due else []
@@ -57,7 +57,7 @@ class Sweep:
         return len(due)
 
     def tasks(self) -> int:
-        """Enqueue tasks that wait, or whose worker is gone; how many."""
+        """Enqueue waiting tasks, and tasks whose worker is gone; returns their number."""
         with self._pool.connection() as conn:
             waiting = tasks.claim_waiting(conn)
         try:
@@ -109,7 +109,7 @@ class Sweep:
 
 
 def _batches(due: Sequence[DueTarget]) -> Iterator[list[str]]:
-    """The targets of each message; a market, and a target that may crash its worker, has one of its own."""
+    """The targets of each message; a market, and a target that has crashed a worker, gets a message of its own."""
     together = [each.target for each in due if not each.crashes and not each.target.startswith("#")]
     for start in range(0, len(together), PRODUCTS_PER_MESSAGE):
         yield together[start : start + PRODUCTS_PER_MESSAGE]

@@ -13,10 +13,10 @@ from shared.telemetry import logs
 
 log = structlog.get_logger(__name__)
 
-# How long an idle consumer sleeps; it polls. The default is up to a second.
+# An idle consumer sleeps this long between polls. Dramatiq's default is up to a second.
 IDLE_SLEEP_MS = 50
-# How long the main process waits for its workers' start before it looks after them: one that was killed in its start
-# would go unnoticed for the default of 30 s.
+# The main process waits this long for its workers to start, and monitors them only then. With the default of 30 s, the
+# crash of a starting worker would go unnoticed for as long.
 START_MS = 2_000
 
 
@@ -51,12 +51,13 @@ def main() -> int:
 
 
 def fork_on_linux() -> None:
-    """Have Dramatiq fork its worker processes on Linux, with every Python; elsewhere Python's default stays.
+    """Make Dramatiq fork its worker processes on Linux, with every Python; elsewhere Python's default applies.
 
-    From Python 3.14 on, the default is a fork server. The workers would be that server's children and end with it,
-    and it and a resource tracker would be two more processes, of 30 MB. The server is there for a process that has
-    threads when it forks. This one has a single thread then, no connection, and forks only at its start. macOS
-    cannot fork safely; Python spawns there. Granian, whose main process has threads, is left to its own choice.
+    From Python 3.14 on, the default is a fork server. The workers would be that server's children and end with it.
+    The server and a resource tracker would be two more processes, of 30 MB together. A fork server protects a
+    process that has threads when it forks. This process forks only at its start, with a single thread and without a
+    connection. macOS cannot fork safely; Python spawns there. Granian's main process has threads and chooses its
+    own start method.
     """
     if sys.platform == "linux":
         multiprocessing.set_start_method("fork")

@@ -15,7 +15,7 @@ from workers.jobs import cache_sync, market_events, recalculation
 from workers.middleware.outcomes import never
 from workers.services import Services
 
-# Dramatiq takes the lower number first: a thread that is free goes to an event.
+# Dramatiq takes the lowest number first: a free thread takes events before tasks.
 TASK_PRIORITY = 10
 EVENT_TIME_LIMIT_MS = 60_000
 TASK_TIME_LIMIT_MS = 3_600_000
@@ -57,7 +57,7 @@ def register(broker: Broker, services: Services) -> None:
     def recalculate(task_id: str) -> None:
         recalculation.run(services, UUID(task_id))
 
-    # The run's own message meets the same errors, and tries again.
+    # No retries: on an error `completion.join` enqueues the run's own message, which has retries.
     @task_actor(completion.join, abortable=False, retry_when=never)
     def join_run(task_id: str) -> None:
         recalculation.join(services, UUID(task_id))

@@ -1,4 +1,4 @@
-"""What Dramatiq runs in each worker process: the broker with its middleware and actors."""
+"""The start of each worker process under Dramatiq: the broker with its middleware and actors."""
 
 import os
 
@@ -20,7 +20,7 @@ MIN_BACKOFF_MS = 200
 MAX_BACKOFF_MS = 30_000
 
 
-# Requests come first where the CPU is short.
+# Where the CPU is short, the API's processes come first.
 NICENESS = 10
 
 
@@ -32,8 +32,8 @@ def create_broker() -> None:
     exit_with_parent(grace_s=settings.drain_timeout_s)
     provider = tracing.configure(services.PROCESS, settings)
     running = services.build(settings, provider)
-    # Before an actor they see a message in this order, after it in the reverse: `Outcomes` is told after
-    # `Retries` has decided, `Tracing` ends last.
+    # They run in this order before an actor, and in the reverse order after it: `Outcomes` runs after `Retries` has
+    # decided, and `Tracing` runs last.
     consuming = broker.create(
         running.queue,
         [

@@ -1,4 +1,4 @@
-"""The completion of jobs: the row of a job after an attempt that did not end well."""
+"""The completion of jobs: the row of a job after a failed attempt."""
 
 import traceback
 from collections.abc import Callable
@@ -21,15 +21,15 @@ TRACEBACK_CHARS = 8_000
 
 
 class Completion:
-    """Writes the outcome of failed attempts where a user looks for it."""
+    """Writes the outcome of failed attempts into the rows that users read."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def task(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """A task is queued again between attempts, then failed; or aborted.
+        """Set a task to `queued` between attempts, to `failed` after the last one, or to `aborted`.
 
-        Where PostgreSQL or Redis is away for longer than the attempts last, it stays queued, and the sweep
+        Where PostgreSQL or Redis is away for longer than the attempts last, the task stays queued, and the sweep
         enqueues it when they are back.
         """
         task_id = UUID(message.args[0])
@@ -44,11 +44,11 @@ class Completion:
         run_ending.enqueue_follow_up(self._services)
 
     def join(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """The run's own message meets the same, and tries again."""
+        """Enqueue the run's own message, which is retried."""
         self._services.enqueue.task("recalculation", UUID(message.args[0]))
 
     def products(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """The waiting events of a product fail with the last attempt; of several products each is tried alone."""
+        """After the last attempt, fail a product's waiting events; several products are enqueued one by one."""
         if not is_last or _is_away(error):
             return
         [product_ids] = message.args
@@ -59,7 +59,7 @@ class Completion:
             self._services.enqueue.products([product_id])
 
     def market(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """The waiting events of a market fail with the last attempt."""
+        """After the last attempt, fail a market's waiting events."""
         if is_last and not _is_away(error):
             self._fail_events(repricing_queue.market_target(message.args[0]), error)
 
@@ -71,7 +71,7 @@ class Completion:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Whether the error passes by itself: the sweep enqueues the work again."""
+    """Whether the error is transient: the sweep enqueues the work again."""
     known = translate(error)
     return known is not None and known.retryable
 
@@ -82,5 +82,5 @@ def _described(error: BaseException) -> TaskError:
 
 
 def _traceback(error: BaseException) -> str:
-    """Its end, which is where it came from."""
+    """The traceback's end, which names the origin of the error."""
     return "".join(traceback.format_exception(error))[-TRACEBACK_CHARS:]

@@ -17,23 +17,23 @@ from shared.postgres.pools import Pool
 from shared.settings import Settings
 
 PROCESS = "pricing-worker"
-# Partitions of a run that a process works on at once: while one waits for PostgreSQL the other decides, and
-# the other threads are left to events.
+# Partitions of a run that a process works on at once. While one waits for PostgreSQL, the other computes. The remaining
+# threads serve events.
 PARTITION_SLOTS = 2
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What the jobs work with.
+    """The clients and services that jobs use.
 
     Attributes:
         pool: PostgreSQL.
-        queue: Redis of the queues, for the broker and for aborts; not traced, for it polls.
+        queue: Redis of the queues, for the broker and for aborts; not traced, because it is polled.
         writer: Puts and announces sheets.
         lock: One recalculation at a time.
         feed: The market-data feed.
-        enqueue: Puts messages into the queues.
+        enqueue: Sends messages to the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
-        stopping: Set when the process is to end: nothing new is begun.
+        stopping: Set when the process shuts down: no further partition is taken.
     """
 
     settings: Settings
@@ -50,7 +50,7 @@ class Services(msgspec.Struct, frozen=True):
     stopping: threading.Event
 
     def close(self) -> None:
-        """Close everything, in the reverse order of the building."""
+        """Close everything, in the reverse order of `build`."""
         self.feed.close()
         for client in (self.queue, self.events, self.cache):
             client.close()
@@ -59,7 +59,7 @@ class Services(msgspec.Struct, frozen=True):
 
 
 def build(settings: Settings, tracing: TracerProvider) -> Services:
-    """Build the services; nothing needs to answer yet."""
+    """Build the services; no server needs to be up yet."""
     pool = pools.pool(settings, PROCESS, size=settings.worker_threads + 2)
     pool.open(wait=False)
     cache = clients.client(settings.redis_for("cache"), PROCESS)

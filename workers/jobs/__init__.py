@@ -1,1 +1,1 @@
-"""What the workers do: one file a job."""
+"""The workers' jobs, one file each."""

@@ -1,4 +1,4 @@
-"""Publications: prices that a write has decided in PostgreSQL are put into Redis."""
+"""Cache syncs: after a write, the sheets of its products are put from PostgreSQL into Redis."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ BATCH = 500
 
 
 def run(services: Services, task_id: UUID) -> None:
-    """Put the sheets of a task's products as they stand now; doing it again changes nothing."""
+    """Put the current sheets of a task's products; a second run changes nothing."""
     with services.pool.connection() as conn:
         task = tasks.start(conn, task_id)
     if task is None:

@@ -1,4 +1,4 @@
-"""Applying market events: an event decides what it touches, not everything."""
+"""The application of market events: an event reprices the one product that it concerns, or changes one market."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,17 +31,17 @@ Waiting = Mapping[str, Sequence[WaitingEvent]]
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """What was decided for the products of a message: the sheets to put, and what becomes of each event."""
+    """The decisions for the products of a message: the sheets to put, and the outcome of each event."""
 
     sheets: Sequence[StoredSheet]
     outcomes: Mapping[Key, Outcome]
 
 
 def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
-    """Apply all waiting events of products and decide each price once, unless that was done this second.
+    """Apply all waiting events of products and decide each price once.
 
-    The events are completed only when the new sheets are in Redis. Doing it again changes nothing, and puts the
-    sheets again.
+    A product that was decided less than a second ago is deferred. The events are completed only when the new sheets
+    are in Redis. A second run changes nothing, and puts the sheets again.
     """
     leases, waiting = _begin(services, product_ids)
     if not leases:
@@ -57,7 +57,7 @@ def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
 
 
 def change_market(services: Services, code: str) -> None:
-    """Apply all waiting events of a market; every process reads the markets again within a second."""
+    """Apply all waiting events of a market; every API process reads the markets again within a second."""
     leases, waiting = _begin(services, [repricing_queue.market_target(code)])
     if not leases:
         return
@@ -78,7 +78,7 @@ def _begin(services: Services, targets: Sequence[str]) -> tuple[list[Lease], Wai
 
 @contextmanager
 def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
-    """An attempt that ends by an error is no crash, and makes room for the next one."""
+    """Release the leases on an error: such an attempt does not count as a crash, and the next one may start."""
     try:
         yield
     except BaseException:
@@ -88,7 +88,7 @@ def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
 
 
 def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
-    """Apply events, and decide the price of each product where one of its events counts."""
+    """Apply events, and decide the price of each product that has an applied event."""
     events = {event.key: event for of_product in waiting.values() for event in of_product}
     if not events:
         return Decided((), {})
@@ -101,13 +101,13 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     for key, outcome in outcomes.items():
         if sheet := repriced.sheets.get(events[key].target):
             outcomes[key] = msgspec.structs.replace(outcome, version=sheet.version)
-    # A start that went before may have written a price and not put it.
+    # An earlier attempt may have written a price without putting its sheet.
     put = repriced.changed if is_first else repriced.sheets
     return Decided([repriced.sheets[product_id] for product_id in put], outcomes)
 
 
 def _apply(conn: Conn, waiting: Waiting, currencies: Mapping[str, str]) -> dict[Key, Outcome]:
-    """Put the latest event of each register into it; the earlier ones are superseded without a look."""
+    """Write the latest event of each register; the earlier ones are superseded unread."""
     outcomes: dict[Key, Outcome] = {}
     latest: dict[Register, tuple[SignalUpdate, WaitingEvent]] = {}
     for product_id, events in waiting.items():
@@ -131,7 +131,7 @@ def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:
     """The signal that an event changes.
 
     Raises:
-        InvalidInput: the product does not exist, or the cost is in another currency than the product.
+        InvalidInput: the product does not exist, or the cost is not in the product's currency.
     """
     if currency is None:
         raise InvalidInput(f"unknown product {event.target!r}")
@@ -142,7 +142,7 @@ def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:
 
 
 def _cause(events: Sequence[WaitingEvent], outcomes: Mapping[Key, Outcome], is_first: bool) -> Cause | None:
-    """The latest event that counts; None: the price needs no decision."""
+    """The latest applied event as the cause of the price; None: the price needs no decision."""
     applied = [event for event in events if outcomes[event.key].status == "applied"]
     if not applied:
         return None
@@ -154,7 +154,7 @@ def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dic
         return {}
     *earlier, latest = events
     data = stored_data(latest.type, latest.data)
-    assert isinstance(data, MarketChanged)  # noqa: S101 # only these have a market
+    assert isinstance(data, MarketChanged)  # noqa: S101 # only this type has a market
     version = markets.change(conn, code, data.multiplier, latest.occurred_at, latest.id)
     outcome = Outcome("applied" if version else "superseded", version=version)
     return {latest.key: outcome} | {event.key: Outcome("superseded") for event in earlier}
@@ -185,9 +185,9 @@ def _note(event: CompletedEvent, trace_id: str) -> None:
 
 
 def _trace(waiting: Waiting, outcomes: Mapping[Key, Outcome], started_ns: int) -> None:
-    """One span a target, in the trace of its first event, with links to the others.
+    """Record one span per target in the trace of its first event, with links to the other events.
 
-    The statements of a message that has several targets stand in the message's own trace.
+    The SQL statements of a message with several targets are in the message's own trace.
     """
     message = get_current_span()
     for target, events in waiting.items():

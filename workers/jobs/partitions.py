@@ -1,4 +1,4 @@
-"""Partitions of a run: one worker process takes one after the other until none waits."""
+"""Partitions of a run: a worker takes one after the other until none waits."""
 
 import time
 from collections.abc import Iterator
@@ -35,20 +35,20 @@ from workers.services import Services
 log = structlog.get_logger(__name__)
 
 JOIN_EVERY_S = 1.0
-# Where the run goes on, or went well to its end, without a partition being ours, it is or was another worker's.
-OTHERS_DO_IT = ("running", "succeeded")
+# With one of these statuses of the run, a partition that this worker lost was taken over by another one.
+TAKEN_OVER = ("running", "succeeded")
 HANDOVER_S = 5.0
 
 
 def work(services: Services, task: RunningTask, *, is_claimant: bool = False) -> None:
     """Take partitions until none waits; end the run with its last one.
 
-    A process works on two partitions at a time, on as many of its threads, so that events find the others free.
+    A process works on two partitions at a time, on two of its threads. The other threads serve events.
 
     Args:
         services: Of this process.
         task: The run.
-        is_claimant: It was claimed just now: wait for a thread that is still busy with the run before.
+        is_claimant: This message has just claimed the run: wait for a thread that is still busy with the previous run.
     """
     if not services.partition_slots.acquire(timeout=HANDOVER_S if is_claimant else 0):
         return
@@ -84,7 +84,7 @@ def _take_all(services: Services, task: RunningTask) -> None:
 
 @contextmanager
 def _span(partition: Partition) -> Iterator[None]:
-    """The partition in the trace, without its statements: a thousand partitions would leave 20,000 of them."""
+    """Trace the partition without its SQL statements: a thousand partitions would have 20,000."""
     attributes: dict[str, str | int] = {
         "pricing.task_id": str(partition.task_id),
         "pricing.partition": partition.number,
@@ -96,19 +96,19 @@ def _span(partition: Partition) -> Iterator[None]:
 
 @contextmanager
 def _released(services: Services, partition: Partition) -> Iterator[None]:
-    """On failure release the partition; where another worker holds it by then, count a stale write."""
+    """On failure release the partition; if another worker already holds it, count a stale write."""
     try:
         yield
     except BaseException:
         with services.pool.connection() as conn:
-            if not partitions.release(conn, partition) and tasks.status(conn, partition.task_id) in OTHERS_DO_IT:
+            if not partitions.release(conn, partition) and tasks.status(conn, partition.task_id) in TAKEN_OVER:
                 STALE_WRITES.inc()
                 log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
         raise
 
 
 class _Recruiter:
-    """Enqueues a message for one more worker while partitions wait: at first at once, then every second."""
+    """Enqueues a message for one more worker while partitions wait: once at the start, then every second."""
 
     def __init__(self, services: Services, task: RunningTask) -> None:
         self._services, self._task = services, task
@@ -126,7 +126,7 @@ class _Recruiter:
 
 
 def _renew_lock(services: Services, task: RunningTask) -> None:
-    """Hold the lock that spares the database; the claim in PostgreSQL is what counts, so it is taken back."""
+    """Renew the lock, which only saves queries: the claim in PostgreSQL decides. A lost lock is taken back by force."""
     try:
         services.lock.renew(task.task_id)
     except LockLost:
@@ -142,14 +142,14 @@ def _decide(services: Services, partition: Partition) -> Repriced:
         cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1)
         repriced = published.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
         with stage("commit"):
-            # In the transaction of the write: who lost the partition meanwhile writes nothing.
+            # In the transaction of the write: a worker that has lost the partition writes nothing.
             partitions.hold(conn, partition)
             conn.commit()
     return repriced
 
 
 def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
-    """What the feed knows; it is asked before any row is locked."""
+    """The feed's quotes of the partition's products; the request is made before any row is locked."""
     if not services.feed.is_configured:
         return []
     with services.pool.connection() as conn:
@@ -165,13 +165,13 @@ def _note_quotes(conn: Conn, quotes: list[FeedQuote]) -> None:
         for quote in quotes
         if quote.product_id in known
     ]
-    # The feed may quote a competitor twice; the later quote counts.
+    # The feed may have two quotes of one competitor; the later one counts.
     latest = {update.register: update for update in sorted(updates, key=lambda update: update.occurred_at)}
     signals.apply(conn, list(latest.values()))
 
 
 def _to_put(partition: Partition, repriced: Repriced) -> list[StoredSheet]:
-    """What changed; after a holder that died, all: it may have written a price and not put it."""
+    """The changed sheets; after a crash all sheets, because the crashed worker may not have put those it wrote."""
     put = repriced.changed if partition.attempt == 1 else repriced.sheets
     return [repriced.sheets[product_id] for product_id in put]
 

@@ -18,7 +18,7 @@ def run(services: Services, task_id: UUID) -> None:
     """Run a recalculation or help with it, unless it has ended or another one includes it.
 
     Raises:
-        Unavailable: something is away; what is done stays done, the next attempt goes on behind it.
+        Unavailable: a server is away; finished partitions stay finished, and the next attempt takes the others.
     """
     with services.pool.connection() as conn:
         if merging.skip_if_covered(conn, task_id):
@@ -30,7 +30,7 @@ def run(services: Services, task_id: UUID) -> None:
         return
     task = _claim(services, task_id)
     if task is None:
-        # It may have been aborted while it ran, or have ended.
+        # The task may have been aborted while it ran, or may have ended.
         run_ending.enqueue_follow_up(services)
         return
     log.info("recalculation runs", task_id=str(task_id), attempt=task.attempt)
@@ -49,12 +49,12 @@ def join(services: Services, task_id: UUID) -> None:
 
 
 def _claim(services: Services, task_id: UUID) -> RunningTask | None:
-    """Take the lock, which refuses fast, and the claim, which counts; None where another one runs."""
+    """Take the lock, which refuses fast, then the claim, which decides; None where another recalculation runs."""
     if not services.lock.acquire(task_id):
         LOCK_REFUSALS.inc()
         if _skipped(services, task_id):
             return None
-        # Nothing else runs: whoever left the lock behind is dead.
+        # No other recalculation runs: the lock was left behind by a crash.
         services.lock.acquire(task_id, force=True)
     try:
         with services.pool.connection() as conn:

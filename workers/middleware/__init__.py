@@ -1,1 +1,1 @@
-"""What happens around a message: one concern a file."""
+"""Dramatiq middleware: one concern per file."""

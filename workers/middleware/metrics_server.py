@@ -1,4 +1,4 @@
-"""The metrics of all worker processes at one port."""
+"""The metrics of all worker processes, at one port."""
 
 import threading
 import time
@@ -14,16 +14,16 @@ METRICS_PORT_RETRY_S = 2
 
 
 class MetricsServer(Middleware):
-    """Answers scrapes for all worker processes, from whichever of them has the port.
+    """Serves the metrics of all worker processes, from the one that has bound the port.
 
-    Dramatiq could fork a process for it, but would not notice that process's death.
+    Dramatiq could fork a process for this, but would not notice its crash.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._address = settings.worker_metrics_port, settings.host
 
     def after_process_boot(self, broker: Broker) -> None:
-        """Begin to serve."""
+        """Start serving."""
         threading.Thread(target=self._serve, name="metrics", daemon=True).start()
 
     def _serve(self) -> None:

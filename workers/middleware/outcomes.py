@@ -1,4 +1,4 @@
-"""How each attempt ended: in the log, the metrics and the job's row; and whether another one follows."""
+"""The outcome of each attempt, in the log, the metrics and the job's row; and the decision about a retry."""
 
 import threading
 import time
@@ -20,31 +20,31 @@ MAX_RETRIES = 5
 
 
 def worth_a_retry(retries: int, error: BaseException) -> bool:
-    """Dramatiq's `retry_when`: transient errors up to 5 times; work that a shutdown interrupted, always."""
+    """Dramatiq's `retry_when`: transient errors up to 5 times, interruptions by a shutdown always."""
     return isinstance(error, Shutdown) or (retries < MAX_RETRIES and retryable(error))
 
 
 def never(retries: int, error: BaseException) -> bool:
-    """Dramatiq's `retry_when` of what is not tried again."""
+    """Dramatiq's `retry_when` for messages without retries."""
     return False
 
 
 class Outcomes(Middleware):
-    """Writes to the log, the metrics and the job's row how each attempt ended.
+    """Writes the outcome of each attempt to the log, the metrics and the job's row.
 
     An actor's option `on_error` is called with the message, the exception and whether no attempt follows.
     """
 
     @property
     def actor_options(self) -> set[str]:
-        """The option that actors have."""
+        """The actors' option that this middleware reads."""
         return {"on_error"}
 
     def __init__(self) -> None:
         self._current = threading.local()
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Note how long it waited, and when it begins."""
+        """Observe the message's wait in the queue, and start the clock."""
         QUEUE_WAIT.labels(message.queue_name).observe(waited_ms(message) / 1000)
         self._current.began = time.perf_counter()
 

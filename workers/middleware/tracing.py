@@ -1,4 +1,4 @@
-"""The trace that a message carries, around each attempt."""
+"""The trace of a message, continued around each attempt."""
 
 import threading
 import time
@@ -19,18 +19,18 @@ ENQUEUED_AT_MS = "enqueued_at_ms"
 class Tracing(Middleware):
     """Continues the trace that a message carries: a consumer span around each attempt.
 
-    Spans are kept beside the message, by thread; its options are JSON and go back into the queue.
+    Spans are kept per thread and not in the message: its options are JSON and return to the queue.
     """
 
     def __init__(self) -> None:
         self._current = threading.local()
 
     def before_enqueue(self, broker: Broker, message: Message[Any], delay: int | None) -> None:
-        """Note when a message that is tried again comes into the queue, after its pause."""
+        """Note the time at which a message enters its queue; a retry enters it after its delay."""
         message.options[ENQUEUED_AT_MS] = int(time.time() * 1000)
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Start the span; `pricing.queue_wait_ms` says how long the message lay in its queue."""
+        """Start the span; `pricing.queue_wait_ms` is the message's time in its queue."""
         span = tracer.start_span(
             f"process {message.queue_name}",
             context=propagation.extract(message.options),
@@ -70,18 +70,18 @@ class Tracing(Middleware):
 
 
 def waited_ms(message: MessageProxy) -> int:
-    """How long a message lay in its queue since it was due, in milliseconds."""
+    """The time of a message in its queue since it was due, in milliseconds."""
     due_ms: int = message.options.get(ENQUEUED_AT_MS, message.message_timestamp)
     return max(0, int(time.time() * 1000) - due_ms)
 
 
 def _subject(message: MessageProxy) -> dict[str, str]:
-    """The one thing that a message is about, by which a search finds its trace."""
-    [about] = message.args
+    """The attribute by which a search finds the trace: the message's product, market or task."""
+    [argument] = message.args
     match message.actor_name:
         case messages.REPRICE_PRODUCTS:
-            return {"pricing.product_id": about[0]} if len(about) == 1 else {}
+            return {"pricing.product_id": argument[0]} if len(argument) == 1 else {}
         case messages.CHANGE_MARKET:
-            return {"pricing.market": about}
+            return {"pricing.market": argument}
         case _:
-            return {"pricing.task_id": about}
+            return {"pricing.task_id": argument}
