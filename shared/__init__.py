@@ -1,3 +1,3 @@
-"""What two or more of the processes need."""
+"""Code that two or more of the processes use."""
 
 VERSION = "0.1.0"

@@ -1,4 +1,4 @@
-"""One look-up for all who ask at the same time."""
+"""Batches concurrent look-ups, and looks each key up once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -13,30 +13,30 @@ Load = Callable[[list[str]], Awaitable[Mapping[str, V]]]
 
 
 class Batcher(Generic[V]):
-    """Gathers the keys that are asked for in one turn of the event loop, or while others are looked up.
+    """Batches the keys requested in one turn of the event loop, or while other look-ups run.
 
-    Each key is looked up once however many wait for it (single-flight), and at most `max_concurrency` look-ups run at
-    a time. A look-up runs in the context of the first asker whose trace is recorded, if there is one, so
-    that its spans stand in that trace.
+    Each key is looked up once, however many callers wait for it (single-flight). At most `max_concurrency` look-ups
+    run at a time. A look-up runs in the context of the first caller whose trace is recorded, if there is one: its
+    spans are then in that trace.
     """
 
     def __init__(self, load: Load[V], max_concurrency: int, batch: int) -> None:
         """A batcher of a look-up.
 
         Args:
-            load: Looks up to `batch` distinct keys up; what it leaves out does not exist.
-            max_concurrency: The most look-ups at a time.
-            batch: The most keys of one.
+            load: Looks up at most `batch` distinct keys; keys missing from its result do not exist.
+            max_concurrency: The largest number of look-ups at a time.
+            batch: The largest number of keys in one look-up.
         """
-        self._load, self._lanes, self._batch = load, max_concurrency, batch
-        self._askers: dict[str, list[asyncio.Future[V | None]]] = {}
+        self._load, self._max_concurrency, self._batch = load, max_concurrency, batch
+        self._waiters: dict[str, list[asyncio.Future[V | None]]] = {}
         self._queue: list[str] = []
         self._recorded: Context | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._is_due = False
 
     async def get_all(self, keys: Iterable[str]) -> dict[str, V]:
-        """The values of those of the keys that have one. Raises what a look-up raised."""
+        """The values of the keys that exist. Raises the error of a look-up."""
         queued = len(self._queue)
         futures = {key: self.get(key) for key in keys}
         if self._recorded is None and len(self._queue) > queued and trace.get_current_span().is_recording():
@@ -45,17 +45,17 @@ class Batcher(Generic[V]):
         return {key: value for key, future in futures.items() if (value := future.result()) is not None}
 
     def get(self, key: str) -> "asyncio.Future[V | None]":
-        """The value of a key, in time; None where there is none. Raises what its look-up raised.
+        """A future of a key's value, None where the key does not exist. It raises the error of the look-up.
 
-        For askers whose trace is not recorded. Each has a future of its own: one that is cancelled takes
-        nothing from the others.
+        For callers whose trace is not recorded. Each caller has a future of its own, and may cancel it without
+        effect on the others.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[V | None] = loop.create_future()
-        if askers := self._askers.get(key):
-            askers.append(future)
+        if waiters := self._waiters.get(key):
+            waiters.append(future)
             return future
-        self._askers[key] = [future]
+        self._waiters[key] = [future]
         self._queue.append(key)
         if not self._is_due:
             self._is_due = True
@@ -64,7 +64,7 @@ class Batcher(Generic[V]):
 
     def _start(self) -> None:
         self._is_due = False
-        while self._queue and len(self._running) < self._lanes:
+        while self._queue and len(self._running) < self._max_concurrency:
             keys, self._queue = self._queue[: self._batch], self._queue[self._batch :]
             context, self._recorded = self._recorded or Context(), None
             task = asyncio.get_running_loop().create_task(self._look_up(keys), context=context)
@@ -82,7 +82,7 @@ class Batcher(Generic[V]):
             for _, future in self._take(keys):
                 future.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 # it is raised where the key was asked for
+        except Exception as error:  # noqa: BLE001 # it is raised in each caller
             for _, future in self._take(keys):
                 future.set_exception(error)
         else:
@@ -90,6 +90,6 @@ class Batcher(Generic[V]):
                 future.set_result(values.get(key))
 
     def _take(self, keys: list[str]) -> "Iterator[tuple[str, asyncio.Future[V | None]]]":
-        """Those who still wait for these keys; who asks from now on causes another look-up."""
+        """Remove the futures that still wait for these keys; a later request causes another look-up."""
         for key in keys:
-            yield from ((key, future) for future in self._askers.pop(key) if not future.done())
+            yield from ((key, future) for future in self._waiters.pop(key) if not future.done())

@@ -1,4 +1,4 @@
-"""A circuit breaker a server: after five failures in a row it is left alone for a second."""
+"""A circuit breaker per server: after five failures in a row the server gets no calls for a second."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ class Breaker:
 
         Args:
             server: `redis` or `database`, for the metrics.
-            away: Raised when the server is away.
+            away: The error that is raised while the server is away.
         """
         self._away = away
         self._breaker = CircuitBreaker(FAILURES, OPEN_S, away, server)
@@ -31,20 +31,20 @@ class Breaker:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Refuse while the breaker is open, and count how the block ends.
+        """Refuse while the breaker is open; otherwise count the block's failure or success.
 
         Raises:
             RedisUnavailable | DatabaseUnavailable: the breaker is open, or the server is away.
         """
         breaker = self._breaker
         if breaker.opened:
-            raise self._away(f"{breaker.name} failed {breaker.failure_count} times, waiting a second")
+            raise self._away(f"{breaker.name} failed {breaker.failure_count} times, no calls for a second")
         was_closed = breaker.closed
         try:
             with breaker, translated():
                 yield
         finally:
             if breaker.closed != was_closed:
-                change = "server asked again" if breaker.closed else "server given up for a second"
+                change = "calls to the server resumed" if breaker.closed else "no calls to the server for a second"
                 log.warning(change, server=breaker.name)
                 BREAKER_OPEN.labels(breaker.name).set(not breaker.closed)

@@ -1,4 +1,4 @@
-"""What is announced on `price_changes`, applied to the near cache: it shortens a second to milliseconds."""
+"""Applies the announcements on `price_changes` to the near cache: new prices are served in milliseconds."""
 
 import asyncio
 import threading
@@ -23,10 +23,10 @@ RECONNECT_S = 0.5
 
 @asynccontextmanager
 async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[None]:
-    """Let a near cache follow the announcements for the length of a block.
+    """Apply announcements to a near cache for the duration of a block.
 
-    A thread listens, by the same link as the listener's. While the link is down, the cache's second is what
-    bounds the age of its sheets.
+    A thread reads the channel, with the same `Subscription` as the listener. While the subscription is down, the
+    near cache's own limit of a second bounds the age of its sheets.
     """
     stop = threading.Event()
     thread = threading.Thread(
@@ -40,32 +40,32 @@ async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[Non
         await asyncio.to_thread(thread.join)
 
 
-def _follow(link: Subscription, near: NearCache, stop: threading.Event) -> None:
+def _follow(subscription: Subscription, near: NearCache, stop: threading.Event) -> None:
     is_up = True
     while not stop.is_set():
         try:
-            messages = link.take(WAIT_S)
+            messages = subscription.take(WAIT_S)
         except redis.ConnectionError as error:
             if is_up:
-                log.warning("price changes are not heard, prices are up to a second old", error=str(error))
+                log.warning("price changes are not received, prices are up to a second old", error=str(error))
             is_up = False
             CHANGES_SUBSCRIPTION_UP.set(0)
             stop.wait(RECONNECT_S)
             continue
         if not is_up:
-            log.info("price changes are heard again")
+            log.info("price changes are received again")
         is_up = True
         CHANGES_SUBSCRIPTION_UP.set(1)
         for message in messages:
             _apply(message, near)
-    link.close()
+    subscription.close()
 
 
 def _apply(message: bytes, near: NearCache) -> None:
     try:
         announced = _decoder.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        log.warning("an announcement that is none", error=str(error))
+        log.warning("invalid announcement", error=str(error))
         return
     near.changed(announced.changes)
     if announced.at:

@@ -1,10 +1,10 @@
-"""Price sheets in Redis: keys, codec, and the versioned put that lets no stale writer win.
+"""Price sheets in Redis: keys, codec, and the versioned put, which never replaces a sheet by an older version.
 
 A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<json>`, so that the script
 compares versions without parsing JSON. It serves every location, customer and quantity of its product.
 
-That a product does not exist is remembered as version 0: `0|<generation>`, which any sheet replaces, for a few
-seconds, and for no longer than `pricing:generation` says the same: whoever creates products counts it up.
+Missing products are cached for a few seconds as version 0, `0|<generation>`. Any sheet replaces such an entry. It is
+valid only while `pricing:generation` has the same value; each creation of products increments that counter.
 """
 
 import random
@@ -26,14 +26,14 @@ GENERATION = "pricing:generation"
 
 
 class CorruptSheet(PricingError):
-    """A cached entry is no price sheet."""
+    """A cached entry is not a price sheet."""
 
 
 class Fill(msgspec.Struct, frozen=True):
     """A sheet read from PostgreSQL for a key that Redis did not have, or could not use.
 
     Attributes:
-        seen: The entry that did not decode, which may be replaced whatever its version; empty: none.
+        seen: The entry that did not decode, and is replaced whatever its version; empty: none.
     """
 
     sheet: StoredSheet
@@ -44,7 +44,7 @@ class Script(Protocol):
     """A registered Lua script of a redis-py client, sync or asyncio."""
 
     def __call__(self, keys: Sequence[str], args: Sequence[bytes | str | int]) -> object:
-        """Run it; the asyncio client's answer is to be awaited."""
+        """Run it; the asyncio client returns an awaitable."""
 
 
 def key(product_id: str) -> str:
@@ -53,22 +53,22 @@ def key(product_id: str) -> str:
 
 
 def entry(stored: StoredSheet) -> str:
-    """What Redis holds of a sheet."""
+    """A sheet as the value of its key in Redis."""
     return f"{stored.version}|{stored.json}"
 
 
 def negative_entry(generation: bytes | None) -> bytes:
-    """The entry of a product that was not there when Redis knew of so many generation."""
+    """The entry of a product that did not exist in this generation of the catalogue."""
     return b"0|" + (generation or b"")
 
 
 def is_absence(entry: bytes) -> bool:
-    """Whether an entry says that there is no such product, or was none."""
+    """Whether an entry is negative: of this generation, or of an earlier one."""
     return entry.startswith(b"0|")
 
 
 def negative(product_id: str, generation: bytes | None) -> StoredSheet:
-    """What is put for a product that PostgreSQL does not have."""
+    """The negative entry, in the form of a sheet, for a product that PostgreSQL does not have."""
     return StoredSheet(product_id, 0, (generation or b"").decode())
 
 
@@ -76,7 +76,7 @@ def decode(entry: bytes) -> PriceSheet:
     """The sheet in a cached entry.
 
     Raises:
-        CorruptSheet: it is none; read it from the database instead.
+        CorruptSheet: the entry is not a price sheet; read it from the database instead.
     """
     version, _, document = entry.partition(b"|")
     try:
@@ -86,7 +86,7 @@ def decode(entry: bytes) -> PriceSheet:
     if version != b"%d" % sheet.version:
         raise CorruptSheet("the entry's version is not its sheet's")
     if not all(map(Decimal.is_finite, _amounts(sheet))):
-        raise CorruptSheet("an amount is no finite number")
+        raise CorruptSheet("an amount is not a finite number")
     return sheet
 
 
@@ -96,7 +96,7 @@ def sheet_of(stored: StoredSheet) -> PriceSheet:
 
 
 def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str], list[bytes | str | int]]:
-    """Keys and arguments of `PUT` for a new version, which replaces any older one."""
+    """Keys and arguments of `PUT` for new versions, which replace older ones."""
     return _arguments([Fill(sheet) for sheet in sheets], ttl_s, read_at_ms=0)
 
 
@@ -114,7 +114,7 @@ def _amounts(sheet: PriceSheet) -> list[Decimal]:
 def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
     arguments: list[bytes | str | int] = [read_at_ms, FILL_WITHIN_MS]
     for fill in fills:
-        # Keys that were made together shall not end together.
+        # The TTL varies, so that keys written together do not expire together.
         lasting_s = ttl_s if fill.sheet.version else ABSENCE_TTL_S
         ttl_ms = int(lasting_s * 1000 * random.uniform(0.9, 1.1))  # noqa: S311 # no secret
         arguments += [fill.sheet.version, entry(fill.sheet), ttl_ms, fill.seen]
@@ -123,9 +123,9 @@ def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[li
 
 _decoder = msgspec.json.Decoder(PriceSheet)
 
-# An entry is replaced by its own or a later version, or where it is the very entry that did not decode.
-# A key of another type (GET fails) is replaced. The version stands at the beginning of the entry.
-# A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: what it saw may be old.
+# An entry is replaced by the same or a later version. The entry `seen`, which did not decode, is replaced by any
+# version. A key of another type (GET fails) is replaced. An entry starts with its version.
+# A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: later its data may be outdated.
 PUT = """
 local read_at, within = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = redis.call('TIME')

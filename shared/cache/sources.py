@@ -1,6 +1,6 @@
 """The two sources of sheets behind the near cache: Redis, and PostgreSQL, which fills Redis.
 
-Each has a breaker, and looks keys of the same moment up together.
+Each source has a breaker, and batches concurrent look-ups.
 """
 
 import time
@@ -29,10 +29,10 @@ log = structlog.get_logger(__name__)
 
 REDIS_CONCURRENCY = 2
 DATABASE_CONCURRENCY = 4
-# The most products of one look-up; 500 is also the most of one request.
+# The largest number of products in one look-up, as in one request.
 LOOK_UP = 500
 
-# Redis' time in milliseconds, and its generation of the catalogue.
+# Redis' time in milliseconds, and the generation of the catalogue.
 Clock = tuple[int, bytes | None]
 
 
@@ -41,7 +41,7 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class RedisSheets:
-    """Sheets in Redis; where Redis is away it has none."""
+    """Sheets in Redis; while Redis is away every sheet is a miss."""
 
     def __init__(self, cache: redis.asyncio.Redis, traced: redis.asyncio.Redis, near: NearCache, ttl_s: float) -> None:
         """A source.
@@ -49,7 +49,7 @@ class RedisSheets:
         Args:
             cache: Redis.
             traced: An instrumented client of the same Redis, for requests whose trace is recorded.
-            near: Keeps what is read.
+            near: Receives the sheets that are read.
             ttl_s: How long a sheet stays in Redis, ± 10 %.
         """
         self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
@@ -61,7 +61,7 @@ class RedisSheets:
     async def look_up(self, product_ids: Sequence[str]) -> dict[str, PriceSheet | Missing]:
         """Read sheets and negative entries by one MGET; products without a usable entry are left out."""
         asked_at = time.monotonic()
-        # As bytes, since redis-py takes longer to encode a text than to send it.
+        # Keys are bytes: redis-py takes longer to encode a string than to send it.
         keys = [sheets.GENERATION.encode(), *[sheets.key(product_id).encode() for product_id in product_ids]]
         try:
             with self._breaker.guarded(), CACHE_READ_DURATION.time():
@@ -82,7 +82,7 @@ class RedisSheets:
         return known
 
     async def clock(self) -> Clock | None:
-        """When it is for Redis, so that a fill does not undo what is written meanwhile; None while it is away."""
+        """The time and generation of Redis, by which a fill never undoes a later write; None while Redis is away."""
         try:
             with self._breaker.guarded():
                 pipeline = self._client().pipeline(transaction=False)
@@ -94,7 +94,7 @@ class RedisSheets:
         return seconds * 1000 + microseconds // 1000, generation
 
     async def fill(self, product_ids: Sequence[str], stored: Sequence[StoredSheet], clock: Clock | None) -> None:
-        """Put what PostgreSQL has of these products, as of `clock`; the others get negative entries."""
+        """Put PostgreSQL's sheets of these products, as of `clock`; products without one get negative entries."""
         seen = {product_id: self.corrupt.pop(product_id, b"") for product_id in product_ids}
         if clock is None:
             return
@@ -115,7 +115,7 @@ class RedisSheets:
     def _read_entry(
         self, product_id: str, entry: bytes | None, generation: bytes | None, asked_at: float
     ) -> tuple[str, PriceSheet | Missing | None]:
-        """The kind of an entry, for the counter, and what it holds."""
+        """The kind of an entry, for the counter, and its value."""
         if entry and (held := self._near.confirm(product_id, entry, asked_at)):
             return "hit", held
         if entry is None or sheets.is_absence(entry):

@@ -18,15 +18,15 @@ class SheetWriter:
     def put(self, stored: Sequence[StoredSheet]) -> None:
         """Put these versions, in scripts of 250, and announce them on `price_changes`.
 
-        Putting an older version, or the same again, changes nothing.
+        Putting an older version, or the same version again, changes nothing.
         """
         for start in range(0, len(stored), sheets.BATCH):
             batch = stored[start : start + sheets.BATCH]
             keys, arguments = sheets.put_arguments(batch, self._ttl_s)
-            # Not by its digest: the first call after Redis' start would fail, and be seen to in its trace.
+            # EVAL and not EVALSHA: after a start of Redis the first EVALSHA would fail, visibly in its trace.
             self._cache.eval(sheets.PUT, len(keys), *keys, *arguments)
         announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])
 
     def created(self) -> None:
-        """Say that products were created: from now on nobody takes one for missing that was so before."""
+        """Invalidate all negative entries; call after creating products."""
         self._cache.incr(sheets.GENERATION)

@@ -1,1 +1,1 @@
-"""Between the processes: the broker, the messages, the channels, the trace context."""
+"""Messaging between the processes: broker, messages, channels and Redis clients."""

@@ -12,32 +12,32 @@ from dramatiq_abort import Abortable
 from dramatiq_abort.backends import RedisBackend
 
 NAMESPACE = "pricing:dramatiq"
-# A worker that says nothing for 15 s is gone; others look on every tenth command. The defaults, 60 s and
-# every thousandth, left a killed worker's messages waiting for up to 13 minutes.
+# A worker without a heartbeat for 15 s counts as crashed; the others check on every tenth command. With the defaults,
+# 60 s and every thousandth, a crashed worker's messages waited for up to 13 minutes.
 HEARTBEAT_TIMEOUT_MS = 15_000
 MAINTENANCE_PER_MILLION = 100_000
 # Longer than a message can wait between two attempts.
 ABORT_TTL_MS = 600_000
-# An idle consumer polls. Nobody waits for a retry or a run as for an event, and each poll costs 0.3 ms of CPU.
+# An idle consumer polls. Retries and runs are less urgent than events, and each poll costs 0.3 ms of CPU.
 PATIENT_POLL_MS = 250
 
 
 class LossProofBroker(RedisBroker):
     """A Redis broker that strands no message when a reply is lost.
 
-    Redis gives a message to a worker by its name, for as long as that worker is heard of. Where the reply to a
-    fetch is lost, nobody knows of the message, and the worker lives: it would wait for ever. So the worker takes
-    a new name: what it held under the old one is given out again after 15 s, as if it had died. A lost reply to
-    anything else is told as a lost connection, upon which Dramatiq repeats an acknowledgement until it is answered.
+    Redis assigns a message to the id of a worker, and redelivers it once that id has no heartbeat. If the reply to a
+    fetch is lost, no worker works on the message, and the id keeps its heartbeat: the message would wait for ever. So
+    the worker changes its id. Messages held under the old id are redelivered after 15 s, as after a crash. The lost
+    reply to any other command becomes a ConnectionError; Dramatiq then repeats an acknowledgement until it succeeds.
 
     Attributes:
-        urgent_queues: Those that are polled as often as the worker says; the others less often.
+        urgent_queues: Queues that are polled at the worker's own interval; the others are polled less often.
     """
 
     urgent_queues: frozenset[str] = frozenset()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        """A consumer that, where the queue holds retries or runs, sleeps longer when it is idle."""
+        """A consumer of a queue; when idle it sleeps longer on queues that are not urgent."""
         is_patient = queue_name not in self.urgent_queues
         consumer: Consumer = super().consume(
             queue_name, prefetch, max(timeout, PATIENT_POLL_MS) if is_patient else timeout
@@ -59,11 +59,11 @@ class LossProofBroker(RedisBroker):
 
 
 def create(client: redis.Redis, middleware: Sequence[Middleware] = (), urgent: Sequence[str] = ()) -> Broker:
-    """A broker that nothing global knows of; senders need no middleware.
+    """A broker that is not registered globally; senders need no middleware.
 
     Args:
         client: Connected to the Redis of the queues.
-        middleware: In the order in which they see a message before its actor; the reverse after it.
+        middleware: In the order in which it runs before an actor; after the actor it runs in the reverse order.
         urgent: Queues that a worker polls every few milliseconds.
     """
     broker = LossProofBroker(  # type: ignore[no-untyped-call] # Dramatiq has no types here
@@ -78,5 +78,5 @@ def create(client: redis.Redis, middleware: Sequence[Middleware] = (), urgent: S
 
 
 def abortable(client: redis.Redis) -> Abortable:
-    """The middleware that interrupts a running actor, and the way to tell it so."""
+    """The middleware that interrupts a running actor; senders request the abort with it."""
     return Abortable(backend=RedisBackend(client=client, namespace=f"{NAMESPACE}:aborts:"), abort_ttl=ABORT_TTL_MS)

@@ -18,11 +18,11 @@ CHANGES_PER_MESSAGE = 1_000
 
 
 class PriceChanges(msgspec.Struct, frozen=True):
-    """What `price_changes` carries, up to 1,000 at a time: `{"changes": [[product_id, version], …], "at": …}`.
+    """A message on `price_changes`, of up to 1,000 changes: `{"changes": [[product_id, version], …], "at": …}`.
 
     Attributes:
-        changes: Products, and the versions that their sheets have now.
-        at: When it was announced, in seconds since 1970.
+        changes: Products and the current versions of their sheets.
+        at: The time of the announcement, in seconds since 1970.
     """
 
     changes: Sequence[tuple[str, int]]
@@ -41,7 +41,7 @@ def sending(event_id: str) -> Iterator[None]:
 
 
 def publish(events: redis.Redis, messages: Sequence[bytes]) -> None:
-    """Publish events, each a CloudEvent as JSON, on `market_events`, in their order."""
+    """Publish events, each a CloudEvent in JSON, on `market_events`, in this order."""
     with events.pipeline(transaction=False) as pipeline:
         for message in messages:
             pipeline.publish(MARKET_EVENTS, message)
@@ -49,7 +49,7 @@ def publish(events: redis.Redis, messages: Sequence[bytes]) -> None:
 
 
 def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:
-    """Say on `price_changes` which products have which version, in messages of `PriceChanges`."""
+    """Announce products and their versions on `price_changes`, in messages of `PriceChanges`."""
     for start in range(0, len(changes), CHANGES_PER_MESSAGE):
         batch = changes[start : start + CHANGES_PER_MESSAGE]
         events.publish(PRICE_CHANGES, msgspec.json.encode(PriceChanges(batch, time.time())))

@@ -1,4 +1,4 @@
-"""Redis clients that bound every wait, and repeat nothing."""
+"""Redis clients that bound every wait, and never retry."""
 
 import socket
 from typing import Any
@@ -13,16 +13,16 @@ COMMAND_TIMEOUT_S = 2.0
 
 
 def client(url: str, process: str) -> redis.Redis:
-    """A sync client that waits 2 s at most and repeats nothing: retries are the caller's decision.
+    """A sync client that waits 2 s at most and never retries: retries are the caller's decision.
 
-    Nothing is connected before the first command.
+    It connects with its first command.
     """
     pool = redis.BlockingConnectionPool.from_url(url, **_options(process, COMMAND_TIMEOUT_S), timeout=0.5)
     return redis.Redis.from_pool(pool)
 
 
 def cache_client(url: str, process: str) -> redis.asyncio.Redis:
-    """An asyncio client for price queries: 0.25 s at most, for then PostgreSQL is the better answer."""
+    """An asyncio client for price queries. It waits 0.25 s at most: after that PostgreSQL is the better source."""
     options = _options(process, CACHE_TIMEOUT_S) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=0.25)
     return redis.asyncio.Redis.from_pool(pool)

@@ -1,4 +1,4 @@
-"""The recalculation lock: a fast refusal that spares the database. The claim in PostgreSQL is what counts."""
+"""The recalculation lock: a fast refusal that saves queries. The claim in PostgreSQL decides."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from shared.errors import LockLost
 KEY = "pricing:lock:recalculate"
 TTL_MS = 15_000
 
-# Ours already counts as taken: after a lost reply the same call succeeds, and renewing is taking again.
+# The holder may take the lock again: this renews it, and repeats a call whose reply was lost.
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and ARGV[3] == '0' then return 0 end
@@ -30,13 +30,13 @@ class RecalculationLock:
         """Take the lock, or renew it; False where another task holds it.
 
         Args:
-            task_id: Who takes it.
-            force: Take it all the same: its holder is not running any more.
+            task_id: The task that takes the lock.
+            force: Take the lock from another holder, which does not run any more.
         """
         return bool(self._client.eval(_TAKE, 1, KEY, str(task_id), TTL_MS, int(force)))
 
     def renew(self, task_id: UUID) -> None:
-        """Hold it for another 15 s; also when it vanished with Redis' data meanwhile.
+        """Hold the lock for another 15 s. A lock that was lost with Redis' data is taken anew.
 
         Raises:
             LockLost: another task holds it.
@@ -45,5 +45,5 @@ class RecalculationLock:
             raise LockLost("another recalculation took the lock")
 
     def release(self, task_id: UUID) -> None:
-        """Let it go where it is ours."""
+        """Release the lock if this task holds it."""
         self._client.eval(_RELEASE, 1, KEY, str(task_id))

@@ -1,6 +1,6 @@
-"""The messages that name work, built here by whoever enqueues them; the actors live with the workers.
+"""The messages to the workers, as their senders build them; the actors are in `workers.actors`.
 
-A message only names a target or a task: the work itself stands in PostgreSQL. Its options carry the sender's
+A message only names a target or a task: the work itself is in PostgreSQL. Its options carry the sender's
 `traceparent` and `tracestate`, which Dramatiq's retries keep.
 """
 
@@ -18,7 +18,7 @@ from shared.messaging import broker
 from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import tracer
 
-# Single events never wait behind a full run: queues of their own.
+# Events have a queue of their own, so that they never wait behind a run.
 EVENTS_QUEUE = "events"
 TASKS_QUEUE = "tasks"
 
@@ -30,27 +30,27 @@ ACTORS = {REPRICE_PRODUCTS, CHANGE_MARKET, JOIN_RUN, *TASK_ACTORS.values()}
 
 
 class Enqueuer:
-    """Puts messages into the workers' queues."""
+    """Sends messages to the workers' queues."""
 
     def __init__(self, client: redis.Redis) -> None:
-        """An enqueuer on the Redis of the queues; nothing is connected before the first message."""
+        """An enqueuer on the Redis of the queues; it connects with its first message."""
         self._broker = broker.create(client)
         self._abortable = broker.abortable(client)
 
     def products(self, product_ids: Sequence[str]) -> None:
-        """Have the waiting events of these products applied, and their prices decided."""
+        """Enqueue the repricing of products by their waiting events."""
         self._send(EVENTS_QUEUE, REPRICE_PRODUCTS, list(product_ids))
 
     def market(self, code: str) -> None:
-        """Have the waiting events of a market applied."""
+        """Enqueue the change of a market by its waiting events."""
         self._send(EVENTS_QUEUE, CHANGE_MARKET, code)
 
     def task(self, kind: str, task_id: UUID) -> None:
-        """Have a task run. The message has the task's id, by which an abort finds it."""
+        """Enqueue a task. The message has the task's id, by which an abort finds it."""
         self._send(TASKS_QUEUE, TASK_ACTORS[kind], str(task_id), message_id=str(task_id))
 
     def join_run(self, task_id: UUID) -> None:
-        """Have one more worker take partitions of a run."""
+        """Enqueue a message by which one more worker takes partitions of a run."""
         self._send(TASKS_QUEUE, JOIN_RUN, str(task_id))
 
     def abort(self, task_id: UUID) -> None:

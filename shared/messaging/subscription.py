@@ -1,4 +1,4 @@
-"""A Pub/Sub subscription that notices within seconds when it is dead."""
+"""A Pub/Sub subscription that detects a dead connection within seconds."""
 
 import time
 from collections.abc import Callable
@@ -14,8 +14,8 @@ BATCH = 500
 class Subscription:
     """A subscription to one channel.
 
-    redis-py never notices a dead Pub/Sub connection: its health check writes a PING and waits for nothing.
-    So this one pings every second and wants a pong within three.
+    redis-py never detects a dead Pub/Sub connection: its health check sends a PING and does not wait for the reply.
+    This class pings every second and requires a pong within three.
     """
 
     def __init__(self, client: redis.Redis, channel: str, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -26,23 +26,23 @@ class Subscription:
 
     @property
     def is_up(self) -> bool:
-        """Whether there is a subscription that was heard of lately."""
+        """Whether there is a subscription, and its last ping was answered or is still in time."""
         return self._pubsub is not None
 
     def take(self, wait_s: float) -> list[bytes]:
-        """What was published since the last call, up to 500 messages; subscribes first where that is due.
+        """Up to 500 messages published since the last call; subscribes first where there is no subscription.
 
         Args:
-            wait_s: How long to wait for a first message.
+            wait_s: The longest wait for a first message.
 
         Raises:
-            redis.ConnectionError: the link is dead or cannot be made; the next call tries again.
+            redis.ConnectionError: the connection is dead or cannot be made; the next call tries again.
         """
         try:
             pubsub = self._pubsub or self._subscribe()
             self._ping(pubsub)
             taken = self._drain(pubsub, wait_s)
-            # Only now: the pong may have lain there while the caller was busy.
+            # Checked after the read: the pong may have arrived while the caller was busy.
             if self._unanswered_since is not None and self._monotonic() - self._unanswered_since > DEAD_AFTER_S:
                 raise redis.ConnectionError(f"no pong for {DEAD_AFTER_S:.0f} s")
             return taken
@@ -51,7 +51,7 @@ class Subscription:
             raise redis.ConnectionError(str(error)) from error
 
     def close(self) -> None:
-        """Drop the subscription."""
+        """Close the subscription."""
         if self._pubsub is not None:
             self._pubsub.close()
             self._pubsub = None

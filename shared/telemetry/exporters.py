@@ -1,4 +1,4 @@
-"""Where spans go: an OTLP collector, or JSON lines in a folder; and what is said while they cannot go there."""
+"""The export of spans: as files of JSON lines, and with bounds and log lines for any exporter."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 EXPORT_TIMEOUT_S = 1
 EXPORT_EVERY_MS = 1_000
-# An export that begins in time takes EXPORT_TIMEOUT_S at most: together less than 2 s.
+# At shutdown exports start within this time and take EXPORT_TIMEOUT_S at most: together less than 2 s.
 FLUSH_WITHIN_S = 0.8
 
 FILE_BYTES = 4_000_000
@@ -26,10 +26,10 @@ FOLDER_BYTES = 64_000_000
 
 
 class FileSpanExporter(SpanExporter):
-    """Keeps spans as OTLP JSON lines, a file per process; the oldest files of the folder make room.
+    """Writes spans as OTLP JSON lines, one file per process; the oldest files of the folder are deleted.
 
-    A line is a `TracesData` document as OTLP's file format has it, its ids in hex. A file that has 4 MB is
-    followed by a new one; all files of all processes have 64 MB at most, and a batch.
+    A line is a `TracesData` document of OTLP's file format, with ids in hex. At 4 MB a process starts a new file. All
+    files of all processes take 64 MB at most, plus one batch.
     """
 
     def __init__(self, folder: Path, service: str) -> None:
@@ -67,23 +67,23 @@ class FileSpanExporter(SpanExporter):
 
 
 class BoundedSpanProcessor(BatchSpanProcessor):
-    """Hands spans over in the background, at most 2,048 waiting; what does not fit is dropped.
+    """Exports spans in the background. At most 2,048 spans wait; further ones are dropped.
 
-    One line says that they cannot be handed over, one that they can again. `shutdown` takes less than 2 s.
+    One log line marks the first failed export, one the next success. `shutdown` takes less than 2 s.
     """
 
     def __init__(self, exporter: SpanExporter, to: str) -> None:
-        self._watched = _Watched(exporter, to)
-        super().__init__(self._watched, schedule_delay_millis=EXPORT_EVERY_MS)
+        self._logged = _LoggedExporter(exporter, to)
+        super().__init__(self._logged, schedule_delay_millis=EXPORT_EVERY_MS)
 
     def shutdown(self) -> None:
-        """Hand over what waits, as far as that is possible in the time."""
-        self._watched.end_within(FLUSH_WITHIN_S)
+        """Export the waiting spans, as far as the time allows."""
+        self._logged.end_within(FLUSH_WITHIN_S)
         super().shutdown()  # type: ignore[no-untyped-call] # the SDK has no type here
 
 
-class _Watched(SpanExporter):
-    """Notices when another exporter begins to fail and when it works again."""
+class _LoggedExporter(SpanExporter):
+    """Logs when another exporter starts to fail and when it works again."""
 
     def __init__(self, exporter: SpanExporter, to: str) -> None:
         self._exporter, self._to = exporter, to
@@ -91,11 +91,11 @@ class _Watched(SpanExporter):
         self._end_at = float("inf")
 
     def end_within(self, seconds: float) -> None:
-        """Begin no export later than that, and none at all once one has failed."""
+        """Start no export after this time, and none after a failure."""
         self._end_at = time.monotonic() + seconds
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Pass them on."""
+        """Export spans, unless the time is over."""
         ends = self._end_at < float("inf")
         if ends and (self._fails or time.monotonic() > self._end_at):
             return SpanExportResult.FAILURE
@@ -108,12 +108,12 @@ class _Watched(SpanExporter):
         self._fails = fails
         if fails:
             SPANS_LOST.inc(len(spans))
-            # The transport's error and its traceback hold each other, and the whole batch.
+            # The transport's error and its traceback reference each other, and with them the whole batch.
             gc.collect(0)
         return result
 
     def shutdown(self) -> None:
-        """End the other one."""
+        """Shut down the other exporter."""
         self._exporter.shutdown()
 
 

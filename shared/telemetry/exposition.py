@@ -1,4 +1,4 @@
-"""How several processes answer one scrape, and figures that are not counted but looked up."""
+"""One scrape for several processes, and collectors that read their figures at the scrape."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 
 def group_registry() -> CollectorRegistry:
-    """The metrics of all processes of the group; of this process alone where it has no group."""
+    """The metrics of all processes of the group; without a group those of this process."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
@@ -22,29 +22,29 @@ def group_registry() -> CollectorRegistry:
 
 
 class MultiprocessCollector(Collector):
-    """The metrics of a process group: counters of all that it ever had, gauges of those that live."""
+    """The metrics of a process group: counters of all its processes, ended ones included, and gauges of live ones."""
 
     def __init__(self) -> None:
         self._folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         self._all = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call] # the library has no types
 
     def collect(self) -> Iterable[Metric]:
-        """Every metric once; nobody tells that a process was killed, so each scrape looks."""
+        """Every metric once. A crashed process leaves its files, so each scrape checks which processes live."""
         for path in self._folder.glob("gauge_live*.db"):
             pid = int(path.stem.rpartition("_")[2])
             if not _lives(pid):
-                with suppress(FileNotFoundError):  # another process of the group was asked, too
+                with suppress(FileNotFoundError):  # another process of the group is scraped, too
                     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here
         families: Iterable[Metric] = self._all.collect()  # type: ignore[no-untyped-call] # the library has no types here
         return families
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: what there is, only a look tells."""
+        """Nothing: the metrics are read from files at each scrape."""
         return []
 
 
 class CachedCollector(Collector):
-    """Another collector's figures, at most some seconds old: a scrape may cost its servers something."""
+    """Another collector's figures, cached for some seconds, because reading them costs queries."""
 
     def __init__(self, collector: Collector, max_age_s: float) -> None:
         self._collector, self._max_age_s = collector, max_age_s
@@ -53,14 +53,14 @@ class CachedCollector(Collector):
         self._seen_at = float("-inf")
 
     def collect(self) -> Iterable[Metric]:
-        """As they were, or are now."""
+        """The cached figures, read anew where they are too old."""
         with self._lock:
             if time.monotonic() - self._seen_at > self._max_age_s:
                 self._seen, self._seen_at = list(self._collector.collect()), time.monotonic()
             return self._seen
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering asks nobody."""
+        """Nothing, so that registering runs no query."""
         return []
 
 
@@ -75,7 +75,7 @@ def _lives(pid: int) -> bool:
 
 
 def exposition(*extra: Collector) -> bytes:
-    """The group's metrics in Prometheus' text format, and those of further collectors."""
+    """The group's metrics in Prometheus' text format, followed by those of further collectors."""
     own = CollectorRegistry()
     for collector in extra:
         own.register(collector)

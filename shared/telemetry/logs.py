@@ -1,4 +1,4 @@
-"""Logs: one structlog line per event worth knowing, with the trace id of the work it belongs to."""
+"""Logs: structlog lines in one format, with the trace id of the work they belong to."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.settings import Settings
 
-# Libraries whose own lines say what ours say already, or repeat without end while something is away.
+# Libraries whose lines duplicate the engine's, or repeat without end while a server is away.
 QUIET = {
     "httpx": logging.WARNING,
     "psycopg.pool": logging.ERROR,

@@ -1,6 +1,6 @@
-"""Spans as a line of OTLP's JSON: a `TracesData` document, ids in hex, as OpenTelemetry's file format has it.
+"""Spans as a line of OTLP's JSON: a `TracesData` document with ids in hex, as in OpenTelemetry's file format.
 
-The SDK only brings the protobuf form; going through it costs two and a half times as much as recording the span did.
+The SDK only has the protobuf form. A conversion from it costs two and a half times as much as recording the span.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
 
 def encode(spans: Sequence[ReadableSpan]) -> bytes:
-    """The line, with its end; the spans are of one process, and so of one resource.
+    """The line with its newline; the spans must be of one process, and so of one resource.
 
     Numbers of 64 bits are strings and enumerations numbers, as in every JSON of OTLP.
     """

@@ -1,4 +1,4 @@
-"""W3C trace context, carried by hand: into and out of headers, events and message options."""
+"""W3C trace context: written to and read from headers, events and message options."""
 
 import secrets
 from collections.abc import Mapping, MutableMapping
@@ -23,22 +23,22 @@ def current() -> dict[str, str]:
 
 
 def fresh() -> str:
-    """The `traceparent` of a new trace, for work that nobody's request asked for; it is sampled."""
+    """The `traceparent` of a new, sampled trace, for work without a request."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
 def extract(carrier: Mapping[str, str]) -> Context:
-    """The context that a carrier names; an empty one where it names none, or nonsense."""
+    """The context in a carrier; an empty one where the carrier has none, or an invalid one."""
     return _propagator.extract(carrier, context=Context())
 
 
 def trace_id(traceparent: str) -> str:
-    """The trace that a `traceparent` names; empty where it names none."""
+    """The trace id in a `traceparent`; empty where it has none."""
     parts = traceparent.split("-")
     return parts[1] if len(parts) == 4 else ""
 
 
 def link_to(carrier: Mapping[str, str]) -> Link | None:
-    """A link to the span that a carrier names."""
+    """A link to the span in a carrier; None where the carrier has none."""
     context = get_current_span(extract(carrier)).get_span_context()
     return Link(context) if context.is_valid else None

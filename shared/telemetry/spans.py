@@ -1,4 +1,4 @@
-"""Attributes that spans have in common, by OpenTelemetry's conventions."""
+"""Common attributes of spans, by OpenTelemetry's conventions."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from opentelemetry.trace import get_current_span
 
 
 def annotate(**attributes: str | int | None) -> None:
-    """Put the engine's attributes on the current span, as `pricing.NAME`; None is left out."""
+    """Set the engine's attributes on the current span, as `pricing.NAME`; None is left out."""
     known = {f"pricing.{name}": value for name, value in attributes.items() if value is not None}
     get_current_span().set_attributes(known)
 
@@ -17,7 +17,7 @@ def messaging(
     destination: str,
     message_id: str | None = None,
 ) -> dict[str, str]:
-    """Of a span that sends or takes a message."""
+    """The attributes of a span that sends or takes a message."""
     attributes = {
         "messaging.system": system,
         "messaging.operation.type": operation,
@@ -27,5 +27,5 @@ def messaging(
 
 
 def event(event_id: str, operation: Literal["send", "receive", "process"], destination: str) -> dict[str, str]:
-    """Of a span about one market event on its channel."""
+    """The attributes of a span about one market event on its channel."""
     return messaging("redis", operation, destination, event_id) | {"pricing.event_id": event_id}

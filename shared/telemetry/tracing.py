@@ -1,4 +1,4 @@
-"""Traces: the tracer provider of a process, and who decides what is sampled."""
+"""Traces: the tracer provider of a process, and its sampling."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ _SAMPLED = create_key("pricing-sampled")
 
 
 class RootSampler(TraceIdRatioBased):
-    """Samples root spans at a ratio, but price queries, of which the API has decided before, always."""
+    """Samples root spans at a ratio; always samples those that the API has marked, its price queries."""
 
     def should_sample(
         self,
@@ -36,7 +36,7 @@ class RootSampler(TraceIdRatioBased):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Decide by the mark that `sampled` leaves in the context."""
+        """Decide by the mark that `sampled` sets in the context."""
         decide = ALWAYS_ON.should_sample if get_value(_SAMPLED, parent_context) else super().should_sample
         return decide(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -47,20 +47,19 @@ def sampled(context: Context) -> Context:
 
 
 def configure(service: str, settings: Settings, exporter: SpanExporter | None = None) -> TracerProvider:
-    """Install the process's tracer provider; call in each process, after its fork, and `shutdown()` it at the end.
+    """Install the process's tracer provider. Call it in each process, after its fork; `shutdown()` it at the end.
 
-    Spans are exported to where OpenTelemetry's own variables say, by OTLP over HTTP or, with
+    OpenTelemetry's own variables configure the export: by OTLP over HTTP or, with
     `OTEL_EXPORTER_OTLP_PROTOCOL=grpc`, over gRPC. With neither `OTEL_EXPORTER_OTLP_ENDPOINT` nor
-    `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` set they are kept as files in `traces` below the home; with
-    `OTEL_TRACES_EXPORTER=none` they go nowhere.
-    A caller's sampled flag is honoured.
+    `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` set, spans are written to files in `traces` below the home. With
+    `OTEL_TRACES_EXPORTER=none` they are not exported. A caller's sampled flag is honoured.
 
     Args:
         service: `pricing-api`, `pricing-worker` or `pricing-listener`.
-        settings: Gives the sampling ratios.
-        exporter: Takes the spans in place of what the variables say; for tests.
+        settings: Contains the sampling ratio.
+        exporter: Replaces the configured exporter; for tests.
     """
-    # Today's names for the attributes of Redis spans, as everything here has them.
+    # The current names of attributes for Redis spans, as for all other spans here.
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "database")
     root = RootSampler(settings.trace_write_ratio)
     provider = TracerProvider(sampler=ParentBased(root), resource=resource_of(service))
@@ -75,7 +74,7 @@ def configure(service: str, settings: Settings, exporter: SpanExporter | None = 
 def resource_of(service: str) -> Resource:
     """The resource of a process's spans: service, version and host; `OTEL_RESOURCE_ATTRIBUTES` may name another host.
 
-    Jaeger doubts the clocks of spans whose resources name no host.
+    Without a host, Jaeger puts a clock-skew warning on consumer spans.
     """
     host = Resource({"host.name": socket.gethostname()})
     return host.merge(Resource.create({"service.name": service, "service.version": VERSION}))
@@ -91,7 +90,7 @@ def _chosen(service: str, settings: Settings) -> SpanExporter | None:
         return None
     if not _otlp("ENDPOINT"):
         return FileSpanExporter(settings.home_dir / TRACE_FOLDER, service)
-    # Each brings its own transport, and is a tenth of a second to import.
+    # Imported on demand: each has its own transport, whose import takes a tenth of a second.
     if _otlp("PROTOCOL") == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 
@@ -102,5 +101,5 @@ def _chosen(service: str, settings: Settings) -> SpanExporter | None:
 
 
 def _otlp(name: str) -> str:
-    """One of OpenTelemetry's own variables: that of the traces, else that of everything."""
+    """One of OpenTelemetry's own variables: the one for traces, else the general one."""
     return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}", "")
