@@ -8,6 +8,7 @@ PricingError
 ├── Unauthorized
 └── Unavailable             passes; the same work may be tried again (`retryable`)
     ├── DatabaseUnavailable
+    ├── StatementTimeout    a statement lasted too long; it may do so again
     ├── RedisUnavailable
     ├── LockLost            another run took over the recalculation lock
     ├── LeaseLost           another worker took over the work; what this one wrote is refused
@@ -68,11 +69,15 @@ class Unavailable(PricingError):
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL is away, restarting or out of connections."""
+    """PostgreSQL is away, restarting, read-only or out of connections; or it undid a transaction for another one."""
+
+
+class StatementTimeout(Unavailable):
+    """PostgreSQL ended a statement that lasted too long; a job that meets this at each attempt fails."""
 
 
 class RedisUnavailable(Unavailable):
-    """Redis is away, loading or stalled."""
+    """Redis is away, loading, stalled, full, read-only or failing over."""
 
 
 class LockLost(Unavailable):
@@ -90,6 +95,30 @@ class ExternalAPIError(Unavailable):
 class ExternalAPITimeout(ExternalAPIError):
     """The market-data feed did not answer in time."""
 
+
+# Classes of SQLSTATE (PostgreSQL's appendix A) that pass by themselves: connection, rights to connect, rollback for
+# another transaction, resources, a state or a lock of another session, operator intervention, the system.
+_PASSING_CLASSES = frozenset({"08", "28", "40", "53", "55", "57", "58"})
+# Of the other classes: a failed, read-only or idle transaction; a prepared statement that a pooler or a migration
+# took away ("cached plan must not change result type" has the code of an unsupported feature).
+_PASSING_STATES = frozenset({"25006", "25P02", "25P03", "25P04", "26000", "42P05"})
+_STALE_PLAN = "cached plan must not change result type"
+# Errors of redis-py that are faults of a program: of a command, of its arguments, or of how the library is used.
+_REDIS_FAULTS = (
+    redis.DataError,
+    redis.exceptions.LockError,
+    redis.exceptions.ModuleError,
+    redis.exceptions.NoScriptError,
+    redis.exceptions.NoSuchFieldsetError,
+    redis.exceptions.PubSubError,
+    redis.WatchError,
+)
+# Replies by which a server refuses work that it may accept later. redis-py has no class for some, and a script's error
+# names its cause behind other words.
+_REFUSALS = re.compile(
+    r"\b(READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOPERM|NOAUTH|WRONGPASS|ASK|MOVED"
+    r"|CROSSSLOT|EXECABORT)\b"
+)
 
 _POINTER = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"^`(?P<field>[\w.\[\]]+)` ")
@@ -113,12 +142,29 @@ def translate(error: BaseException) -> PricingError | None:
             return NotJson("nested too deeply")
         case psycopg.DataError():
             return InvalidInput(f"a value that cannot be stored: {_one_line(error)}")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
+        case psycopg.errors.QueryCanceled():
+            return StatementTimeout(f"PostgreSQL: {_one_line(error)}")
+        case psycopg.Error() if _is_postgres_away(error):
             return DatabaseUnavailable(f"PostgreSQL: {_one_line(error)}")
-        case redis.ConnectionError() | redis.TimeoutError():
+        case redis.RedisError() if _is_redis_away(error):
             return RedisUnavailable(f"Redis: {_one_line(error)}")
         case _:
             return None
+
+
+def _is_postgres_away(error: psycopg.Error) -> bool:
+    state = error.sqlstate
+    if state is None:
+        # An error of the connection or the pool; one of a statement has a state.
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES or _STALE_PLAN in str(error)
+
+
+def _is_redis_away(error: redis.RedisError) -> bool:
+    if isinstance(error, _REDIS_FAULTS):
+        return False
+    # A plain ResponseError may be anything that a server answers.
+    return type(error) is not redis.ResponseError or bool(_REFUSALS.search(str(error)))
 
 
 @contextmanager

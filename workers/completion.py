@@ -7,7 +7,7 @@ from uuid import UUID
 from dramatiq import MessageProxy
 from dramatiq_abort import Abort
 
-from shared.errors import DatabaseUnavailable, RedisUnavailable, translate
+from shared.errors import DatabaseUnavailable, LeaseLost, RedisUnavailable, translate
 from shared.jobs import tasks
 from shared.jobs.tasks import TaskError
 from shared.market_events import inbox, repricing_queue
@@ -30,8 +30,10 @@ class Completion:
         """Set a task to `queued` between attempts, to `failed` after the last one, or to `aborted`.
 
         Where PostgreSQL or Redis is away for longer than the attempts last, the task stays queued, and the sweep
-        enqueues it when they are back.
+        enqueues it when they are back. Where another worker took the task over, its row is that worker's.
         """
+        if isinstance(translate(error), LeaseLost):
+            return
         task_id = UUID(message.args[0])
         with self._services.pool.connection() as conn:
             if isinstance(error, Abort):
@@ -72,8 +74,7 @@ class Completion:
 
 def _is_away(error: BaseException) -> bool:
     """Whether the error is transient: the sweep enqueues the work again."""
-    known = translate(error)
-    return known is not None and known.retryable
+    return isinstance(translate(error), DatabaseUnavailable | RedisUnavailable | LeaseLost)
 
 
 def _described(error: BaseException) -> TaskError:

@@ -13,7 +13,18 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 from opentelemetry.trace import get_current_span
 
-from shared.errors import AlreadyEnded, InvalidInput, NotFound, NotJson, Unauthorized, Unavailable, translate
+from shared.errors import (
+    AlreadyEnded,
+    DatabaseUnavailable,
+    InvalidInput,
+    NotFound,
+    NotJson,
+    RedisUnavailable,
+    StatementTimeout,
+    Unauthorized,
+    Unavailable,
+    translate,
+)
 from shared.pricing.quote import NoPrice
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import TraceId
@@ -86,8 +97,7 @@ def problem_of(error: Exception, instance: str) -> Problem:
     for kind, status in STATUSES:
         if isinstance(known, kind):
             path = "$.currency" if isinstance(known, NoPrice) else getattr(known, "path", None)
-            detail = known.reason if isinstance(known, InvalidInput) else str(known)
-            return _problem(status, _name(kind), detail, instance, path)
+            return _problem(status, _name(kind), _detail(known), instance, path)
     return _problem(500, "internal", "an unforeseen error; the log has it under the trace id", instance)
 
 
@@ -106,7 +116,7 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
     if problem.status == 500:
         log.error("unforeseen error", path=instance, exc_info=error)
     if problem.status == 503:
-        _log_unavailable(instance, problem.detail)
+        _log_unavailable(instance, error)
         named["retry-after"] = str(RETRY_AFTER_S)
     if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         # The rest of the body is not read and the server closes the connection; the header announces that.
@@ -124,12 +134,25 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def _log_unavailable(path: str, detail: str) -> None:
+def _detail(known: Exception) -> str:
+    """The text for the caller. That of a driver names hosts, users and versions: it goes into the log alone."""
+    match known:
+        case InvalidInput():
+            return known.reason
+        case DatabaseUnavailable() | StatementTimeout():
+            return "the database does not answer just now"
+        case RedisUnavailable():
+            return "the cache does not answer just now"
+        case _:
+            return str(known)
+
+
+def _log_unavailable(path: str, error: Exception) -> None:
     """Log at most once a second: in an outage every request may end this way."""
     now = time.monotonic()
     if now - _logged_at["unavailable"] >= LOG_INTERVAL_S:
         _logged_at["unavailable"] = now
-        log.warning("unavailable", path=path, error=detail)
+        log.warning("unavailable", path=path, error=str(translate(error) or error))
 
 
 _logged_at = {"unavailable": float("-inf")}

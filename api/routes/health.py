@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Annotated, Literal
 
 import msgspec
+import structlog
 from litestar import MediaType, Response, Router, get
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
@@ -12,9 +13,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.services import Services
 from shared import VERSION
+from shared.errors import DatabaseUnavailable
 from shared.jobs import backlog_metrics
 from shared.postgres.pools import bounded
 from shared.telemetry.exposition import exposition
+
+log = structlog.get_logger(__name__)
 
 PROBE_TIMEOUT_S = 1.0
 
@@ -30,7 +34,7 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True):
 
     status: Annotated[Literal["up", "down"], Meta(description="Whether the server responds", examples=["up"])]
     version: Annotated[str | None, Meta(description="The server's version", examples=["18.0"])] = None
-    error: Annotated[str | None, Meta(description="The reason for `down`", examples=["Connection refused"])] = None
+    error: Annotated[str | None, Meta(description="The reason for `down`", examples=["no answer"])] = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -73,7 +77,9 @@ async def live() -> Live:
 )
 async def ready(services: Services) -> Response[Readiness]:
     """Probe all dependencies at once."""
-    postgres, redis = await asyncio.gather(_probe(_postgres_version(services)), _probe(_redis_version(services)))
+    postgres, redis = await asyncio.gather(
+        _probe("postgres", _postgres_version(services)), _probe("redis", _redis_version(services))
+    )
     up = [postgres.status, redis.status].count("up")
     status: Literal["ready", "degraded", "unavailable"] = "ready" if up == 2 else "degraded" if up else "unavailable"
     readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis})
@@ -107,11 +113,13 @@ async def _redis_version(services: Services) -> str:
     return f"valkey {server['valkey_version']}" if "valkey_version" in server else str(server["redis_version"])
 
 
-async def _probe(version_of: Coroutine[None, None, str]) -> Dependency:
+async def _probe(server: str, version_of: Coroutine[None, None, str]) -> Dependency:
     try:
         version = await bounded(version_of, PROBE_TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 # any error means down; the response contains it
-        return Dependency("down", error=f"{type(error).__name__}: {error}".strip(": "))
+        # The driver's text names hosts and users: it goes into the log alone.
+        log.info("server down", server=server, error=f"{type(error).__name__}: {error}")
+        return Dependency("down", error="no answer" if isinstance(error, DatabaseUnavailable) else "refused or away")
     return Dependency("up", version)
 
 

@@ -83,6 +83,9 @@ _SETS = ", ".join(f"{name} = excluded.{name}" for name in (*FIELDS, "tiers") if 
 _OLD = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
 _NEW = ", ".join(f"excluded.{name}" for name in (*FIELDS, "tiers"))
 
+# Named, never `*`: a column that a migration adds would make every prepared statement fail.
+_OWN = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
+
 _UPSERT = f"""
 INSERT INTO products AS p ({", ".join(FIELDS)}, tiers)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
@@ -97,10 +100,10 @@ _LOCK = """
 SELECT product_id, currency FROM products WHERE product_id = ANY(%s) ORDER BY product_id COLLATE "C" FOR UPDATE
 """
 
-_VIEW = """
-SELECT p.*, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
+_VIEW = f"""
+SELECT {_OWN}, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
     SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
         'currency', s.currency, 'in_stock', s.in_stock, 'time', s.occurred_at) ORDER BY s.kind, s.source)
     FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
 FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
-"""
+"""  # noqa: S608 # only names of columns

@@ -113,6 +113,11 @@ def _of(row: dict[str, Any]) -> TaskView:
     return msgspec.convert({encoded: row[name] for encoded, name in fields}, TaskView)
 
 
-_SELECT = "SELECT *, split_part(traceparent, '-', 2) AS trace_id FROM tasks"
+# Named, never `*`: a column that a migration adds would make every prepared statement fail.
+_SELECT = """
+SELECT task_id, kind, product_set, status, done, total, attempts, result, error, created_at, started_at, finished_at,
+    split_part(traceparent, '-', 2) AS trace_id
+FROM tasks
+"""
 
 _LIST = f"{_SELECT} WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY created_at DESC LIMIT %(limit)s"

@@ -1,4 +1,4 @@
-"""Redis clients that bound every wait, and never retry."""
+"""Redis clients that bound every wait, never retry, and leave a server that no longer takes writes."""
 
 import socket
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 CACHE_TIMEOUT_S = 0.25
@@ -18,6 +19,7 @@ def client(url: str, process: str) -> redis.Redis:
     It connects with its first command.
     """
     pool = redis.BlockingConnectionPool.from_url(url, **_options(process, COMMAND_TIMEOUT_S), timeout=0.5)
+    pool.connection_class = _leaving(pool.connection_class)
     return redis.Redis.from_pool(pool)
 
 
@@ -25,6 +27,7 @@ def cache_client(url: str, process: str) -> redis.asyncio.Redis:
     """An asyncio client for price queries. It waits 0.25 s at most: after that PostgreSQL is the better source."""
     options = _options(process, CACHE_TIMEOUT_S) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=0.25)
+    pool.connection_class = _leaving_async(pool.connection_class)
     return redis.asyncio.Redis.from_pool(pool)
 
 
@@ -38,3 +41,35 @@ def _options(process: str, timeout_s: float) -> dict[str, Any]:
         "retry": Retry(NoBackoff(), 0),
         "client_name": f"{process}@{socket.gethostname()}".replace(" ", "-"),
     }
+
+
+def _leaving(kind: type[Any]) -> type[Any]:
+    """The same connection, which ends when its server answers that it is a replica now.
+
+    After a failover the name leads to another server, and the old connection would stay open and useless. redis-py
+    does this where Sentinel names the server, and only there.
+    """
+
+    class Leaving(kind):  # type: ignore[misc] # a class that is known at run time
+        def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                return super().read_response(*args, **options)
+            except ReadOnlyError:
+                self.disconnect()
+                raise
+
+    return Leaving
+
+
+def _leaving_async(kind: type[Any]) -> type[Any]:
+    """As `_leaving`, for asyncio."""
+
+    class Leaving(kind):  # type: ignore[misc] # a class that is known at run time
+        async def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                return await super().read_response(*args, **options)
+            except ReadOnlyError:
+                await self.disconnect(nowait=True)
+                raise
+
+    return Leaving

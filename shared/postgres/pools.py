@@ -25,6 +25,15 @@ WRITE_TIMEOUT_MS = 30_000
 IDLE_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 10_000
 
+# A server whose packets vanish is given up: unacknowledged data after 5 s, a silent connection after 11 s.
+# The server's own limits do not end such a wait.
+DEAD_AFTER = {
+    "tcp_user_timeout": 5_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+
 Conn = Connection[DictRow]
 Pool = ConnectionPool[Conn]
 AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
@@ -114,6 +123,7 @@ def _options(process: str, timeout_ms: int, **more: int) -> dict[str, Any]:
         "row_factory": dict_row,
         "application_name": process,
         "connect_timeout": CONNECT_TIMEOUT_S,
+        **DEAD_AFTER,
         # Not left to the server: one with the encoding SQL_ASCII would answer bytes for text.
         "client_encoding": "utf8",
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),

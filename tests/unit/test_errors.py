@@ -6,7 +6,6 @@ from decimal import Decimal
 
 import msgspec
 import psycopg
-import psycopg_pool
 import pytest
 import redis
 
@@ -49,43 +48,6 @@ def subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
 
 def unicode_error() -> UnicodeDecodeError:
     return UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *subclasses(psycopg.OperationalError),
-        psycopg.InterfaceError,
-        psycopg_pool.PoolTimeout,
-        psycopg_pool.PoolClosed,
-        psycopg_pool.TooManyRequests,
-    ],
-)
-def test_every_way_of_postgres_to_be_away_is_one_error(kind: type[Exception]) -> None:
-    translated_error = translate(kind("gone"))
-    assert type(translated_error) is errors.DatabaseUnavailable
-    assert "gone" in str(translated_error)
-    assert retryable(kind("gone"))
-
-
-def test_a_server_that_is_shut_down_and_a_statement_that_lasts_too_long_are_among_them() -> None:
-    known = set(subclasses(psycopg.OperationalError))
-    assert {psycopg.errors.AdminShutdown, psycopg.errors.QueryCanceled, psycopg.errors.TooManyConnections} <= known
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *subclasses(redis.ConnectionError),
-        *subclasses(redis.TimeoutError),
-        redis.BusyLoadingError,
-        redis.exceptions.MaxConnectionsError,
-    ],
-)
-def test_every_way_of_redis_to_be_away_is_one_error(kind: type[Exception]) -> None:
-    error = kind.__new__(kind, "gone")
-    assert type(translate(error)) is errors.RedisUnavailable
-    assert retryable(error)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +102,7 @@ RETRYABLE = {
     errors.Unauthorized: False,
     errors.Unavailable: True,
     errors.DatabaseUnavailable: True,
+    errors.StatementTimeout: True,
     errors.RedisUnavailable: True,
     errors.LockLost: True,
     errors.LeaseLost: True,
