@@ -1,13 +1,20 @@
 """Clients of Redis: named, and gone when they are closed."""
 
 import asyncio
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 import redis
+from redis.exceptions import ReadOnlyError
 
+from shared.errors import RedisUnavailable, translate
 from shared.messaging import clients
+from shared.postgres.pools import Pool
+from shared.rulebook import store as rulebook
 from shared.settings import Settings
+from tests.integration.cache.reader_stand import Stand, run
+from tests.integration.catalogue_examples import new_id, product, write
 from tests.support.waiting import eventually
 
 
@@ -58,3 +65,39 @@ def test_a_server_that_is_away_is_told_at_the_first_command_and_not_before() -> 
     client = clients.client("redis://127.0.0.1:1", "nobody")
     with pytest.raises(redis.ConnectionError):
         client.ping()
+
+
+@pytest.fixture
+def demoted(settings: Settings) -> Iterator[redis.Redis]:
+    """A Redis that became a replica while it was in use, as in a failover."""
+    operator = redis.Redis.from_url(settings.redis_for("cache"))
+    client = clients.client(settings.redis_for("cache"), "tests")
+    client.set("pricing:test:failover", "1")
+    operator.replicaof("127.0.0.1", 1)
+    yield client
+    operator.replicaof("NO", "ONE")
+    operator.delete("pricing:test:failover")
+    operator.close()
+    client.close()
+
+
+def test_a_connection_to_a_demoted_server_ends_with_its_first_refusal(demoted: redis.Redis) -> None:
+    before = demoted.client_id()
+    with pytest.raises(ReadOnlyError) as refused:
+        demoted.set("pricing:test:failover", "2")
+    assert isinstance(translate(refused.value), RedisUnavailable)
+    assert demoted.client_id() != before
+
+
+def test_a_full_or_demoted_redis_fails_no_cold_read(demoted: redis.Redis, settings: Settings, pool: Pool) -> None:
+    """The sheet comes from PostgreSQL; that it cannot be cached is no error of the query."""
+    product_id = new_id()
+    with pool.connection() as conn:
+        policy = rulebook.active(conn)
+    write(pool, policy, product(product_id))
+
+    async def read(own: Stand) -> None:
+        found, _ = await own.reader.find([product_id])
+        assert found[product_id].source == "database"
+
+    run(settings, read)
