@@ -1,1 +1,1 @@
-"""PostgreSQL: the truth about products, prices, events and tasks."""
+"""The catalogue in PostgreSQL: products, product sets and markets."""

@@ -1,4 +1,4 @@
-"""Markets: few, held whole by every process, each with a version of its own."""
+"""Markets: a small table, which every API process holds as a whole; each market has a version."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from decimal import Decimal
 from shared.postgres.pools import AsyncPool, Conn
 from shared.pricing.market import DEFAULT_MARKET_CODE, Market
 
-# The reference figures: a location multiplies, 0.95 where it is not named.
+# The shipped multipliers by location; DEFAULT is for unknown locations.
 SHIPPED = {
     DEFAULT_MARKET_CODE: Decimal("0.95"),
     "NY": Decimal("1.10"),
@@ -29,7 +29,7 @@ async def load(pool: AsyncPool) -> Mapping[str, Market]:
 
 
 def change(conn: Conn, code: str, multiplier: Decimal, occurred_at: datetime, event_id: str) -> int | None:
-    """Set a market's multiplier unless a later event did; the version, or None where the event is superseded."""
+    """Set a market's multiplier; returns its version, or None where a later event has set it already."""
     row = conn.execute(
         """
         INSERT INTO markets AS m (code, multiplier, occurred_at, event_id) VALUES (%s, %s, %s, %s)

@@ -1,4 +1,4 @@
-"""Product sets: which products a job is about, and the condition that selects them in SQL."""
+"""Product sets: the products of a job, and the SQL condition that selects them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -15,11 +15,11 @@ class ProductSet(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_everything(self) -> bool:
-        """Whether it holds every product."""
+        """Whether the set has every product."""
         return not self.product_ids and not self.categories
 
     def covers(self, other: "ProductSet") -> bool:
-        """Whether each product of the other is, for certain, a product of this one."""
+        """Whether every product of the other set is certainly in this one."""
         return self.is_everything or (
             not other.is_everything
             and set(self.product_ids) >= set(other.product_ids)
@@ -27,7 +27,7 @@ class ProductSet(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
     def union(self, other: "ProductSet") -> "ProductSet":
-        """The product_set that holds the products of both."""
+        """The set of the products of both."""
         if self.is_everything or other.is_everything:
             return ProductSet()
         return ProductSet(
@@ -44,12 +44,12 @@ class ProductFilter(msgspec.Struct, frozen=True):
 
 
 def of_ids(product_ids: Sequence[str]) -> ProductFilter:
-    """These products; unknown ids are passed over."""
+    """These products; unknown ids are ignored."""
     return ProductFilter("p.product_id = ANY(%(ids)s)", {"ids": list(product_ids)})
 
 
 def of_set(product_set: ProductSet) -> ProductFilter:
-    """The products of a product_set."""
+    """The products of a set."""
     if product_set.is_everything:
         return ProductFilter("true", {})
     values = {"ids": list(product_set.product_ids), "categories": list(product_set.categories)}
@@ -57,7 +57,7 @@ def of_set(product_set: ProductSet) -> ProductFilter:
 
 
 def of_range(product_set: ProductSet, first: str, before: str | None) -> ProductFilter:
-    """The products of a product_set from `first` on, up to but without `before`; None: to the end."""
+    """The products of a set from `first` on, up to but without `before`; None: to the end."""
     within = of_set(product_set)
     condition = f"p.product_id >= %(first)s AND {within.condition}"
     values = within.values | {"first": first}

@@ -1,4 +1,4 @@
-"""Products: what the catalogue knows of each."""
+"""Products: their catalogue facts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,31 +18,31 @@ FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers
 
 
 class SignalView(msgspec.Struct, frozen=True):
-    """What the market last said about a product."""
+    """The latest signal of one kind and source about a product."""
 
     kind: Annotated[str, Meta(description="competitor, demand, stock or cost.", examples=["competitor"])]
-    source: Annotated[str, Meta(description="The competitor, or who measured.", examples=["acme"])]
+    source: Annotated[str, Meta(description="The competitor, or the sender of the measurement.", examples=["acme"])]
     value: Annotated[Decimal, Meta(description="A price, an index or a number of pieces.", examples=["47.50"])]
-    currency: Annotated[str | None, Meta(description="Of a price.", examples=["USD"])]
+    currency: Annotated[str | None, Meta(description="The currency of a price.", examples=["USD"])]
     in_stock: Annotated[bool, Meta(description="Whether the competitor can deliver.", examples=[True])]
-    time: Annotated[datetime, Meta(description="When it was so.", examples=[AT])]
+    time: Annotated[datetime, Meta(description="The time of the change.", examples=[AT])]
 
 
 class ProductView(msgspec.Struct, frozen=True):
     """A product with its published price and the signals that a decision would read now."""
 
-    product: Annotated[ProductInput, Meta(description="As it was written, with later stock and cost.")]
+    product: Annotated[ProductInput, Meta(description="The product as written, with later stock and cost.")]
     published_price: Annotated[
         Decimal, Meta(description="Before market, quantity and membership; not rounded.", examples=["47.50"])
     ]
     version: Version
     policy_version: PolicyVersion
     computed_at: ComputedAt
-    signals: Annotated[tuple[SignalView, ...], Meta(description="What the market said last.")]
+    signals: Annotated[tuple[SignalView, ...], Meta(description="The latest signals.")]
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
-    """Insert or update products, in the caller's transaction; the ids of those that were not so before."""
+    """Insert or update products, in the caller's transaction; returns the ids of new and changed ones."""
     ordered = sorted(products, key=lambda product: product.product_id)
     columns = [[getattr(product, name) for product in ordered] for name in FIELDS]
     tiers = [msgspec.json.encode(product.tiers).decode() for product in ordered]
@@ -50,13 +50,13 @@ def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
 
 
 def lock(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
-    """Lock products until the transaction ends, in the order of their ids; the currency of each that exists."""
+    """Lock products until the transaction ends, in the order of their ids; returns the currency of each."""
     with LOCK_WAIT.labels("events").time():
         return {row["product_id"]: row["currency"] for row in conn.execute(_LOCK, [list(product_ids)])}
 
 
 def view(conn: Conn, product_id: str) -> ProductView:
-    """One product whole, by one statement.
+    """A product with its price and signals, by one statement.
 
     Raises:
         NotFound: no such product.
@@ -95,7 +95,7 @@ WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
 RETURNING product_id
 """  # noqa: S608 # only names of columns
 
-# In the order of the bytes, as every writer of several products locks them.
+# In byte order: every writer of several products locks them in this order.
 _LOCK = """
 SELECT product_id, currency FROM products WHERE product_id = ANY(%s) ORDER BY product_id COLLATE "C" FOR UPDATE
 """

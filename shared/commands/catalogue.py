@@ -27,7 +27,7 @@ console = Console(stderr=True, highlight=False)
 @click.command("migrate")
 @click.pass_obj
 def migrate(settings: Settings) -> None:
-    """Bring the schema up to date; make the admin key, the default policy and the markets where missing."""
+    """Migrate the schema; create the admin key, the default policy and the markets where they are missing."""
     # Alembic takes longer to import than every other command takes to run.
     from shared.postgres import migrations
 
@@ -39,7 +39,7 @@ def migrate(settings: Settings) -> None:
 
 
 @click.command("demo")
-@click.option("--if-empty", is_flag=True, help="Only where there is no product yet.")
+@click.option("--if-empty", is_flag=True, help="Do nothing if there are products.")
 @click.pass_obj
 def load_demo(settings: Settings, *, if_empty: bool) -> None:
     """Write the demo catalogue: P-100 to P-999."""
@@ -51,12 +51,16 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--map", "names", default="", metavar="OURS=THEIRS,…", help="The file's columns for ours; no others.")
-@click.option("--currency", help="Of rows that have none.")
-@click.option("--category", help="Of rows that have none.")
-@click.option("--dry-run", is_flag=True, help="Do everything, keep nothing, say what would have been.")
-@click.option("--skip-bad", is_flag=True, help="Import the good rows where there are bad ones too.")
-@click.option("--rejects", type=click.Path(path_type=Path), help="Where bad rows go; else FILE.rejects.csv, here.")
+@click.option(
+    "--map", "names", default="", metavar="OURS=THEIRS,…", help="Our columns and the file's; others are ignored."
+)
+@click.option("--currency", help="The currency of rows that have none.")
+@click.option("--category", help="The category of rows that have none.")
+@click.option("--dry-run", is_flag=True, help="Report the result, and keep nothing.")
+@click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
+)
 @click.pass_obj
 def import_file(
     settings: Settings,
@@ -71,9 +75,9 @@ def import_file(
 ) -> None:
     """Insert or update the products of a FILE, or of standard input: `-`.
 
-    CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price;
-    and, where wanted, category, cost, stock, min_price, max_price, strategy, tiers (JSON). A product is written
-    whole: what its row leaves out is empty afterwards.
+    The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price.
+    Optional columns: category, cost, stock, min_price, max_price, strategy, tiers (JSON). Existing products are
+    replaced: fields missing from the row are cleared.
 
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
@@ -95,7 +99,7 @@ def import_file(
 
 
 def _note_creations(settings: Settings) -> None:
-    """Who missed a product a moment ago finds it at once; where Redis is away, some seconds later."""
+    """Invalidate the negative cache entries; while Redis is away they expire within seconds."""
     cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
     with closing(cache), suppress(RedisUnavailable), translated():
         SheetWriter(cache, cache, settings.cache_ttl_s).created()
@@ -103,11 +107,11 @@ def _note_creations(settings: Settings) -> None:
 
 @click.command("export")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Else by the FILE's name, or csv.")
-@click.option("--category", help="Only products of this one.")
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the FILE's name, else csv.")
+@click.option("--category", help="Only products of this category.")
 @click.pass_obj
 def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
-    """Write the catalogue to a FILE, or to standard output, as `import` reads it; gzip where it ends in .gz."""
+    """Write the catalogue to a FILE, or to standard output, as `import` reads it; a FILE in .gz is compressed."""
     try:
         with connection(settings) as conn:
             count = exporter.run(conn, file, form or exporter.format_of(file), category)

@@ -16,7 +16,7 @@ from shared.rulebook import store as rulebook
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
 CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
-# One US dollar in the other currencies, roughly: a price of 50 USD shall be one of 7,500 JPY.
+# Rough exchange rates of one US dollar: a product of 50 USD costs 7,500 JPY.
 SCALE = {"USD": Decimal(1), "JPY": Decimal(150), "KWD": Decimal("0.3")}
 NOUNS = ("Kettle", "Lamp", "Jacket", "Notebook", "Speaker", "Coffee", "Scarf", "Chair", "Atlas")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -56,7 +56,7 @@ def demo_signals(product: ProductInput) -> Iterator[CompetitorPriceChanged | Dem
 
 
 def load(conn: Conn) -> int:
-    """Write the demo catalogue with its signals and first prices; how many products."""
+    """Write the demo catalogue with its signals and first prices; returns the number of products."""
     catalogue = list(demo_products())
     written = products.upsert(conn, catalogue)
     found = [signal for product in catalogue for signal in demo_signals(product)]

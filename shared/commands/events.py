@@ -8,10 +8,10 @@ from shared.settings import Settings
 
 
 @click.group("events", invoke_without_command=True)
-@click.option("--rejected", "statuses", flag_value="rejected", multiple=True, help="Only those that were rejected.")
-@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only those that failed.")
-@click.option("--waiting", "statuses", flag_value="received", multiple=True, help="Only those that wait.")
-@click.option("--limit", default=20, type=click.IntRange(1), help="The most that are listed.")
+@click.option("--rejected", "statuses", flag_value="rejected", multiple=True, help="Only rejected events.")
+@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only failed events.")
+@click.option("--waiting", "statuses", flag_value="received", multiple=True, help="Only waiting events.")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The largest number of events to list.")
 @click.pass_context
 def events_command(context: click.Context, statuses: tuple[str, ...], limit: int) -> None:
     """List market events, newest first; `events show ID`, `events replay ID`."""
@@ -19,7 +19,7 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
         return
     with connection(context.obj) as conn:
         found, counts = event_views.listed(conn, statuses, limit), event_views.counts(conn)
-    rows = table("event", "source", "type", "status", "about", "received", "reason")
+    rows = table("event", "source", "type", "status", "target", "received", "reason")
     for event in found:
         received = f"{event.received_at:%F %T}"
         add_row(
@@ -31,10 +31,10 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
 
 @events_command.command("show")
 @click.argument("event_id")
-@click.option("--source", help="Who said so; else the latest of that id.")
+@click.option("--source", help="The event's sender. Default: the latest event of that id.")
 @click.pass_obj
 def show_event(settings: Settings, event_id: str, source: str | None) -> None:
-    """Say all about an event, with the traceback of its error."""
+    """Show an event, with the traceback of its error."""
     with connection(settings) as conn:
         event = event_views.view(conn, event_id, source)
         traceback = event_views.traceback_of(conn, event_id, source)
@@ -46,10 +46,10 @@ def show_event(settings: Settings, event_id: str, source: str | None) -> None:
 
 @events_command.command("replay")
 @click.argument("event_id")
-@click.option("--source", help="Who said so; else the latest of that id.")
+@click.option("--source", help="The event's sender. Default: the latest event of that id.")
 @click.pass_obj
 def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
-    """Apply an event after all that was rejected or failed."""
+    """Apply an event that was rejected or failed."""
     with connection(settings) as conn:
         event_views.replay(conn, event_id, source)
     console.print(f"event {event_id} waits to be applied", markup=False)

@@ -1,4 +1,4 @@
-"""What an operator sees of an import: progress, bad rows, and one line about what came of it."""
+"""The output of an import: progress, bad rows, and one line with the result."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from shared.postgres.pools import Conn
 def run(
     conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path | None, *, skip_bad: bool, dry_run: bool
 ) -> int:
-    """Import a file in the caller's transaction, or roll that back; the exit code."""
+    """Import a file in the caller's transaction, or roll it back; returns the exit code."""
     rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
     try:
         if rejects.exists() and file.exists() and rejects.samefile(file):
@@ -22,7 +22,7 @@ def run(
         done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
     except RefusedFile as refused:
         conn.rollback()
-        _say(console, f"{_name(file)}: {refused}; nothing was imported")
+        _print(console, f"{_name(file)}: {refused}; nothing was imported")
         return importer.NOTHING
     if dry_run or done.is_refused:
         conn.rollback()
@@ -53,25 +53,25 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        # Elsewhere it would leave an empty line.
+        # Without a terminal it would leave an empty line.
         disable=not console.is_terminal,
     )
 
 
 def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
     for reject in done.rejects:
-        _say(console, f"line {reject.line}, {reject.column}: {reject.reason}")
+        _print(console, f"line {reject.line}, {reject.column}: {reject.reason}")
     if done.rejected > len(done.rejects):
-        _say(console, f"… and {done.rejected - len(done.rejects):,} more")
+        _print(console, f"… and {done.rejected - len(done.rejects):,} more")
     if done.rejected:
-        _say(console, f"bad rows are in {rejects}")
+        _print(console, f"bad rows are in {rejects}")
     if done.is_refused and done.rejected < done.rows:
-        _say(console, "nothing was imported because of them; --skip-bad imports the others")
-    _say(console, f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}")
+        _print(console, "nothing was imported because of them; --skip-bad imports the others")
+    _print(console, f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}")
 
 
 def summary(done: Imported) -> str:
-    """One line: rows, what became of them, and how fast."""
+    """One line: the rows, their outcomes, and the speed."""
     counts = f"{done.rows:,} rows: {done.created:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged"
     speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
     return f"{counts}, {done.rejected:,} rejected; {speed}"
@@ -81,5 +81,5 @@ def _name(file: Path) -> str:
     return "standard input" if file == source.STDIN else str(file)
 
 
-def _say(console: Console, text: str) -> None:
+def _print(console: Console, text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)

@@ -17,10 +17,10 @@ POLL_S = 0.2
 
 
 @click.group("tasks", invoke_without_command=True)
-@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only those that failed.")
-@click.option("--running", "statuses", flag_value="running", multiple=True, help="Only those that run.")
-@click.option("--waiting", "statuses", flag_value="queued", multiple=True, help="Only those that wait.")
-@click.option("--limit", default=20, type=click.IntRange(1), help="The most that are listed.")
+@click.option("--failed", "statuses", flag_value="failed", multiple=True, help="Only failed tasks.")
+@click.option("--running", "statuses", flag_value="running", multiple=True, help="Only running tasks.")
+@click.option("--waiting", "statuses", flag_value="queued", multiple=True, help="Only waiting tasks.")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The largest number of tasks to list.")
 @click.pass_context
 def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int) -> None:
     """List background jobs, newest first; `tasks show ID`, `tasks replay ID`."""
@@ -42,7 +42,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
 @click.argument("task_id", type=click.UUID)
 @click.pass_obj
 def show_task(settings: Settings, task_id: UUID) -> None:
-    """Say all about a task, with the traceback of its error."""
+    """Show a task, with the traceback of its error."""
     with connection(settings) as conn:
         task, traceback = task_views.view(conn, task_id), task_views.traceback_of(conn, task_id)
     for name in TaskView.__struct_fields__:
@@ -55,7 +55,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 @click.argument("task_id", type=click.UUID)
 @click.pass_obj
 def replay_task(settings: Settings, task_id: UUID) -> None:
-    """Try a failed task again; what it has done stays done."""
+    """Queue a failed task again; the work that it has done is kept."""
     with connection(settings) as conn:
         task_views.replay(conn, task_id)
     console.print(f"task {task_id} is queued again")
@@ -64,31 +64,31 @@ def replay_task(settings: Settings, task_id: UUID) -> None:
 @click.command("recalculate")
 @click.option("--product", "product_ids", multiple=True, help="Only this product; may be given several times.")
 @click.option("--category", "categories", multiple=True, help="Only this category; may be given several times.")
-@click.option("--wait", is_flag=True, help="Show how it goes, and end with it.")
+@click.option("--wait", is_flag=True, help="Show the progress, and wait for the end.")
 @click.pass_obj
 def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tuple[str, ...], *, wait: bool) -> None:
-    """Decide prices anew: of everything, of products, or of categories.
+    """Decide prices anew: of all products, of some, or of categories.
 
-    With --wait the exit code says how it ended: 0 well, 1 not.
+    With --wait the exit code is 0 for success, 1 otherwise.
     """
     with connection(settings) as conn:
         task_id = tasks.create(conn, "recalculation", ProductSet(product_ids, categories), "")
     click.echo(str(task_id))
     if not wait:
         return
-    task = _watched(settings, task_id)
+    task = _ended(settings, task_id)
     while task.status == "skipped" and task.result:
         console.print(f"another one includes it: {task.result['merged_into']}")
-        task = _watched(settings, UUID(task.result["merged_into"]))
+        task = _ended(settings, UUID(task.result["merged_into"]))
     if task.status != "succeeded":
         reason = f": {task.error.type}: {task.error.message}" if task.error else ""
         raise click.ClickException(f"the recalculation ended {task.status}{reason}")
-    assert task.result is not None  # noqa: S101 # what succeeded has one
+    assert task.result is not None  # noqa: S101 # a task that succeeded has one
     console.print(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
 
 
-def _watched(settings: Settings, task_id: UUID) -> TaskView:
-    """The task once it has ended; meanwhile a bar shows how far it is."""
+def _ended(settings: Settings, task_id: UUID) -> TaskView:
+    """Wait for a task to end, with a progress bar; returns the ended task."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         line = bar.add_task("waiting", total=None)

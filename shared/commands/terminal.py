@@ -1,4 +1,4 @@
-"""The terminal: one connection a command, tables, and errors of one sentence."""
+"""The terminal: one connection per command, tables, and errors of one sentence."""
 
 import sys
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.settings import Settings
 
-# A file or a pipe has room for every column.
+# In a file or a pipe every column has room.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def connection(settings: Settings) -> Iterator[Conn]:
-    """One connection and one transaction; an error is one clear sentence."""
+    """One connection in one transaction; an error becomes a ClickException of one sentence."""
     try:
         with pools.connect(settings, "pricing-catalogue") as conn:
             yield conn
@@ -42,7 +42,7 @@ def table(*columns: str) -> Table:
 
 
 def add_row(table: Table, *cells: str) -> None:
-    """Add a row; text of others is shown without control characters."""
+    """Add a row; control characters in its cells are removed."""
     table.add_row(*(Text("".join(c for c in click.unstyle(cell) if c.isprintable())) for cell in cells))
 
 

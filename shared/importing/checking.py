@@ -1,4 +1,4 @@
-"""Checking: rows become lines for COPY, each with its product and first price or with what is wrong with it."""
+"""Checking: rows become lines for COPY, each with its product and first price, or with its fault."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from shared.catalogue import products
 from shared.errors import InvalidInput
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import SURROGATE, Reader, Row
-from shared.importing.simple_rows import Good, Ordinary, copied
+from shared.importing.simple_rows import Good, SimpleRows, copy_escape
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
@@ -22,40 +22,40 @@ ROW = "row"
 
 
 class Checked(NamedTuple):
-    """What became of a chunk's rows, for COPY, a line each.
+    """The checked rows of a chunk, as lines for COPY.
 
-    The products that occur first in this chunk stand in the order of their ids; all their fields tell of the same
-    rows in the same order.
+    A product's first row in the chunk is in the fields from `product_ids` on. These fields have the same products,
+    in the order of their ids.
 
     Attributes:
-        staged: `STAGED`: bad rows, and those of a product that had a row in this chunk already.
-        rejected: How many are bad.
-        product_ids: Of the products.
-        lines: The number of each one's row.
-        about: `ABOUT`.
-        products: `PRODUCT`.
-        prices: `PRICE`.
-        history: `HISTORY`.
+        staged: The columns `STAGED` of bad rows, and of further rows of a product.
+        rejected: The number of bad rows.
+        product_ids: The ids.
+        lines: The line number of each row.
+        source_rows: The columns `SOURCE_ROW`.
+        products: The columns `PRODUCT`.
+        prices: The columns `PRICE`.
+        history: The columns `HISTORY`.
     """
 
     staged: bytes
     rejected: int
     product_ids: list[str]
     lines: list[int]
-    about: bytes
+    source_rows: bytes
     products: bytes
     prices: bytes
     history: bytes
 
 
 class Check(msgspec.Struct, frozen=True):
-    """What rows are checked by.
+    """The check of rows.
 
     Attributes:
-        policy: Decides the first price of products that are new.
-        at: When that is.
-        cause_id: Of this import, in the prices' history.
-        trace_id: The same.
+        policy: Decides the first price of new products.
+        at: The time of that decision.
+        cause_id: The import, for the price history.
+        trace_id: The import's trace, for the price history.
     """
 
     reader: Reader
@@ -65,7 +65,7 @@ class Check(msgspec.Struct, frozen=True):
     trace_id: str
 
     def checked(self, chunk: Chunk) -> Checked:
-        """The rows of a chunk."""
+        """Check the rows of a chunk."""
         good: dict[str, Good] = {}
         staged: list[str] = []
         rejected = 0
@@ -80,7 +80,7 @@ class Check(msgspec.Struct, frozen=True):
         return self._packed(staged, rejected, sorted(good.values(), key=attrgetter("product_id")))
 
     def full(self, row: Row) -> Good | str:
-        """A good row, or the line that a bad one becomes."""
+        """Check a row by the full path; returns a good row, or the `STAGED` line of a bad one."""
         try:
             product = self.reader.product(row)
             rulebook.check_strategy(self.policy, product)
@@ -93,14 +93,14 @@ class Check(msgspec.Struct, frozen=True):
             product.product_id,
             row.line,
             _printed(row.raw),
-            "\t".join(["\\N" if value is None else copied(str(value)) for value in (*fields, _json(tiers))]),
+            "\t".join(["\\N" if value is None else copy_escape(str(value)) for value in (*fields, _json(tiers))]),
             product.currency,
             str(sheet.published_price),
-            copied(_json(sheet)),
+            copy_escape(_json(sheet)),
         )
 
     def first_sheet(self, product: ProductInput) -> PriceSheet:
-        """What `prices.reprice` would decide: a product that is not there yet has neither signals nor a last price."""
+        """The sheet that `published.reprice` would decide: a new product has neither signals nor a last price."""
         return sheet_of(
             product,
             decide(product, (), self.policy.policy, None),
@@ -115,11 +115,11 @@ class Check(msgspec.Struct, frozen=True):
             yield from map(self.full, chunk)
             return
         is_table, text = self.reader.is_table, chunk.text.replace("\r\n", "\n")
-        ordinary = Ordinary(self.reader, self.policy.policy, self.first_sheet)
+        simple = SimpleRows(self.reader, self.policy.policy, self.first_sheet)
         is_plain = is_table and (text.isascii() or not SURROGATE(text))
         for line, raw in enumerate(text.split("\n"), chunk.line):
             if raw and (is_table or not raw.isspace()):
-                yield (is_plain and ordinary.good(line, raw)) or self.full(self.reader.row(line, raw))
+                yield (is_plain and simple.good(line, raw)) or self.full(self.reader.row(line, raw))
 
     def _packed(self, staged: list[str], rejected: int, good: list[Good]) -> Checked:
         policy_version = self.policy.version
@@ -138,7 +138,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def printable(raw: str) -> str:
-    """Text that PostgreSQL stores: it takes no NUL, and nothing writes a lone surrogate."""
+    """Text with NUL and lone surrogates escaped, which PostgreSQL cannot store."""
     if raw.isascii() and "\0" not in raw:
         return raw
     return raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\x00")
@@ -149,7 +149,7 @@ def _staged(row: Good) -> str:
 
 
 def _printed(text: str) -> str:
-    return copied(printable(text))
+    return copy_escape(printable(text))
 
 
 def _encoded(lines: list[str]) -> bytes:
@@ -161,8 +161,8 @@ def _json(value: object) -> str:
 
 
 PRODUCT = (*products.FIELDS, "tiers")
-ABOUT = ("line", "raw")
-STAGED = (*ABOUT, "field", "reason", *PRODUCT, "published_price", "sheet")
+SOURCE_ROW = ("line", "raw")
+STAGED = (*SOURCE_ROW, "field", "reason", *PRODUCT, "published_price", "sheet")
 PRICE = ("published_price", "sheet", "product_id", "version", "policy_version", "computed_at", "cause", "cause_id")
 HISTORY = (
     *(

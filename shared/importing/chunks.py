@@ -1,4 +1,4 @@
-"""Chunks: a file, CSV or JSON Lines, cut between its rows, so that processes can share its rows out."""
+"""Chunks: a CSV or JSON Lines file, cut between its rows, so that several processes can check it."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ from shared.importing.source import Lines
 
 
 class Block(NamedTuple):
-    """Whole lines, each of them a row or blank.
+    """Whole lines; each is a row or blank.
 
     Attributes:
-        line: The number of the first one, from 1.
-        text: With their ends: LF or CR LF.
+        line: The number of the first line, from 1.
+        text: The lines with their ends, LF or CR LF.
     """
 
     line: int
@@ -25,10 +25,10 @@ Chunk = Block | list[Row]
 
 
 def chunks(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
-    """Every row of a file, good or bad, in order, and what reads them; blank lines are none.
+    """The reader of a file's rows, and all rows in order, good or bad; blank lines are skipped.
 
     Raises:
-        RefusedFile: it is empty, binary, or its header does not name what must be there.
+        RefusedFile: the file is empty or binary, or its header has not the right columns.
     """
     first = lines.first().lstrip()
     if not first:
@@ -51,13 +51,13 @@ def _table(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
     try:
         header = next(table)
     except csv.Error as error:
-        raise RefusedFile(f"its header is no CSV: {error}") from None
+        raise RefusedFile(f"its header is not CSV: {error}") from None
     reader = Reader(columns.constants, columns.positions(header), len(header))
     return reader, _cut(lines, lambda: _record(lines, table), quote='"')
 
 
 def _cut(lines: Lines, row: Callable[[], Row | None], quote: str = "") -> Iterator[Chunk]:
-    """Blocks, and rows one by one where a line's end may be within a row, or is of the rare kind."""
+    """Blocks; rows one by one where a line end may be within a row, or is a lone CR."""
     while text := lines.ahead():
         if (quote and quote in text) or text.count("\r") != text.count("\r\n"):
             yield list(_rows(lines, row))

@@ -1,4 +1,4 @@
-"""The exporter: the catalogue in the very format that the importer reads, whatever its size."""
+"""The exporter: writes the catalogue, whatever its size, in the format that the importer reads."""
 
 import gzip
 import os
@@ -17,23 +17,23 @@ Format = Literal["csv", "jsonl"]
 
 
 def format_of(path: Path) -> Format:
-    """The format that a name asks for: `.jsonl` and `.jsonl.gz` are JSON Lines, all others CSV."""
+    """The format by a file's name: `.jsonl` and `.jsonl.gz` are JSON Lines, all others CSV."""
     return "jsonl" if path.name.removesuffix(".gz").endswith(".jsonl") else "csv"
 
 
 def run(conn: Conn, path: Path, form: Format, category: str | None = None) -> int:
-    """Write the products in the order of their ids; how many.
+    """Write the products in the order of their ids; returns their number.
 
     The file appears, or is replaced, only when it is complete.
 
     Args:
         conn: In a transaction.
-        path: Where to; `-` is standard output. Packed where it ends in `.gz`.
+        path: The file; `-` is standard output. A name that ends in `.gz` is compressed.
         form: CSV with a header, or JSON Lines with amounts as strings.
-        category: Only products of this one; None: all.
+        category: Only products of this category; None: all.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with _opened(path) as file:
         return _write_csv(conn, file, category) if form == "csv" else _write_json(conn, file, category)

@@ -26,11 +26,11 @@ ALL, SOME, NOTHING = 0, 1, 2
 
 
 class Imported(msgspec.Struct, frozen=True):
-    """What an import came to, or would have come to.
+    """The result of an import or of a dry run.
 
     Attributes:
-        rejects: The first of the bad rows.
-        is_refused: Whether nothing was imported because of them.
+        rejects: The first bad rows.
+        is_refused: Whether nothing was imported because of bad rows.
     """
 
     rows: int
@@ -50,7 +50,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     @property
     def unchanged(self) -> int:
-        """Products that stood in the catalogue as in the file."""
+        """Products whose row in the file equals the one in the catalogue."""
         return 0 if self.is_refused else self.rows - self.rejected - self.created - self.changed
 
 
@@ -63,22 +63,22 @@ def run(
     skip_bad: bool = False,
     writes: Callable[[], None] = lambda: None,
 ) -> Imported:
-    """Import a source, in the caller's transaction; all its rows are checked before the first one is written.
+    """Import a source, in the caller's transaction; all its rows are checked before existing products are written.
 
-    Products that were priced before and now have another sheet get `publication` tasks, of 5,000 ids at most,
-    which a worker finds in the database and by which Redis learns their new version. Unchanged ones cause no work.
+    Products that existed before and get another sheet are listed in `cache_sync` tasks, of 5,000 ids at most, by
+    which a worker puts the new sheets into Redis. Unchanged products cause no work.
 
     Args:
-        conn: In a transaction, which the caller rolls back to try it only.
-        source: What to read.
-        columns: How its columns become ours.
-        rejects: Where bad rows are written, if there are any.
-        skip_bad: Import the others, where there are bad ones.
-        writes: Called when all rows are read and products begin to be written.
+        conn: In a transaction; for a dry run the caller rolls it back.
+        source: The source to read.
+        columns: The mapping of its columns.
+        rejects: The file for bad rows, written if there are any.
+        skip_bad: Import the good rows even if there are bad rows.
+        writes: Called when all rows are read, before existing products are written.
 
     Raises:
-        RefusedFile: it cannot be read, is no such file, has no rows, or was written to meanwhile; or the
-            active policy was replaced.
+        RefusedFile: the source cannot be read, is neither CSV nor JSON Lines, has no rows, or was changed during the
+            import; or the active policy was replaced.
     """
     began = time.monotonic()
     policy, at = rulebook.active(conn), datetime.now(UTC)
@@ -114,20 +114,20 @@ def run(
 
 
 def _check_policy(conn: Conn, policy: ActivePolicy) -> None:
-    """The run that a new policy starts does not see products which are not committed yet."""
+    """Raise RefusedFile where the policy was replaced: its recalculation does not see uncommitted products."""
     if rulebook.active(conn).version != policy.version:
         raise RefusedFile("the pricing policy was replaced meanwhile; import it again")
 
 
 def _note(conn: Conn, done: Imported) -> None:
-    """For the metrics: who imports is gone before anybody could ask."""
+    """Record the counts for the metrics: the importing process ends before it could be scraped."""
     conn.execute(
         "INSERT INTO imports (created, changed, unchanged, rejected) VALUES (%s, %s, %s, %s)",
         [done.created, done.changed, done.unchanged, done.rejected],
     )
 
 
-# New products are stored in the order of the file: two imports at once would wait for each other.
+# New products are stored in the order of the file: two imports at once could deadlock.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtext('pricing-import'))"
 
 

@@ -1,4 +1,4 @@
-"""Sharing: the chunks of a long file are checked by several processes."""
+"""The process pool: several processes check the chunks of a long file."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ PROCESSES = min(os.cpu_count() or 1, 8)
 
 
 def checked(check: Check, chunks: Iterator[Chunk]) -> Iterator[Checked]:
-    """The chunks in their order; a few of them are in work at once, whatever the file's size.
+    """The checked chunks in their order; only a few are in memory, whatever the file's size.
 
     Raises:
         RefusedFile: a process that checked rows was killed.
@@ -28,12 +28,12 @@ def checked(check: Check, chunks: Iterator[Chunk]) -> Iterator[Checked]:
         yield from map(check.checked, first)
         return
     try:
-        yield from _shared_out(check, chain(first, chunks))
+        yield from _checked_by_pool(check, chain(first, chunks))
     except BrokenProcessPool:
         raise RefusedFile("a process that checked its rows was killed") from None
 
 
-def _shared_out(check: Check, chunks: Iterable[Chunk]) -> Iterator[Checked]:
+def _checked_by_pool(check: Check, chunks: Iterable[Chunk]) -> Iterator[Checked]:
     waiting: deque[Future[Checked]] = deque()
     # Not forked: a child would hold the connection to PostgreSQL open after its parent was killed.
     context = multiprocessing.get_context("spawn")
@@ -47,7 +47,7 @@ def _shared_out(check: Check, chunks: Iterable[Chunk]) -> Iterator[Checked]:
 
 
 def _begin() -> None:
-    """Ctrl-C is the parent's affair; and a process whose parent was killed would wait for ever."""
+    """Ignore Ctrl-C, which the parent handles; end with the parent, instead of waiting for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Rows: lines of CSV or objects of JSON; each becomes a product or is refused."""
+"""Rows: lines of CSV or JSON objects; each becomes a product or an error."""
 
 import csv
 import re
@@ -17,11 +17,11 @@ AMOUNTS = ("base_price", "cost", "min_price", "max_price")
 
 
 class Row(NamedTuple):
-    """One row as it stands in a file; what is not UTF-8 in it are lone surrogates.
+    """One row as in the file; bytes that are not UTF-8 are lone surrogates.
 
     Attributes:
-        line: The physical line where it starts, from 1.
-        cells: What CSV makes of it, or why that makes nothing of it; None: it is an object of JSON.
+        line: The physical line where the row starts, from 1.
+        cells: The cells of a CSV row, or the error of the CSV reader; None: the row is a JSON object.
     """
 
     line: int
@@ -30,13 +30,13 @@ class Row(NamedTuple):
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Makes products of rows, also in another process.
+    """Turns rows into products; can be sent to another process.
 
     Attributes:
-        constants: Our name → the value where a row has none.
-        positions: Of CSV: our columns, each with its place.
-        width: Of CSV: how many columns a row must have.
-        theirs: Of JSON: our name → the file's; empty: it has ours.
+        constants: Our name → the value for rows that have none.
+        positions: CSV: our columns, each with its position.
+        width: CSV: the number of columns that a row must have.
+        theirs: JSON: our name → the file's; empty: the file has our names.
     """
 
     constants: Mapping[str, str]
@@ -50,14 +50,14 @@ class Reader(msgspec.Struct, frozen=True):
         return self.width > 0
 
     def row(self, line: int, raw: str) -> Row:
-        """A row that is one line, without its end; of CSV one without quotes."""
+        """The row in one line, given without its end; a CSV line must have no quotes."""
         return Row(line, raw, _cells(raw) if self.is_table else None)
 
     def product(self, row: Row) -> ProductInput:
         """The product in a row.
 
         Raises:
-            InvalidInput: there is none, for a reason that names the column by its path, or `$`.
+            InvalidInput: the row has no valid product; the path names the column, or is `$`.
         """
         if not row.raw.isascii() and SURROGATE(row.raw):
             raise InvalidInput("not UTF-8")
@@ -65,7 +65,7 @@ class Reader(msgspec.Struct, frozen=True):
 
     def _record(self, cells: list[str] | str) -> dict[str, Any]:
         if isinstance(cells, str):
-            raise InvalidInput(f"no CSV: {cells}")
+            raise InvalidInput(f"not CSV: {cells}")
         if len(cells) != self.width:
             raise InvalidInput(f"{len(cells)} columns, not {self.width} as in the header")
         values: dict[str, Any] = {name: cells[at] for name, at in self.positions if cells[at]}
@@ -76,7 +76,7 @@ class Reader(msgspec.Struct, frozen=True):
             found = _OBJECT.decode(raw)
         if self.theirs:
             found = {ours: found[name] for ours, name in self.theirs.items() if name in found}
-        # Elsewhere an id is often a number.
+        # In many files an id is a number.
         if type(found.get("product_id")) is int:
             found["product_id"] = str(found["product_id"])
         present = {name: value for name, value in found.items() if value is not None and value != ""}

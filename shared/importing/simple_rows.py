@@ -1,7 +1,7 @@
-"""The ordinary row: plain CSV without cost, stock, bounds, strategy and tiers; found and priced as text.
+"""Simple rows: plain CSV without cost, stock, bounds, strategy and tiers, parsed and priced as text.
 
-Most rows of most files are so, and text costs a tenth of what objects cost. What is not quite so is left to the
-full path; a test holds both to the same results.
+Most rows of most files are simple, and text costs a tenth of what objects cost. All other rows take the full path. A
+test compares the results of both.
 """
 
 import re
@@ -19,12 +19,12 @@ from shared.pricing.sheet import PriceSheet
 
 
 class Good(msgspec.Struct, frozen=True, gc=False):
-    """A row that can be imported; its texts are as COPY takes them.
+    """A row that can be imported; its texts are escaped for COPY.
 
     Attributes:
-        product: The columns of a product.
-        published_price: Its first price.
-        sheet: That price's sheet.
+        product: The columns of the product.
+        published_price: The first price.
+        sheet: The sheet of that price.
     """
 
     product_id: str
@@ -36,13 +36,13 @@ class Good(msgspec.Struct, frozen=True, gc=False):
     sheet: str
 
 
-class Ordinary:
-    """Finds ordinary rows in a table and prices them.
+class SimpleRows:
+    """Parses the simple rows of a table, and prices them.
 
     Args:
-        reader: Of the table.
+        reader: The reader of the table.
         policy: Decides the prices.
-        first_sheet: The full path: what a new product's sheet is.
+        first_sheet: The full path: computes the sheet of a new product.
     """
 
     def __init__(self, reader: Reader, policy: Policy, first_sheet: Callable[[ProductInput], PriceSheet]) -> None:
@@ -51,69 +51,70 @@ class Ordinary:
         self._category = reader.constants.get("category", _GENERAL)
         self._policy, self._first_sheet = policy, first_sheet
         self._over, self._under = policy.max_over_list.as_integer_ratio()
-        self._forms: dict[tuple[str, str], _Form | None] = {}
+        self._templates: dict[tuple[str, str], _SheetTemplate | None] = {}
 
     def good(self, line: int, raw: str) -> Good | None:
-        """The row, where it is an ordinary one; it is UTF-8 and without quotes."""
+        """The row, or None where it is not simple; `raw` must be UTF-8 without quotes."""
         found = self._match(raw) if self._match else None
         if not found:
             return None
         product_id, name, category, currency, whole, decimals = found.group(*_GROUPS)
-        form = self._form(category or self._category, currency or self._currency)
+        template = self._template(category or self._category, currency or self._currency)
         written = f"{whole}.{decimals}" if decimals else whole
-        price = form and form.price(whole, decimals or "")
-        if not form or not price:
+        price = template and template.price(whole, decimals or "")
+        if not template or not price:
             return None
-        product = f"{product_id}\t{name}\t{category or self._category}\t{form.currency}\t{written}{_NOTHING_ELSE}"
-        return Good(product_id, line, raw, product, form.currency, price, form.sheet(product_id, price))
+        product = f"{product_id}\t{name}\t{category or self._category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
+        return Good(product_id, line, raw, product, template.currency, price, template.sheet(product_id, price))
 
-    def _form(self, category: str, currency: str) -> "_Form | None":
+    def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency
-        if key not in self._forms:
-            self._forms[key] = self._made(category, currency) if currency in EXPONENTS else None
-        return self._forms[key]
+        if key not in self._templates:
+            self._templates[key] = self._new_template(category, currency) if currency in EXPONENTS else None
+        return self._templates[key]
 
-    def _made(self, category: str, currency: str) -> "_Form | None":
-        """A form cut from one sheet of the full path, or None where it does not give another sheet of that path."""
-        first, other = (self._probe(category, currency, minor) for minor in (8_237_465, 31))
-        form = _Form(currency, EXPONENTS[currency], self._over, self._under)
+    def _new_template(self, category: str, currency: str) -> "_SheetTemplate | None":
+        """A template cut from one sheet of the full path; None where it does not reproduce a second such sheet."""
+        first, other = (self._example(category, currency, minor) for minor in (8_237_465, 31))
+        template = _SheetTemplate(currency, EXPONENTS[currency], self._over, self._under)
         head, _, rest = first.sheet.partition(first.product_id)
-        before, _, after = rest.partition(form.ceiling(first.published_price))
-        form.cut(head, before.split(first.published_price), after.split(first.published_price))
-        return form if form.sheet(other.product_id, other.published_price) == other.sheet else None
+        before, _, after = rest.partition(template.ceiling(first.published_price))
+        template.set_parts(head, before.split(first.published_price), after.split(first.published_price))
+        return template if template.sheet(other.product_id, other.published_price) == other.sheet else None
 
-    def _probe(self, category: str, currency: str, minor: int) -> "_Probe":
+    def _example(self, category: str, currency: str, minor: int) -> "_Example":
         price = Decimal(minor).scaleb(-EXPONENTS[currency])
         product = ProductInput(
-            product_id=f"PROBE-{minor}", name="x", category=category, currency=currency, base_price=price
+            product_id=f"EXAMPLE-{minor}", name="x", category=category, currency=currency, base_price=price
         )
-        return _Probe(product.product_id, str(price), copied(msgspec.json.encode(self._first_sheet(product)).decode()))
+        sheet = msgspec.json.encode(self._first_sheet(product)).decode()
+        return _Example(product.product_id, str(price), copy_escape(sheet))
 
 
-class _Probe(NamedTuple):
+class _Example(NamedTuple):
     product_id: str
     published_price: str
     sheet: str
 
 
-class _Form:
-    """The sheets of one strategy and currency, with blanks for the id, the price and the ceiling."""
+class _SheetTemplate:
+    """The sheets of one strategy and currency, with gaps for the id, the price and the ceiling."""
 
     def __init__(self, currency: str, places: int, over: int, under: int) -> None:
         self.currency, self._places, self._over, self._under = currency, places, over, under
 
-    def cut(self, head: str, before: list[str], after: list[str]) -> None:
-        """Take over the text before the id, and what stands between the prices before and after the ceiling."""
+    def set_parts(self, head: str, before: list[str], after: list[str]) -> None:
+        """Set the text before the id, and the texts between the prices, before and after the ceiling."""
         self._head, self._before, self._after = head, before, after
 
     def price(self, whole: str, decimals: str) -> str | None:
-        """An amount in the currency's decimals; None: it has more, or is 0, which bounds nothing."""
+        """An amount with the currency's decimals; None: it has more of them, or is 0 and sets no bounds."""
         if len(decimals) > self._places or not (int(whole) or int(decimals or "0")):
             return None
         return f"{whole}.{decimals.ljust(self._places, '0')}" if self._places else whole
 
     def ceiling(self, price: str) -> str:
-        """The price's multiple by the policy, down to the minor unit."""
+        """The price times the policy's `max_over_list`, rounded down to the minor unit."""
         digits = str(int(price.replace(".", "")) * self._over // self._under)
         if not self._places:
             return digits
@@ -121,18 +122,18 @@ class _Form:
         return f"{digits[: -self._places]}.{digits[-self._places :]}"
 
     def sheet(self, product_id: str, price: str) -> str:
-        """The first sheet of a product, as COPY takes it."""
+        """The first sheet of a product, escaped for COPY."""
         ceiling = self.ceiling(price)
         return f"{self._head}{product_id}{price.join(self._before)}{ceiling}{price.join(self._after)}"
 
 
-def copied(text: str) -> str:
-    """Text as https://www.postgresql.org/docs/current/sql-copy.html asks for in its text format."""
+def copy_escape(text: str) -> str:
+    """Escape text for COPY's text format, see https://www.postgresql.org/docs/current/sql-copy.html."""
     return text.replace("\\", r"\\").replace("\t", r"\t").replace("\n", r"\n").replace("\r", r"\r")
 
 
 def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
-    """What an ordinary row looks like; None: no row of this file is one."""
+    """The pattern of a simple row; None: no row of this file is simple."""
     names = {at: name for name, at in reader.positions}
     if len(names) < len(reader.positions) or not {"product_id", "name", "base_price"} <= set(names.values()):
         return None
@@ -144,7 +145,7 @@ def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
 _GENERAL = "general"
 _NOTHING_ELSE = "\t\\N" * 5 + "\t[]"
 _GROUPS = ("product_id", "name", "category", "currency", "whole", "decimals")
-# Nothing that COPY would want escaped.
+# Without the characters that COPY needs escaped.
 _ELSE = r'[^",\\\x00-\x1f]*'
 _PATTERNS = {
     "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:-]{0,63})",

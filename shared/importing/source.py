@@ -1,4 +1,4 @@
-"""Sources: a file or standard input, plain or gzip, as text lines whose numbers are those of an editor."""
+"""Sources: a file or standard input, plain or gzip, as text lines numbered as in an editor."""
 
 import gzip
 import io
@@ -21,11 +21,11 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Lines:
-    """The lines of a text, with their ends. Bytes that are not UTF-8 come as lone surrogates.
+    """The lines of a text, with their ends. Bytes that are not UTF-8 become lone surrogates.
 
     Attributes:
-        number: Of the last line that was read, from 1.
-        start: Of the first line since `begin`.
+        number: The number of the last line read, from 1.
+        start: The number of the first line since `begin`.
     """
 
     def __init__(self, text: io.TextIOBase) -> None:
@@ -45,36 +45,36 @@ class Lines:
         return line
 
     def first(self) -> str:
-        """The first line that is not blank, which stays to be read; empty where there is none."""
+        """The first line that is not blank, without consuming it; empty where there is none."""
         while (line := self._read()) and not line.strip():
             self.number += 1
         self._hold(line)
         return line
 
     def ahead(self) -> str:
-        """The next whole lines, half a megabyte or so, which stay to be read; empty at the end."""
+        """The next whole lines, about half a megabyte, without consuming them; empty at the end."""
         text = self._held.read() + self._guarded(self._text.read, BLOCK)
         text += self._read(before=_line_ends(text))
         self._hold(text)
         return text
 
     def skip(self) -> None:
-        """Pass over what `ahead` showed and was not read yet."""
+        """Consume the rest of the lines that `ahead` returned."""
         text = self._held.read()
         self.number += _line_ends(text) + (not text.endswith(("\n", "\r")))
 
     @property
     def is_ahead(self) -> bool:
-        """Whether something that `ahead` showed was not read yet."""
+        """Whether lines that `ahead` returned are not consumed yet."""
         return self._held.tell() < self._held_length
 
     def begin(self) -> None:
-        """A row begins with the next line."""
+        """Start a row with the next line."""
         self.start = self.number + 1
         self._taken.clear()
 
     def raw(self) -> str:
-        """The lines of the row as they stand, without the last one's end."""
+        """The row's lines as in the file, without the last line end."""
         return "".join(self._taken).rstrip("\r\n")
 
     def _hold(self, text: str) -> None:
@@ -84,7 +84,7 @@ class Lines:
         line = self._guarded(self._text.readline, MAX_LINE)
         if len(line) == MAX_LINE and not line.endswith(("\n", "\r")):
             raise RefusedFile(
-                f"line {self.number + before + 1} has more than {MAX_LINE:,} characters: no CSV and no JSON Lines"
+                f"line {self.number + before + 1} has more than {MAX_LINE:,} characters: neither CSV nor JSON Lines"
             )
         return line
 
@@ -102,8 +102,8 @@ class Source:
     """An opened file, or standard input.
 
     Attributes:
-        size: In bytes, as stored; None where it is not known.
-        lines: What it says, unpacked.
+        size: The stored size in bytes; None where it is unknown.
+        lines: The uncompressed text.
     """
 
     def __init__(self, raw: BinaryIO, advance: Callable[[int], None]) -> None:
@@ -113,7 +113,7 @@ class Source:
         self.lines = Lines(_text(io.BufferedReader(_Counted(raw, advance), _CHUNK_BYTES)))
 
     def check_unchanged(self) -> None:
-        """Raise RefusedFile where somebody wrote to the file after it was opened."""
+        """Raise RefusedFile where the file was changed after it was opened."""
         if self._stat() != self._before:
             raise RefusedFile("another process is still writing to it")
 
@@ -127,11 +127,11 @@ def opened(path: Path, advance: Callable[[int], None] = lambda _: None) -> Itera
     """Open a source; `-` is standard input.
 
     Args:
-        path: What to read.
+        path: The source's path.
         advance: Called with the number of bytes after each read.
 
     Raises:
-        RefusedFile: it cannot be opened or, later, read.
+        RefusedFile: the source cannot be opened or, later, read.
     """
     if path == STDIN:
         yield Source(sys.stdin.buffer, advance)
@@ -145,7 +145,7 @@ def opened(path: Path, advance: Callable[[int], None] = lambda _: None) -> Itera
 
 
 class _Counted(io.RawIOBase):
-    """Reads on until the buffer is full, also from a pipe, so that a peek sees all it asks for."""
+    """Fills the whole buffer, also from a pipe, so that a peek returns all requested bytes; reports their number."""
 
     def __init__(self, raw: BinaryIO, advance: Callable[[int], None]) -> None:
         self._raw, self._advance = raw, advance

@@ -1,7 +1,7 @@
-"""Staging: what a file's rows come to is sent to PostgreSQL as it is found out, most of it to where it stays.
+"""Staging: checked rows are sent to PostgreSQL chunk by chunk, most of them straight into their final tables.
 
-Products that are new go straight into their tables, with their prices. In a temporary table wait: bad rows, for
-the rejects file; products that are there already, to be locked in the order of their ids; second rows of a product.
+New products are stored with their prices. A temporary table holds the other rows: bad ones, for the rejects file;
+existing products, to be locked in the order of their ids; second rows of a product.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ SHOWN_REJECTS = 20
 
 
 class Reject(NamedTuple):
-    """A row that cannot be imported: the line where it starts, the column and what is wrong."""
+    """A row that cannot be imported: the line where it starts, the column and the reason."""
 
     line: int
     column: str
@@ -27,7 +27,7 @@ class Reject(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """How many rows there are, how many of them are bad, and how many are stored as new products."""
+    """The numbers of rows, of bad rows, and of rows that are stored as new products."""
 
     rows: int
     rejected: int
@@ -35,12 +35,12 @@ class Staged(NamedTuple):
 
 
 def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool) -> Staged:
-    """Send checked rows as they come, so that nothing grows with the file but tables.
+    """Send checked rows as they come, so that only tables grow with the file.
 
-    Once a bad row refuses the file, the rest of it is staged only, to find what else is bad.
+    After a bad row that refuses the file, the rest is only staged, to find further bad rows.
     """
     conn.execute(_TABLES)
-    # For this transaction: sorting and grouping a million rows shall not go through the disk more than once.
+    # For this transaction: with this memory, sorting and grouping a million rows goes through the disk once at most.
     conn.execute("SET LOCAL work_mem = '64MB'")
     conn.execute("SET LOCAL jit = off")
     created, is_refused = 0, False
@@ -53,18 +53,18 @@ def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool) -> Staged:
     conn.execute("ANALYZE import_rows")
     conn.execute(_TWICE)
     found = conn.execute("SELECT count(*) AS rows, count(reason) AS rejected FROM import_rows").fetchone()
-    assert found  # noqa: S101 # an aggregate answers a row
+    assert found  # noqa: S101 # an aggregate returns a row
     return Staged(found["rows"] + created, found["rejected"], created)
 
 
 def _new(conn: Conn, chunk: Checked) -> list[bool]:
-    """Which of its products are not there yet, neither from before nor from an earlier row."""
+    """For each product of the chunk, whether it is new: neither stored before nor in an earlier row."""
     there = {row["product_id"] for row in conn.execute(_THERE, [_joined(chunk.product_ids)])}
     return [product_id not in there for product_id in chunk.product_ids]
 
 
 def _insert(conn: Conn, chunk: Checked, new: list[bool]) -> list[bool]:
-    """Store the new products with their prices; which were stored: none where somebody else was quicker with one."""
+    """Store the new products with their prices; returns which were stored: none where another writer stored one."""
     try:
         with conn.transaction():
             _copy(conn, "products", PRODUCT, _chosen(chunk.products, new))
@@ -77,15 +77,15 @@ def _insert(conn: Conn, chunk: Checked, new: list[bool]) -> list[bool]:
 
 
 def _waiting(chunk: Checked, new: list[bool]) -> bytes:
-    """The other rows, as they are staged."""
+    """The lines of the other rows, for the staging table."""
     if all(new):
         return b""
     rest = [not one for one in new]
-    parts = [_chosen(field, rest).splitlines() for field in (chunk.about, chunk.products, chunk.prices)]
+    parts = [_chosen(field, rest).splitlines() for field in (chunk.source_rows, chunk.products, chunk.prices)]
     price = [line.split(b"\t", 2)[:2] for line in parts[2]]
     return b"".join(
-        b"\t".join([about, rb"\N", rb"\N", product, *first]) + b"\n"
-        for about, product, first in zip(*parts[:2], price, strict=True)
+        b"\t".join([source_row, rb"\N", rb"\N", product, *first]) + b"\n"
+        for source_row, product, first in zip(*parts[:2], price, strict=True)
     )
 
 
@@ -104,13 +104,13 @@ def _copy(conn: Conn, table: str, columns: Sequence[str], lines: bytes) -> None:
 
 
 def first_rejects(conn: Conn) -> list[Reject]:
-    """The first bad rows, as many as a screen takes."""
+    """The first 20 bad rows, for a screen."""
     query = "SELECT line, field, reason FROM import_rows WHERE reason IS NOT NULL ORDER BY line LIMIT %s"
     return [Reject(*row.values()) for row in conn.execute(query, [SHOWN_REJECTS])]
 
 
 def write_rejects(conn: Conn, path: Path) -> None:
-    """Write all bad rows as CSV: line, column, reason and the row as it stands in the file.
+    """Write all bad rows as CSV: line, column, reason and the row as in the file.
 
     Raises:
         RefusedFile: the file cannot be written.
@@ -132,7 +132,7 @@ CREATE TEMPORARY TABLE import_new (product_ids text[], lines bigint[]) ON COMMIT
 ALTER TABLE import_new ALTER product_ids SET STORAGE EXTERNAL, ALTER lines SET STORAGE EXTERNAL;
 """  # noqa: S608 # only names of columns
 
-# Ids have no commas; text is sent in a hundredth of the time that an array takes.
+# Ids have no commas; a text is sent in a hundredth of the time of an array.
 _THERE = "SELECT product_id FROM products WHERE product_id = ANY(string_to_array(%s, ','))"
 
 _STORED = "INSERT INTO import_new VALUES (string_to_array(%s, ','), string_to_array(%s, ',')::bigint[])"
@@ -146,7 +146,7 @@ WITH good AS (
     SELECT product_id, min(line) AS first FROM (SELECT * FROM good UNION ALL SELECT * FROM stored) AS seen
     GROUP BY product_id HAVING count(*) > 1
 )
-UPDATE import_rows r SET field = 'product_id', reason = format('%s stands in line %s too', t.product_id, t.first)
+UPDATE import_rows r SET field = 'product_id', reason = format('%s is also in line %s', t.product_id, t.first)
 FROM twice t WHERE r.product_id = t.product_id AND r.reason IS NULL AND r.line > t.first
 """
 

@@ -1,4 +1,4 @@
-"""Writing: staged rows become products with prices; those that were priced before get publication tasks."""
+"""Writing: staged rows become products with prices; existing products also get `cache_sync` tasks."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ PUBLISHED = 5_000
 
 
 class Written(NamedTuple):
-    """How many products are new, and how many are not as they were."""
+    """The numbers of new and of changed products."""
 
     created: int
     changed: int
@@ -28,28 +28,28 @@ class Written(NamedTuple):
 def upsert(conn: Conn) -> Written:
     """Write the staged products in the order of their ids, so that two imports at once never deadlock.
 
-    What stands in the catalogue as in the file is neither written nor locked.
+    Products whose row in the file equals the one in the catalogue are neither written nor locked.
     """
     conn.execute(_WRITTEN)
     conn.execute(_UPSERT)
     conn.execute("ANALYZE import_written")
     query = "SELECT count(*) FILTER (WHERE is_new) AS created, count(*) AS written FROM import_written"
     found = conn.execute(query).fetchone()
-    assert found  # noqa: S101 # an aggregate answers a row
+    assert found  # noqa: S101 # an aggregate returns a row
     return Written(found["created"], found["written"] - found["created"])
 
 
 def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
-    """Store the first prices of what `upsert` wrote, as they were staged, and decide the others anew.
+    """Store the staged first prices of the new products that `upsert` wrote, and decide the changed ones anew.
 
     Args:
         conn: In the same transaction.
-        policy: By which the first prices were decided.
-        at: When that was.
+        policy: The policy of the first prices.
+        at: The time of their decision.
         cause: This import.
     """
-    about = {"policy_version": policy.version, "at": at, "cause": cause.kind, "cause_id": cause.id}
-    conn.execute(_FIRST_PRICES, about | {"trace_id": current_trace_id()})
+    decision = {"policy_version": policy.version, "at": at, "cause": cause.kind, "cause_id": cause.id}
+    conn.execute(_FIRST_PRICES, decision | {"trace_id": current_trace_id()})
     waiting: list[str] = []
     for product_ids in _changed(conn):
         waiting += published.reprice(conn, product_ids, policy, cause).changed
@@ -86,7 +86,7 @@ CREATE TEMPORARY TABLE import_written ON COMMIT DROP AS
 SELECT product_id, currency, false AS is_new FROM products WITH NO DATA
 """
 
-# xmax is 0 in a row that was inserted, and names this transaction in one that was there and was locked first.
+# xmax is 0 in an inserted row; in an existing row it is this transaction, which has locked the row.
 _UPSERT = f"""
 WITH written AS (
     INSERT INTO products AS p ({_NAMES})
@@ -100,7 +100,7 @@ WITH written AS (
 INSERT INTO import_written SELECT * FROM written
 """  # noqa: S608 # only names of columns
 
-# In the order of the ids, so that the pages of a large index are written once and not for each row.
+# In the order of the ids: each page of a large index is then written once, and not for each row.
 _FIRST_PRICES = """
 WITH priced AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)

@@ -47,7 +47,7 @@ def test_a_bad_row_is_named_by_line_and_column(pool: Pool, file: Writing, row: s
 def test_a_field_without_end_is_a_bad_row_that_is_kept(pool: Pool, file: Writing) -> None:
     long = f"A-1,{'x' * 200_000},USD,1.00"
     done = imported(pool, file(f"{HEADER}\n{long}\n"))
-    assert "line 2, row: no CSV: field larger than" in done.said
+    assert "line 2, row: not CSV: field larger than" in done.said
     assert long in done.rejects
 
 
@@ -126,7 +126,7 @@ def test_the_second_row_of_a_product_is_refused_and_the_first_one_imported(pool:
     assert imported(pool, path).code == 2
     done = imported(pool, path, skip_bad=True)
     assert (done.code, counts(done)) == (1, "4 rows: 2 new, 0 changed, 0 unchanged, 2 rejected")
-    assert f'4,product_id,{one} stands in line 2 too,"{one},Kettle,USD,3.00"' in done.rejects
+    assert f'4,product_id,{one} is also in line 2,"{one},Kettle,USD,3.00"' in done.rejects
     assert stored(pool, one).base_price == Decimal("1.00")
 
 
@@ -143,7 +143,7 @@ def test_second_rows_far_away_are_found_too(
     assert " rows: 0 new, 0 changed, 0 unchanged" in done.said
     shift = 2 + bool(begin)
     assert [line.split(",")[2] for line in done.rejects.splitlines()[shift - 1 :]] == [
-        f"{ids[at]} stands in line {at + shift} too" for at in range(5)
+        f"{ids[at]} is also in line {at + shift}" for at in range(5)
     ]
     assert imported(pool, path, skip_bad=True).code == 1
     with pool.connection() as conn:

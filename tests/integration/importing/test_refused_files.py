@@ -32,7 +32,7 @@ NewDatabase = Callable[[], Settings]
         (b"A-1,Kettle,USD,1.00\nA-2,Kettle,USD,1.00\n", "no column product_id, name, currency, base_price"),
         (f"{HEADER},colour\nA-1,Kettle,USD,1.00,red\n".encode(), "unknown column 'colour'"),
         (f"{HEADER},\nA-1,Kettle,USD,1.00,red\n".encode(), "unknown column ''"),
-        (f"{HEADER},base_price\nA-1,Kettle,USD,1.00,2.00\n".encode(), "'base_price' stands in the header twice"),
+        (f"{HEADER},base_price\nA-1,Kettle,USD,1.00,2.00\n".encode(), "the header has column 'base_price' twice"),
         (f"{HEADER},Läufer\n".encode("latin-1"), "not UTF-8"),
         (f"{HEADER}\nA-1,Kettle,USD,1.00\n".encode("utf-16"), "binary"),
         (bytes(100), "binary"),

@@ -1,4 +1,4 @@
-"""The fast way of an import's ordinary rows comes to what the full one does, to the byte."""
+"""The fast way of an import's simple rows comes to what the full one does, to the byte."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from shared.importing.checking import Check
 from shared.importing.chunks import Block
 from shared.importing.rows import SURROGATE, Reader, Row
-from shared.importing.simple_rows import Good, Ordinary
+from shared.importing.simple_rows import Good, SimpleRows
 from shared.pricing.policy import DEFAULT_POLICY, Policy
 from shared.rulebook.store import ActivePolicy
 from tests.support.pricing_examples import PROPERTY
@@ -50,8 +50,8 @@ def check(reader: Reader, policy: Policy = DEFAULT_POLICY) -> Check:
 
 def both(check: Check, raw: str) -> tuple[Good | None, Good | str]:
     """What the fast way, if it knows the row, and the full way make of it."""
-    ordinary = Ordinary(check.reader, check.policy.policy, check.first_sheet)
-    fast = None if SURROGATE(raw) else ordinary.good(3, raw)
+    simple = SimpleRows(check.reader, check.policy.policy, check.first_sheet)
+    fast = None if SURROGATE(raw) else simple.good(3, raw)
     return fast, check.full(check.reader.row(3, raw))
 
 
@@ -98,7 +98,7 @@ def test_a_block_of_simple_rows_is_checked_without_the_full_way() -> None:
 
 @pytest.mark.parametrize("currency", ["USD", "JPY", "KWD", "CLF"])
 @pytest.mark.parametrize("category", ["", "electronics", "grocery", "fashion", "home", "a b"])
-def test_an_ordinary_row_is_taken_whatever_its_category_and_currency(currency: str, category: str) -> None:
+def test_a_simple_row_is_taken_whatever_its_category_and_currency(currency: str, category: str) -> None:
     fast, full = both(check(TABLE), f"A-1,Läufer 2%,{currency},1234,{category},")
     assert isinstance(fast, Good)
     assert fast == full
