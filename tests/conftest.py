@@ -1,15 +1,21 @@
-"""Fixtures: real servers, started on free ports and stopped again."""
+"""Fixtures: real servers, started on free ports and stopped again; and the spans that this process ends."""
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased
 
 from deploy import ports
 from deploy.native import environment, stack
 from shared import settings
 from shared.settings import Settings
+from shared.telemetry.tracing import RootSampler
 from tests.support.collector import Collector
 from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
@@ -68,3 +74,21 @@ def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed:
     yield engine
     engine.close()
     stack.down(home)
+
+
+@pytest.fixture(scope="session")
+def span_exporter() -> InMemorySpanExporter:
+    """Takes every recorded span. OpenTelemetry allows one provider a process."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ParentBased(RootSampler(1)))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(span_exporter: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
+    """The same, with the spans of one test."""
+    span_exporter.clear()
+    yield span_exporter
+    span_exporter.clear()

@@ -3,7 +3,7 @@
 import os
 
 import dramatiq
-from dramatiq.middleware import AgeLimit, Retries, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import AgeLimit, Middleware, Retries, ShutdownNotifications, TimeLimit
 
 from shared.messaging import broker
 from shared.messaging.messages import EVENTS_QUEUE
@@ -15,6 +15,7 @@ from workers.middleware.metrics_server import MetricsServer
 from workers.middleware.outcomes import Outcomes, worth_a_retry
 from workers.middleware.shutdown import Cleanup, PromptEnd
 from workers.middleware.tracing import Tracing
+from workers.services import Services
 
 MIN_BACKOFF_MS = 200
 MAX_BACKOFF_MS = 30_000
@@ -32,24 +33,27 @@ def create_broker() -> None:
     exit_with_parent(grace_s=settings.drain_timeout_s)
     provider = tracing.configure(services.PROCESS, settings)
     running = services.build(settings, provider)
-    # They run in this order before an actor, and in the reverse order after it: `Outcomes` runs after `Retries` has
-    # decided, and `Tracing` runs last.
-    consuming = broker.create(
-        running.queue,
-        [
-            Cleanup(running),
-            PromptEnd(settings),
-            MetricsServer(settings),
-            Tracing(),
-            Outcomes(),
-            Retries(retry_when=worth_a_retry, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
-            AgeLimit(),
-            TimeLimit(),
-            ShutdownNotifications(),
-            broker.abortable(running.queue),
-        ],
-        urgent=[EVENTS_QUEUE],
-    )
+    consuming = broker.create(running.queue, middleware(running), urgent=[EVENTS_QUEUE])
     actors.register(consuming, running)
     dramatiq.set_broker(consuming)
     freeze_gc()
+
+
+def middleware(running: Services) -> list[Middleware]:
+    """The middleware of a worker process.
+
+    They run in this order before an actor, and in the reverse order after it: `Outcomes` runs after `Retries` has
+    decided, and `Tracing` runs last.
+    """
+    return [
+        Cleanup(running),
+        PromptEnd(running.settings),
+        MetricsServer(running.settings),
+        Tracing(),
+        Outcomes(),
+        Retries(retry_when=worth_a_retry, min_backoff=MIN_BACKOFF_MS, max_backoff=MAX_BACKOFF_MS),
+        AgeLimit(),
+        TimeLimit(),
+        ShutdownNotifications(),
+        broker.abortable(running.queue),
+    ]
