@@ -29,13 +29,17 @@ async def load(pool: AsyncPool) -> Mapping[str, Market]:
 
 
 def change(conn: Conn, code: str, multiplier: Decimal, occurred_at: datetime, event_id: str) -> int | None:
-    """Set a market's multiplier; returns its version, or None where a later event has set it already."""
+    """Set a market's multiplier; returns its version, or None where a later event has set it already.
+
+    The same event again keeps the version.
+    """
     row = conn.execute(
         """
         INSERT INTO markets AS m (code, multiplier, occurred_at, event_id) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (code) DO UPDATE SET multiplier = excluded.multiplier, version = m.version + 1,
+        ON CONFLICT (code) DO UPDATE SET multiplier = excluded.multiplier,
+            version = m.version + ((m.occurred_at, m.event_id) < (excluded.occurred_at, excluded.event_id))::integer,
             occurred_at = excluded.occurred_at, event_id = excluded.event_id
-        WHERE (m.occurred_at, m.event_id) < (excluded.occurred_at, excluded.event_id)
+        WHERE (m.occurred_at, m.event_id) <= (excluded.occurred_at, excluded.event_id)
         RETURNING version
         """,
         [code, multiplier, occurred_at, event_id],

@@ -1,0 +1,121 @@
+"""A worker's services on real servers, with queues that tests look into and a feed of their own."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from opentelemetry.sdk.trace import TracerProvider
+
+from shared.cache import sheets
+from shared.market_events.feed import FeedQuote, MarketDataFeed
+from shared.messaging import lock
+from shared.messaging.messages import Enqueuer
+from shared.postgres.pools import Pool
+from shared.prices.published import StoredSheet
+from shared.pricing.sheet import PriceSheet
+from shared.settings import Settings
+from tests.integration.workers.event_examples import Events
+from workers import services as composition
+from workers.services import PARTITION_SLOTS, Services
+
+
+class Queues(Enqueuer):
+    """Keeps what is enqueued: the actor, and what it is to be called with."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+
+    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None) -> None:
+        self.sent.append((actor, *args))
+
+
+class Feed(MarketDataFeed):
+    """Has these quotes for whatever products, and does what a test wants done while it is asked."""
+
+    def __init__(self) -> None:
+        self.known: list[FeedQuote] = []
+        self.asked: list[list[str]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    @property
+    def is_configured(self) -> bool:
+        return True
+
+    def quotes(self, product_ids: Sequence[str]) -> list[FeedQuote]:
+        self.asked.append(sorted(product_ids))
+        self.meanwhile()
+        return self.known
+
+
+@pytest.fixture(scope="session")
+def built(settings: Settings) -> Iterator[Services]:
+    """The services as a worker process builds them."""
+    built = composition.build(settings, TracerProvider())
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def queues() -> Queues:
+    return Queues()
+
+
+@pytest.fixture
+def services(built: Services, queues: Queues) -> Services:
+    """The same, of which nothing is enqueued; a test replaces what it wants to fail."""
+    return msgspec.structs.replace(
+        built,
+        enqueue=queues,
+        partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
+        stopping=threading.Event(),
+    )
+
+
+@pytest.fixture
+def events(pool: Pool) -> Events:
+    return Events(pool)
+
+
+@pytest.fixture
+def no_tasks(pool: Pool, cache: redis.Redis) -> Iterator[None]:
+    """No task, and no lock of one, before a test and after it."""
+    _forget_tasks(pool, cache)
+    yield
+    _forget_tasks(pool, cache)
+
+
+def _forget_tasks(pool: Pool, cache: redis.Redis) -> None:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE tasks, run_partitions")
+    cache.delete(lock.KEY)
+
+
+Cached = Callable[[str], PriceSheet | None]
+
+
+@pytest.fixture
+def cached(cache: redis.Redis) -> Cached:
+    """Reads a product's sheet in Redis; None: there is none."""
+
+    def cached(product_id: str) -> PriceSheet | None:
+        entry: Any = cache.get(sheets.key(product_id))
+        return sheets.decode(entry) if entry else None
+
+    return cached
+
+
+class Interfering:
+    """A writer that does what a test wants done before it puts, or in its place."""
+
+    def __init__(self, act: Callable[[], None], services: Services | None = None) -> None:
+        self._act, self._services = act, services
+        self.batches: list[list[str]] = []
+
+    def put(self, stored: Sequence[StoredSheet]) -> None:
+        self.batches.append([sheet.product_id for sheet in stored])
+        self._act()
+        if self._services:
+            self._services.writer.put(stored)
