@@ -79,6 +79,11 @@ def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
     return sorted(leases, key=lambda lease: lease.target)
 
 
+def is_first(lease: Lease) -> bool:
+    """Whether no start went before this one that may have written a price and not completed its events."""
+    return lease.attempts == 1 and lease.crashes == 1
+
+
 def hold(conn: Conn, leases: Sequence[Lease]) -> None:
     """Check, before a commit, that this worker still holds its targets.
 

@@ -49,6 +49,13 @@ class SignalUpdate(msgspec.Struct, frozen=True):
         return self.product_id, self.kind, self.source
 
 
+def held(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
+    """The registers that hold their update already: an earlier attempt applied it."""
+    rows = conn.execute(_HELD, [[update.product_id for update in updates]])
+    known = {((row["product_id"], row["kind"], row["source"]), row["occurred_at"], row["event_id"]) for row in rows}
+    return {update.register for update in updates if (update.register, update.occurred_at, update.event_id) in known}
+
+
 def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
     """Put updates into their registers, in the caller's transaction with the products' rows locked.
 
@@ -73,6 +80,8 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
             conn.execute(query, {"product_id": [update.product_id for update in facts], "value": values})
     return won
 
+
+_HELD = "SELECT product_id, kind, source, occurred_at, event_id FROM signals WHERE product_id = ANY(%s)"
 
 _APPLY = """
 INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id)

@@ -1,7 +1,7 @@
 """The application of market events: an event reprices the one product that it concerns, or changes one market."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 
 import msgspec
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 MOST_LINKS = 100
 Waiting = Mapping[str, Sequence[WaitingEvent]]
+Latest = dict[Register, tuple[SignalUpdate, WaitingEvent]]
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
     started_ns = time.time_ns()
     with _released(services, leases):
         with services.pool.connection() as conn:
-            decided = _decide(conn, waiting, is_first=all(lease.attempts == 1 for lease in leases))
+            decided = _decide(conn, waiting, is_first=all(map(repricing_queue.is_first, leases)))
             repricing_queue.hold(conn, leases)
         services.writer.put(decided.sheets)
         _complete(services, leases, waiting, decided.outcomes)
@@ -93,8 +94,9 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     if not events:
         return Decided((), {})
     currencies = products.lock(conn, sorted({event.target for event in events.values()}))
-    outcomes = _apply(conn, waiting, currencies)
-    causes = {product_id: _cause(waiting[product_id], outcomes, is_first) for product_id in currencies}
+    latest, outcomes = _latest(waiting, currencies)
+    fresh = _apply(conn, latest, outcomes, is_first)
+    causes = {product_id: _cause(waiting[product_id], fresh) for product_id in currencies}
     repriced = published.reprice_each(conn, causes, rulebook.active(conn))
     DECISIONS.labels("event").inc(sum(cause is not None for cause in causes.values()))
     PRICES_CHANGED.labels("event").inc(len(repriced.changed))
@@ -106,10 +108,10 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     return Decided([repriced.sheets[product_id] for product_id in put], outcomes)
 
 
-def _apply(conn: Conn, waiting: Waiting, currencies: Mapping[str, str]) -> dict[Key, Outcome]:
-    """Write the latest event of each register; the earlier ones are superseded unread."""
+def _latest(waiting: Waiting, currencies: Mapping[str, str]) -> tuple[Latest, dict[Key, Outcome]]:
+    """The latest event of each register, and the outcomes of the others: superseded unread, or rejected."""
+    latest: Latest = {}
     outcomes: dict[Key, Outcome] = {}
-    latest: dict[Register, tuple[SignalUpdate, WaitingEvent]] = {}
     for product_id, events in waiting.items():
         for event in reversed(events):
             try:
@@ -121,10 +123,17 @@ def _apply(conn: Conn, waiting: Waiting, currencies: Mapping[str, str]) -> dict[
                 outcomes[event.key] = Outcome("superseded")
             else:
                 latest[update.register] = update, event
-    won = signals.apply(conn, [update for update, _ in latest.values()])
+    return latest, outcomes
+
+
+def _apply(conn: Conn, latest: Latest, outcomes: dict[Key, Outcome], is_first: bool) -> set[Key]:
+    """Write events into their registers, and add their outcomes; the keys of those that no earlier attempt wrote."""
+    updates = [update for update, _ in latest.values()]
+    held = set() if is_first else signals.held(conn, updates)
+    won = signals.apply(conn, [update for update in updates if update.register not in held])
     for register, (_, event) in latest.items():
-        outcomes[event.key] = Outcome("applied" if register in won else "superseded")
-    return outcomes
+        outcomes[event.key] = Outcome("applied" if register in won | held else "superseded")
+    return {event.key for register, (_, event) in latest.items() if register in won}
 
 
 def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:
@@ -141,12 +150,15 @@ def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:
     return SignalUpdate.of(data, event.source, event.occurred_at, event.id)
 
 
-def _cause(events: Sequence[WaitingEvent], outcomes: Mapping[Key, Outcome], is_first: bool) -> Cause | None:
-    """The latest applied event as the cause of the price; None: the price needs no decision."""
-    applied = [event for event in events if outcomes[event.key].status == "applied"]
-    if not applied:
+def _cause(events: Sequence[WaitingEvent], fresh: Set[Key]) -> Cause | None:
+    """The latest new event as the cause of the price; None: it needs no decision, or an earlier attempt wrote it.
+
+    A register and the price that follows from it are written in one transaction.
+    """
+    counting = [event for event in events if event.key in fresh]
+    if not counting:
         return None
-    return Cause("event", applied[-1].id, propagation.trace_id(applied[-1].traceparent), is_retry=not is_first)
+    return Cause("event", counting[-1].id, propagation.trace_id(counting[-1].traceparent))
 
 
 def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dict[Key, Outcome]:

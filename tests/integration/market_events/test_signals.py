@@ -57,6 +57,19 @@ def demand(product_id: str, time: datetime, event_id: str) -> DemandChanged:
     return DemandChanged(product_id=product_id, index=index)
 
 
+def test_a_signal_that_was_applied_before_is_told_from_a_new_one(pool: Pool) -> None:
+    with pool.connection() as conn:
+        product_id = inserted(conn)
+        first, new, later = (
+            SignalUpdate.of(DemandChanged(product_id=product_id, index=Decimal("1.1")), source, time, "e")
+            for source, time in (("web", NOON), ("shop", NOON), ("web", NOON + timedelta(seconds=1)))
+        )
+        signals.apply(conn, [first])
+        assert signals.held(conn, [first, new]) == {first.register}
+        assert signals.held(conn, [later]) == set()
+        conn.rollback()
+
+
 def test_registers_are_kept_by_rival_and_by_source(pool: Pool, policy: ActivePolicy) -> None:
     product_id = new_id()
     write(pool, policy, product(product_id))
