@@ -1,1 +1,1 @@
-"""Who may do what: API keys."""
+"""Access to the API: its keys."""

@@ -1,4 +1,4 @@
-"""API keys: the database knows their hashes, `$PRICING_HOME/admin.key` the first one itself."""
+"""API keys: their hashes are in PostgreSQL, the first key itself is in `$PRICING_HOME/admin.key`."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ ADMIN_KEY_FILE = "admin.key"
 
 
 def ensure_admin_key(conn: Conn, home: Path, given: str = "") -> None:
-    """Let the database know the admin key: the given one, else the one in its file.
+    """Store the hash of the admin key: the given key, else the key in the file.
 
-    The file is made at the first start (mode 0600).
+    The file is created at the first start (mode 0600).
     """
     conn.execute(
         "INSERT INTO api_keys (key_hash, name) VALUES (%s, 'admin') ON CONFLICT DO NOTHING",
@@ -30,7 +30,7 @@ def is_valid(conn: Conn, key: str) -> bool:
 
 
 def _in_file(home: Path) -> str:
-    """The key in the home's file; the file appears whole or not at all, and the first one stays."""
+    """The key in the home's file, which is created atomically and never replaced."""
     path = home / ADMIN_KEY_FILE
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists() and not path.read_text().strip():
@@ -46,5 +46,5 @@ def _in_file(home: Path) -> str:
 
 
 def _hash(key: str) -> str:
-    # Keys are 256 random bits: a plain hash cannot be searched, a slow one would only slow us.
+    # Keys are 256 random bits: a fast hash is safe against search, and a slow one would only cost time.
     return hashlib.sha256(key.encode()).hexdigest()

@@ -83,7 +83,7 @@ _SETS = ", ".join(f"{name} = excluded.{name}" for name in (*FIELDS, "tiers") if 
 _OLD = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
 _NEW = ", ".join(f"excluded.{name}" for name in (*FIELDS, "tiers"))
 
-# Named, never `*`: a column that a migration adds would make every prepared statement fail.
+# Columns are named, never `*`: a column that a migration adds would break every prepared statement.
 _OWN = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
 
 _UPSERT = f"""

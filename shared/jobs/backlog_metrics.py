@@ -1,4 +1,4 @@
-"""Figures that only the database has, for the metrics."""
+"""Metrics whose figures are in PostgreSQL."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -35,19 +35,19 @@ class PriceStatistics(Collector):
 
 
 class BacklogMetrics(Collector):
-    """What waits, what has failed, what runs and imports came to, over all processes and machines."""
+    """Waiting, running and failed jobs, the last run and the imports, over all processes and machines."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def collect(self) -> Iterator[Metric]:
-        """All figures of one look; while PostgreSQL is away only that it is."""
+        """All figures of one read; while PostgreSQL is away only `pricing_postgres_up`."""
         try:
             with self._pool.connection() as conn:
                 row = conn.execute(_BACKLOG).fetchone()
         except psycopg.Error:
             row = None
-        yield GaugeMetricFamily("pricing_postgres_up", "Whether PostgreSQL answers the listener", value=bool(row))
+        yield GaugeMetricFamily("pricing_postgres_up", "Whether PostgreSQL responds to the listener", value=bool(row))
         if row:
             yield from _families(row)
 
@@ -55,18 +55,22 @@ class BacklogMetrics(Collector):
 def _families(row: dict[str, Any]) -> Iterator[Metric]:
     queues = ("events", "tasks")
     yield _by(
-        GaugeMetricFamily("pricing_queue_depth", "Accepted and not ended, in PostgreSQL", labels=["queue"]),
+        GaugeMetricFamily(
+            "pricing_queue_depth", "Events and tasks in PostgreSQL that are accepted and not ended", labels=["queue"]
+        ),
         ((queue, row[queue]) for queue in queues),
     )
     yield _by(
-        GaugeMetricFamily("pricing_queue_oldest_age_seconds", "How long the oldest of them waits", labels=["queue"]),
+        GaugeMetricFamily("pricing_queue_oldest_age_seconds", "Age of the oldest of them", labels=["queue"]),
         ((queue, row[f"{queue}_age_s"]) for queue in queues),
     )
     yield _by(
-        GaugeMetricFamily("pricing_dead_letters", "Given up with an error, to be looked at", labels=["queue"]),
+        GaugeMetricFamily(
+            "pricing_dead_letters", "Events and tasks that failed, for an operator to replay", labels=["queue"]
+        ),
         ((queue, row[f"{queue}_failed"]) for queue in queues),
     )
-    yield GaugeMetricFamily("pricing_tasks_running", "Background jobs that run just now", value=row["running"])
+    yield GaugeMetricFamily("pricing_tasks_running", "Background jobs that run now", value=row["running"])
     outcomes = ("created", "changed", "unchanged", "rejected")
     yield _by(
         CounterMetricFamily("pricing_import_rows", "Rows of imports that were kept", labels=["outcome"]),
@@ -87,11 +91,11 @@ def _by(
 
 _LAST_RUN = (
     ("duration_seconds", "From the start to the end of the last recalculation that succeeded", "run_s"),
-    ("products", "Products that it decided", "run_products"),
-    ("timestamp_seconds", "When it ended", "run_ended_at"),
+    ("products", "Products that the last successful recalculation decided", "run_products"),
+    ("timestamp_seconds", "End of the last successful recalculation", "run_ended_at"),
 )
 
-# Each part is answered by a small index, or by a table of a few rows.
+# Each part reads a small index or a table of a few rows.
 _BACKLOG = """
 SELECT w.*, q.*, i.*, r.*,
     (SELECT count(*) FROM tasks WHERE status = 'running') AS running,

@@ -1,7 +1,8 @@
-"""Follow-ups: what becomes of a recalculation that is asked for while another one runs.
+"""Follow-ups: the merging of recalculations that are requested while another one runs.
 
-It ends `skipped`, and `result.merged_into` names the one that includes it: a run that started after it was
-asked for and has all its products, or the one queued follow-up, whose product_set is the union of such requests.
+Such a request ends `skipped`, and `result.merged_into` names the task that includes it. This is a run that started
+after the request and has all its products, or else the single queued follow-up. The follow-up's product set is the
+union of the requests merged into it.
 """
 
 from typing import Any
@@ -14,10 +15,10 @@ from shared.postgres.pools import Conn
 
 
 def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
-    """End a queued recalculation where another one includes it: it started later, and has all its products.
+    """End a queued recalculation that a later run includes: the run started later, and has all its products.
 
-    Such a run read each of these products after this task was asked for, so doing it again changes nothing. Not so
-    a follow-up: what was merged into it may have been asked for after that run started.
+    Such a run read each of these products after this task was requested, so a second run would change nothing. A
+    follow-up is never skipped: requests merged into it may be later than the start of that run.
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
     task = _lock_queued(conn, task_id)
@@ -38,10 +39,10 @@ def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
 
 
 def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
-    """End a queued recalculation because another one runs; the one queued follow-up takes over its product_set.
+    """End a queued recalculation because another one runs; the single queued follow-up takes over its product set.
 
     Returns:
-        False where nothing is running any longer. The follow-up itself stays queued and waits for its turn.
+        False where no recalculation runs any more. True for the follow-up itself, which stays queued.
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
     task = _lock_queued(conn, task_id)
@@ -54,7 +55,7 @@ def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
 
 
 def claim_follow_up(conn: Conn) -> UUID | None:
-    """Take the queued follow-up, if there is one, for ringing now that the run before it has ended."""
+    """Claim the queued follow-up, if there is one and no recalculation runs, in order to enqueue it."""
     row = conn.execute(
         "UPDATE tasks SET enqueued_at = clock_timestamp() WHERE follow_up AND status = 'queued'"
         " AND NOT EXISTS (SELECT FROM tasks WHERE kind = 'recalculation' AND status = 'running') RETURNING task_id"
@@ -63,7 +64,7 @@ def claim_follow_up(conn: Conn) -> UUID | None:
 
 
 def pass_on_merged(conn: Conn, task_id: UUID) -> None:
-    """A run that did not succeed leaves what was merged into it to the follow-up."""
+    """Move the requests that were merged into an unsuccessful run to the follow-up."""
     conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
     merged = conn.execute(
         "SELECT task_id FROM tasks WHERE status = 'skipped' AND result->>'merged_into' = %s", [str(task_id)]
@@ -89,9 +90,9 @@ def _skip(conn: Conn, task_id: UUID, into: UUID) -> None:
 
 
 def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
-    """Add a task's product_set to the queued follow-up, or make one of it; the follow-up's id."""
+    """Add a task's product set to the queued follow-up, or create one from it; returns the follow-up's id."""
     task = conn.execute("SELECT product_set, traceparent FROM tasks WHERE task_id = %s", [task_id]).fetchone()
-    assert task  # noqa: S101 # the caller holds its row
+    assert task  # noqa: S101 # the caller has locked its row
     waiting = conn.execute(
         "SELECT task_id, product_set FROM tasks WHERE follow_up AND status = 'queued' FOR UPDATE"
     ).fetchone()
@@ -105,7 +106,7 @@ def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
         " VALUES (gen_random_uuid(), 'recalculation', %s, %s, true) RETURNING task_id",
         [_json(product_set), task["traceparent"]],
     ).fetchone()
-    assert row  # noqa: S101 # INSERT … RETURNING answers a row
+    assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return UUID(str(row["task_id"]))
 
 
@@ -117,5 +118,5 @@ def _json(product_set: ProductSet) -> str:
     return msgspec.json.encode(product_set).decode()
 
 
-# Any number; whoever changes the follow-up holds it.
+# An arbitrary number; every change of the follow-up holds this lock.
 _FOLLOW_UP_LOCK = 7_203_772

@@ -1,7 +1,7 @@
 """Runs: a recalculation is split into key ranges, its partitions, which any number of workers take.
 
-A partition is held under a lease of 15 s and a number, its attempt. Whoever takes it next has a higher one,
-and what its earlier holder still writes is refused in the transaction of the write.
+A worker holds a partition under a lease of 15 s and a number, its attempt. The next holder has a higher number. Later
+writes of the earlier holder are refused, in the transaction of the write.
 """
 
 from uuid import UUID
@@ -17,7 +17,7 @@ from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
-# Small enough that its rows are locked for a fraction of a second, large enough that commits cost little.
+# Small enough that the rows are locked for a fraction of a second, large enough that commits cost little.
 PRODUCTS_PER_PARTITION = 1_000
 
 
@@ -25,8 +25,8 @@ class Partition(msgspec.Struct, frozen=True):
     """A part of a run that this worker holds.
 
     Attributes:
-        attempt: 1 at the first; higher ones put every sheet again.
-        before: The first id that is not in it any more; None: it has no end.
+        attempt: 1 at the first; later attempts put every sheet again.
+        before: The first id after the partition; None: it has no end.
     """
 
     task_id: UUID
@@ -38,31 +38,31 @@ class Partition(msgspec.Struct, frozen=True):
 
     @property
     def products(self) -> ProductFilter:
-        """Its products."""
+        """The partition's products."""
         return product_set.of_range(self.product_set, self.first, self.before)
 
 
 def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> int:
-    """Split a run's product_set into partitions; how many products it has.
+    """Split a run's product set into partitions; returns the number of its products.
 
     Raises:
-        LeaseLost: another worker took the run over.
+        LeaseLost: another worker took the run over, or its abort is requested.
     """
     total = tasks.size(conn, task.product_set)
     chosen = product_set.of_set(task.product_set)
     query = _SPLIT.format(chosen.condition)
     conn.execute(query.encode(), chosen.values | {"task_id": task.task_id, "size": size, "total": total})
     if not tasks.advance(conn, task, total=total):
-        raise LeaseLost("the run is another worker's, or is to be aborted")
+        raise LeaseLost("another worker took the run over, or its abort is requested")
     conn.execute("UPDATE tasks SET crashes = 0 WHERE task_id = %s", [task.task_id])
     return total
 
 
 def take(conn: Conn, task: RunningTask) -> Partition | None:
-    """Hold the next partition that waits, or whose holder is gone; None where there is none.
+    """Hold the next partition that waits, or whose lease has ended; None where there is none.
 
-    The start is counted before the work, as for `tasks.start`: what killed its workers three times is quarantined.
-    What may be to blame comes last, so that crashes for another reason do not meet the same partition again.
+    Each start is counted before the work, as in `tasks.start`: a partition that crashed its workers three times is
+    quarantined. Partitions with crashes come last, so that crashes for another reason spread over all partitions.
     """
     while row := conn.execute(_TAKE, {"task_id": task.task_id, "lease_s": LEASE_S}).fetchone():
         if row["crashes"] <= MAX_CRASHES:
@@ -78,7 +78,7 @@ def take(conn: Conn, task: RunningTask) -> Partition | None:
 
 
 def waiting(conn: Conn, task_id: UUID) -> int:
-    """How many partitions wait for a worker."""
+    """The number of partitions that wait for a worker."""
     row = conn.execute(
         "SELECT count(*) AS n FROM run_partitions WHERE task_id = %s AND status = 'waiting'", [task_id]
     ).fetchone()
@@ -86,23 +86,23 @@ def waiting(conn: Conn, task_id: UUID) -> int:
 
 
 def hold(conn: Conn, partition: Partition) -> None:
-    """Renew the lease, and let nobody else take the partition before this transaction ends.
+    """Renew the lease; no other worker can take the partition before this transaction ends.
 
     Raises:
-        LeaseLost: somebody else holds it, or its run does not run any more; nothing may be written.
+        LeaseLost: another worker holds it, or its run does not run any more; nothing may be written.
     """
     if not conn.execute(_HOLD, _holder(partition) | {"lease_s": LEASE_S}).rowcount:
-        raise LeaseLost(f"partition {partition.number} is no longer this worker's")
+        raise LeaseLost(f"this worker has lost partition {partition.number}")
 
 
 def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
-    """Count a partition as done, once; its sheets are in Redis.
+    """Count a partition as done, once; call when its sheets are in Redis.
 
     Raises:
-        LeaseLost: somebody else holds it and will count it.
+        LeaseLost: another worker holds it and will count it.
     """
     if not conn.execute(_FINISH, _holder(partition)).rowcount:
-        raise LeaseLost(f"partition {partition.number} is no longer this worker's")
+        raise LeaseLost(f"this worker has lost partition {partition.number}")
     counted = conn.execute(
         """
         UPDATE tasks SET done = done + %s, changed = changed + %s, error = NULL,
@@ -116,15 +116,15 @@ def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
 
 
 def release(conn: Conn, partition: Partition) -> bool:
-    """Let others have a partition that could not be finished; False where they have it already."""
+    """Release a partition that could not be finished; False where another worker has taken it already."""
     return conn.execute(_RELEASE, _holder(partition)).rowcount == 1
 
 
 def end(conn: Conn, task_id: UUID) -> str | None:
-    """End a run of which nothing is left to do, or whose abort was asked for.
+    """End a run that has no open partition, or whose abort is requested.
 
     Returns:
-        How it ended; None where it goes on, or had ended before.
+        The run's status; None where it still runs, or had ended before.
     """
     running = conn.execute(
         "SELECT 1 FROM tasks WHERE task_id = %s AND status = 'running' FOR UPDATE", [task_id]
@@ -134,11 +134,11 @@ def end(conn: Conn, task_id: UUID) -> str | None:
     if tasks.end_aborted(conn, task_id):
         return "aborted"
     left = conn.execute(_LEFT, [task_id]).fetchone()
-    assert left  # noqa: S101 # an aggregate answers a row
+    assert left  # noqa: S101 # an aggregate returns a row
     if left["open"]:
         return None
     if left["quarantined"]:
-        reason = f"{left['quarantined']} of its partitions killed their workers {MAX_CRASHES} times: {left['ranges']}"
+        reason = f"{left['quarantined']} of its partitions crashed their workers {MAX_CRASHES} times: {left['ranges']}"
         tasks.fail(conn, task_id, TaskError(QUARANTINED, reason))
         return "failed"
     conn.execute(_SUCCEED, [task_id])

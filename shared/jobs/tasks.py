@@ -1,4 +1,4 @@
-"""Tasks: background jobs as rows, which are the queue; a message only rings for them."""
+"""Tasks: background jobs as rows. The rows are the queue; a message only names one of them."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,24 +16,24 @@ from shared.postgres.pools import Conn
 from shared.telemetry import propagation
 from shared.telemetry.metrics import QUARANTINES
 
-# Longer than Dramatiq waits before a retry (12.8 s): the sweep does not come in between.
+# Longer than Dramatiq's delay before a retry (12.8 s): the sweep never precedes the retry.
 REDELIVER_AFTER_S = 20
-# One more helper does a run no harm.
+# Shorter, because one more worker does a run no harm.
 REDELIVER_RUN_AFTER_S = 5
-# A run makes progress with each partition: where none was finished for so long and some wait, nobody may be at work.
+# If no partition finished for this long while some wait, the sweep assumes that no worker is active.
 STALLED_S = 2
 ENDED = ("succeeded", "skipped", "failed", "aborted")
 
 
 class TaskError(msgspec.Struct, frozen=True):
-    """Why the last attempt ended."""
+    """The error of the last attempt."""
 
     type: Annotated[str, Meta(description="The error's class.", examples=["ExternalAPITimeout"])]
     message: Annotated[str, Meta(description="The error's text.", examples=["the feed did not answer in time"])]
 
 
 class WaitingTask(msgspec.Struct, frozen=True):
-    """A task to ring for: it waits, or the worker that ran it is gone."""
+    """A task to enqueue: it waits, or the worker that ran it is gone."""
 
     task_id: UUID
     kind: str
@@ -41,11 +41,11 @@ class WaitingTask(msgspec.Struct, frozen=True):
 
 
 class RunningTask(msgspec.Struct, frozen=True):
-    """A task that is worked on, under a lease of 15 s that each step of progress renews.
+    """A task that runs, under a lease of 15 s that each step of progress renews.
 
     Attributes:
         attempt: 1 at the first.
-        total: How many products it has; None: not known yet.
+        total: The number of its products; None: not counted yet.
     """
 
     task_id: UUID
@@ -66,14 +66,14 @@ def create(
     traceparent: str,
     task_id: UUID | None = None,
 ) -> UUID:
-    """Add a queued task, in the caller's transaction; one that exists already stays as it is.
+    """Add a queued task, in the caller's transaction; an existing task is left unchanged.
 
     Args:
         conn: In a transaction.
-        kind: `recalculation` (one at a time) or `publication` (puts what a write decided into Redis; any number).
+        kind: `recalculation` (one at a time) or `cache_sync` (puts a write's sheets into Redis; any number).
         product_set: Its products.
         traceparent: W3C context that the work continues; empty: a new trace.
-        task_id: For jobs that may be asked for twice; None: a new one.
+        task_id: Given for a job that may be requested twice; None: a new id.
     """
     task_id = task_id or uuid4()
     conn.execute(
@@ -86,11 +86,11 @@ def create(
 def start(conn: Conn, task_id: UUID) -> RunningTask | None:
     """Claim a task for this worker; None where it has ended or another worker holds it.
 
-    The start is counted before the work, in a transaction of its own: a task whose worker was killed three
-    times is not started again, but fails as `Quarantined`. Once a run is split, its partitions are counted.
+    Each start is counted before the work, in a transaction of its own: a task that crashed its worker three times is
+    not started again, but fails as `Quarantined`. Once a run is split, the starts of its partitions count instead.
 
     Raises:
-        Busy: it is a recalculation, and another one is running.
+        Busy: the task is a recalculation, and another one runs.
     """
     try:
         row = conn.execute(_START, [LEASE_S, task_id]).fetchone()
@@ -101,13 +101,13 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
         return None
     if row["crashes"] > MAX_CRASHES:
         QUARANTINES.labels("task").inc()
-        fail(conn, task_id, TaskError(QUARANTINED, f"its worker was killed {MAX_CRASHES} times"))
+        fail(conn, task_id, TaskError(QUARANTINED, f"it crashed its worker {MAX_CRASHES} times"))
         return None
     return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
 
 
 def running(conn: Conn, task_id: UUID) -> RunningTask | None:
-    """A task that is being worked on, under a lease that has not ended; None where it is not."""
+    """A task that runs under a valid lease; None where it does not."""
     row = conn.execute(_RUNNING, [task_id]).fetchone()
     if row is None:
         return None
@@ -121,7 +121,7 @@ def status(conn: Conn, task_id: UUID) -> str | None:
 
 
 def size(conn: Conn, product_set: ProductSet) -> int:
-    """How many products are in a product set."""
+    """The number of products in a product set."""
     chosen = of_set(product_set)
     query = f"SELECT count(*) AS n FROM products p WHERE {chosen.condition}"  # noqa: S608 # only our own condition
     row = conn.execute(query.encode(), chosen.values).fetchone()
@@ -129,7 +129,7 @@ def size(conn: Conn, product_set: ProductSet) -> int:
 
 
 def advance(conn: Conn, task: RunningTask, *, done: int = 0, changed: int = 0, total: int | None = None) -> bool:
-    """Note progress and renew the lease; False where the task is to be aborted, or is no longer ours."""
+    """Store progress and renew the lease; False where the abort is requested, or the task was taken over."""
     row = conn.execute(
         """
         UPDATE tasks SET done = done + %s, changed = changed + %s, total = coalesce(%s, total),
@@ -142,7 +142,7 @@ def advance(conn: Conn, task: RunningTask, *, done: int = 0, changed: int = 0, t
 
 
 def succeed(conn: Conn, task: RunningTask) -> None:
-    """End a task well; its result says how many prices were decided and how many changed."""
+    """Set a task to `succeeded`; its result has the numbers of decided and of changed prices."""
     conn.execute(
         """
         UPDATE tasks SET status = 'succeeded', finished_at = clock_timestamp(), error = NULL,
@@ -154,7 +154,7 @@ def succeed(conn: Conn, task: RunningTask) -> None:
 
 
 def done_by_writer(conn: Conn, task_id: UUID) -> None:
-    """End a publication that whoever wrote the prices has done itself."""
+    """Set a cache sync to `succeeded` that the writer of the prices has done itself."""
     conn.execute(
         "UPDATE tasks SET status = 'succeeded', finished_at = clock_timestamp()"
         " WHERE task_id = %s AND status = 'queued'",
@@ -163,7 +163,7 @@ def done_by_writer(conn: Conn, task_id: UUID) -> None:
 
 
 def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
-    """Back into the queue between two attempts; the sweep leaves it alone while Dramatiq's retry is due."""
+    """Set a task back to `queued` between two attempts; the sweep skips it until Dramatiq's retry is overdue."""
     conn.execute(
         """
         UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL, crashes = 0, enqueued_at = clock_timestamp()
@@ -175,7 +175,7 @@ def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = ""
 
 
 def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
-    """End a task badly, with its error and where that came from; it can be replayed."""
+    """Set a task to `failed`, with its error and traceback; it can be replayed."""
     conn.execute(
         "UPDATE tasks SET status = 'failed', error = %s, crashes = 0, finished_at = clock_timestamp()"
         " WHERE task_id = %s AND status IN ('queued', 'running')",
@@ -185,7 +185,7 @@ def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> No
 
 
 def end_aborted(conn: Conn, task_id: UUID) -> bool:
-    """End a task whose abort was asked for; any other stays as it is. Whether it ended now."""
+    """Set a task to `aborted` if its abort is requested; returns whether it was."""
     ended = conn.execute(_END_ABORTED, [task_id]).rowcount == 1
     if ended:
         conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
@@ -194,19 +194,19 @@ def end_aborted(conn: Conn, task_id: UUID) -> bool:
 
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
-    """Take tasks for ringing: queued ones (for 20 s nobody else gets them), and stalled ones that run (for 5 s)."""
+    """Claim tasks to enqueue: queued ones, for 20 s, and running ones that stalled, for 5 s."""
     times = {"queued_s": REDELIVER_AFTER_S, "running_s": REDELIVER_RUN_AFTER_S, "stalled_s": LEASE_S - STALLED_S}
     rows = conn.execute(_CLAIM, times | {"limit": limit})
     return [WaitingTask(**row) for row in rows]
 
 
 def claim_one(conn: Conn, task_id: UUID) -> None:
-    """Note that this task is being rung for, so that the sweep waits its turn."""
+    """Claim a task to enqueue, so that the sweep does not enqueue it as well."""
     conn.execute("UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id = %s", [task_id])
 
 
 def release(conn: Conn, task_ids: Sequence[UUID]) -> None:
-    """Give back tasks that were claimed but could not be rung for."""
+    """Release tasks that were claimed but could not be enqueued."""
     conn.execute(
         "UPDATE tasks SET enqueued_at = NULL WHERE task_id = ANY(%s) AND status IN ('queued', 'running')",
         [list(task_ids)],
@@ -217,11 +217,11 @@ def request_abort(conn: Conn, task_id: UUID) -> bool:
     """Abort a task: at once where it waits; where it runs, its worker ends it.
 
     Returns:
-        Whether it runs and its worker is to be told.
+        Whether it runs, and its worker needs to be interrupted.
 
     Raises:
         NotFound: no such task.
-        AlreadyEnded: it has ended.
+        AlreadyEnded: the task has ended.
     """
     row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
     if row is None:
@@ -235,7 +235,7 @@ def request_abort(conn: Conn, task_id: UUID) -> bool:
 
 
 def _end_abandoned(conn: Conn, task_id: UUID) -> None:
-    """A task whose abort was asked for, and whose worker died before it could end it, ends here."""
+    """End a task whose abort was requested, and whose worker crashed before it ended the task."""
     abandoned = conn.execute(
         "SELECT 1 FROM tasks WHERE task_id = %s AND abort_requested"
         " AND (status = 'queued' OR lease_until < clock_timestamp())",
@@ -278,8 +278,8 @@ UPDATE tasks SET status = 'aborted', finished_at = clock_timestamp()
 WHERE task_id = %s AND abort_requested AND status IN ('queued', 'running')
 """
 
-# Of a run others may still be at work on, a partition whose holder is gone is rung for as well. One whose workers
-# all died goes on with those that wait before the leases of the others end.
+# A run whose lease is valid is enqueued, too, where one of its partitions has an ended lease. Where all its workers
+# crashed, waiting partitions are thus taken before the leases of the others end.
 _CLAIM = """
 UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id IN (
     SELECT task_id FROM tasks t

@@ -1,4 +1,4 @@
-"""A task as the API shows it."""
+"""Tasks as the API and operators see them: look-up, lists, and replay."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,38 +16,38 @@ from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far a task is."""
+    """The progress of a task."""
 
     done: Annotated[int, Meta(description="Products done.", examples=[500])]
-    total: Annotated[int | None, Meta(description="Products in all; null: not known yet.", examples=[900])]
+    total: Annotated[int | None, Meta(description="Products in all; null: not counted yet.", examples=[900])]
 
 
 class TaskView(msgspec.Struct, frozen=True):
-    """A background job as the API shows it."""
+    """A background job in the API."""
 
     task_id: TaskId
-    kind: Annotated[Literal["recalculation", "cache_sync"], Meta(description="What it does.")]
+    kind: Annotated[Literal["recalculation", "cache_sync"], Meta(description="The job's kind.")]
     product_set: Annotated[
-        ProductSet, Meta(description="Its products; empty: all.", examples=[{"categories": ["grocery"]}])
+        ProductSet, Meta(description="The job's products; empty: all.", examples=[{"categories": ["grocery"]}])
     ] = msgspec.field(name="scope")
     status: Annotated[
         Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"],
-        Meta(description="queued also between two attempts; skipped: another one includes it."),
+        Meta(description="queued, also between two attempts; skipped: another task includes it."),
     ]
-    progress: Annotated[Progress, Meta(description="How far it is.", examples=[{"done": 500, "total": 900}])]
+    progress: Annotated[Progress, Meta(description="The progress.", examples=[{"done": 500, "total": 900}])]
     attempts: Attempts
     result: Annotated[
         dict[str, Any] | None,
         Meta(
-            description="recalculated and changed prices, or merged_into: the task that includes a skipped one.",
+            description="Numbers of recalculated and changed prices, or merged_into: the task that includes this one.",
             examples=[{"recalculated": 900, "changed": 12}],
         ),
     ]
-    error: Annotated[TaskError | None, Meta(description="Why the last attempt ended; null: it did not fail.")]
+    error: Annotated[TaskError | None, Meta(description="The error of the last attempt; null: it did not fail.")]
     trace_id: TraceId
     created_at: CreatedAt
-    started_at: Annotated[datetime | None, Meta(description="When it was first begun.", examples=[AT])]
-    finished_at: Annotated[datetime | None, Meta(description="When it ended.", examples=[AT])]
+    started_at: Annotated[datetime | None, Meta(description="The time of the first start.", examples=[AT])]
+    finished_at: Annotated[datetime | None, Meta(description="The time of the end.", examples=[AT])]
 
 
 def view(conn: Conn, task_id: UUID) -> TaskView:
@@ -63,34 +63,34 @@ def view(conn: Conn, task_id: UUID) -> TaskView:
 
 
 def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[TaskView]:
-    """The newest tasks of these statuses; of all where none is given."""
+    """The newest tasks with these statuses; with any status where none is given."""
     values = {"any": not statuses, "statuses": list(statuses), "limit": limit}
     return [_of(row) for row in conn.execute(_LIST, values)]
 
 
 def counts(conn: Conn) -> dict[str, int]:
-    """How many tasks have which status."""
+    """The number of tasks by status."""
     return {row["status"]: row["n"] for row in conn.execute("SELECT status, count(*) AS n FROM tasks GROUP BY status")}
 
 
 def traceback_of(conn: Conn, task_id: UUID) -> str | None:
-    """Where the last attempt's error came from."""
+    """The traceback of the last attempt's error."""
     row = conn.execute("SELECT error->>'traceback' AS traceback FROM tasks WHERE task_id = %s", [task_id]).fetchone()
     return row["traceback"] if row else None
 
 
 def replay(conn: Conn, task_id: UUID) -> None:
-    """Put a task that failed back into the queue; what it has done stays done.
+    """Set a failed task back to `queued`; finished partitions stay finished.
 
     Raises:
         NotFound: no such task.
-        AlreadyEnded: it did not fail.
+        AlreadyEnded: the task did not fail.
     """
     row = conn.execute("SELECT status FROM tasks WHERE task_id = %s FOR UPDATE", [task_id]).fetchone()
     if row is None:
         raise NotFound(f"no task {task_id}")
     if row["status"] != "failed":
-        raise AlreadyEnded(f"only what failed is replayed; the task's status is {row['status']}")
+        raise AlreadyEnded(f"only failed tasks can be replayed; the task's status is {row['status']}")
     conn.execute(
         "UPDATE tasks SET status = 'queued', finished_at = NULL, crashes = 0, enqueued_at = NULL WHERE task_id = %s",
         [task_id],
@@ -113,7 +113,7 @@ def _of(row: dict[str, Any]) -> TaskView:
     return msgspec.convert({encoded: row[name] for encoded, name in fields}, TaskView)
 
 
-# Named, never `*`: a column that a migration adds would make every prepared statement fail.
+# Columns are named, never `*`: a column that a migration adds would break every prepared statement.
 _SELECT = """
 SELECT task_id, kind, product_set, status, done, total, attempts, result, error, created_at, started_at, finished_at,
     split_part(traceparent, '-', 2) AS trace_id

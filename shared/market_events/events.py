@@ -1,4 +1,4 @@
-"""Market events: what other services and the API may tell the engine, as CloudEvents 1.0 in JSON."""
+"""Market events: their types, as CloudEvents 1.0 in JSON."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from shared.wire import amounts
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
 
-Competitor = Annotated[str, Meta(min_length=1, max_length=64, description="Who asks that price", examples=["acme"])]
+Competitor = Annotated[str, Meta(min_length=1, max_length=64, description="The competitor's name", examples=["acme"])]
 MarketCode = Annotated[
     str, Meta(min_length=1, max_length=64, description="A market, as in `user_location`", examples=["NY"])
 ]
@@ -43,7 +43,7 @@ class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class CompetitorPriceChanged(EventData, frozen=True):
-    """A competitor asks another price for the product, or has run out of it."""
+    """A competitor's price of the product has changed, or its stock has run out."""
 
     type = "competitor_price_changed"
     product_id: ProductId
@@ -59,7 +59,7 @@ class CompetitorPriceChanged(EventData, frozen=True):
 
 
 class DemandChanged(EventData, frozen=True):
-    """Demand for the product is now `index` times the normal."""
+    """Demand for the product is now `index` times the normal demand."""
 
     type = "demand_changed"
     product_id: ProductId
@@ -71,7 +71,7 @@ class DemandChanged(EventData, frozen=True):
 
 
 class StockChanged(EventData, frozen=True):
-    """We have this many pieces."""
+    """The product's stock is now this number of pieces."""
 
     type = "stock_changed"
     product_id: ProductId
@@ -79,7 +79,7 @@ class StockChanged(EventData, frozen=True):
 
 
 class CostChanged(EventData, frozen=True):
-    """One piece costs us this much."""
+    """The product's unit cost is now this amount."""
 
     type = "cost_changed"
     product_id: ProductId
@@ -93,7 +93,7 @@ class CostChanged(EventData, frozen=True):
 
 
 class MarketChanged(EventData, frozen=True):
-    """Prices in a market are multiplied by this; a market that is not known yet is made."""
+    """A market's multiplier is now this number; an unknown market is created."""
 
     type = "market_changed"
     market: MarketCode
@@ -105,7 +105,7 @@ class MarketChanged(EventData, frozen=True):
 
 
 class RecalculationRequested(EventData, frozen=True):
-    """Decide prices anew: of these products, of a category, or of everything."""
+    """A request to decide prices anew: of some products, of a category, or of all products."""
 
     type = "recalculation_requested"
     product_ids: ProductIds | None = None
@@ -156,8 +156,8 @@ def decode(raw: bytes) -> CloudEvent:
     """The envelope in a channel message.
 
     Raises:
-        NotJson: the bytes are no JSON, or more than 64,000.
-        InvalidInput: no CloudEvent.
+        NotJson: the bytes are not JSON, or more than 64,000.
+        InvalidInput: the message is not a CloudEvent.
     """
     if len(raw) > MAX_EVENT_BYTES:
         raise NotJson(f"more than {MAX_EVENT_BYTES} bytes")
@@ -169,7 +169,7 @@ def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
     """The validated data of an event.
 
     Raises:
-        InvalidInput: the type is not known, or the data is not of its shape; names the first wrong field.
+        InvalidInput: the type is unknown, or the data does not match it; the path names the first wrong field.
     """
     kind = EVENT_TYPES.get(type_)
     if kind is None:
@@ -187,17 +187,17 @@ def stored_data(type_: str, data: str) -> EventData:
     """The data of a recorded event, from its JSON; it was validated when it was recorded.
 
     Raises:
-        InvalidInput: an older release accepted what this one does not.
+        InvalidInput: an older release accepted data that this one refuses.
     """
     with translated():
         return _stored[type_].decode(data)
 
 
 def checked_time(time: datetime | None, now: datetime) -> datetime:
-    """When the event happened: as it says, or `now` where it does not.
+    """The event's time in UTC, or `now` where it has none.
 
     Raises:
-        InvalidInput: no UTC offset, or more than 5 minutes ahead of `now`.
+        InvalidInput: the time has no UTC offset, or is more than 5 minutes ahead of `now`.
     """
     if time is None:
         return now
@@ -208,9 +208,9 @@ def checked_time(time: datetime | None, now: datetime) -> datetime:
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise InvalidInput("no year of the common era", "$.time") from None
+        raise InvalidInput("before the year 1 or after 9999 in UTC", "$.time") from None
 
 
-# Numbers in `data` keep their digits: they never are floats, and are stored as strings.
+# Numbers in `data` keep their digits: they are never floats, and are stored as strings.
 _envelope = msgspec.json.Decoder(CloudEvent, float_hook=Decimal)
 _stored = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}

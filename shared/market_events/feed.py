@@ -1,6 +1,6 @@
-"""The market-data feed: a service outside that knows competitors' prices, asked over HTTP.
+"""The market-data feed: an external HTTP service with competitors' prices.
 
-`POST {PRICING_FEED_URL}` with `{"product_ids": [id, …]}` answers
+`POST {PRICING_FEED_URL}` with `{"product_ids": [id, …]}` returns
 `{"quotes": [{"product_id", "competitor", "price", "currency", "in_stock"?, "time"?}, …]}`.
 """
 
@@ -24,9 +24,9 @@ MAX_BODY_BYTES = 16_000_000  # 1,000 products with 100 quotes each
 
 
 class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False):
-    """A competitor's price as the feed tells it; without a `time` it is as of now."""
+    """A competitor's price in the feed; without a `time` it is as of now."""
 
-    time: Annotated[datetime | None, Meta(description="When it was so; null: now.", examples=[AT])] = None
+    time: Annotated[datetime | None, Meta(description="The time of the price; null: now.", examples=[AT])] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,22 +46,22 @@ class MarketDataFeed:
 
         Args:
             url: The feed's address, with its credentials; empty: there is no feed.
-            timeout_s: How long to wait to connect, for the answer to begin, and from there for its end.
+            timeout_s: Bounds three waits: for the connection, for the start of the answer, and from there for its end.
         """
         self._url, self._timeout_s = url, timeout_s
         self._http = httpx.Client(timeout=timeout_s, headers={"accept": "application/json"})
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is a feed to ask."""
+        """Whether there is a feed."""
         return bool(self._url)
 
     def quotes(self, product_ids: Sequence[str]) -> list[FeedQuote]:
-        """What competitors ask for these products; [] where there is no feed.
+        """Competitors' prices of these products; [] where there is no feed.
 
         Raises:
-            ExternalAPITimeout: it did not answer in time.
-            ExternalAPIError: it refused, failed, or its answer makes no sense.
+            ExternalAPITimeout: the feed did not answer in time.
+            ExternalAPIError: the feed refused, failed, or its answer is invalid.
         """
         if not self._url or not product_ids:
             return []
@@ -77,9 +77,9 @@ class MarketDataFeed:
     def _post(self, product_ids: Sequence[str], span: Span) -> bytes:
         headers: dict[str, str] = {}
         propagation.inject(headers)
-        asked = {"product_ids": list(product_ids)}
+        body = {"product_ids": list(product_ids)}
         try:
-            with self._http.stream("POST", self._url, json=asked, headers=headers) as response:
+            with self._http.stream("POST", self._url, json=body, headers=headers) as response:
                 span.set_attribute("http.response.status_code", response.status_code)
                 if not response.is_success:
                     raise ExternalAPIError(f"the market-data feed answered {response.status_code}")
@@ -90,7 +90,7 @@ class MarketDataFeed:
             raise ExternalAPIError(f"the market-data feed cannot be reached: {error}") from error
 
     def _body(self, response: httpx.Response) -> bytes:
-        # httpx bounds each read and not their sum.
+        # httpx bounds each read, not their sum.
         deadline = time.monotonic() + self._timeout_s
         body = bytearray()
         for chunk in response.iter_bytes():
@@ -102,14 +102,14 @@ class MarketDataFeed:
         return bytes(body)
 
     @staticmethod
-    def _decoded(body: bytes, asked: set[str]) -> list[FeedQuote]:
+    def _decoded(body: bytes, product_ids: set[str]) -> list[FeedQuote]:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ExternalAPIError(f"the market-data feed's answer makes no sense: {error}") from error
-        return [quote for quote in answer.quotes if quote.product_id in asked]
+            raise ExternalAPIError(f"the market-data feed's answer is invalid: {error}") from error
+        return [quote for quote in answer.quotes if quote.product_id in product_ids]
 
 
 def _without_credentials(url: str) -> str:
-    """The address as spans show it: user, password and query may be secrets."""
+    """The address for spans: user, password and query may be secrets."""
     return str(httpx.URL(url).copy_with(username="", password="", query=None, fragment=None))

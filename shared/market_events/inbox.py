@@ -1,4 +1,4 @@
-"""Market events in PostgreSQL: recorded once, read by the worker that holds their target, completed when served."""
+"""Market events in PostgreSQL: recorded once, read by the holder of their target, completed when prices are served."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import EVENTS_COMPLETED, QUARANTINES
 
-# Events of one product that one decision takes in.
+# The largest number of events that one attempt reads.
 MOST_AT_ONCE = 20_000
 
 
 def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
-    """Store events and make their targets due, in one statement; the keys of those that are new.
+    """Store events and make their targets due, in one statement; returns the keys of the new ones.
 
     A requested recalculation becomes a task in the same transaction.
     """
@@ -32,10 +32,10 @@ def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
 
 
 def accept(conn: Conn, record: EventRecord) -> None:
-    """Accept an event that was recorded and rejected, or failed, before."""
-    about = {"product_id": record.product_id, "market": record.market, "target": record.target}
+    """Accept an event that was rejected or has failed before."""
+    subject = {"product_id": record.product_id, "market": record.market, "target": record.target}
     key = {"source": record.source, "id": record.id, "status": record.status, "task_id": record.task_id}
-    conn.execute(_ACCEPT, about | key)
+    conn.execute(_ACCEPT, subject | key)
     if record.target is not None:
         repricing_queue.make_due(conn, [record.target])
     _create_task(conn, record)
@@ -48,10 +48,10 @@ def _create_task(conn: Conn, record: EventRecord) -> None:
 
 
 def waiting(conn: Conn, leases: Sequence[Lease]) -> dict[str, list[WaitingEvent]]:
-    """The waiting events of each target that is held, the earliest first.
+    """The waiting events of each held target, the earliest first.
 
-    A target whose events crashed a worker three times loses the oldest of them, which ends `failed`. One that is
-    suspected of it gives its events one by one.
+    Where a target's events crashed a worker three times, the oldest event ends `failed`. A suspect target gets its
+    oldest event alone.
     """
     found: dict[str, list[WaitingEvent]] = {}
     for lease in leases:
@@ -67,25 +67,25 @@ def waiting(conn: Conn, leases: Sequence[Lease]) -> dict[str, list[WaitingEvent]
 
 
 def is_suspect(lease: Lease) -> bool:
-    """Whether one of the target's events may be what crashed its workers."""
+    """Whether one of the target's events may be the cause of its crashes."""
     return lease.crashes >= MAX_CRASHES
 
 
 def oldest(conn: Conn, targets: Sequence[str]) -> list[WaitingEvent]:
-    """The oldest waiting event of each of these targets that has one."""
+    """The oldest waiting event of each target that has one."""
     return [WaitingEvent(**row) for row in conn.execute(_OLDEST, {"targets": list(targets)})]
 
 
 def complete(
     conn: Conn, leases: Sequence[Lease], outcomes: Sequence[tuple[WaitingEvent, Outcome]]
 ) -> list[CompletedEvent]:
-    """End an attempt well, in one statement: the events get their outcomes, the targets become free.
+    """End a successful attempt in one statement: the events get their outcomes, the targets are released.
 
-    To be called when a query finds what the events changed. An event whose target is no longer held by its lease
-    stays as it is. A target is due again where events came meanwhile, or are left.
+    Call when queries return the new prices. Events of a target whose lease was lost are left unchanged. A target is
+    due again where further events wait.
     """
     attempts = {lease.target: lease.attempts for lease in leases}
-    # Of a suspect only one event was tried.
+    # Only one event of a suspect was applied.
     suspects = {lease.target for lease in leases if is_suspect(lease)}
     values = {
         "targets": texts(lease.target for lease in leases),
@@ -110,7 +110,7 @@ def complete(
 
 
 def fail_waiting(conn: Conn, target: str, reason: str, traceback: str = "") -> int:
-    """Give up on the waiting events of a target, with the reason; how many."""
+    """Set the waiting events of a target to `failed`, with the reason; returns their number."""
     values = {"target": target, "reason": reason, "traceback": traceback or None}
     return conn.execute(_FAIL, values).rowcount
 
@@ -124,7 +124,7 @@ def _quarantine_oldest(conn: Conn, lease: Lease) -> None:
 
 
 def _read(conn: Conn, targets: Sequence[str], limit: int) -> list[WaitingEvent]:
-    """The oldest waiting events of targets, at most `limit` of all."""
+    """The oldest waiting events of targets, at most `limit` in all."""
     if not targets:
         return []
     return [WaitingEvent(**row) for row in conn.execute(_WAITING, {"targets": list(targets), "limit": limit})]
@@ -137,7 +137,7 @@ def _columns(records: Sequence[EventRecord]) -> dict[str, Any]:
         "target": [each.target for each in records],
         "task_id": [each.task_id for each in records],
         "status": [each.status for each in records],
-        # PostgreSQL's text has no NUL.
+        # PostgreSQL's text cannot contain NUL.
         "data": [msgspec.json.encode(each.data).decode().replace("\\u0000", "\\ufffd") for each in records],
         "raw": [each.raw and each.raw.replace("\0", "\ufffd") for each in records],
     }

@@ -1,4 +1,4 @@
-"""Market events as they are recorded, read by workers, and completed."""
+"""Market events in their stages: recorded, waiting, completed."""
 
 from datetime import datetime
 from typing import Any
@@ -15,15 +15,15 @@ Key = tuple[str, str]
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as it is recorded.
+    """One event to record.
 
     Attributes:
-        product_id: The product that it touches, if it touches one.
-        market: The market that it touches, if it touches one.
+        product_id: The product that the event concerns, if any.
+        market: The market that the event concerns, if any.
         product_set: The products to recalculate, where the event requests that.
-        reason: Why it is rejected; None: it is accepted.
-        raw: The message as it came, where that was no event.
-        traceparent: W3C context of the span that accepted it.
+        reason: The reason for a rejection; None: the event is accepted.
+        raw: The message itself, where it is not an event.
+        traceparent: W3C context of the span that accepted the event.
     """
 
     source: str
@@ -41,8 +41,8 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
-        """The record of an event with its validated data; its time is known."""
-        assert event.time is not None  # noqa: S101 # `checked_time` gives one
+        """The record of an event with its validated data; the event must have a time."""
+        assert event.time is not None  # noqa: S101 # `checked_time` returns one
         return cls(
             source=event.source,
             id=event.id,
@@ -58,24 +58,24 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        """Its identity."""
+        """The event's identity."""
         return self.source, self.id
 
     @property
     def target(self) -> str | None:
-        """The product or market that it makes due; None where it is rejected, or asks for a task."""
+        """The product or market that the event makes due; None where it is rejected, or requests a task."""
         if self.reason is not None:
             return None
         return self.product_id or (repricing_queue.market_target(self.market) if self.market else None)
 
     @property
     def task_id(self) -> UUID | None:
-        """The task that it requests; the same event always requests the same one."""
+        """The id of the task that the event requests, always the same for the same event."""
         return uuid5(NAMESPACE_URL, f"{self.source} {self.id}") if self.product_set is not None else None
 
     @property
     def status(self) -> str:
-        """What it is recorded as; a requested recalculation is a task at once."""
+        """The recorded status; a requested recalculation is `applied` at once, because it is a task now."""
         return "rejected" if self.reason is not None else "applied" if self.task_id else "received"
 
 
@@ -93,12 +93,12 @@ class WaitingEvent(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
-        """Its identity."""
+        """The event's identity."""
         return self.source, self.id
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What becomes of an event: `applied`, `superseded`, `rejected` or `failed`, and the sheet that includes it."""
+    """The outcome of an event: `applied`, `superseded`, `rejected` or `failed`, and the version that includes it."""
 
     status: str
     reason: str | None = None
@@ -107,7 +107,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class CompletedEvent(msgspec.Struct, frozen=True):
-    """What became of an event, for the log and the metrics; `lag_s` since it was recorded."""
+    """A completed event, for the log and the metrics; `lag_s` is the time since it was recorded."""
 
     target: str
     id: str

@@ -1,11 +1,11 @@
-"""The repricing queue: which product or market is due, and which worker holds it.
+"""The repricing queue: the products and markets that are due, and the leases of the workers that hold them.
 
 A target is a product's id, or a market's code behind a `#`. Recording an event makes its target due (`inbox.record`),
-in the same statement. A target is decided at once, and then at most once a second; what comes in between waits for the
-end of that second, so a burst of events enqueues no message each.
+in the same statement. A target is decided at once, and then at most once a second. Events in between wait for the end
+of that second, so a burst does not enqueue a message per event.
 
-`due_at` is the one clock of a target: when to enqueue it; where it is enqueued, when to enqueue it again; where a
-worker holds it, the end of that lease. Whatever dies, the target is due again.
+`due_at` is the single due time of a target. For a waiting target it is the time to enqueue it, for an enqueued one the
+time to enqueue it again, and for a held one the end of the lease. After any crash the target is thus due again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Conn
 
 INTERVAL_S = 1
-# A message that no worker took is sent again. Longer than Dramatiq waits before a retry (12.8 s).
+# A message that no worker took is sent again after this time. Longer than Dramatiq's delay before a retry (12.8 s).
 REDELIVER_AFTER_S = 20
 
 
 class DueTarget(msgspec.Struct, frozen=True):
-    """A target to enqueue. `crashes` are starts that never ended: such a target is enqueued alone."""
+    """A target to enqueue. `crashes` counts the starts that never ended; a target with crashes is enqueued alone."""
 
     target: str
     crashes: int
@@ -32,9 +32,9 @@ class Lease(msgspec.Struct, frozen=True):
     """A target that this worker holds, for 15 s.
 
     Attributes:
-        claim: Grows with each start; the holder of an older one writes nothing.
-        attempts: Starts since something was completed, this one included.
-        crashes: Those of them that never ended, this one included.
+        claim: Grows with each start; the holder of an older claim writes nothing.
+        attempts: The starts since the last completion, this one included.
+        crashes: The starts among them that never ended, this one included.
     """
 
     target: str
@@ -44,33 +44,33 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 def market_target(code: str) -> str:
-    """The target of a market; no product's id begins so."""
+    """The target of a market; no product's id starts with `#`."""
     return f"#{code}"
 
 
 def make_due(conn: Conn, targets: Iterable[str]) -> None:
-    """Make targets due now, or a second after their last decision."""
+    """Make targets due now, or a second after their last decision where that is later."""
     conn.execute(f"WITH new AS (SELECT unnest(%(targets)s::text[]) AS target) {MAKE_DUE}", _values(targets))  # our own
 
 
 def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:
-    """Take targets to enqueue because they are due, the longest due first; no other taker gets them for 20 s.
+    """Take due targets to enqueue, the longest due first; they are not taken again for 20 s.
 
-    Only these, or, without any, whichever are due.
+    With `targets` only these are taken, without it any.
     """
     values = {"targets": None if targets is None else list(targets), "limit": limit, "again": REDELIVER_AFTER_S}
     return [DueTarget(**row) for row in conn.execute(_TAKE_ANY if targets is None else _TAKE_THESE, values)]
 
 
 def not_enqueued(conn: Conn, targets: Iterable[str]) -> None:
-    """Give back targets that were taken and could not be enqueued."""
+    """Make targets due again that were taken and could not be enqueued."""
     conn.execute(_NOT_ENQUEUED, _values(targets))
 
 
 def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
-    """Hold those of the targets that are free and whose second is over; the others become due in time.
+    """Hold the targets that are free and were not decided within the last second; the others become due in time.
 
-    The start is counted before the work: to be committed at once.
+    The start is counted before the work: commit at once.
     """
     values = _values(targets)
     leases = [Lease(**row) for row in conn.execute(_BEGIN, values | {"lease": LEASE_S})]
@@ -92,16 +92,16 @@ def hold(conn: Conn, leases: Sequence[Lease]) -> None:
     """
     held = conn.execute(_HELD, _of(leases)).fetchone()
     if held is None or held["n"] != len(leases):
-        raise LeaseLost("a target is no longer this worker's")
+        raise LeaseLost("this worker has lost a target")
 
 
 def release(conn: Conn, leases: Sequence[Lease]) -> None:
-    """End an attempt in order, though not well: Dramatiq tries again, and after 20 s the sweep does."""
+    """End a failed attempt that is not a crash: Dramatiq retries it, and after 20 s the sweep does."""
     conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S})
 
 
 def trust(conn: Conn, targets: Iterable[str]) -> None:
-    """Forget the crashes of targets: none of their events is to blame."""
+    """Reset the crashes of targets: none of their events is the cause."""
     conn.execute(f"UPDATE repricing_queue SET crashes = 0 WHERE target IN ({_THESE.format('')})", _values(targets))  # noqa: S608 # as above
 
 
@@ -115,8 +115,8 @@ def _of(leases: Sequence[Lease]) -> dict[str, object]:
 
 _NEXT = f"q.decided_at + make_interval(secs => {INTERVAL_S})"
 
-# Of the rows `new (target)`. A message that is under way finds the event; a target that is due earlier stays so; a
-# worker that holds the target learns that there is more.
+# Reads the rows `new (target)`. An enqueued target keeps its due time: its message finds the event. A target that is
+# due earlier keeps its due time, too. `has_more` makes a held target due again at the end of its attempt.
 MAKE_DUE = f"""
 INSERT INTO repricing_queue AS q (target, due_at, has_more)
 SELECT target, clock_timestamp(), true FROM new WHERE target IS NOT NULL GROUP BY target ORDER BY target
@@ -126,7 +126,7 @@ ON CONFLICT (target) DO UPDATE SET has_more = true, due_at = CASE
 WHERE NOT q.has_more OR q.due_at IS NULL OR (NOT q.is_enqueued AND q.due_at > greatest({_NEXT}, clock_timestamp()))
 """  # noqa: S608 # only our own parts
 
-# Compared with the statement's start, so that the index serves it: targets that are due later cost nothing.
+# `due_at` is compared with the statement's start, so that the index is used: targets that are due later cost nothing.
 _TAKE = """
 UPDATE repricing_queue SET due_at = clock_timestamp() + make_interval(secs => %(again)s), is_enqueued = true
 WHERE target IN (SELECT target FROM repricing_queue WHERE due_at <= statement_timestamp() {}
@@ -136,7 +136,7 @@ RETURNING target, crashes
 _TAKE_ANY = _TAKE.format("")
 _TAKE_THESE = _TAKE.format("AND target = ANY(%(targets)s)")
 
-# Several rows are locked in the order of their targets, by every statement, so that no two of them deadlock.
+# Every statement locks its rows in the order of their targets, so that no two statements deadlock.
 _THESE = "SELECT target FROM repricing_queue WHERE target = ANY(%(targets)s) {} ORDER BY target FOR UPDATE"
 
 _NOT_ENQUEUED = f"""

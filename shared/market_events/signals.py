@@ -1,4 +1,4 @@
-"""Signals: registers of what the market said last, and the product facts that events change."""
+"""Signals: registers with the latest value each, and the product facts that events change."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from shared.market_events.events import CompetitorPriceChanged, CostChanged, Dem
 from shared.postgres.arrays import numbers
 from shared.postgres.pools import Conn
 
-# Of a signal: its product, its kind, and the competitor or who measured.
+# A signal's product, its kind, and its source: the competitor, or the sender of the measurement.
 Register = tuple[str, str, str]
 
 
@@ -28,7 +28,7 @@ class SignalUpdate(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, data: EventData, source: str, occurred_at: datetime, event_id: str) -> "SignalUpdate":
-        """The update that an event makes; stock and cost have one register a product, whoever reports them."""
+        """The update that an event makes; stock and cost have one register per product, for all senders."""
         match data:
             case CompetitorPriceChanged():
                 kind, by, value = "competitor", data.competitor, data.price
@@ -39,13 +39,13 @@ class SignalUpdate(msgspec.Struct, frozen=True):
             case CostChanged():
                 kind, by, value = "cost", "", data.cost
             case _:
-                raise TypeError(f"{type(data).__name__} is no signal of a product")
+                raise TypeError(f"{type(data).__name__} is not a signal of a product")
         currency, in_stock = getattr(data, "currency", None), getattr(data, "in_stock", True)
         return cls(data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id)
 
     @property
     def register(self) -> Register:
-        """The register that it goes into."""
+        """The register of the update."""
         return self.product_id, self.kind, self.source
 
 
@@ -57,16 +57,16 @@ def held(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
 
 
 def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
-    """Put updates into their registers, in the caller's transaction with the products' rows locked.
+    """Write updates into their registers, in the caller's transaction with the products' rows locked.
 
-    The later (`occurred_at`, `event_id`) wins, whatever order they come in; the same event again is no change.
+    The later (`occurred_at`, `event_id`) wins, in whatever order they arrive. The same event again changes nothing.
 
     Args:
         conn: In a transaction.
-        updates: At most one of each register.
+        updates: At most one per register.
 
     Returns:
-        The registers that now hold their update; another one holds a later event.
+        The registers that now hold their update; the others hold a later event.
     """
     if not updates:
         return set()

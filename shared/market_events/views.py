@@ -1,4 +1,4 @@
-"""Market events as the API and operators see them: what became of one, which wait or were given up, once more."""
+"""Market events as the API and operators see them: look-up, lists, and replay."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,29 +17,31 @@ from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventS
 
 
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of an event."""
+    """An event in the API."""
 
     event_id: EventId
     source: EventSource
     type: EventType
     status: Annotated[
         Literal["received", "applied", "superseded", "rejected", "failed"],
-        Meta(description="received: it waits; superseded: a later event says otherwise."),
+        Meta(description="received: the event waits; superseded: a later event replaced it."),
     ]
     attempts: Attempts
     received_at: CreatedAt
     trace_id: TraceId
     data: Annotated[dict[str, Any], Meta(description="The event's data.", examples=[{"product_id": "P-100"}])]
-    reason: Annotated[str | None, Meta(description="Why it was rejected or failed.", examples=["unknown product"])] = (
-        None
-    )
-    applied_at: Annotated[datetime | None, Meta(description="When it was completed.", examples=[AT])] = None
-    task_id: Annotated[UUID | None, Meta(description="The task that it asked for.", examples=[TASK_ID])] = None
-    version: Annotated[int | None, Meta(description="The sheet's version that includes it.", examples=[7])] = None
+    reason: Annotated[
+        str | None, Meta(description="The reason for a rejection or failure.", examples=["unknown product"])
+    ] = None
+    applied_at: Annotated[datetime | None, Meta(description="The time of the completion.", examples=[AT])] = None
+    task_id: Annotated[UUID | None, Meta(description="The task that the event requested.", examples=[TASK_ID])] = None
+    version: Annotated[
+        int | None, Meta(description="The version of the sheet that includes the event.", examples=[7])
+    ] = None
 
 
 class ListedEvent(msgspec.Struct, frozen=True):
-    """One line of a list for operators."""
+    """One event in a list for operators."""
 
     source: str
     id: str
@@ -53,7 +55,7 @@ class ListedEvent(msgspec.Struct, frozen=True):
 
 
 def view(conn: Conn, event_id: str, source: str | None) -> EventView:
-    """What became of an event; without a source, the latest of that id.
+    """One event; without a source, the latest of that id.
 
     Raises:
         NotFound: no such event.
@@ -65,37 +67,37 @@ def view(conn: Conn, event_id: str, source: str | None) -> EventView:
 
 
 def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[ListedEvent]:
-    """The newest events of these statuses; of all where none is given."""
+    """The newest events with these statuses; with any status where none is given."""
     rows = conn.execute(_LIST, {"any": not statuses, "statuses": list(statuses), "limit": limit})
     return [ListedEvent(**row) for row in rows]
 
 
 def counts(conn: Conn) -> dict[str, int]:
-    """How many events have which status."""
+    """The number of events by status."""
     return {
         row["status"]: row["n"] for row in conn.execute("SELECT status, count(*) AS n FROM market_events GROUP BY 1")
     }
 
 
 def traceback_of(conn: Conn, event_id: str, source: str | None) -> str | None:
-    """Where the error came from that an event failed with."""
+    """The traceback of the error with which an event failed."""
     row = conn.execute(_TRACEBACK, {"id": event_id, "source": source}).fetchone()
     return row["traceback"] if row else None
 
 
 def replay(conn: Conn, event_id: str, source: str | None) -> None:
-    """Have an event that was rejected or failed applied after all; the sweep enqueues its target.
+    """Accept an event that was rejected or failed; the sweep enqueues its target.
 
     Raises:
         NotFound: no such event.
-        AlreadyEnded: it was neither rejected nor failed.
-        InvalidInput: it still is no event that can be accepted.
+        AlreadyEnded: the event is neither rejected nor failed.
+        InvalidInput: the event is still not valid.
     """
     row = conn.execute(_FOR_REPLAY, {"id": event_id, "source": source}).fetchone()
     if row is None:
         raise NotFound(f"no event {event_id!r}")
     if row["status"] not in ("rejected", "failed"):
-        raise AlreadyEnded(f"only what was rejected or failed is replayed; the event's status is {row['status']}")
+        raise AlreadyEnded(f"only rejected and failed events can be replayed; the event's status is {row['status']}")
     raw = row.pop("raw")
     event = decode(raw.encode()) if raw is not None else msgspec.convert(row | {"specversion": "1.0"}, CloudEvent)
     timed = msgspec.structs.replace(event, time=event.time or row["time"])
@@ -103,11 +105,11 @@ def replay(conn: Conn, event_id: str, source: str | None) -> None:
     if raw is None:
         inbox.accept(conn, record)
     else:
-        # It was no event when it came, and is one now: under its own id.
+        # The message was not a valid event when it arrived, and is one now: it is recorded under its own id.
         inbox.record(conn, [record])
 
 
-# Of an event that waits, the starts of its target since something was completed.
+# The attempts of a waiting event are the starts of its target since the last completion.
 _ATTEMPTS = """
 CASE status WHEN 'received' THEN coalesce((SELECT q.attempts FROM repricing_queue q WHERE q.target = e.target), 0)
     ELSE attempts END AS attempts

@@ -1,1 +1,1 @@
-"""PostgreSQL: pools, traced cursors, arrays, migrations."""
+"""PostgreSQL: pools, traced cursors, arrays, leases and migrations."""

@@ -1,4 +1,4 @@
-"""Arrays as PostgreSQL reads them: the driver's own way takes ten times as long to write them."""
+"""Arrays in PostgreSQL's text format; the driver's own conversion takes ten times as long."""
 
 from collections.abc import Iterable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Cursors whose statements are spans, within a trace that is recorded; elsewhere they leave none."""
+"""Cursors that record their statements as spans, within a recorded trace only."""
 
 import re
 from collections.abc import Iterator
@@ -20,23 +20,23 @@ _READ = re.compile(r"\bFROM (\w+)\b(?! *\()")
 
 
 class TracedCursor(Cursor[DictRow]):
-    """Of the workers, the listener and the API's writes."""
+    """The cursor of the workers, the listener and the API's writes."""
 
     def execute(  # type: ignore[override] # without template strings
         self, query: QueryNoTemplate, params: Params | None = None, **options: bool | None
     ) -> Self:
-        """As psycopg's own."""
+        """As in psycopg, within a span."""
         with _span(query):
             return super().execute(query, params, **options)
 
 
 class AsyncTracedCursor(AsyncCursor[DictRow]):
-    """Of the read path."""
+    """The cursor of the read path."""
 
     async def execute(  # type: ignore[override] # without template strings
         self, query: QueryNoTemplate, params: Params | None = None, **options: bool | None
     ) -> Self:
-        """As psycopg's own."""
+        """As in psycopg, within a span."""
         with _span(query):
             return await super().execute(query, params, **options)
 
@@ -48,7 +48,7 @@ def _span(query: QueryNoTemplate) -> Iterator[None]:
     if not isinstance(query, str) or not query or not is_recorded:
         yield
         return
-    # Values are parameters: the text has none.
+    # Values are parameters: the text contains none.
     text = " ".join(query.split())[:LONGEST_TEXT]
     summary = _summary(text)
     attributes: dict[str, Any] = {
@@ -62,7 +62,7 @@ def _span(query: QueryNoTemplate) -> Iterator[None]:
 
 
 def _summary(text: str) -> str:
-    """What a statement does to which table: `UPDATE market_events`."""
+    """The operation and the table of a statement: `UPDATE market_events`."""
     if write := _WRITE.search(text):
         return f"{write[1].partition(' ')[0]} {write[2]}"
     read = _READ.search(text)

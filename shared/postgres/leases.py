@@ -1,12 +1,12 @@
-"""Leases: how long a holder keeps what it took, and how often a job may crash its worker.
+"""Leases: their duration, and the number of times that a job may crash its worker.
 
-A named lease is a row: one process of many holds it, and does what only one has to do.
+A named lease is a row. One process of many holds it, for work that only one process may do.
 """
 
 from shared.postgres.pools import Conn
 
 LEASE_S = 15
-# A job that crashed its worker so often is not started again.
+# A job that crashed its worker this often is not started again.
 MAX_CRASHES = 3
 QUARANTINED = "Quarantined"
 
@@ -16,15 +16,15 @@ def take(conn: Conn, name: str, holder: str, lease_s: float) -> bool:
 
     Args:
         conn: In a transaction of its own.
-        name: What the lease is for.
-        holder: Who takes it, the same at each renewal.
+        name: The purpose of the lease.
+        holder: The unique name of the holder, the same at each renewal.
         lease_s: Seconds until another holder may take it.
     """
     return conn.execute(_TAKE, {"name": name, "holder": holder, "lease_s": lease_s}).rowcount == 1
 
 
 def give_up(conn: Conn, name: str, holder: str) -> None:
-    """End a named lease, so that another holder takes it at once."""
+    """End a named lease, so that another holder can take it at once."""
     conn.execute("DELETE FROM leases WHERE name = %s AND holder = %s", [name, holder])
 
 

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: with every wait bounded."""
+"""Connections to PostgreSQL, with every wait bounded."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -15,18 +15,18 @@ from shared.settings import Settings
 T = TypeVar("T")
 
 POOL_WAIT_S = 2.0
-# A connection that cannot be made is given up soon: the next one who wants it tries anew, where the pool alone
-# would wait longer and longer.
+# The pool gives up soon on a connection that cannot be made, and the next caller tries again. Otherwise the pool's own
+# delays would grow longer and longer.
 RECONNECT_S = 2.0
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
-# Below the lease of a partition: what a frozen process has locked is free again before another one takes over.
+# Shorter than a lease: the locks of a frozen process are released before another process takes over.
 IDLE_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 10_000
 
-# A server whose packets vanish is given up: unacknowledged data after 5 s, a silent connection after 11 s.
-# The server's own limits do not end such a wait.
+# The client gives up on a server whose packets vanish: with unacknowledged data after 5 s, with a silent connection
+# after 11 s. The server's own limits do not end such a wait.
 DEAD_AFTER = {
     "tcp_user_timeout": 5_000,
     "keepalives_idle": 5,
@@ -40,15 +40,15 @@ AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
 def pool(settings: Settings, process: str, size: int) -> Pool:
-    """A closed pool for the workers, the listener and the API's writes; `open()` it, `close()` it.
+    """A closed pool for the workers, the listener and the API's writes; the caller opens and closes it.
 
-    A statement ends after 30 s, a wait for a lock and a transaction that its holder leaves alone after 10 s,
-    a wait for a connection after 2 s with `psycopg_pool.PoolTimeout`.
+    PostgreSQL ends a statement after 30 s, and a wait for a lock or an idle transaction after 10 s. A wait for a
+    connection ends after 2 s with `psycopg_pool.PoolTimeout`.
 
     Args:
-        settings: Gives the database's URL.
-        process: Shown as `application_name` in `pg_stat_activity`.
-        size: The most connections that it holds.
+        settings: Contains the database's URL.
+        process: The `application_name` in `pg_stat_activity`.
+        size: The largest number of connections.
     """
     return ConnectionPool(
         settings.database_url,
@@ -86,12 +86,12 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
 
 
 async def bounded(work: Coroutine[None, None, T], timeout_s: float = READ_TIMEOUT_S) -> T:
-    """The result of a read, or an error in time even where PostgreSQL takes the query and never answers.
+    """The result of a read, or an error in time, even where PostgreSQL accepts the query and never answers.
 
-    psycopg waits for seconds before it gives up a query that is cancelled; that happens in the background.
+    psycopg takes seconds to give up a cancelled query; that happens in the background.
 
     Raises:
-        DatabaseUnavailable: not within `timeout_s`.
+        DatabaseUnavailable: there was no result within `timeout_s`.
     """
     task = asyncio.create_task(work)
     _abandoned.add(task)
@@ -104,7 +104,7 @@ async def bounded(work: Coroutine[None, None, T], timeout_s: float = READ_TIMEOU
 
 
 def connect(settings: Settings, process: str) -> Conn:
-    """One connection, for commands: as a context manager it is one transaction, and closes."""
+    """One connection, for commands; as a context manager it is one transaction, and closes at the end."""
     return Connection[DictRow].connect(settings.database_url, **_options(process, timeout_ms=0))
 
 
@@ -124,7 +124,7 @@ def _options(process: str, timeout_ms: int, **more: int) -> dict[str, Any]:
         "application_name": process,
         "connect_timeout": CONNECT_TIMEOUT_S,
         **DEAD_AFTER,
-        # Not left to the server: one with the encoding SQL_ASCII would answer bytes for text.
+        # Set here: a server with the encoding SQL_ASCII would return bytes for text.
         "client_encoding": "utf8",
         "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }

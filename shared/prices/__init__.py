@@ -1,1 +1,1 @@
-"""Published prices: decided in bulk, kept with their history."""
+"""Published prices: decided in bulk, stored with their history."""

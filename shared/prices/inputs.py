@@ -1,4 +1,4 @@
-"""What a decision reads, in bulk: products with their signals and the sheet that stands."""
+"""The inputs of decisions, read in bulk: products with their signals and current sheets."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ from shared.telemetry.metrics import LOCK_WAIT
 
 
 class StoredProduct(ProductInput, frozen=True, kw_only=True):
-    """A product as the catalogue holds it: it was checked when it was written."""
+    """A product of the catalogue, which was checked when it was written."""
 
     def __post_init__(self) -> None:
-        """Check nothing again."""
+        """Skip the check."""
 
 
 class StoredSignal(Signal, frozen=True, kw_only=True):
-    """A signal as its register holds it: it was checked when it was applied."""
+    """A signal of its register, which was checked when it was applied."""
 
     def __post_init__(self) -> None:
-        """Check nothing again."""
+        """Skip the check."""
 
 
 class CurrentPrice(msgspec.Struct, frozen=True):
-    """What a decision needs of the sheet that stands."""
+    """The fields of the current sheet that a decision needs."""
 
     version: int
     currency: str
@@ -42,12 +42,12 @@ class CurrentPrice(msgspec.Struct, frozen=True):
 
 
 class PricingInputs(msgspec.Struct, frozen=True):
-    """All that a decision about one product reads.
+    """The inputs of the decision about one product.
 
     Attributes:
-        sheet: The JSON of the sheet that stands; None: it has no price yet.
-        last: The same, read; None likewise.
-        cause: The kind and the id of the cause of that sheet; None: it has no price yet.
+        sheet: The JSON of the current sheet; None: the product has no price yet.
+        last: The decoded fields of that sheet; None likewise.
+        cause: The kind and the id of that sheet's cause; None likewise.
     """
 
     product: ProductInput
@@ -60,7 +60,7 @@ class PricingInputs(msgspec.Struct, frozen=True):
 def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
     """Lock products in the order of their ids, so that two such calls never deadlock, and read their states.
 
-    The lock is a statement of its own: what one statement reads beside its lock is as old as its start.
+    The lock is a separate statement: READ COMMITTED takes a statement's snapshot before it waits for locks.
     """
     with LOCK_WAIT.labels("decision").time():
         rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
@@ -74,7 +74,7 @@ def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
 
 
 def ids(conn: Conn, chosen: ProductFilter) -> list[str]:
-    """The products of a chosen, without a lock."""
+    """The ids of the chosen products, without a lock."""
     query = f"SELECT p.product_id FROM products p WHERE {chosen.condition}"  # noqa: S608 # our own condition
     return [row[0] for row in _rows(conn, query, chosen.values)]
 
@@ -109,7 +109,7 @@ def _state(product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, 
 _tiers = msgspec.json.Decoder(tuple[Tier, ...])
 _last = msgspec.json.Decoder(CurrentPrice)
 
-# In the order of the bytes, whatever the database's collation: the order in which products are written, too.
+# In byte order, whatever the database's collation: products are written in the same order.
 _LOCK = f"""
 SELECT {", ".join(f"p.{name}" for name in FIELDS)}, p.tiers::text FROM products p WHERE {{}}
 ORDER BY p.product_id COLLATE "C" FOR UPDATE

@@ -26,11 +26,11 @@ from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """Why a price was decided: `event`, `task`, `write`, `import` or `demo`, and the id of that.
+    """The cause of a decision: `event`, `task`, `write`, `import` or `demo`, and its id.
 
     Attributes:
-        trace_id: The trace that it belongs to; empty: the current one.
-        is_retry: Whether an attempt went before this one, which may have decided some of the products.
+        trace_id: The trace of the cause; empty: the current one.
+        is_retry: Whether an earlier attempt may have decided some of the products.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class StoredSheet(msgspec.Struct, frozen=True):
-    """A price sheet as stored, in PostgreSQL and in Redis: its JSON, and the version beside it."""
+    """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version."""
 
     product_id: str
     version: int
@@ -51,9 +51,9 @@ class Repriced(msgspec.Struct, frozen=True):
     """The outcome of a decision.
 
     Attributes:
-        sheets: Every product's sheet as it stands now, changed or not, by product id.
-        changed: The ids of those that have a new version.
-        created: Of those, the ones that had no price before.
+        sheets: Every product's current sheet, changed or not, by product id.
+        changed: The ids of the products with a new version.
+        created: The ids of those among them that had no price before.
     """
 
     sheets: dict[str, StoredSheet]
@@ -62,14 +62,16 @@ class Repriced(msgspec.Struct, frozen=True):
 
 
 class PriceChange(msgspec.Struct, frozen=True):
-    """One row of a product's past. Prices are published ones: before market, quantity and membership."""
+    """One row of the price history. Prices are published ones: before market, quantity and membership."""
 
     version: Version
-    old_price: Annotated[Decimal | None, Meta(description="Before; null: it is the first.", examples=["49.90"])]
-    new_price: Annotated[Decimal, Meta(description="After.", examples=["47.50"])]
+    old_price: Annotated[
+        Decimal | None, Meta(description="The price before; null: this is the first.", examples=["49.90"])
+    ]
+    new_price: Annotated[Decimal, Meta(description="The price after.", examples=["47.50"])]
     currency: CurrencyCode
     cause: Annotated[str, Meta(description="event, task, write, import or demo.", examples=["event"])]
-    cause_id: Annotated[str, Meta(description="The id of that.", examples=["e-1"])]
+    cause_id: Annotated[str, Meta(description="The id of the cause.", examples=["e-1"])]
     policy_version: PolicyVersion
     trace_id: TraceId
     at: ComputedAt
@@ -78,27 +80,27 @@ class PriceChange(msgspec.Struct, frozen=True):
 def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:
     """Insert or update products and decide their prices, in the caller's transaction.
 
-    A new product gets its first price, version 1; one that is written as it stands causes no work.
+    A new product gets its first price, version 1. An unchanged product causes no work.
     """
     return reprice(conn, products.upsert(conn, inputs), policy, cause)
 
 
 def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause: Cause) -> Repriced:
-    """Decide the prices of these products anew, as `reprice_selected`; unknown ids are passed over."""
+    """Decide the prices of these products anew, as `reprice_selected`; unknown ids are ignored."""
     return reprice_selected(conn, product_set.of_ids(product_ids), policy, cause)
 
 
 def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
     """Decide the prices of products anew, in the caller's transaction, with their rows locked.
 
-    A sheet that comes out as it was keeps its version. A cause that is tried again changes no product which it
-    decided already: it would take a second step where the step limit allows one.
+    An unchanged sheet keeps its version. A retry skips the products that its cause has decided already: a second
+    decision would take a second step where the step limit allows one.
     """
     return _reprice(conn, chosen, policy, lambda _: cause)
 
 
 def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActivePolicy) -> Repriced:
-    """As `reprice_selected`, where each product has its own cause; one without a cause is read, and not decided."""
+    """As `reprice_selected`, with a cause per product; a product without a cause is read, and not decided."""
     return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__)
 
 
@@ -108,7 +110,7 @@ def stored_sheets(conn: Conn, product_ids: Sequence[str]) -> list[StoredSheet]:
 
 
 async def read_sheets(pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
-    """The sheets of those of the products that exist."""
+    """The sheets of the products that exist."""
     async with pool.connection() as conn:
         cursor = await conn.execute(_SHEETS, [list(product_ids)])
         return [StoredSheet(*row.values()) for row in await cursor.fetchall()]
@@ -154,21 +156,21 @@ def _reprice(
 
 
 def _is_decided(state: PricingInputs, cause: Cause) -> bool:
-    """Whether a cause that is tried again has decided this product already."""
+    """Whether an earlier attempt of this cause has decided the product."""
     return cause.is_retry and state.cause == (cause.kind, cause.id)
 
 
 def _now(conn: Conn) -> datetime:
     row = conn.execute("SELECT clock_timestamp() AS now").fetchone()
-    assert row  # noqa: S101 # it always answers
+    assert row  # noqa: S101 # the query always returns a row
     now: datetime = row["now"]
     return now
 
 
 def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, cause: Cause) -> "_NewVersion | None":
-    """The sheet that follows from a product's state, with a new version; None where it is as it was."""
+    """The new version of a product's sheet; None where the sheet is unchanged."""
     product, last = state.product, state.last
-    # A price in another currency is no measure of how far this one may go.
+    # The step limit does not apply to a price in another currency.
     previous = last.published_price if last and last.currency == product.currency else None
     decision = decide(product, state.signals, policy.policy, previous)
 
@@ -191,12 +193,12 @@ def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, cause: Ca
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
-    """Whether a sheet says what a stored one does; equal amounts may be written with other zeros."""
+    """Whether a sheet equals a stored one; equal amounts may have other trailing zeros."""
     return msgspec.json.encode(sheet).decode() == stored or sheet == msgspec.json.decode(stored, type=PriceSheet)
 
 
 class _NewVersion:
-    """A sheet of a new version, on its way into the tables."""
+    """A sheet of a new version, to be stored."""
 
     def __init__(self, sheet: PriceSheet, old_price: Decimal | None, cause: Cause) -> None:
         self.sheet, self.old_price, self.cause = sheet, old_price, cause
@@ -209,13 +211,13 @@ class _NewVersion:
 
 
 def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, now: datetime) -> None:
-    about = {"policy_version": policy_version, "at": now}
+    decision = {"policy_version": policy_version, "at": now}
     for query, batch in (
         (_INSERT, [one for one in fresh if one.is_first]),
         (_UPDATE, [one for one in fresh if not one.is_first]),
     ):
         if batch:
-            conn.execute(query, _columns(batch) | about)
+            conn.execute(query, _columns(batch) | decision)
 
 
 def _columns(batch: Sequence[_NewVersion]) -> dict[str, str]:

@@ -1,1 +1,1 @@
-"""The rulebook: what people decide and is not per product."""
+"""The rulebook: the rules that people decide for all products."""

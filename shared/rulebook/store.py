@@ -1,4 +1,4 @@
-"""Pricing policies: versioned documents, of which the newest is the active one."""
+"""Pricing policies: versioned documents; the newest one is active."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from shared.pricing.product import ProductInput
 
 
 class ActivePolicy(msgspec.Struct, frozen=True):
-    """The policy by which prices are decided now."""
+    """The active policy with its version."""
 
     version: int
     policy: Policy
@@ -24,10 +24,10 @@ def active(conn: Conn) -> ActivePolicy:
 
 
 def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
-    """Refuse what is probably a slip; a policy may later drop a strategy that products name.
+    """Refuse an unknown strategy, which is probably a typing error; a later policy may still drop strategies in use.
 
     Raises:
-        InvalidInput: the product names a strategy that the policy does not know.
+        InvalidInput: the product names a strategy that the policy does not have.
     """
     known = policy.policy.strategies
     if product.strategy is not None and product.strategy not in known:
@@ -40,12 +40,12 @@ def publish(conn: Conn, policy: Policy) -> int:
         "INSERT INTO policies (document) VALUES (%s) RETURNING version",
         [msgspec.json.encode(policy).decode()],
     ).fetchone()
-    assert row  # noqa: S101 # INSERT … RETURNING answers a row
+    assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return int(row["version"])
 
 
 def ensure_default(conn: Conn) -> None:
-    """Publish the shipped policy where there is none; safe to call by several at once."""
+    """Publish the shipped policy where there is none; several processes may call this at once."""
     conn.execute("LOCK TABLE policies IN SHARE ROW EXCLUSIVE MODE")
     if conn.execute("SELECT 1 FROM policies").fetchone() is None:
         publish(conn, DEFAULT_POLICY)

@@ -1,4 +1,4 @@
-"""The schema's versions, and the way to the newest one."""
+"""The schema's versions, and their application."""
 
 from collections.abc import Iterator
 from io import StringIO
@@ -12,7 +12,7 @@ from shared.settings import Settings
 
 
 def migrate(settings: Settings, version: str = "head") -> None:
-    """Bring the schema to the newest version, or to a given one; safe to run again, and by several at once."""
+    """Migrate the schema to the newest or a given version; safe to repeat, and for several processes at once."""
     config = _config(None)
     url = settings.database_url.replace("postgresql://", "postgresql+psycopg://", 1).replace("%", "%%")
     config.set_main_option("sqlalchemy.url", url)
@@ -20,7 +20,7 @@ def migrate(settings: Settings, version: str = "head") -> None:
 
 
 def statements(since: str) -> Iterator[tuple[str, str]]:
-    """The name and the SQL of every migration after the version `since`; nothing is connected."""
+    """The name and the SQL of every migration after the version `since`, without a connection."""
     scripts = ScriptDirectory.from_config(_config(None))
     for script in reversed(list(scripts.walk_revisions(since, "head"))):
         if script.revision != since:

@@ -1,11 +1,11 @@
-"""Alembic's entry point: one connection, one transaction, one migrator at a time; or the statements, written down."""
+"""Alembic's entry point: one connection, one transaction, one migrator at a time; offline, only the statements."""
 
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-# Any number; the same for all who migrate this database.
+# An arbitrary number, the same for every migrator of this database.
 MIGRATION_LOCK = 7_203_771
-# A statement that waits for a table makes everyone else wait who reads it.
+# While a statement waits for a table, every reader of the table waits behind it.
 BOUNDED = "SET LOCAL lock_timeout = '10s'"
 
 
@@ -25,7 +25,7 @@ def migrate() -> None:
         connect_args={"client_encoding": "utf8"},
     )
     with engine.connect() as connection, connection.begin():
-        # Without a bound: another migrator may need minutes.
+        # This wait has no bound: another migrator may need minutes.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(BOUNDED))
         context.configure(connection=connection)

@@ -102,7 +102,7 @@ def test_without_products_or_a_url_nothing_is_sent(fake: FakeFeed) -> None:
 def test_any_status_but_a_success_with_a_document_is_an_error(status: int, spans: InMemorySpanExporter) -> None:
     with answering([], status) as url, client_of(url) as client, pytest.raises(ExternalAPIError) as error:
         client.quotes(["P-1"])
-    assert str(status) in str(error.value) or "makes no sense" in str(error.value)
+    assert str(status) in str(error.value) or "is invalid" in str(error.value)
     assert attributes(spans)["http.response.status_code"] == status
 
 
@@ -122,7 +122,7 @@ def test_an_answer_that_is_no_list_of_quotes_is_an_error(body: bytes) -> None:
     with (
         answering([body]) as url,
         client_of(url) as client,
-        pytest.raises(ExternalAPIError, match="makes no sense"),
+        pytest.raises(ExternalAPIError, match="is invalid"),
     ):
         client.quotes(["P-1"])
 
