@@ -1,18 +1,18 @@
-"""The engine's errors, and the one place that translates those of its libraries.
+"""The engine's errors, and the only translation of its libraries' errors.
 
 PricingError
-├── InvalidInput            the caller's document is of the wrong shape or content
-│   └── NotJson             … or no JSON at all
+├── InvalidInput            the caller's document has the wrong shape or content
+│   └── NotJson             … or is not JSON
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
 ├── Unauthorized
-└── Unavailable             passes; the same work may be tried again (`retryable`)
+└── Unavailable             transient: the same work may be tried again (`retryable`)
     ├── DatabaseUnavailable
-    ├── StatementTimeout    a statement lasted too long; it may do so again
+    ├── StatementTimeout    a statement lasted too long, and may do so again
     ├── RedisUnavailable
     ├── LockLost            another run took over the recalculation lock
-    ├── LeaseLost           another worker took over the work; what this one wrote is refused
-    └── ExternalAPIError    the market-data feed refused or answered nonsense
+    ├── LeaseLost           another worker took over the work; the writes of this one are refused
+    └── ExternalAPIError    the market-data feed failed, or its answer was invalid
         └── ExternalAPITimeout
 """
 
@@ -27,7 +27,7 @@ import redis
 
 
 class PricingError(Exception):
-    """Root of the engine's errors. `retryable` says whether the same work may succeed later."""
+    """Root of the engine's errors. `retryable`: the same work may succeed later."""
 
     retryable: ClassVar[bool] = False
 
@@ -37,7 +37,7 @@ class InvalidInput(PricingError):
 
     Attributes:
         path: The first wrong field, as `$.data.price`; `$` for the whole document.
-        reason: What is wrong with it, for people.
+        reason: The fault, in words for people.
     """
 
     def __init__(self, reason: str, path: str = "$") -> None:
@@ -47,11 +47,11 @@ class InvalidInput(PricingError):
 
 
 class NotJson(InvalidInput):
-    """The bytes are no JSON, or not UTF-8."""
+    """The bytes are not JSON, or not UTF-8."""
 
 
 class NotFound(PricingError):
-    """The thing that was named does not exist."""
+    """The named product, task or event does not exist."""
 
 
 class AlreadyEnded(PricingError):
@@ -63,17 +63,17 @@ class Unauthorized(PricingError):
 
 
 class Unavailable(PricingError):
-    """Something the engine depends on does not answer just now."""
+    """A server or service that the engine needs does not respond, or the work was taken over."""
 
     retryable = True
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL is away, restarting, read-only or out of connections; or it undid a transaction for another one."""
+    """PostgreSQL is away, restarting, read-only or out of connections, or rolled back a transaction for another one."""
 
 
 class StatementTimeout(Unavailable):
-    """PostgreSQL ended a statement that lasted too long; a job that meets this at each attempt fails."""
+    """PostgreSQL ended a statement that lasted too long; a job fails if each attempt ends this way."""
 
 
 class RedisUnavailable(Unavailable):
@@ -81,29 +81,29 @@ class RedisUnavailable(Unavailable):
 
 
 class LockLost(Unavailable):
-    """The recalculation lock is no longer ours."""
+    """Another task holds the recalculation lock."""
 
 
 class LeaseLost(Unavailable):
-    """The work is another worker's by now, or is not to be done any more."""
+    """Another worker has taken over the work, or the work was aborted."""
 
 
 class ExternalAPIError(Unavailable):
-    """The market-data feed cannot be reached or does not make sense."""
+    """The market-data feed cannot be reached, or its answer is invalid."""
 
 
 class ExternalAPITimeout(ExternalAPIError):
     """The market-data feed did not answer in time."""
 
 
-# Classes of SQLSTATE (PostgreSQL's appendix A) that pass by themselves: connection, rights to connect, rollback for
-# another transaction, resources, a state or a lock of another session, operator intervention, the system.
+# Transient classes of SQLSTATE (PostgreSQL's appendix A): connection, authorization, rollback in favour of another
+# transaction, resources, a state or a lock of another session, operator intervention, the system.
 _PASSING_CLASSES = frozenset({"08", "28", "40", "53", "55", "57", "58"})
-# Of the other classes: a failed, read-only or idle transaction; a prepared statement that a pooler or a migration
-# took away ("cached plan must not change result type" has the code of an unsupported feature).
+# Transient states of other classes: a failed, read-only or idle transaction; a prepared statement that a pooler or a
+# migration has invalidated ("cached plan must not change result type" has the code of an unsupported feature).
 _PASSING_STATES = frozenset({"25006", "25P02", "25P03", "25P04", "26000", "42P05"})
 _STALE_PLAN = "cached plan must not change result type"
-# Errors of redis-py that are faults of a program: of a command, of its arguments, or of how the library is used.
+# Errors of redis-py that are programming faults: of a command, of its arguments, or of the library's use.
 _REDIS_FAULTS = (
     redis.DataError,
     redis.exceptions.LockError,
@@ -113,8 +113,8 @@ _REDIS_FAULTS = (
     redis.exceptions.PubSubError,
     redis.WatchError,
 )
-# Replies by which a server refuses work that it may accept later. redis-py has no class for some, and a script's error
-# names its cause behind other words.
+# Replies by which a server refuses work that it may accept later. redis-py has no class for some of them, and in the
+# error of a script they follow other words.
 _REFUSALS = re.compile(
     r"\b(READONLY|OOM|MISCONF|NOREPLICAS|LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOPERM|NOAUTH|WRONGPASS|ASK|MOVED"
     r"|CROSSSLOT|EXECABORT)\b"
@@ -126,10 +126,10 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
 
 
 def translate(error: BaseException) -> PricingError | None:
-    """The engine's error for one of a library's, or None for what nobody foresaw.
+    """The engine's error for a library's error; None for an unforeseen error.
 
-    msgspec says where a document is wrong; a struct's own check starts with the field's name in backticks,
-    which is joined to the path that msgspec gives for the struct.
+    msgspec's error contains the path of a wrong field. The error of a struct's own check starts with the field's
+    name in backticks, which is appended to the path of the struct.
     """
     match error:
         case PricingError():
@@ -155,7 +155,7 @@ def translate(error: BaseException) -> PricingError | None:
 def _is_postgres_away(error: psycopg.Error) -> bool:
     state = error.sqlstate
     if state is None:
-        # An error of the connection or the pool; one of a statement has a state.
+        # An error of the connection or the pool; the error of a statement has a state.
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return state[:2] in _PASSING_CLASSES or state in _PASSING_STATES or _STALE_PLAN in str(error)
 
@@ -163,13 +163,13 @@ def _is_postgres_away(error: psycopg.Error) -> bool:
 def _is_redis_away(error: redis.RedisError) -> bool:
     if isinstance(error, _REDIS_FAULTS):
         return False
-    # A plain ResponseError may be anything that a server answers.
+    # A plain ResponseError stands for any reply of a server.
     return type(error) is not redis.ResponseError or bool(_REFUSALS.search(str(error)))
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let the engine's errors out of a block in place of its libraries'."""
+    """Raise the engine's errors out of a block in place of its libraries'."""
     try:
         yield
     except Exception as error:
@@ -180,7 +180,7 @@ def translated() -> Iterator[None]:
 
 
 def retryable(error: BaseException) -> bool:
-    """Whether the same work may succeed when it is tried again."""
+    """Whether the same work may succeed in another attempt."""
     known = translate(error)
     return known is not None and known.retryable
 

@@ -1,4 +1,4 @@
-"""What a group of processes needs before it starts, and what its members do when their parent is gone."""
+"""Processes: the metrics folder of a group, the end of a process with its parent, and the garbage collector."""
 
 import gc
 import os
@@ -16,7 +16,7 @@ def prepare_metrics(home: Path, group: str) -> None:
 
     Args:
         home: `PRICING_HOME`.
-        group: `api` or `worker`; one folder each, so that a scrape sees its own group only.
+        group: `api` or `worker`; one folder each, so that a scrape reads only its own group.
     """
     folder = home / "metrics" / group
     shutil.rmtree(folder, ignore_errors=True)
@@ -25,10 +25,10 @@ def prepare_metrics(home: Path, group: str) -> None:
 
 
 def exit_with_parent(grace_s: float) -> None:
-    """End this process when its parent dies without telling it; a master killed with -9 leaves no orphans.
+    """End this process when its parent is gone: a main process that is killed by SIGKILL leaves no orphans.
 
     Args:
-        grace_s: How long the process may take to end by itself after SIGTERM.
+        grace_s: The time for the process to end by itself after SIGTERM.
     """
     parent = os.getppid()
 
@@ -43,10 +43,10 @@ def exit_with_parent(grace_s: float) -> None:
 
 
 def freeze_gc() -> None:
-    """Spare the garbage collector what is there for good, and let it come less often; call once all is built.
+    """Exclude all existing objects from garbage collection, and make it rarer; call once all is built.
 
-    A price query and a decision make next to nothing that only the collector can free; looking for it at Python's
-    usual thresholds took a fifth of a query's time (`just bench`).
+    A price query and a decision create almost no garbage that only the collector can free. With Python's usual
+    thresholds collections took a fifth of a query's time (`just bench`).
     """
     gc.collect()
     gc.freeze()

@@ -17,25 +17,25 @@ TRACE_FOLDER = "traces"
 
 
 class InvalidSettings(ValueError):
-    """A `PRICING_*` variable has a value that cannot be used; the text names it."""
+    """A `PRICING_*` variable is unknown or has an invalid value; the text names it."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"PRICING_{name.upper()}"):
-    """What an operator may set. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
+    """The operator's settings. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
 
     Attributes:
         home: Folder of keys, logs and the native stack's state.
         host: Address that the API listens on.
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
-        admin_key: The first API key, where it is made outside; else it is made in `home`.
-        feed_url: Market-data feed, asked when prices are recalculated; empty: none.
-        cache_ttl_s: How long a sheet stays in Redis, ± 10 %.
-        near_cache_entries: The most sheets that an API process holds by itself; 0: none.
-        near_cache_bytes: The most memory that they take, estimated.
-        trace_read_ratio: Share of price queries that are traced when the caller did not decide.
-        trace_write_ratio: The same for everything else.
-        drain_timeout_s: How long a process may take to end after SIGTERM.
+        admin_key: The first API key; empty: it is generated, and stored in `home`.
+        feed_url: Market-data feed, read by recalculations; empty: none.
+        cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
+        near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
+        near_cache_bytes: Largest memory of the near cache, estimated.
+        trace_read_ratio: Share of price queries that are traced where the caller did not decide.
+        trace_write_ratio: The same for all other requests and jobs.
+        drain_timeout_s: Time in which a process must end after SIGTERM.
         log_format: `json`, or `console` for people.
     """
 
@@ -87,7 +87,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = _stack_values(Path(home) / STACK_FILE) | {k: v for k, v in environ.items() if _is_ours(k)}
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     if unknown := sorted(values.keys() - known):
-        raise InvalidSettings(f"{unknown[0]} is no setting of the pricing engine; known: {', '.join(sorted(known))}")
+        raise InvalidSettings(f"{unknown[0]} is not a setting of the pricing engine; known: {', '.join(sorted(known))}")
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

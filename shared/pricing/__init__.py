@@ -1,1 +1,1 @@
-"""The price as a pure function: standard library and msgspec only, no clock, no dice, no I/O."""
+"""The price as a pure function: standard library and msgspec only, no clock, no randomness, no I/O."""

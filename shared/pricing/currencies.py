@@ -26,14 +26,14 @@ EXPONENTS = {code: digits for digits, codes in _CODES.items() for code in codes.
 
 
 class UnknownCurrency(ValueError):
-    """The code is no active ISO 4217 currency with a minor unit."""
+    """The code is not an active ISO 4217 currency with a minor unit."""
 
 
 def exponent(currency: str) -> int:
     """Decimals of the currency's minor unit by ISO 4217: JPY 0, USD 2, KWD 3, CLF 4.
 
     Raises:
-        UnknownCurrency: not an active ISO 4217 code in capitals.
+        UnknownCurrency: the code is not an active ISO 4217 code in capitals.
     """
     try:
         return EXPONENTS[currency]

@@ -18,7 +18,7 @@ _ZERO = Decimal(0)
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The published price of one product, its bounds, and how it came about; all in its currency."""
+    """The published price of one product, its bounds, and its explanation; amounts are in the product's currency."""
 
     published_price: Decimal
     floor: Decimal
@@ -30,13 +30,13 @@ class Decision(Struct, frozen=True, kw_only=True):
 def decide(product: ProductInput, signals: Sequence[Signal], policy: Policy, previous: Decimal | None) -> Decision:
     """Decide the published price: list price → competitors → demand → largest step → ceiling → floor.
 
-    `previous` is the last published price in the product's currency, None for none (or when the currency
-    changed). The floor always wins, also over the step and the ceiling. The order of `signals` does not
+    `previous` is the last published price in the product's currency; None where there is none, or where the
+    currency changed. The floor always wins, also over the step and the ceiling. The order of `signals` does not
     matter.
 
-    The published price is not rounded (that happens once, when it is quoted), and its digits stay bounded
-    all the same: list price, undercut and index have at most 4 decimals each, so their product has at
-    most 12, and the bounds that look at the last price are in whole minor units.
+    The published price is not rounded here, but once, when it is quoted. Its digits are bounded all the same: list
+    price, undercut and index have at most 4 decimals each, so their product has at most 12. The bounds of a step are
+    in whole minor units.
     """
     with exact():
         draft = _Draft(product, policy)
@@ -92,7 +92,7 @@ def floor_of(product: ProductInput, policy: Policy) -> Decimal:
 def ceiling_of(product: ProductInput, policy: Policy) -> Decimal | None:
     """The lower of max_price and list price × max_over_list, down to the minor unit.
 
-    A list price of 0 bounds nothing: then it is max_price alone, or None.
+    A list price of 0 sets no bound: the ceiling is then max_price, or None.
     """
     with exact():
         return _ceiling(product, policy)
@@ -111,7 +111,7 @@ def _ceiling(product: ProductInput, policy: Policy) -> Decimal | None:
 
 
 class _Draft:
-    """A price on its way through the rules, with the line that each of them leaves."""
+    """A price between two rules, with the explanation of the rules so far."""
 
     def __init__(self, product: ProductInput, policy: Policy) -> None:
         self.strategy, unknown = strategy_of(product, policy)
@@ -176,7 +176,7 @@ def _follow_demand(draft: _Draft, rule: DemandRule, signals: Iterable[Signal]) -
     if not indexes:
         draft.reject("demand", "no demand index known")
         return
-    # Several sources count alike; four decimals keep the price's digits bounded.
+    # All sources have the same weight; four decimals keep the price's digits bounded.
     index = (sum(indexes, Decimal(0)) / len(indexes)).quantize(_INDEX_UNIT, ROUND_HALF_UP)
     factor = _held(index, rule.lowest, rule.highest)
     reason = f"demand index {plain(index)}"
@@ -188,11 +188,11 @@ def _follow_demand(draft: _Draft, rule: DemandRule, signals: Iterable[Signal]) -
 
 
 def _limit_step(draft: _Draft, max_step: Decimal | None, previous: Decimal | None) -> None:
-    """Outward to the minor unit: a step of one unit is always possible, and digits do not pile up."""
+    """Limit the step. Bounds are rounded outward: a step of one minor unit is always possible, and digits stay few."""
     if max_step is None or previous is None or previous == draft.price:
         return
     if previous == 0:
-        draft.reject("max_step", "the last price was 0: no share of it bounds a step")
+        draft.reject("max_step", "the last price was 0: the step has no limit")
         return
     lowest = floor_to(previous * (1 - max_step), draft.currency)
     highest = ceil_to(previous * (1 + max_step), draft.currency)

@@ -1,4 +1,4 @@
-"""Explanations: the rules that led to a price, and what was not used."""
+"""Explanations: the rules that led to a price, and the rules and signals that were not used."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -18,11 +18,11 @@ class Step(Struct, frozen=True, gc=False, kw_only=True):
         Decimal,
         Meta(description="Unit price after the rule, at most 6 decimals shown.", examples=["47.405"]),
     ]
-    reason: Annotated[str, Meta(description="Why, with the figures.", examples=["market NY × 0.95"])]
+    reason: Annotated[str, Meta(description="The reason, with its figures.", examples=["market NY × 0.95"])]
 
 
 class Rejection(Struct, frozen=True, gc=False, kw_only=True):
     """One rule, or one signal, that was considered and not used."""
 
     rule: Annotated[str, Meta(description="The rule's name.", examples=["competitor"])]
-    reason: Annotated[str, Meta(description="Why not.", examples=["acme is out of stock"])]
+    reason: Annotated[str, Meta(description="The reason for not using it.", examples=["acme is out of stock"])]

@@ -10,7 +10,7 @@ DEFAULT_MARKET_CODE = "DEFAULT"
 
 
 class Market(Struct, frozen=True, gc=False, kw_only=True):
-    """One market: its multiplier, in [0.01, 100], is applied to every price asked for there."""
+    """One market: its multiplier, in [0.01, 100], is applied to every price that is quoted there."""
 
     code: str
     multiplier: Decimal

@@ -29,9 +29,9 @@ MAX_MULTIPLIER = Decimal(100)
 
 # 60 digits keep every product exact: published price (14 + 12 digits before and after the point)
 # × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 52. The one division (by
-# the list price, for a tier) is inexact, but a quotient that is no tie is at least 1e-36 from one,
-# and its error is below 1e-44 for any price that can be charged. Every trap is named, so that nothing
-# depends on what another library did to the default context.
+# the list price, for a tier) is inexact, but a quotient that is not a tie is at least 1e-36 from one,
+# and its error is below 1e-44 for any price that can be charged. Every trap is named, so that changes
+# of the default context by other libraries have no effect.
 _EXACT = Context(
     prec=60,
     rounding=ROUND_HALF_EVEN,
@@ -42,7 +42,7 @@ _EXACT = Context(
     flags=[],
     traps=[InvalidOperation, DivisionByZero, Overflow],
 )
-# Its operations one by one; entering the context costs more than all those of a quote.
+# The context's own operations: entering the context costs more than all operations of a quote.
 multiply, subtract, divide = _EXACT.multiply, _EXACT.subtract, _EXACT.divide
 
 _UNITS = [Decimal(1).scaleb(-digits) for digits in range(7)]
@@ -50,7 +50,7 @@ _SHOWN_DECIMALS = 6
 
 
 def exact() -> AbstractContextManager[Context]:
-    """The decimal context of all price arithmetic, whatever the caller's own is: `with exact(): …`."""
+    """The decimal context of all price arithmetic, independent of the caller's: `with exact(): …`."""
     return localcontext(_EXACT)
 
 
@@ -85,7 +85,7 @@ def trimmed(amount: Decimal, currency: str) -> Decimal:
 
 
 def shown(amount: Decimal, currency: str) -> Decimal:
-    """The amount as an explanation shows it: `trimmed`, with at most six decimals."""
+    """The amount for an explanation: `trimmed`, with at most six decimals."""
     unit = _UNITS[exponent(currency)]
     if amount.same_quantum(unit):
         return amount
@@ -94,7 +94,7 @@ def shown(amount: Decimal, currency: str) -> Decimal:
     return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
 
 
-# The same few shares of the policy, for every product.
+# Cached: every product has the same few shares of the policy.
 @lru_cache(maxsize=256)
 def percent(part: Decimal) -> str:
     """A share in words: 0.05 is "5 %"."""
@@ -134,12 +134,12 @@ def share(field: str, value: Decimal) -> None:
 
 
 def _within(field: str, value: Decimal, lowest: Decimal, highest: Decimal) -> None:
-    # Comparing never writes out the zeros of 1e999999; a sign is refused for -0 as well.
+    # A comparison never expands the zeros of 1e999999. The sign of -0 is refused as well.
     if not value.is_finite() or value.is_signed() or not lowest <= value <= highest:
         raise ValueError(f"`{field}` must be a number from {lowest} to {highest}")
 
 
 def _decimals(field: str, value: Decimal, places: int, where: str = "") -> None:
-    # Only after _within: quantizing a number with a huge exponent would fail otherwise.
+    # Call after _within: quantize fails for a number with a huge exponent.
     if value != value.quantize(_UNITS[places], context=_EXACT):
         raise ValueError(f"`{field}` must have at most {places} decimals{where}")

@@ -11,7 +11,7 @@ from shared.pricing.product import ProductInput
 
 
 class CompetitorRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Follow the lowest competitor in stock: `undercut` is the share taken off its price (0: match it).
+    """Follow the lowest competitor in stock: `undercut` is the share taken off that price (0: match it).
 
     The result is held between `lowest` and `highest`, multiples of the list price in [0.01, 100].
     """
@@ -36,7 +36,7 @@ class DemandRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The market rules of a product, applied in this order; none of them: the list price stands."""
+    """The market rules of a product, applied in this order; without rules the list price is published."""
 
     competitor: CompetitorRule | None = None
     demand: DemandRule | None = None
@@ -46,18 +46,18 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of the rules.
 
     Attributes:
-        membership_rate: share that comes off for a member, in [0, 1].
-        rounding: of the unit price, once, at read time.
-        max_step: largest change against the last published price, a share of it in [0, 1]; None: any.
-        max_over_list: the ceiling as a multiple of the list price, in [0.01, 100].
-        min_margin: the floor is cost × (1 + min_margin); a share of the cost in [0, 1].
-        strategies: by name.
-        categories: category → name of a strategy.
-        default_strategy: name of the strategy of every other category.
+        membership_rate: The share taken off for a member, in [0, 1].
+        rounding: The rounding of the unit price, applied once, in a quote.
+        max_step: The largest change against the last published price, a share of it in [0, 1]; None: any.
+        max_over_list: The ceiling as a multiple of the list price, in [0.01, 100].
+        min_margin: The floor is cost × (1 + min_margin); a share of the cost in [0, 1].
+        strategies: The strategies by name.
+        categories: Category → name of its strategy.
+        default_strategy: The name of the strategy of all other categories.
 
     Raises:
-        ValueError: a figure is out of bounds, or a strategy is named that does not exist; the text
-            starts with the field in backticks.
+        ValueError: a figure is out of bounds, or a named strategy does not exist; the text starts with the
+            field in backticks.
     """
 
     membership_rate: Decimal = Decimal("0.05")
@@ -85,8 +85,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def strategy_of(product: ProductInput, policy: Policy) -> tuple[str, Rejection | None]:
     """The name of the product's strategy: its own, else its category's, else the default.
 
-    A strategy that the policy does not know is no error, since a policy may drop one that products
-    still name; it falls back to the category's, and the rejection says so.
+    A strategy that the policy does not have is not an error: a policy may drop a strategy that products still
+    name. The product then has its category's strategy, and the rejection explains that.
     """
     by_category = policy.categories.get(product.category, policy.default_strategy)
     if product.strategy is None:

@@ -34,8 +34,8 @@ class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=Tr
     unit_price: Annotated[
         Decimal,
         Meta(
-            description="Price of one unit, to be read beside the list price: it follows every change "
-            "of the published price in proportion. 0 to 999,999,999,999.9999, in the product's currency.",
+            description="Price of one unit at the list price; it changes in proportion to the published price. "
+            "0 to 999,999,999,999.9999, in the product's currency.",
             examples=["8.00"],
         ),
     ]
@@ -51,14 +51,14 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     product_id: ProductId
     name: Annotated[
         str,
-        Meta(min_length=1, max_length=200, description="What people call it.", examples=["Kettle, 1.7 l"]),
+        Meta(min_length=1, max_length=200, description="The product's name.", examples=["Kettle, 1.7 l"]),
     ]
     category: Annotated[
         str,
         Meta(
             min_length=1,
             max_length=64,
-            description="The policy may name a strategy for it.",
+            description="The product's category; the policy may have a strategy for it.",
             examples=["electronics"],
         ),
     ] = "general"
@@ -70,29 +70,29 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     cost: Annotated[
         Decimal | None,
         Meta(
-            description="What one unit costs us; the floor is cost plus the policy's minimum margin. null: not known.",
+            description="The cost of one unit; the floor is cost plus the policy's minimum margin. null: unknown.",
             examples=["31.20"],
         ),
     ] = None
     stock: Annotated[
         int | None,
-        Meta(description="Units at hand, 0 to 1,000,000,000; null: not counted.", examples=[120]),
+        Meta(description="Units in stock, 0 to 1,000,000,000; null: not counted.", examples=[120]),
     ] = None
     min_price: Annotated[
         Decimal | None,
-        Meta(description="Never sold for less than this; null: no such bound.", examples=["35.00"]),
+        Meta(description="The lowest price; null: no such bound.", examples=["35.00"]),
     ] = None
     max_price: Annotated[
         Decimal | None,
         Meta(
-            description="Never sold for more, unless the floor is higher; null: no such bound.",
+            description="The highest price, unless the floor is higher; null: no such bound.",
             examples=["69.00"],
         ),
     ] = None
     strategy: Annotated[
         Annotated[str, Meta(max_length=64)] | None,
         Meta(
-            description="A strategy named in the policy; null: the one of the category.",
+            description="The name of one of the policy's strategies; null: the category's strategy.",
             examples=["match"],
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""Price queries: who asks for which price, where, and for how many."""
+"""Price queries: a product, a place, a customer and a quantity."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from shared.pricing.text import clean_text
 
 
 class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """Who asks for which price, where, and for how many."""
+    """A query for the price of a product, for a place, a customer and a quantity."""
 
     product_id: ProductId
     user_location: Annotated[
@@ -21,9 +21,9 @@ class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fie
             examples=["NY"],
         ),
     ] = None
-    is_prime_member: Annotated[bool, Meta(description="Whether the membership's share comes off.", examples=[True])] = (
-        False
-    )
+    is_prime_member: Annotated[
+        bool, Meta(description="Whether the customer is a member, and gets the membership discount.", examples=[True])
+    ] = False
     quantity: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Units bought together, 1 to 1,000,000.", examples=[12])
     ] = 1

@@ -1,4 +1,4 @@
-"""The price at read time: from the cached sheet to one answer, in microseconds."""
+"""Quotes: the answer to one query, computed from a price sheet in microseconds."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,12 +24,12 @@ class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 
     product_id: ProductId
     currency: CurrencyCode
-    quantity: Annotated[int, Meta(description="Units asked for.", examples=[12])]
+    quantity: Annotated[int, Meta(description="The query's quantity.", examples=[12])]
     base_price: Annotated[Decimal, Meta(description="List price of one unit.", examples=["49.90"])]
     final_price: Annotated[Decimal, Meta(description="Price of one unit, rounded once.", examples=["45.04"])]
     total: Annotated[Decimal, Meta(description="final_price × quantity.", examples=["540.48"])]
     discount_rate: Annotated[
-        Decimal, Meta(description="The membership's share that came off, 0 to 1.", examples=["0.05", "0"])
+        Decimal, Meta(description="The share taken off for membership, 0 to 1.", examples=["0.05", "0"])
     ]
     market: Annotated[str, Meta(description="Code of the market applied.", examples=["NY", "DEFAULT"])]
     version: Annotated[int, Meta(description="Version of the price sheet; only grows.", examples=[7])]
@@ -37,29 +37,29 @@ class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
         datetime,
         Meta(
             tz=True,
-            description="When the published price was decided.",
+            description="The time at which the published price was decided.",
             examples=["2026-03-01T12:00:00Z"],
         ),
     ]
     valid_until: Annotated[
         Instant | None,
         Meta(
-            description="Next instant at which the price is scheduled to change; null: none is.",
+            description="The next scheduled change of the price; null: none is scheduled.",
             examples=[None],
         ),
     ]
     steps: Annotated[
         tuple[Step, ...] | None,
-        Meta(description="The rules applied, in order; only when an explanation was asked for."),
+        Meta(description="The applied rules, in order; only with `explain`."),
     ] = None
     rejected: Annotated[
         tuple[Rejection, ...] | None,
-        Meta(description="What was considered and not used; only when an explanation was asked for."),
+        Meta(description="The rules and signals that were considered and not used; only with `explain`."),
     ] = None
 
 
 class NoPrice(Exception):
-    """The product has no price in the currency asked for."""
+    """The product has no price in the query's currency."""
 
     def __init__(self, product_id: str, currency: str) -> None:
         super().__init__(f"{product_id} has no price in {currency}")
@@ -70,13 +70,11 @@ class NoPrice(Exception):
 def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool = False) -> Quote:
     """Price one query from a sheet; the same inputs give the same quote everywhere.
 
-    Published price → market multiplier → volume tier → membership → ceiling → floor → rounding, once,
-    to the currency's ISO 4217 exponent; the floor wins over everything. Amounts are Decimals in the
-    sheet's currency, `total` is the rounded unit price × quantity. `market` is the one that the caller
-    found for `query.user_location`.
+    Published price → market multiplier → volume tier → membership → ceiling → floor → rounding. The price is
+    rounded once, to the currency's ISO 4217 exponent. The floor wins over everything. Amounts are Decimals in the
+    sheet's currency; `total` is the rounded unit price × quantity. `market` is the market of `query.user_location`.
 
-    `explain` adds `steps` and `rejected`, those of the background decision first; the figures of the
-    answer are the same without.
+    `explain` adds `steps` and `rejected`, those of the background decision first. It changes no figure.
 
     Raises:
         NoPrice: the sheet has no price in the query's currency.
@@ -112,7 +110,7 @@ def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
 
 
 class _Prices(NamedTuple):
-    """The unit price after each rule; after the tier it is `in_tier` / `divisor`."""
+    """The unit price after each rule; the price after the tier is `in_tier` / `divisor`."""
 
     in_market: Decimal
     in_tier: Decimal
@@ -128,9 +126,9 @@ def _prices(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal)
     divisor = _ONE
     if tier is not None and sheet.list_price:
         in_tier, divisor = multiply(in_market, tier.unit_price), sheet.list_price
-    elif tier is not None:  # no proportion to keep: the tier's own price stands
+    elif tier is not None:  # a list price of 0 has no proportion: the tier's own price applies
         in_tier = multiply(tier.unit_price, market.multiplier)
-    # Divided last, so that a tie of the exact result is still a tie when it is rounded.
+    # The division comes last: a tie of the exact result is then still a tie at the rounding.
     for_member = multiply(in_tier, subtract(_ONE, rate)) if rate else in_tier
     if divisor is not _ONE:
         for_member = divide(for_member, divisor)

@@ -1,4 +1,4 @@
-"""Price sheets: everything per product that a quote needs."""
+"""Price sheets: all data about a product that a quote needs."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -14,11 +14,11 @@ Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class PriceSheet(Struct, frozen=True, gc=False, kw_only=True):
-    """Everything a quote for one product needs; the cache holds it as JSON under the product alone.
+    """All data that a quote for one product needs; the cache holds it as JSON, one key per product.
 
-    It depends on the product, its signals and the policy, never on who asks: location, membership,
-    quantity and currency are applied in `quote`. Amounts are in `currency`; `floor` and `ceiling` are in
-    whole minor units; `published_price` is not rounded.
+    A sheet depends on the product, its signals and the policy, never on the query: location, membership, quantity
+    and currency are applied in `quote`. Amounts are in `currency`. `floor` and `ceiling` are in whole minor units;
+    `published_price` is not rounded.
     """
 
     product_id: str

@@ -1,4 +1,4 @@
-"""Signals: what the market last said about one product."""
+"""Signals: the latest market data about one product."""
 
 from decimal import Decimal
 from typing import Literal
@@ -9,10 +9,10 @@ from shared.pricing import money
 
 
 class Signal(Struct, frozen=True, kw_only=True):
-    """What the market says about one product: a competitor's price, or the demand index.
+    """A competitor's price of one product, or its demand index.
 
-    `source` is the competitor, or who measured the demand. `value` is an amount in `currency` (at most
-    4 decimals) for a competitor, and an index in [0.01, 100] where 1 is normal for demand.
+    `source` is the competitor, or the sender of the demand index. For a competitor `value` is an amount in
+    `currency` with at most 4 decimals. For demand it is an index in [0.01, 100], where 1 is normal.
     """
 
     kind: Literal["competitor", "demand"]

@@ -2,9 +2,9 @@
 
 
 def clean_text(field: str, text: str | None) -> None:
-    """Raise ValueError, naming the field first, for a text with NUL or with a line break at its end.
+    """Raise ValueError, with the field's name first, for a text with NUL or with a line break at its end.
 
-    `$` in a pattern also matches before a last line break, and PostgreSQL stores no NUL.
+    `$` in a pattern also matches before a last line break, and PostgreSQL cannot store NUL.
     """
     if text is not None and ("\0" in text or text.endswith("\n")):
         raise ValueError(f"`{field}` must not contain NUL or end in a line break")

@@ -1,1 +1,1 @@
-"""Amounts and fields as they stand on the wire."""
+"""Amounts and common fields on the wire."""

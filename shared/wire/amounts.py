@@ -1,4 +1,4 @@
-"""Amounts as text: digits and a point, nothing else that Python would read as a number."""
+"""Amounts as text: only digits and a point, not the other forms that Python reads as a number."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ REASON = "must be a plain number such as 49.90"
 
 
 def check(value: object, document: object, path: str = "$") -> None:
-    """Compare what was decoded with what it was decoded from.
+    """Check the amounts of a decoded value in the document from which it was decoded.
 
     Python's Decimal also reads 1_0, 1e2, a number between blanks, and the digits of other scripts.
 
     Raises:
-        InvalidInput: an amount was such a text; names the first one.
+        InvalidInput: an amount is such a text; the path names the first one.
     """
     if isinstance(value, Decimal):
         if isinstance(document, str) and not is_plain(document):
@@ -33,5 +33,5 @@ def check(value: object, document: object, path: str = "$") -> None:
 
 
 def has_amounts(kind: Any) -> bool:
-    """Whether documents of this type have amounts at all."""
+    """Whether documents of this type contain amounts."""
     return "Decimal" in repr(msgspec.inspect.type_info(kind))

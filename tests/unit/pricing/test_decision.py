@@ -138,7 +138,7 @@ def test_a_step_of_one_minor_unit_is_always_possible() -> None:
 def test_a_last_price_of_zero_bounds_no_step() -> None:
     got = decide(product(), [], policy(max_step=Decimal("0.2")), Decimal(0))
     assert got.published_price == 100
-    assert "the last price was 0: no share of it bounds a step" in reasons(got)
+    assert "the last price was 0: the step has no limit" in reasons(got)
 
 
 def test_the_floor_wins_over_the_step_and_the_ceiling() -> None:
