@@ -1,7 +1,6 @@
 """Request bodies: decoded strictly, straight from their bytes into a msgspec type."""
 
 from collections.abc import Generator
-from decimal import Decimal
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -39,7 +38,7 @@ class StrictBody(AbstractDTO[T]):
         """
         with translated():
             try:
-                decoded = msgspec.json.Decoder(self.model_type, float_hook=Decimal).decode(value)
+                decoded = msgspec.json.Decoder(self.model_type, float_hook=amounts.exact).decode(value)
             except msgspec.ValidationError:
                 # The decoder stops at the first wrong field. Broken JSON after that field is the greater fault.
                 msgspec.json.decode(value)

@@ -64,7 +64,7 @@ def _follow(subscription: Subscription, near: NearCache, stop: threading.Event) 
 def _apply(message: bytes, near: NearCache) -> None:
     try:
         announced = _decoder.decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         log.warning("invalid announcement", error=str(error))
         return
     near.changed(announced.changes)

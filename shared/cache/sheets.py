@@ -16,6 +16,7 @@ import msgspec
 
 from shared.errors import PricingError
 from shared.prices.published import StoredSheet
+from shared.pricing.currencies import EXPONENTS
 from shared.pricing.sheet import PriceSheet
 
 # A script of 250 sheets holds Redis for about 2 ms (7 µs a key).
@@ -23,6 +24,8 @@ BATCH = 250
 FILL_WITHIN_MS = 2_000
 ABSENCE_TTL_S = 3.0
 GENERATION = "pricing:generation"
+# A published price is not rounded and may be a multiple of the largest list price.
+LARGEST = Decimal(10) ** 18
 
 
 class CorruptSheet(PricingError):
@@ -69,11 +72,11 @@ def is_absence(entry: bytes) -> bool:
 
 def negative(product_id: str, generation: bytes | None) -> StoredSheet:
     """The negative entry, in the form of a sheet, for a product that PostgreSQL does not have."""
-    return StoredSheet(product_id, 0, (generation or b"").decode())
+    return StoredSheet(product_id, 0, (generation or b"").decode(errors="replace"))
 
 
-def decode(entry: bytes) -> PriceSheet:
-    """The sheet in a cached entry.
+def decode(product_id: str, entry: bytes) -> PriceSheet:
+    """The sheet in the cached entry of a product.
 
     Raises:
         CorruptSheet: the entry is not a price sheet; read it from the database instead.
@@ -81,12 +84,18 @@ def decode(entry: bytes) -> PriceSheet:
     version, _, document = entry.partition(b"|")
     try:
         sheet = _decoder.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptSheet(str(error)) from None
+    if sheet.product_id != product_id:
+        raise CorruptSheet(f"the entry holds the sheet of {sheet.product_id!r}")
     if version != b"%d" % sheet.version:
         raise CorruptSheet("the entry's version is not its sheet's")
-    if not all(map(Decimal.is_finite, _amounts(sheet))):
-        raise CorruptSheet("an amount is not a finite number")
+    if sheet.currency not in EXPONENTS:
+        raise CorruptSheet("the currency is unknown")
+    if not all(amount.is_finite() and _ZERO <= amount <= LARGEST for amount in _amounts(sheet)):
+        raise CorruptSheet("an amount is out of range")
+    if not (sheet.membership_rate.is_finite() and _ZERO <= sheet.membership_rate <= _ONE):
+        raise CorruptSheet("the membership rate is no share")
     return sheet
 
 
@@ -106,7 +115,7 @@ def fill_arguments(fills: Iterable[Fill], ttl_s: float, read_at_ms: int) -> tupl
 
 
 def _amounts(sheet: PriceSheet) -> list[Decimal]:
-    amounts = [sheet.list_price, sheet.published_price, sheet.floor, sheet.membership_rate]
+    amounts = [sheet.list_price, sheet.published_price, sheet.floor]
     amounts += [tier.unit_price for tier in sheet.tiers]
     return amounts if sheet.ceiling is None else [*amounts, sheet.ceiling]
 
@@ -122,6 +131,7 @@ def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[li
 
 
 _decoder = msgspec.json.Decoder(PriceSheet)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 
 # An entry is replaced by the same or a later version. The entry `seen`, which did not decode, is replaced by any
 # version. A key of another type (GET fails) is replaced. An entry starts with its version.

@@ -87,8 +87,9 @@ class RedisSheets:
             with self._breaker.guarded():
                 pipeline = self._client().pipeline(transaction=False)
                 pipeline.time()
-                pipeline.get(sheets.GENERATION)
-                (seconds, microseconds), generation = await pipeline.execute()
+                # A key of another type is no error of MGET.
+                pipeline.mget([sheets.GENERATION])
+                (seconds, microseconds), [generation] = await pipeline.execute()
         except RedisUnavailable:
             return None
         return seconds * 1000 + microseconds // 1000, generation
@@ -122,7 +123,7 @@ class RedisSheets:
             still_missing = entry == sheets.negative_entry(generation)
             return ("missing", Missing()) if still_missing else ("miss", None)
         try:
-            return "hit", self._near.put(sheets.decode(entry), entry, asked_at)
+            return "hit", self._near.put(sheets.decode(product_id, entry), entry, asked_at)
         except CorruptSheet as error:
             self.corrupt[product_id] = entry
             log.warning("corrupt cache entry", product_id=product_id, error=str(error))

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -131,5 +130,5 @@ def _check_amount(name: str, value: object) -> None:
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
 SURROGATE = re.compile("[\ud800-\udfff]").search
-_OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-_TIERS = msgspec.json.Decoder(list[Any], float_hook=Decimal)
+_OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=amounts.exact)
+_TIERS = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)

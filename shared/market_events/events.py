@@ -212,5 +212,5 @@ def checked_time(time: datetime | None, now: datetime) -> datetime:
 
 
 # Numbers in `data` keep their digits: they are never floats, and are stored as strings.
-_envelope = msgspec.json.Decoder(CloudEvent, float_hook=Decimal)
+_envelope = msgspec.json.Decoder(CloudEvent, float_hook=amounts.exact)
 _stored = {name: msgspec.json.Decoder(kind) for name, kind in EVENT_TYPES.items()}

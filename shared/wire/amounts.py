@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -11,6 +11,18 @@ from shared.errors import InvalidInput
 
 is_plain = re.compile(r"-?[0-9]+(\.[0-9]+)?").fullmatch
 REASON = "must be a plain number such as 49.90"
+
+
+def exact(digits: str) -> Decimal:
+    """The number that a JSON document writes with these digits, for msgspec's `float_hook`.
+
+    Raises:
+        msgspec.ValidationError: its exponent is beyond what Decimal holds.
+    """
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise msgspec.ValidationError("a number is out of range") from None
 
 
 def check(value: object, document: object, path: str = "$") -> None:

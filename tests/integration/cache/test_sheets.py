@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ class Puts:
 
     def version(self, product_id: str) -> int | None:
         entry = self.entry(product_id)
-        return sheets.decode(entry).version if entry else None
+        return sheets.decode(product_id, entry).version if entry else None
 
     def entry(self, product_id: str) -> bytes | None:
         entry = self._client.get(sheets.key(product_id))
@@ -174,11 +175,18 @@ def test_a_version_beyond_what_a_double_can_count_is_still_compared(puts: Puts) 
         b"3|\xff\xfe",
         f"4|{stored('P-1', 3).json}".encode(),
         f"03|{stored('P-1', 3).json}".encode(),
+        f"3|{stored('P-2', 3).json}".encode(),
+        f"3|{stored('P-1', 3, currency='XXX').json}".encode(),
+        f"3|{stored('P-1', 3, published_price=Decimal(-5)).json}".encode(),
+        f"3|{stored('P-1', 3, floor=Decimal('1e999')).json}".encode(),
+        f"3|{stored('P-1', 3, list_price=Decimal('NaN')).json}".encode(),
+        f"3|{stored('P-1', 3, membership_rate=Decimal(5)).json}".encode(),
+        b'3|{"product_id":' + b"[" * 100_000,
     ],
 )
 def test_what_is_no_sheet_is_corrupt(entry: bytes) -> None:
     with pytest.raises(CorruptSheet):
-        sheets.decode(entry)
+        sheets.decode("P-1", entry)
 
 
 def test_a_sheet_comes_out_as_it_went_in(puts: Puts) -> None:
@@ -186,7 +194,7 @@ def test_a_sheet_comes_out_as_it_went_in(puts: Puts) -> None:
     puts.put(sheet)
     entry = puts.entry(sheet.product_id)
     assert entry
-    assert sheets.decode(entry) == sheets.sheet_of(sheet)
+    assert sheets.decode(sheet.product_id, entry) == sheets.sheet_of(sheet)
 
 
 def test_many_sheets_are_put_in_scripts_of_250_and_announced(cache: redis.Redis, heard: PubSub) -> None:

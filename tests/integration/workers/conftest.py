@@ -102,7 +102,7 @@ def cached(cache: redis.Redis) -> Cached:
 
     def cached(product_id: str) -> PriceSheet | None:
         entry: Any = cache.get(sheets.key(product_id))
-        return sheets.decode(entry) if entry else None
+        return sheets.decode(product_id, entry) if entry else None
 
     return cached
 
