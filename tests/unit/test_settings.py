@@ -77,7 +77,7 @@ def test_a_wrong_value_in_the_stacks_file_is_named_as_well(home: Path) -> None:
 
 
 def test_an_unknown_variable_is_refused_with_the_known_ones(home: Path) -> None:
-    with pytest.raises(InvalidSettings, match=r"^PRICING_PROT is no setting") as refused:
+    with pytest.raises(InvalidSettings, match=r"^PRICING_PROT is not a setting") as refused:
         load(home, PRICING_PROT="8000")
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
     assert all(name in str(refused.value) for name in names)
