@@ -77,6 +77,11 @@ tasks *arguments: setup
 events *arguments: setup
     @{{ python }} -m deploy catalogue events "$@"
 
+# The settings in force and where each came from, secrets hidden; `just settings --json`
+[no-exit-message]
+settings *arguments: setup
+    @{{ python }} -m deploy catalogue settings {{ arguments }}
+
 sync := ".venv/bin/uv pip sync -q --compile-bytecode --python .venv --require-hashes requirements-dev.lock"
 
 # Install the locked dependencies into .venv (behind a proxy, with the system's certificates)

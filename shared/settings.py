@@ -1,41 +1,46 @@
 """Settings: `PRICING_*` variables, read once into a frozen struct and validated at start."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+
+from shared import addresses
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Processes = Annotated[int, msgspec.Meta(ge=1, le=256)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 STACK_FILE = "stack.env"
 TRACE_FOLDER = "traces"
+MAX_WORKER_THREADS = 1024
+MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 8
 
 
 class InvalidSettings(ValueError):
-    """A `PRICING_*` variable is unknown or has an invalid value; the text names it."""
+    """A `PRICING_*` variable has a value that cannot be used; the text names it and shows no value."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"PRICING_{name.upper()}"):
-    """The operator's settings. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
+    """What an operator may set. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
 
     Attributes:
         home: Folder of keys, logs and the native stack's state.
-        host: Address that the API listens on.
+        host: IP address that the API listens on.
+        database_url: PostgreSQL, as libpq reads it: a URL or key=value pairs, of one host or several.
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
-        admin_key: The first API key; empty: it is generated, and stored in `home`.
-        feed_url: Market-data feed, read by recalculations; empty: none.
-        cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
-        near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
-        near_cache_bytes: Largest memory of the near cache, estimated.
-        trace_read_ratio: Share of price queries that are traced where the caller did not decide.
-        trace_write_ratio: The same for all other requests and jobs.
-        drain_timeout_s: Time in which a process must end after SIGTERM.
+        admin_key: The first API key, where it is made outside; else it is made in `home`.
+        feed_url: Market-data feed, asked when prices are recalculated; empty: none.
+        cache_ttl_s: How long a sheet stays in Redis, ± 10 %.
+        near_cache_entries: The most sheets that an API process holds by itself; 0: none.
+        near_cache_bytes: The most memory that they take, estimated.
+        trace_read_ratio: Share of price queries that are traced when the caller did not decide.
+        trace_write_ratio: The same for everything else.
+        drain_timeout_s: How long a process may take to end after SIGTERM.
         log_format: `json`, or `console` for people.
     """
 
@@ -53,11 +58,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     worker_metrics_port: Port = 9191
     listener_metrics_port: Port = 9192
     feed_url: str = ""
-    feed_timeout_s: Seconds = 2.0
+    feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 2.0
     admin_key: str = ""
-    cache_ttl_s: Seconds = 3600.0
+    cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
-    near_cache_bytes: Annotated[int, msgspec.Meta(ge=0)] = 64_000_000
+    near_cache_bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)] = 64_000_000
     trace_read_ratio: Ratio = 0.01
     trace_write_ratio: Ratio = 1.0
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15
@@ -73,6 +78,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         """The Redis URL of a role: `cache`, `broker` or `events`."""
         return str(getattr(self, f"{role}_url")) or self.redis_url
 
+    def shown(self) -> dict[str, Any]:
+        """Variable → value for people and logs: without keys, passwords and users."""
+        fields = msgspec.structs.fields(self)
+        return {field.encode_name: _shown(field.name, getattr(self, field.name)) for field in fields}
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # rich prints a Struct by this, not by `__repr__`.
+        return list(self.shown().items())
+
+
+class Source(NamedTuple):
+    """A variable's text, and its origin: `environment` or `stack.env`."""
+
+    text: str
+    origin: str
+
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment, else from the native stack's file, else the defaults.
@@ -82,17 +106,72 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises:
         InvalidSettings: a value is out of range, of the wrong type, or a name is unknown.
     """
-    environ = os.environ if environ is None else environ
-    home = environ.get("PRICING_HOME", ".pricing")
-    values = _stack_values(Path(home) / STACK_FILE) | {k: v for k, v in environ.items() if _is_ours(k)}
+    values = {name: source.text for name, source in sources(environ).items()}
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     if unknown := sorted(values.keys() - known):
-        raise InvalidSettings(f"{unknown[0]} is not a setting of the pricing engine; known: {', '.join(sorted(known))}")
+        raise InvalidSettings(f"{unknown[0]} is no setting of the pricing engine; known: {', '.join(sorted(known))}")
+    for name in ("PRICING_LOG_LEVEL", "PRICING_LOG_FORMAT"):
+        if name in values:
+            values[name] = values[name].lower()
     try:
-        return msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         raise InvalidSettings(f"{path.rstrip('`')}: {reason}") from None
+    _check(settings)
+    return settings
+
+
+def sources(environ: Mapping[str, str] | None = None) -> dict[str, Source]:
+    """Variable → its text and origin, for the variables that are set; the environment comes first."""
+    environ = os.environ if environ is None else environ
+    home = environ.get("PRICING_HOME") or Settings().home
+    stack = _stack_values(Path(home) / STACK_FILE)
+    found = {name: Source(text, STACK_FILE) for name, text in stack.items() if is_ours(name, text)}
+    given = {name: Source(text, "environment") for name, text in environ.items() if is_ours(name, text)}
+    return found | given
+
+
+def is_ours(name: str, text: str) -> bool:
+    """Whether a variable is meant as a setting.
+
+    Kubernetes adds variables to its containers for a Service named `pricing` or `pricing-…`. They are none:
+    `PRICING_SERVICE_HOST`, `PRICING_PORT=tcp://…`, `PRICING_PORT_8000_TCP_ADDR`.
+    """
+    if not name.startswith("PRICING_") or name.startswith("PRICING_TEST_") or (name, text) == ("PRICING_HOME", ""):
+        return False
+    is_address = name.endswith("_PORT") and text.startswith(("tcp://", "udp://", "sctp://"))
+    return not is_address and not _SERVICE_VARIABLE(name)
+
+
+def _check(settings: Settings) -> None:
+    """Raise InvalidSettings for a value that is well-formed and cannot be used."""
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if field.name in _CHECKS and (value or field.default):
+            try:
+                _CHECKS[field.name](value)
+            except ValueError as error:
+                raise InvalidSettings(f"{field.encode_name}: {error}") from None
+    if settings.worker_processes * settings.worker_threads > MAX_WORKER_THREADS:
+        raise InvalidSettings(
+            "PRICING_WORKER_THREADS: times PRICING_WORKER_PROCESSES must be at most "
+            f"{MAX_WORKER_THREADS}: each thread can take a connection to PostgreSQL"
+        )
+
+
+def _check_key(key: str) -> None:
+    is_plain = key.isascii() and key.isprintable() and " " not in key
+    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or not is_plain:
+        raise ValueError(
+            f"must be random, at least {MIN_KEY_LENGTH} letters and digits; make one by `openssl rand -hex 32`"
+        )
+
+
+def _shown(name: str, value: Any) -> Any:
+    if not value or name not in {"admin_key", *_URLS}:
+        return value
+    return addresses.HIDDEN if name == "admin_key" else addresses.masked(value)
 
 
 def _stack_values(path: Path) -> dict[str, str]:
@@ -100,8 +179,20 @@ def _stack_values(path: Path) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return {}
-    return {name: value for name, _, value in (line.partition("=") for line in lines) if _is_ours(name)}
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
 
-def _is_ours(name: str) -> bool:
-    return name.startswith("PRICING_") and not name.startswith("PRICING_TEST_")
+# https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables
+_SERVICE_VARIABLE = re.compile(
+    r".+_SERVICE_(HOST|PORT(_.+)?)|.+_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
+).fullmatch
+
+_URLS = {
+    "database_url": addresses.check_database,
+    "redis_url": addresses.check_redis,
+    "cache_url": addresses.check_redis,
+    "broker_url": addresses.check_redis,
+    "events_url": addresses.check_redis,
+    "feed_url": addresses.check_http,
+}
+_CHECKS = {**_URLS, "host": addresses.check_ip, "admin_key": _check_key}

@@ -9,8 +9,6 @@ from deploy.native import programs
 from deploy.native.state import State
 from shared import settings as app_settings
 
-_PREFIXES = ("PRICING_", "OTEL_")
-
 
 def given(env: Mapping[str, str], state: State) -> dict[str, str]:
     """The settings that the caller chose; addresses of our own servers, handed back to us, are no choice.
@@ -19,7 +17,7 @@ def given(env: Mapping[str, str], state: State) -> dict[str, str]:
         StackError: a value has more than one line, which `stack.env` cannot hold.
     """
     own = {state.database_url, state.redis_url(0), state.redis_url(1)}
-    values = {name: value for name, value in env.items() if _is_setting(name) and value not in own}
+    values = {name: value for name, value in env.items() if _is_setting(name, value) and value not in own}
     if broken := [name for name, value in values.items() if len(value.splitlines()) > 1]:
         raise StackError(f"{broken[0]} must be one line.")
     return values
@@ -80,7 +78,7 @@ def load(home: Path) -> dict[str, str]:
 
 def of_programs(home: Path, env: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
     """A whole environment: the machine's, with exactly these settings."""
-    machine = {name: value for name, value in env.items() if not _is_setting(name)}
+    machine = {name: value for name, value in env.items() if not _is_setting(name, value)}
     return {**machine, **values, "PRICING_HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
@@ -94,5 +92,5 @@ def ports_to_take(names: Sequence[str], settings: app_settings.Settings) -> dict
     return dict(ports[name] for name in names if name in ports)
 
 
-def _is_setting(name: str) -> bool:
-    return name.startswith(_PREFIXES) and name != "PRICING_HOME"
+def _is_setting(name: str, value: str) -> bool:
+    return name.startswith("OTEL_") or (app_settings.is_ours(name, value) and name != "PRICING_HOME")

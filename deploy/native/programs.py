@@ -58,7 +58,8 @@ def jaeger(env: Mapping[str, str]) -> str | None:
 
 def address(name: str, state: State, settings: Settings) -> str:
     """Where a program answers, without passwords."""
-    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - compared, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    host = f"[{host}]" if ":" in host else host
     return {
         "postgres": f"127.0.0.1:{state.postgres_port}",
         "redis": f"127.0.0.1:{state.redis_port}",

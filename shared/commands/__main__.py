@@ -1,8 +1,11 @@
-"""Commands for operators: `python -m shared.commands migrate|demo|import|export|policy|tasks|events|recalculate`."""
+"""Commands for operators: `python -m shared.commands COMMAND`.
+
+COMMAND is migrate, demo, import, export, policy, tasks, events, recalculate or settings.
+"""
 
 import click
 
-from shared.commands import catalogue, events, jobs, rulebook
+from shared.commands import catalogue, events, jobs, rulebook, settings
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -27,6 +30,7 @@ for command in (
     jobs.tasks_command,
     jobs.recalculate,
     events.events_command,
+    settings.settings_command,
 ):
     main.add_command(command)
 

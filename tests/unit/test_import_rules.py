@@ -40,6 +40,7 @@ ONLY = {
             "shared.prices",
             "shared.postgres",
             "shared.errors",
+            "shared.addresses",
             "deploy.native",
         ),
     ),
@@ -50,6 +51,7 @@ ONLY = {
             "shared.cache",
             "shared.messaging",
             "shared.errors",
+            "shared.addresses",
             *COMPOSITION_ROOTS,
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
             "api.event_intake",

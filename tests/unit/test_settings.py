@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.pretty import pretty_repr
 
 from shared import settings
 from shared.settings import InvalidSettings, Settings
@@ -112,3 +113,131 @@ def test_settings_cannot_be_changed_afterwards(home: Path) -> None:
 
 def test_the_home_is_absolute_wherever_a_process_starts() -> None:
     assert Settings(home="somewhere").home_dir == Path.cwd() / "somewhere"
+
+
+SECRET = "correct-horse"
+KEY = "n8Zt4Wq1Lr7Vb2Xc9Kd3Mf6Hs5Gj0PyQa"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://u:p@h/d",
+        "postgresql://u:p%2Fq@h:5432/d?sslmode=require",
+        "postgresql://u@one:5432,two:5433/d?target_session_attrs=read-write",
+        "postgresql:///d?host=/run/postgresql",
+        "host=h port=5432 user=u password='a b' dbname=d",
+    ],
+)
+def test_the_database_is_named_in_every_form_that_libpq_reads(home: Path, address: str) -> None:
+    assert load(home, PRICING_DATABASE_URL=address).database_url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["redis://h", "redis://:p@h:6379/1", "rediss://u:p@h:6380/0", "unix:///run/redis.sock?db=1", "redis://[::1]"],
+)
+def test_redis_is_named_in_every_form_that_its_driver_reads(home: Path, address: str) -> None:
+    names = ("PRICING_REDIS_URL", "PRICING_CACHE_URL", "PRICING_BROKER_URL", "PRICING_EVENTS_URL")
+    found = load(home, **dict.fromkeys(names, address))
+    assert {found.redis_url, *map(found.redis_for, ("cache", "broker", "events"))} == {address}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (
+            "PRICING_DATABASE_URL",
+            (
+                "", "postgresql://", "mysql://u:{}@h/d", "postgresql://u:{}%zz@h/d", "postgresql://u:{}/x@h/d",
+                "postgresql://u:{}@h:99999/d", "postgresql://u:{}@h/d?colour=red", "host=h port=x password={}", "{}",
+            ),
+        ),
+        (
+            "PRICING_REDIS_URL",
+            (
+                "", "http://:{}@h", "redis://", "redis://:{}@", "redis://:{}@h:0", "redis://:{}@h:99999",
+                "redis://:{}@h/zero", "redis://:{}@h?colour=red", "redis://:{}@h?socket_timeout=x", "redis://:{}@ h",
+                "unix://", "{}",
+            ),
+        ),
+        ("PRICING_BROKER_URL", ("http://:{}@h",)),
+        ("PRICING_FEED_URL", ("feed/{}", "ftp://u:{}@h", "http://", "http://u:{}@h:99999", "http://u:{}@h/a b")),
+        ("PRICING_HOST", ("", "localhost", "0.0.0.0:8000", "fe80::1%{}", "127.0.0.1 ", "1.2.3")),
+        ("PRICING_ADMIN_KEY", ("a", "{}", "a" * 40, KEY + " x", KEY + "\x1b", KEY + "é")),
+        ("PRICING_CACHE_TTL_S", ("0.0001", "0.5", "86401")),
+        ("PRICING_FEED_TIMEOUT_S", ("0.001", "61")),
+        ("PRICING_NEAR_CACHE_BYTES", ("-1", "9" * 18)),
+    ],
+)  # fmt: skip
+def test_nonsense_is_refused_by_name_and_never_printed(home: Path, name: str, values: tuple[str, ...]) -> None:
+    for value in values:
+        with pytest.raises(InvalidSettings, match=rf"^{name}: ") as refused:
+            load(home, **{name: value.format(SECRET)})
+        assert SECRET not in str(refused.value), value
+
+
+def test_a_weak_admin_key_is_refused_with_the_way_to_a_good_one(home: Path) -> None:
+    assert load(home, PRICING_ADMIN_KEY=KEY).admin_key == KEY
+    with pytest.raises(InvalidSettings, match="openssl rand -hex 32"):
+        load(home, PRICING_ADMIN_KEY=KEY[:31])
+
+
+def test_threads_of_all_worker_processes_are_bounded(home: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"PRICING_WORKER_THREADS: .* PRICING_WORKER_PROCESSES"):
+        load(home, PRICING_WORKER_PROCESSES="256", PRICING_WORKER_THREADS="256")
+
+
+def test_a_level_counts_in_either_case(home: Path) -> None:
+    found = load(home, PRICING_LOG_LEVEL="INFO", PRICING_LOG_FORMAT="Console")
+    assert (found.log_level, found.log_format) == ("info", "console")
+
+
+def test_the_variables_that_kubernetes_adds_are_passed_over(home: Path) -> None:
+    stack_file(home, "PRICING_PORT=9001\n")
+    added = {
+        "PRICING_SERVICE_HOST": "10.0.0.1",
+        "PRICING_SERVICE_PORT": "8000",
+        "PRICING_SERVICE_PORT_HTTP": "8000",
+        "PRICING_PORT": "tcp://10.0.0.1:8000",
+        "PRICING_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+        "PRICING_PORT_8000_TCP_PROTO": "tcp",
+        "PRICING_PORT_8000_TCP_PORT": "8000",
+        "PRICING_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "PRICING_API_PORT": "tcp://10.0.0.2:8000",
+        "PRICING_API_SERVICE_HOST": "10.0.0.2",
+        "PRICING_WORKER_METRICS_PORT": "tcp://10.0.0.3:9191",
+    }
+    found = load(home, **added)
+    assert (found.port, found.worker_metrics_port) == (9001, 9191)
+
+
+def test_an_empty_home_is_the_default_one() -> None:
+    assert settings.load({"PRICING_HOME": ""}).home == ".pricing"
+
+
+def test_no_secret_is_shown(home: Path) -> None:
+    found = load(
+        home,
+        PRICING_DATABASE_URL=f"postgresql://u:{SECRET}@h/d?sslpassword={SECRET}",
+        PRICING_REDIS_URL=f"redis://:{SECRET}@one?password={SECRET}",
+        PRICING_CACHE_URL=f"redis://:{SECRET}@two",
+        PRICING_FEED_URL=f"https://{SECRET}@three/?api_key={SECRET}&a=b@c",
+        PRICING_ADMIN_KEY=KEY,
+    )
+    pairs = msgspec.structs.replace(found, database_url=f"host=h password='{SECRET} x'")
+    unread = msgspec.structs.replace(found, database_url=f"nonsense {SECRET}")
+    for one in (found, pairs, unread):
+        for text in (repr(one), f"{[one]}", pretty_repr(one)):
+            assert SECRET not in text
+            assert KEY not in text
+    assert found.shown()["PRICING_DATABASE_URL"] == "postgresql://***@h/d?sslpassword=***"
+    assert pairs.shown()["PRICING_DATABASE_URL"] == "password=*** host=h"
+
+
+def test_every_value_has_its_origin(home: Path) -> None:
+    stack_file(home, "PRICING_PORT=9001\nPRICING_LOG_LEVEL=debug\n")
+    found = settings.sources({"PRICING_HOME": str(home), "PRICING_PORT": "9002"})
+    assert found["PRICING_PORT"] == ("9002", "environment")
+    assert found["PRICING_LOG_LEVEL"] == ("debug", "stack.env")
+    assert "PRICING_HOST" not in found

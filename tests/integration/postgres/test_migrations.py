@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from shared.catalogue import markets
 from shared.postgres import migrations, pools
@@ -51,6 +53,24 @@ def test_the_schema_comes_from_nothing_and_again_is_nothing(new_database: Callab
     assert revisions(settings) == before
     with psycopg.connect(settings.database_url) as conn:
         assert conn.execute("SELECT code FROM markets").fetchall() == [("X",)]
+
+
+def test_every_form_of_an_address_leads_to_the_same_database(new_database: Callable[[], Settings]) -> None:
+    settings = new_database()
+    known = conninfo_to_dict(settings.database_url)
+    several = known | {"host": "127.0.0.1,127.0.0.1", "port": f"1,{known['port']}"}
+    rest = settings.database_url.partition("://")[2]
+    for address in (f"postgres://{rest}", make_conninfo("", **known), make_conninfo("", **several)):
+        one = msgspec.structs.replace(settings, database_url=address)
+        migrations.migrate(one)
+        with pools.connect(one, "tests") as conn:
+            assert conn.execute("SELECT count(*) AS count FROM alembic_version").fetchone() == {"count": 1}
+        pool = pools.pool(one, "tests", size=1)
+        with pool, pool.connection() as conn:
+            assert conn.execute("SELECT count(*) AS count FROM products").fetchone() == {"count": 0}
+        with pools.connect(settings, "tests") as conn:
+            conn.execute("DROP SCHEMA public CASCADE")
+            conn.execute("CREATE SCHEMA public")
 
 
 def test_several_who_migrate_at_once_end_with_one_schema(new_database: Callable[[], Settings], tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Addresses in the settings: their checks, as the drivers read them, and their text without secrets."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+import redis
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+HIDDEN = "***"
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+
+
+def check_database(text: str) -> None:
+    """Raise ValueError unless libpq reads the text: a URL, or key=value pairs, of one host or several."""
+    try:
+        known = conninfo_to_dict(text)
+    except ProgrammingError:
+        # libpq's own message can repeat the password.
+        known = {}
+    if not known:
+        raise ValueError("must be an address such as postgresql://user:password@host:5432/database")
+    for port in str(known.get("port", "")).split(","):
+        if port and not (port.isdecimal() and 1 <= int(port) <= 65535):
+            raise ValueError(
+                "has a port that is no number from 1 to 65535; encode / : @ % in a password as %2F %3A %40 %25"
+            )
+
+
+def check_redis(text: str) -> None:
+    """Raise ValueError unless redis-py can connect to it: redis://, rediss:// or unix://."""
+    try:
+        _check_characters(text)
+        parts = urlsplit(text)
+        is_socket = parts.scheme == "unix"
+        is_whole = bool(parts.path if is_socket else parts.hostname and _is_port(parts.port))
+        # redis-py takes any other path for database 0.
+        if is_whole and (is_socket or re.fullmatch(r"(/[0-9]*)?", parts.path)):
+            redis.ConnectionPool.from_url(text).make_connection()  # connects to nothing yet
+            return
+    except (ValueError, TypeError, ImportError):
+        pass
+    raise ValueError("must be an address such as redis://:password@host:6379/0, rediss://… or unix:///path")
+
+
+def check_http(text: str) -> None:
+    """Raise ValueError unless the text is an HTTP address with a host."""
+    try:
+        _check_characters(text)
+        parts = urlsplit(text)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and _is_port(parts.port)
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise ValueError("must be an address such as https://feed.example.com/quotes")
+
+
+def check_ip(text: str) -> None:
+    """Raise ValueError unless a server can listen there."""
+    try:
+        ipaddress.ip_address(text)
+        _check_characters(text, more="%")
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1 or 0.0.0.0; names are not looked up") from None
+
+
+def masked(text: str) -> str:
+    """The address without user, password and other secrets; `***` where it cannot be read."""
+    if "://" in text:
+        text = re.sub(r"://.*@", f"://{HIDDEN}@", text, flags=re.DOTALL)
+        return re.sub(
+            r"([?&][^=&]*(?:%|pass|secret|token|key|auth|user)[^=&]*=)[^&]*", rf"\1{HIDDEN}", text, flags=re.IGNORECASE
+        )
+    try:
+        known = conninfo_to_dict(text)
+    except ProgrammingError:
+        return HIDDEN
+    return make_conninfo("", **{name: HIDDEN if "pass" in name else value for name, value in known.items()})
+
+
+def _is_port(port: int | None) -> bool:
+    return port is None or port >= 1
+
+
+def _check_characters(text: str, more: str = "") -> None:
+    if not text.isprintable() or any(c in text for c in f" {more}"):
+        raise ValueError

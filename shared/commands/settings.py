@@ -1,0 +1,34 @@
+"""The settings in force: `just settings`."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from shared.commands.terminal import add_row, out, table
+from shared.settings import Settings, sources
+
+DEFAULT = "default"
+
+
+@click.command("settings")
+@click.option("--json", "is_json", is_flag=True, help="One JSON array, for scripts.")
+@click.pass_obj
+def settings_command(settings: Settings, *, is_json: bool) -> None:
+    """Print the settings in force, and where each came from; passwords and keys are hidden."""
+    found = _found(settings)
+    if is_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    rows = table("variable", "from", "value")
+    for one in found:
+        add_row(rows, one["name"], one["source"], str(one["value"]))
+    out.print(rows, soft_wrap=False)
+
+
+def _found(settings: Settings) -> list[dict[str, Any]]:
+    set_there = sources()
+    return [
+        {"name": name, "value": value, "source": set_there[name].origin if name in set_there else DEFAULT}
+        for name, value in settings.shown().items()
+    ]
