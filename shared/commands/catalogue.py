@@ -1,5 +1,6 @@
 """The catalogue: its schema, the demo, imports and exports."""
 
+import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from shared.messaging import clients
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
-INTERRUPTED = 130
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell counts processes that SIGINT and SIGPIPE ended
 
 console = Console(stderr=True, highlight=False)
 
@@ -61,6 +62,9 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
 )
+@click.option(
+    "--from-spreadsheets", is_flag=True, help="Read back `just export --for-spreadsheets`: remove its apostrophes."
+)
 @click.pass_obj
 def import_file(
     settings: Settings,
@@ -72,6 +76,7 @@ def import_file(
     *,
     dry_run: bool,
     skip_bad: bool,
+    from_spreadsheets: bool,
 ) -> None:
     """Insert or update the products of a FILE, or of standard input: `-`.
 
@@ -82,7 +87,7 @@ def import_file(
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
     try:
-        columns = Columns(parse_map(names), constants(currency=currency, category=category))
+        columns = Columns(parse_map(names), constants(currency=currency, category=category), from_spreadsheets)
         with connection(settings) as conn:
             code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
         if code != importer.NOTHING and not dry_run:
@@ -109,12 +114,26 @@ def _note_creations(settings: Settings) -> None:
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the FILE's name, else csv.")
 @click.option("--category", help="Only products of this category.")
+@click.option(
+    "--for-spreadsheets",
+    is_flag=True,
+    help="CSV: an apostrophe before texts that would run as a formula; `just import --from-spreadsheets` removes it.",
+)
 @click.pass_obj
-def export_file(settings: Settings, file: Path, form: exporter.Format | None, category: str | None) -> None:
+def export_file(
+    settings: Settings, file: Path, form: exporter.Format | None, category: str | None, *, for_spreadsheets: bool
+) -> None:
     """Write the catalogue to a FILE, or to standard output, as `import` reads it; a FILE in .gz is compressed."""
+    form = form or exporter.format_of(file)
+    if for_spreadsheets and form != "csv":
+        raise click.UsageError("--for-spreadsheets is for CSV.")
     try:
         with connection(settings) as conn:
-            count = exporter.run(conn, file, form or exporter.format_of(file), category)
+            count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
+    except BrokenPipeError:
+        # The reader has enough: `just export | head`. Python would complain at its end about standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror or error}") from None
     console.print(f"{count:,} products")

@@ -64,7 +64,8 @@ def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -
     if done.rejected > len(done.rejects):
         _print(console, f"… and {done.rejected - len(done.rejects):,} more")
     if done.rejected:
-        _print(console, f"bad rows are in {rejects}")
+        which = "bad rows" if done.kept == done.rejected else f"the first {done.kept:,} bad rows"
+        _print(console, f"{which} are in {rejects}")
     if done.is_refused and done.rejected < done.rows:
         _print(console, "nothing was imported because of them; --skip-bad imports the others")
     _print(console, f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}")

@@ -36,6 +36,8 @@ def chunks(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
     if "\0" in first:
         raise RefusedFile("it is binary, neither CSV nor JSON Lines in UTF-8")
     if first.startswith("{"):
+        if columns.from_spreadsheets:
+            raise RefusedFile("it is JSON Lines; --from-spreadsheets is for CSV")
         if columns.theirs:
             columns.check(columns.theirs)
         return Reader(columns.constants, theirs=columns.theirs), _cut(lines, lambda: _object(lines))
@@ -52,7 +54,9 @@ def _table(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
         header = next(table)
     except csv.Error as error:
         raise RefusedFile(f"its header is not CSV: {error}") from None
-    reader = Reader(columns.constants, columns.positions(header), len(header))
+    reader = Reader(
+        columns.constants, columns.positions(header), len(header), from_spreadsheets=columns.from_spreadsheets
+    )
     return reader, _cut(lines, lambda: _record(lines, table), quote='"')
 
 

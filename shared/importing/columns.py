@@ -22,10 +22,12 @@ class Columns(msgspec.Struct, frozen=True):
     Attributes:
         theirs: Our name → the file's; other columns are ignored. Empty: the file has our names and no others.
         constants: Our name → the value for rows that have none.
+        from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
     """
 
     theirs: Mapping[str, str] = {}
     constants: Mapping[str, str] = {}
+    from_spreadsheets: bool = False
 
     def positions(self, header: Sequence[str]) -> list[tuple[str, int]]:
         """Our columns in a header, each with its position.

@@ -1,18 +1,14 @@
 """The exporter: writes the catalogue, whatever its size, in the format that the importer reads."""
 
-import gzip
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 from psycopg import sql
 
+from shared.importing import outputs
+from shared.importing.spreadsheets import FORMULA
 from shared.postgres.pools import Conn
 
-STDOUT = Path("-")
 Format = Literal["csv", "jsonl"]
 
 
@@ -21,27 +17,31 @@ def format_of(path: Path) -> Format:
     return "jsonl" if path.name.removesuffix(".gz").endswith(".jsonl") else "csv"
 
 
-def run(conn: Conn, path: Path, form: Format, category: str | None = None) -> int:
+def run(conn: Conn, path: Path, form: Format, category: str | None = None, *, for_spreadsheets: bool = False) -> int:
     """Write the products in the order of their ids; returns their number.
 
-    The file appears, or is replaced, only when it is complete.
+    A regular file appears, or is replaced, only when it is complete.
 
     Args:
         conn: In a transaction.
         path: The file; `-` is standard output. A name that ends in `.gz` is compressed.
         form: CSV with a header, or JSON Lines with amounts as strings.
         category: Only products of this category; None: all.
+        for_spreadsheets: CSV: put an apostrophe before texts that a spreadsheet program would run as a formula.
 
     Raises:
         OSError: the file cannot be written.
     """
-    with _opened(path) as file:
-        return _write_csv(conn, file, category) if form == "csv" else _write_json(conn, file, category)
+    with outputs.exported(path) as file:
+        if form == "csv":
+            return _write_csv(conn, file, category, _PROTECTED if for_spreadsheets else _PLAIN)
+        return _write_json(conn, file, category)
 
 
-def _write_csv(conn: Conn, file: BinaryIO, category: str | None) -> int:
+def _write_csv(conn: Conn, file: BinaryIO, category: str | None, text: sql.SQL) -> int:
+    texts = {f"{name}_text": text.format(column=sql.Identifier(name), formula=sql.Literal(FORMULA)) for name in _TEXTS}
     cursor = conn.cursor()
-    with cursor.copy(_CSV.format(category=sql.Literal(category))) as copy:
+    with cursor.copy(_CSV.format(category=sql.Literal(category), **texts)) as copy:
         for data in copy:
             file.write(data)
     return cursor.rowcount
@@ -56,28 +56,14 @@ def _write_json(conn: Conn, file: BinaryIO, category: str | None) -> int:
     return cursor.rowcount
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    if path == STDOUT:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as file:
-            if path.name.endswith(".gz"):
-                with gzip.GzipFile(path.name.removesuffix(".gz"), "wb", fileobj=file) as packed:
-                    yield cast(BinaryIO, packed)
-            else:
-                yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
+_TEXTS = ("name", "category", "strategy")
+_PLAIN = sql.SQL("{column}")
+_PROTECTED = sql.SQL("CASE WHEN {column} ~ {formula} THEN '''' || {column} ELSE {column} END AS {column}")
 
 _CSV = sql.SQL("""
 COPY (
-    SELECT product_id, name, category, currency, base_price, cost, stock, min_price, max_price, strategy,
+    SELECT product_id, {name_text}, {category_text}, currency, base_price, cost, stock, min_price, max_price,
+        {strategy_text},
         CASE WHEN tiers <> '[]' THEN tiers END AS tiers
     FROM products WHERE {category}::text IS NULL OR category = {category}::text ORDER BY product_id
 ) TO STDOUT (FORMAT csv, HEADER)

@@ -23,6 +23,8 @@ from shared.rulebook.store import ActivePolicy
 from shared.telemetry.tracing import current_trace_id
 
 ALL, SOME, NOTHING = 0, 1, 2
+# A compressed file of 20 kB can hold bad rows of 100 MB.
+MAX_REJECTS_BYTES = 16_000_000
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     Attributes:
         rejects: The first bad rows.
+        kept: The number of bad rows in the rejects file, which has at most 16 MB.
         is_refused: Whether nothing was imported because of bad rows.
     """
 
@@ -38,6 +41,7 @@ class Imported(msgspec.Struct, frozen=True):
     changed: int
     rejected: int
     rejects: list[Reject]
+    kept: int
     is_refused: bool
     seconds: float
 
@@ -90,8 +94,7 @@ def run(
     if not staged.rows:
         raise RefusedFile("it has no rows")
     source.check_unchanged()
-    if staged.rejected:
-        staging.write_rejects(conn, rejects)
+    kept = staging.write_rejects(conn, rejects, MAX_REJECTS_BYTES) if staged.rejected else 0
     is_refused = staged.rejected == staged.rows or (staged.rejected > 0 and not skip_bad)
     written = Written(0, 0)
     if not is_refused:
@@ -106,6 +109,7 @@ def run(
         written.changed,
         staged.rejected,
         _shown(conn, staged),
+        kept,
         is_refused,
         time.monotonic() - began,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.errors import InvalidInput, translate, translated
 from shared.importing.columns import REQUIRED
+from shared.importing.spreadsheets import unprotected
 from shared.pricing.product import ProductInput
 from shared.wire import amounts
 
@@ -36,12 +37,14 @@ class Reader(msgspec.Struct, frozen=True):
         positions: CSV: our columns, each with its position.
         width: CSV: the number of columns that a row must have.
         theirs: JSON: our name → the file's; empty: the file has our names.
+        from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
     """
 
     constants: Mapping[str, str]
     positions: list[tuple[str, int]] = []
     width: int = 0
     theirs: Mapping[str, str] = {}
+    from_spreadsheets: bool = False
 
     @property
     def is_table(self) -> bool:
@@ -67,6 +70,8 @@ class Reader(msgspec.Struct, frozen=True):
             raise InvalidInput(f"not CSV: {cells}")
         if len(cells) != self.width:
             raise InvalidInput(f"{len(cells)} columns, not {self.width} as in the header")
+        if self.from_spreadsheets:
+            cells = list(map(unprotected, cells))
         values: dict[str, Any] = {name: cells[at] for name, at in self.positions if cells[at]}
         return _from_text({**self.constants, **values})
 

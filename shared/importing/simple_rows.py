@@ -135,6 +135,8 @@ def copy_escape(text: str) -> str:
 def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
     """The pattern of a simple row; None: no row of this file is simple."""
     names = {at: name for name, at in reader.positions}
+    if reader.from_spreadsheets:
+        return None
     if len(names) < len(reader.positions) or not {"product_id", "name", "base_price"} <= set(names.values()):
         return None
     columns = [_PATTERNS.get(names[at], "") if at in names else _ELSE for at in range(reader.width)]

@@ -9,13 +9,18 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
+from psycopg import sql
 from psycopg.errors import UniqueViolation
 
+from shared.importing import outputs
 from shared.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
 from shared.importing.columns import RefusedFile
+from shared.importing.outputs import ForeignFile
+from shared.importing.spreadsheets import FORMULA
 from shared.postgres.pools import Conn
 
 SHOWN_REJECTS = 20
+REJECTS_HEADER = b"line,column,reason,raw\n"
 
 
 class Reject(NamedTuple):
@@ -109,18 +114,26 @@ def first_rejects(conn: Conn) -> list[Reject]:
     return [Reject(*row.values()) for row in conn.execute(query, [SHOWN_REJECTS])]
 
 
-def write_rejects(conn: Conn, path: Path) -> None:
-    """Write all bad rows as CSV: line, column, reason and the row as in the file.
+def write_rejects(conn: Conn, path: Path, max_bytes: int) -> int:
+    """Write the bad rows as CSV: line, column, reason and the row as in the file; returns the number written.
+
+    Rows beyond `max_bytes` are left out. A row that starts like a formula gets an apostrophe, for people who read the
+    file in a spreadsheet program.
 
     Raises:
-        RefusedFile: the file cannot be written.
+        RefusedFile: the file cannot be written, or is not ours to replace.
     """
+    cursor = conn.cursor()
+    rejects = _REJECTS.format(formula=sql.Literal(FORMULA), max_bytes=sql.Literal(max_bytes))
     try:
-        with path.open("wb") as file, conn.cursor().copy(_REJECTS) as copy:
+        with outputs.rejected(path, REJECTS_HEADER) as file, cursor.copy(rejects) as copy:
             for data in copy:
                 file.write(data)
+    except ForeignFile as error:
+        raise RefusedFile(f"the rejects are not written over {path}: {error}; --rejects names another file") from None
     except OSError as error:
         raise RefusedFile(f"the rejects cannot be written to {path}: {error.strerror}") from None
+    return cursor.rowcount
 
 
 _TABLES = f"""
@@ -150,7 +163,12 @@ UPDATE import_rows r SET field = 'product_id', reason = format('%s is also in li
 FROM twice t WHERE r.product_id = t.product_id AND r.reason IS NULL AND r.line > t.first
 """
 
-_REJECTS = """
-COPY (SELECT line, field AS column, reason, raw FROM import_rows WHERE reason IS NOT NULL ORDER BY line)
-TO STDOUT (FORMAT csv, HEADER)
-"""
+_REJECTS = sql.SQL("""
+COPY (
+    SELECT line, field AS column, reason, CASE WHEN raw ~ {formula} THEN '''' || raw ELSE raw END AS raw
+    FROM (
+        SELECT *, sum(octet_length(replace(raw, '"', '""')) + octet_length(reason) + 100) OVER (ORDER BY line) AS bytes
+        FROM import_rows WHERE reason IS NOT NULL) AS bad
+    WHERE bytes <= {max_bytes} ORDER BY line
+) TO STDOUT (FORMAT csv, HEADER)
+""")

@@ -1,6 +1,11 @@
 """The exporter: what it writes, the importer reads back and finds as it was."""
 
+import csv
 import gzip
+import io
+import os
+import subprocess
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +15,7 @@ from shared.commands import demo
 from shared.importing import exporter
 from shared.postgres.pools import connect
 from shared.settings import Settings
-from tests.integration.importing_examples import HEADER, migrated, ran, scalar
+from tests.integration.importing_examples import HEADER, command, environ, migrated, ran, scalar
 
 NAMES = ["products.csv", "products.csv.gz", "products.jsonl", "products.jsonl.gz"]
 TRICKY = (
@@ -82,3 +87,83 @@ def test_a_file_is_replaced_only_by_a_complete_one(catalogue: Settings, tmp_path
             exporter.run(conn, path, "csv")
         conn.rollback()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+@pytest.mark.parametrize("name", ["fifo.csv", "fifo.csv.gz"])
+def test_a_fifo_is_written_to_and_stays_one(catalogue: Settings, tmp_path: Path, name: str) -> None:
+    fifo = tmp_path / name
+    os.mkfifo(fifo)
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+        exported(catalogue, fifo)
+        data, _ = reader.communicate(timeout=30)
+    text = gzip.decompress(data) if name.endswith(".gz") else data
+    assert text.startswith(b"product_id,name,")
+    assert fifo.is_fifo()
+    assert [*tmp_path.iterdir()] == [fifo]
+
+
+def test_a_device_is_written_to(catalogue: Settings, tmp_path: Path) -> None:
+    # A terminal: were it replaced, nothing of the machine would be lost.
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    device = Path(os.ttyname(theirs))
+    with subprocess.Popen(["cat"], stdin=ours, stdout=subprocess.PIPE) as reader:
+        exported(catalogue, device, "home")
+        assert device.is_char_device()
+        os.close(theirs)
+        os.close(ours)
+        assert reader.communicate(timeout=30)[0].startswith(b"product_id,name,")
+    full = ran(catalogue, "export", "/dev/full", cwd=tmp_path)
+    assert (full.returncode, b"No space left" in full.stderr) == (1, True), full
+
+
+def test_a_symbolic_link_stays_and_its_file_is_replaced(catalogue: Settings, tmp_path: Path) -> None:
+    for target in (tmp_path / "there.csv", tmp_path / "new.csv"):
+        link = tmp_path / "link.csv"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.name)
+        (tmp_path / "there.csv").write_text("before")
+        exported(catalogue, link)
+        assert link.is_symlink()
+        assert target.read_bytes().startswith(b"product_id,name,")
+
+
+def test_a_reader_who_has_enough_is_no_error(catalogue: Settings, tmp_path: Path) -> None:
+    exporting = subprocess.Popen(
+        command("export"), env=environ(catalogue), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert exporting.stdout
+    assert exporting.stderr
+    exporting.stdout.close()
+    assert (exporting.wait(timeout=30), exporting.stderr.read()) == (141, b"")
+    exporting.stderr.close()
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1", "'=1", "''=1", "'tis", '=a,"b"\nc', "a=1", "'"]
+
+
+def test_no_text_of_an_export_for_spreadsheets_is_a_formula_and_all_come_back(
+    new_database: Callable[[], Settings], tmp_path: Path
+) -> None:
+    settings = migrated(new_database())
+    lines = io.StringIO()
+    rows = [(f"F-{at}", text, "USD", "1.00", text) for at, text in enumerate(FORMULAS)]
+    csv.writer(lines).writerows([[*HEADER.split(","), "category"], *rows])
+    done = ran(settings, "import", "-", cwd=tmp_path, stdin=lines.getvalue().encode())
+    assert done.returncode == 0, done
+    assert ran(settings, "export", "--for-spreadsheets", "sheet.csv", cwd=tmp_path).returncode == 0
+    with (tmp_path / "sheet.csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\n＝"))]
+    assert {"a=1", "'tis", "'=1+1", "''=1"} <= set(cells)
+    back = ran(settings, "import", "sheet.csv", "--from-spreadsheets", cwd=tmp_path)
+    assert f"0 new, 0 changed, {len(FORMULAS)} unchanged".encode() in back.stderr, back
+    plain = ran(settings, "import", "sheet.csv", "--dry-run", cwd=tmp_path)
+    assert b" 10 changed, 3 unchanged" in plain.stderr
+
+
+def test_only_csv_is_for_spreadsheets(catalogue: Settings, tmp_path: Path) -> None:
+    refused = ran(catalogue, "export", "--for-spreadsheets", "file.jsonl", cwd=tmp_path)
+    assert (refused.returncode, b"is for CSV" in refused.stderr) == (2, True)
+    refused = ran(catalogue, "import", "--from-spreadsheets", "-", cwd=tmp_path, stdin=b'{"product_id": "x"}\n')
+    assert (refused.returncode, b"is for CSV" in refused.stderr) == (2, True)
