@@ -1,4 +1,4 @@
-# The engine's image: the API, the worker, the listener and the migration are commands of the same one.
+# The engine's image: the API, the worker, the listener and the migration are commands of this one image.
 FROM python:3.13-slim AS build
 COPY requirements.lock .
 RUN python -m venv /venv \

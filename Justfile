@@ -1,4 +1,4 @@
-# The whole interface of the project; `just` alone lists it.
+# All commands of the project; `just` alone lists them.
 
 python := ".venv/bin/python"
 
@@ -11,17 +11,17 @@ default:
 up *arguments: setup
     @{{ python }} -m deploy up {{ arguments }}
 
-# Stop the stack; its data stays
+# Stop the stack; its data is kept
 [no-exit-message]
 down: setup
     @{{ python }} -m deploy down
 
-# What runs, where, since when
+# Show the stack's programs, servers, addresses and waiting work
 [no-exit-message]
 status: setup
     @{{ python }} -m deploy status
 
-# The last log lines of all services or one; `just logs api --follow`
+# Show the last log lines of all services or of one; `just logs api --follow`
 [no-exit-message]
 logs *arguments: setup
     @{{ python }} -m deploy logs {{ arguments }}
@@ -31,12 +31,12 @@ logs *arguments: setup
 trace *arguments: setup
     @{{ python }} -m deploy.trace {{ arguments }}
 
-# Print the admin key, and nothing else
+# Print only the admin key
 [no-exit-message]
 key:
     @cat "${PRICING_HOME:-.pricing}/admin.key"
 
-# Bring the database's schema up to date
+# Migrate the database's schema to the newest version
 [no-exit-message]
 migrate: setup
     @{{ python }} -m deploy catalogue migrate
@@ -53,25 +53,25 @@ import *arguments: setup
 export *arguments: setup
     @{{ python }} -m deploy catalogue export "$@"
 
-# Show the active pricing policy; with a file, publish that one and reprice everything by it
+# Show the active pricing policy; with a file, publish that policy and reprice all products
 [no-exit-message]
 [positional-arguments]
 policy *file: setup
     @{{ python }} -m deploy catalogue policy "$@"
 
-# Decide prices anew and see how it goes: `just recalculate --wait`; `--product P-100`, `--category grocery`
+# Decide prices anew: `just recalculate`; `--wait` shows the progress; `--product P-100`, `--category grocery`
 [no-exit-message]
 [positional-arguments]
 recalculate *arguments: setup
     @{{ python }} -m deploy catalogue recalculate "$@"
 
-# Background jobs; `just tasks --failed`, `just tasks show ID`, `just tasks replay ID`
+# List background jobs; `just tasks --failed`, `just tasks show ID`, `just tasks replay ID`
 [no-exit-message]
 [positional-arguments]
 tasks *arguments: setup
     @{{ python }} -m deploy catalogue tasks "$@"
 
-# Market events; `just events --rejected`, `--waiting`, `just events show ID`, `just events replay ID`
+# List market events; `just events --rejected`, `--waiting`, `just events show ID`, `just events replay ID`
 [no-exit-message]
 [positional-arguments]
 events *arguments: setup
@@ -93,7 +93,7 @@ setup:
         { {{ sync }} 2>/dev/null || UV_SYSTEM_CERTS=1 {{ sync }}; } && \
         cp requirements-dev.lock .venv/installed.lock; }
 
-# Run the tests: starts what it needs on free ports, and stops it (a few minutes)
+# Run the tests, on servers of their own that start on free ports and stop at the end (a few minutes)
 test *arguments: setup
     @{{ python }} -m pytest {{ arguments }}
 
@@ -107,7 +107,7 @@ load *arguments: setup
 bench *arguments: setup
     @{{ python }} -m tests.bench {{ arguments }}
 
-# Check what the README promises, with measured figures
+# Check the README's claims, with measured figures
 [no-exit-message]
 verify *arguments: setup
     @{{ python }} -m tests.verify {{ arguments }}
@@ -117,7 +117,7 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
-# Formatting, lint, types, layers, dependencies (unused, undeclared, or a developers' one in production), migrations
+# Check formatting, lint, types, layers, migrations, and dependencies: unused, undeclared, or for developers only
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .
     @broken=$(.venv/bin/lint-imports --no-cache 2>&1) || { echo "$broken"; exit 1; }
@@ -125,10 +125,10 @@ lint: setup
     @.venv/bin/deptry . --exclude '\.venv' --non-dev-dependency-groups dev
     @{{ python }} -m tests.support.migration_lint
 
-# Everything that must hold before a commit: formatting, lint, types, import rules, tests
+# Run all checks before a commit: lint and tests
 check: lint test
 
-# Bring all files into the project's format
+# Format all files
 format: setup
     @.venv/bin/ruff check -q --fix . ; .venv/bin/ruff format -q .
 

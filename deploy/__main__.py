@@ -1,4 +1,4 @@
-"""`python -m deploy`: the stack, in containers where a Docker engine answers, else as local processes."""
+"""`python -m deploy`: the stack, in containers where there is a Docker engine, else as local processes."""
 
 import shutil
 import subprocess
@@ -16,16 +16,18 @@ COMMANDS = {"native": native.main, "docker": docker.main}
 
 @click.group()
 def main() -> None:
-    """Start, stop and look at the stack, whichever way it runs."""
+    """Start, stop and inspect the stack, native or in containers."""
 
 
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, metavar="[native|docker] [monitoring] [SERVICE=N]…")
 def up(arguments: tuple[str, ...]) -> None:
-    """Start what does not run, wait until it is ready, print the addresses."""
+    """Start the programs that do not run, wait until they are ready, print the addresses."""
     wanted, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
     if wrong := [argument for argument in rest if "=" not in argument and argument != docker.MONITORING]:
-        raise click.UsageError(f"{wrong[0]}: it is `just up`, `just up native` or `just up docker worker=3`.")
+        raise click.UsageError(
+            f"unknown argument {wrong[0]}: try `just up`, `just up native`, `just up docker worker=3`."
+        )
     runs = next(iter(running()), None)
     if runs and wanted and runs != wanted:
         raise click.ClickException(f"The {runs} stack runs: `just down` first.")
@@ -33,26 +35,26 @@ def up(arguments: tuple[str, ...]) -> None:
     kind = wanted or runs or ("native" if reason else "docker")
     if kind == "native" and rest:
         raise click.UsageError(
-            "A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES, "
-            "and watched by a Prometheus of your own: deploy/monitoring has what it needs."
+            "A native stack is scaled by PRICING_API_PROCESSES and PRICING_WORKER_PROCESSES. "
+            "For monitoring use a Prometheus of your own; deploy/monitoring has its files."
         )
     if reason and shutil.which("docker"):
-        click.echo(f"· Docker is there, but cannot be used: {reason}")
+        click.echo(f"· Docker is installed, but cannot be used: {reason}")
     click.echo(f"· {kind} stack")
     _do(kind, "up", *rest)
 
 
 @main.command()
 def down() -> None:
-    """Stop the stack; its data stays."""
-    # There may be processes that outlived their supervisor, and networks of a start that was killed.
+    """Stop the stack; its data is kept."""
+    # Processes may have outlived their supervisor, and an interrupted start may have left networks.
     for kind in running() or (["docker"] if command.networks() else ["native"]):
         _do(kind, "down")
 
 
 @main.command()
 def status() -> None:
-    """What runs, where, since when; exit code 0 when all is well."""
+    """Show the programs, servers, addresses and waiting work; exit code 0 when all is well."""
     for kind in running() or ["native"]:
         _do(kind, "status")
 
@@ -60,7 +62,7 @@ def status() -> None:
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, metavar="[SERVICE] [--follow]")
 def logs(arguments: tuple[str, ...]) -> None:
-    """The last log lines of all services or one."""
+    """Show the last log lines of all services or of one."""
     for kind in running() or ["native"]:
         _do(kind, "logs", *arguments)
 
@@ -68,7 +70,7 @@ def logs(arguments: tuple[str, ...]) -> None:
 @main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1)
 def catalogue(arguments: tuple[str, ...]) -> None:
-    """A command of `shared.commands`, run where it reaches the stack's database."""
+    """Run a command of `shared.commands` where it reaches the stack's database."""
     if "docker" in running():
         sys.exit(command.catalogue(arguments))
     sys.exit(subprocess.run([sys.executable, "-m", "shared.commands", *arguments], check=False).returncode)  # noqa: S603 # ours

@@ -4,4 +4,4 @@ import click
 
 
 class StackError(click.ClickException):
-    """What keeps the stack from doing what was asked, in a sentence for its user; exit code 1."""
+    """The reason why a command on the stack failed, in a sentence for its user; exit code 1."""

@@ -1,4 +1,4 @@
-"""PRICING_HOME: the one folder that the stack writes to, readable by its owner only."""
+"""PRICING_HOME: the only folder that the stack writes to, readable by its owner only."""
 
 import fcntl
 import os
@@ -22,10 +22,10 @@ def locate(env: Mapping[str, str]) -> Path:
 
 
 def prepare(home: Path) -> None:
-    """Make the home and its logs folder with mode 0700; no folder outside it is made or changed.
+    """Create the home and its logs folder with mode 0700; no folder outside it is created or changed.
 
     Raises:
-        StackError: the folder cannot be made, or holds what is not ours and is open to others.
+        StackError: the folder cannot be created, or contains foreign files and is open to other users.
     """
     try:
         home.mkdir(mode=0o700, exist_ok=True)
@@ -41,12 +41,12 @@ def refuse_full_disk(home: Path) -> None:
     if free_mb < NEEDED_MB:
         raise StackError(
             f"The disk of PRICING_HOME {home} has {free_mb} MB left, and a start needs {NEEDED_MB} MB: "
-            "make room there, or set PRICING_HOME to a folder on another disk."
+            "free some space, or set PRICING_HOME to a folder on another disk."
         )
 
 
 def log_folder(home: Path) -> Path:
-    """Where each program's log is."""
+    """The folder of the programs' logs."""
     return home / "logs"
 
 
@@ -56,7 +56,7 @@ def log_file(home: Path, program: str) -> Path:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, with mode 0600 from its first byte."""
+    """Replace a file atomically, with mode 0600 from its first byte."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -66,7 +66,7 @@ def write_private(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(home: Path, when_waiting: Callable[[], None]) -> Iterator[int]:
-    """Hold the home's lock by a file descriptor; `when_waiting` is called once when another process has it."""
+    """Hold the home's lock by a file descriptor; `when_waiting` is called once if another process holds it."""
     with os.fdopen(os.open(home / "native.lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,5 +81,5 @@ def _close(home: Path) -> None:
         return
     names = {path.name for path in home.iterdir()}
     if names and not names & _OURS:
-        raise StackError(f"PRICING_HOME {home} holds other things: choose a folder of its own.")
+        raise StackError(f"PRICING_HOME {home} contains other files: choose a folder of its own.")
     home.chmod(0o700)

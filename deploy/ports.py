@@ -1,4 +1,4 @@
-"""Ports: which are free, which were given away, and who has one."""
+"""Ports: free ones, reserved ones, and the program that listens on one."""
 
 import errno
 import secrets
@@ -11,7 +11,7 @@ _PORTS = range(20_000, 30_000)  # below the range from which systems take the po
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on the port now; `0.0.0.0` asks for every IPv4 address."""
+    """Whether a server could listen on the port now; `0.0.0.0` means every IPv4 address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -22,7 +22,7 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A random port of loopback on which nobody listens, and never the same one twice."""
+    """A random free port of loopback, and never the same port twice."""
     while (port := secrets.choice(_PORTS)) in _given or not port_is_free(port):
         pass
     _given.add(port)
@@ -30,12 +30,12 @@ def free_port() -> int:
 
 
 def avoid(taken: Iterable[int]) -> None:
-    """Never draw these ports."""
+    """Exclude these ports from `free_port`."""
     _given.update(taken)
 
 
 def listener_on(port: int) -> str:
-    """Who listens on a port, as far as this user may know."""
+    """The program that listens on a port, as far as this user may see it."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
@@ -45,5 +45,5 @@ def listener_on(port: int) -> str:
     return "another program"
 
 
-# Nobody listens yet on a port that was given away a moment ago.
+# No program listens yet on a port that was returned a moment ago.
 _given: set[int] = set()

@@ -1,4 +1,4 @@
-"""`just status`: what the engine itself says of its servers, its processes and what waits, whichever way it runs."""
+"""`just status`: servers, processes and waiting work, from the engine's own endpoints."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -20,22 +20,22 @@ Figures = Mapping[tuple[str, str], float]
 
 
 class StatusReport:
-    """One look at a running engine: its readiness, and the figures of its metrics."""
+    """The readiness and the metrics of a running engine at one moment."""
 
     def __init__(self, api_url: str, scrapes: Mapping[str, Callable[[], str]]) -> None:
-        """Ask once.
+        """Read the endpoints once.
 
         Args:
-            api_url: Where the API answers.
-            scrapes: How the metrics of the process groups that can be reached are had; errors are click's
-                or httpx's.
+            api_url: The address of the API.
+            scrapes: Functions that return the metrics of the reachable process groups; they raise errors of click
+                or httpx.
         """
-        self._ready = _asked(f"{api_url}/health/ready")
+        self._ready = _read_json(f"{api_url}/health/ready")
         self._figures = {group: _figures(scrape) for group, scrape in scrapes.items()}
 
     @property
     def is_well(self) -> bool:
-        """Whether the API does all of its work."""
+        """Whether the API is ready."""
         return bool(self._ready.get("status") == "ready")
 
     def drawn(self) -> RenderableType:
@@ -54,7 +54,7 @@ class StatusReport:
 
     def _queues(self) -> Table:
         figures = self._figures.get("listener", {})
-        table = Table("queue", "waiting", "oldest", "given up", "messages: due", "in a pause")
+        table = Table("queue", "waiting", "oldest", "failed", "messages: due", "delayed")
         for queue in QUEUES:
             depth, age, dead = (
                 figures.get((f"pricing_{name}", queue))
@@ -76,7 +76,7 @@ class StatusReport:
             )
 
 
-def _asked(url: str) -> dict[str, Any]:
+def _read_json(url: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = httpx.get(url, timeout=TIMEOUT_S, trust_env=False).json()
     except (httpx.HTTPError, ValueError) as error:
@@ -85,7 +85,7 @@ def _asked(url: str) -> dict[str, Any]:
 
 
 def _figures(scrape: Callable[[], str]) -> Figures:
-    """Samples by name and the values of their labels, in the order of the names; none where nobody answers."""
+    """Samples by name and label values, in the order of the labels' names; none where the scrape fails."""
     try:
         families = list(text_string_to_metric_families(scrape()))
     except (click.ClickException, httpx.HTTPError, ValueError):

@@ -1,1 +1,1 @@
-"""The stack in containers, by Docker Compose."""
+"""The stack in containers, run by Docker Compose."""

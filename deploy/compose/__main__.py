@@ -1,4 +1,4 @@
-"""`python -m deploy.compose`: start, stop and look at the stack in containers."""
+"""`python -m deploy.compose`: start, stop and inspect the stack in containers."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ SERVICES = (
     *("gateway", "api", "worker", "listener", "redis", "postgres", "jaeger", "migrate"),
     *("prometheus", "grafana"),
 )
-# The listener's metrics, which are in no other network than the containers' own, answer for all queues.
+# The listener's metrics have the figures of all queues, and can be reached only in the containers' own network.
 _READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9192/metrics', timeout=4).read().decode())"
 SCRAPE_LISTENER = ("exec", "-T", "listener", "python", "-c", _READ)
 CHECK_JAEGER = (
@@ -52,16 +52,16 @@ def main(context: click.Context) -> None:
 @click.argument("arguments", nargs=-1, metavar="[monitoring] [SERVICE=N]…")
 @click.pass_obj
 def up(home: Path, arguments: tuple[str, ...]) -> None:
-    """Build what is missing, start what does not run, wait until all is healthy, print the addresses.
+    """Build missing images, start what does not run, wait until all is healthy, print the addresses.
 
-    With `monitoring` Prometheus and Grafana run beside it.
+    With `monitoring`, Prometheus and Grafana run as well.
     """
     scale = [_checked(argument) for argument in arguments if argument != MONITORING]
     is_monitored = MONITORING in arguments
     is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
     _check_settings()
     if reason := command.why_no_engine():
-        raise DockerError(f"No Docker engine answers ({reason}): start or repair it, or use `just up native`.")
+        raise DockerError(f"The Docker engine cannot be used ({reason}): start or repair it, or use `just up native`.")
     with _alone(home), ExitStack() as undo:
         if not command.containers(running=True):
             _refuse_taken_ports(is_monitored)
@@ -78,7 +78,7 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
 @main.command()
 @click.pass_obj
 def down(home: Path) -> None:
-    """Stop and remove the containers; data stays in the volumes."""
+    """Stop and remove the containers; the data in the volumes is kept."""
     with _alone(home):
         if not (command.containers() or command.networks()):
             click.echo("Nothing runs.")
@@ -90,16 +90,16 @@ def down(home: Path) -> None:
 @main.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show every container, the servers and what waits; exit code 0 when all is well."""
+    """Show every container, the servers and waiting work; exit code 0 when all is well."""
     command.run("ps")
-    sight = StatusReport(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
-    Console().print(sight.drawn())
-    context.exit(0 if sight.is_well and not command.unhealthy() else 1)
+    report = StatusReport(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
+    Console().print(report.drawn())
+    context.exit(0 if report.is_well and not command.unhealthy() else 1)
 
 
 @main.command()
 @click.argument("service", required=False)
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new lines.")
 def logs(service: str | None, follow: bool) -> None:
     """Show the last lines of every log, or of one SERVICE."""
     if service and service not in SERVICES:
@@ -110,7 +110,7 @@ def logs(service: str | None, follow: bool) -> None:
 
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
-    """One up or down at a time; a Compose that outlives a killed one is waited for, since it inherits the lock."""
+    """Allow one up or down at a time. Compose inherits the lock, so the next one also waits for an orphaned Compose."""
     pricing_home.prepare(home)
     with pricing_home.locked(home, lambda: click.echo("· waiting for another up or down")) as lock:
         os.set_inheritable(lock, True)
@@ -128,7 +128,7 @@ def _start(scale: Sequence[str]) -> None:
 def _show_addresses(is_monitored: bool) -> None:
     base = addresses.base()
     is_kept = os.environ.get("JAEGER_ARGUMENTS") != ""
-    note = "" if is_kept else " (its spans in memory: it refused deploy/compose/jaeger.yaml)"
+    note = "" if is_kept else " (its spans are in memory: it rejected deploy/compose/jaeger.yaml)"
     for name, address in (
         ("api", base),
         ("docs", f"{base}/docs"),
@@ -142,7 +142,7 @@ def _show_addresses(is_monitored: bool) -> None:
 
 
 def _publish(several: bool) -> None:
-    """Give the published port to the API's one container, or to the gateway in front of several."""
+    """Publish the port by the API's single container, or by the gateway in front of several."""
     host = os.environ.get("PRICING_HOST", "127.0.0.1")
     os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port('PRICING_PORT')}"
     if not several:
@@ -157,7 +157,7 @@ def _check_settings() -> None:
 
 
 def _refuse_taken_ports(is_monitored: bool) -> None:
-    """Before anything is started: the engine would find out with half of the containers running."""
+    """Check the ports before the start: the Docker engine would fail with half of the containers running."""
     for variable in ("PRICING_PORT", "JAEGER_PORT", *(MONITORING_PORTS.values() if is_monitored else ())):
         if not ports.port_is_free(port(variable), "0.0.0.0"):  # noqa: S104 # a probe: any address of this machine
             program = ports.listener_on(port(variable))
@@ -165,8 +165,8 @@ def _refuse_taken_ports(is_monitored: bool) -> None:
 
 
 def _end_half_started() -> None:
-    """What did not come up leaves its last words, and no container."""
-    click.echo("· it did not start: its last log lines, then everything is stopped again", err=True)
+    """Show the last log lines of a failed start, and remove its containers."""
+    click.echo("· the start failed; its last log lines follow, then everything is stopped again", err=True)
     for arguments in (("logs", "--no-color", "--tail=10"), ("down", "--remove-orphans")):
         with suppress(DockerError):
             command.run(*arguments)
@@ -175,7 +175,7 @@ def _end_half_started() -> None:
 def _checked(pair: str) -> str:
     service, _, count = pair.partition("=")
     if service not in SCALABLE or not count.isdecimal():
-        raise click.UsageError(f"{pair}: scale as {'=2 '.join(SCALABLE)}=2.")
+        raise click.UsageError(f"{pair}: write for instance {'=2 '.join(SCALABLE)}=2.")
     return pair
 
 
@@ -193,7 +193,7 @@ def _not_ready() -> list[str]:
     url = f"{addresses.base()}/health/ready"
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 # our own address
-            return [] if response.status == 200 else [f"{url} answers {response.status}"]
+            return [] if response.status == 200 else [f"{url} returns {response.status}"]
     except OSError as error:
         return [f"{url}: {error}"]
 

@@ -1,10 +1,10 @@
-"""Where the containers are reached from this machine."""
+"""The addresses of the containers on this machine."""
 
 import os
 
 from deploy.compose.errors import DockerError
 
-# Variables of compose.yaml, and what they are where they are not set.
+# Variables of compose.yaml and their defaults.
 PORTS = {"PRICING_PORT": 8000, "JAEGER_PORT": 16686, "PROMETHEUS_PORT": 9090, "GRAFANA_PORT": 3000}
 
 
@@ -14,9 +14,9 @@ def base() -> str:
 
 
 def port(variable: str) -> int:
-    """A published port: what its variable says, else what it is by itself."""
+    """A published port: the value of its variable, else the default."""
     value = os.environ.get(variable) or PORTS[variable]
     try:
         return int(value)
     except ValueError:
-        raise DockerError(f"{variable} is {value}, and not the number of a port.") from None
+        raise DockerError(f"{variable} is {value}, which is not a port number.") from None

@@ -13,7 +13,7 @@ from deploy.compose import passwords
 from deploy.compose.errors import DockerError, compose_failed
 
 ENGINE_S = 10
-STEADY_S = 3  # what runs for that long does not die of its configuration
+STEADY_S = 3  # a container that runs this long has no fault in its configuration
 KEPT_LINES = 20
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -24,34 +24,34 @@ def engine_answers() -> bool:
 
 
 def why_no_engine() -> str | None:
-    """What is wrong with the Docker engine; None where it answers."""
+    """The reason why there is no Docker engine to use; None where there is one."""
     docker = shutil.which("docker")
     if docker is None:
         return "there is no program docker"
     try:
         done = _run([docker, "version", "--format", "{{.Server.Version}}"], capture=True, timeout_s=ENGINE_S)
     except subprocess.TimeoutExpired:
-        return f"its engine says nothing for {ENGINE_S} s"
+        return f"its engine does not respond within {ENGINE_S} s"
     except OSError as error:
         return f"{docker}: {error.strerror}"
     if done.returncode == 0 and done.stdout.strip():
         return None
-    return next(iter(done.stderr.strip().splitlines()), "what answers there is no Docker engine")
+    return next(iter(done.stderr.strip().splitlines()), "the reply is not a Docker engine's")
 
 
 def succeeds(*arguments: str) -> bool:
-    """Whether a Compose command ends well; what it says is nobody's business."""
+    """Whether a Compose command succeeds; its output is discarded."""
     return _run([*_command(), *arguments], capture=True).returncode == 0
 
 
 def run(*arguments: str, capture: bool = False) -> str:
-    """Run a Compose command in this project; its output where it is captured.
+    """Run a Compose command in this project; returns its output where that is captured.
 
     Raises:
         DockerError: there is no Compose, or the command failed.
     """
     command = [*_command(), *arguments]
-    done = _run(command, capture=True) if capture else _watched(command)
+    done = _run(command, capture=True) if capture else _shown(command)
     if done.returncode:
         if gone := why_no_engine():
             raise DockerError(f"The Docker engine went away ({gone}): start it again, then `just up` or `just down`.")
@@ -60,7 +60,7 @@ def run(*arguments: str, capture: bool = False) -> str:
 
 
 def containers(*, running: bool = False) -> list[str]:
-    """The ids of the project's containers, or of those that run; none where no engine answers."""
+    """The ids of the project's containers, or only of running ones; none without an engine."""
     project = passwords.read(REPOSITORY).get(passwords.PROJECT)
     if project is None or not engine_answers():
         return []
@@ -68,15 +68,15 @@ def containers(*, running: bool = False) -> list[str]:
 
 
 def networks() -> list[str]:
-    """The ids of the project's networks: what a start that was killed leaves, even before it has a container."""
+    """The ids of the project's networks; an interrupted start may leave them even without a container."""
     project = passwords.read(REPOSITORY).get(passwords.PROJECT)
     return [] if project is None or not engine_answers() else _listed(project, "network", "ls", "-q")
 
 
 def catalogue(arguments: Sequence[str]) -> int:
-    """Run `python -m shared.commands` in a container of its own; its exit code.
+    """Run `python -m shared.commands` in a container of its own; returns its exit code.
 
-    The folders of files that are named, to be read or to be written, are mounted, and files are written as the caller.
+    The folders of named files are mounted. Files are written with the caller's user id.
     """
     named = [Path(argument.rpartition("=")[2]) for argument in arguments]
     folders = {str(path.resolve().parent) for path in named if len(path.parts) > 1 or path.is_file()}
@@ -87,7 +87,7 @@ def catalogue(arguments: Sequence[str]) -> int:
 
 
 def unhealthy() -> list[str]:
-    """A line for each container that is not what it should be yet: healthy, or ended well, or running."""
+    """A line for each container that is not healthy, not running steadily, and has not ended with code 0."""
     if not (ids := containers()):
         return ["no containers"]
     template = (
@@ -96,7 +96,7 @@ def unhealthy() -> list[str]:
         "{{if .State.Health}}{{.State.Health.Status}}{{else}}-{{end}} {{.State.ExitCode}} {{.State.StartedAt}}"
     )
     lines = _run(["docker", "inspect", "--format", template, *ids], capture=True).stdout.splitlines()
-    # Not a `just import` that runs beside the services, or was killed.
+    # One-off containers, for instance of `just import`, do not count.
     services = [line.partition(" ")[2] for line in lines if not line.startswith("True ")]
     return [line.rpartition(" ")[0] for line in services if not _is_well(line)]
 
@@ -104,7 +104,7 @@ def unhealthy() -> list[str]:
 def _is_well(line: str) -> bool:
     _, status, health, code, started_at = line.split()
     if status == "running" and health == "-":
-        # One that dies of its configuration, and is started again and again, runs too when it is looked at.
+        # A container with a faulty configuration is restarted again and again, and also runs for moments.
         return datetime.now(UTC) - datetime.fromisoformat(started_at) >= timedelta(seconds=STEADY_S)
     return (status == "running" and health == "healthy") or (status == "exited" and code == "0")
 
@@ -128,16 +128,16 @@ def _run(command: Sequence[str], *, capture: bool, timeout_s: float | None = Non
     )
 
 
-def _watched(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run it before the user's eyes; its last lines on standard error are kept.
+def _shown(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a command with its output on the terminal; its last lines on standard error are kept.
 
-    What is open to be inherited goes on to it: a Compose that outlives us holds the home's lock until it ends.
+    The command inherits open file descriptors: a Compose that outlives this process holds the home's lock to its end.
     """
-    said: deque[str] = deque(maxlen=KEPT_LINES)
+    last_lines: deque[str] = deque(maxlen=KEPT_LINES)
     with subprocess.Popen(  # noqa: S603 # ours
         command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, errors="replace", close_fds=False
     ) as process:
         for line in process.stderr or ():
             sys.stderr.write(line)
-            said.append(line)
-    return subprocess.CompletedProcess(command, process.returncode, "", "".join(said))
+            last_lines.append(line)
+    return subprocess.CompletedProcess(command, process.returncode, "", "".join(last_lines))

@@ -1,4 +1,4 @@
-"""`.env` beside compose.yaml: project name, passwords and admin key, made once, readable by their owner only."""
+"""`.env` beside compose.yaml: project name, passwords and admin key, created once, readable by its owner only."""
 
 import secrets
 from pathlib import Path
@@ -12,11 +12,10 @@ ADMIN_KEY = "PRICING_ADMIN_KEY"
 
 
 def ensure(repository: Path, home: Path) -> None:
-    """Add what is missing to `.env` (mode 0600), and write the admin key where `just key` finds it.
+    """Add missing values to `.env` (mode 0600), and write the admin key to the file that `just key` reads.
 
-    What stands in `.env` already stays as it is, other lines included. The project's name is made with the
-    passwords: another clone, or a lost `.env`, gets volumes of its own, whose passwords it knows. An admin
-    key that a native stack has made is kept.
+    Existing lines of `.env` are kept. The project's name is created with the passwords: another clone, or a clone that
+    has lost its `.env`, thus gets new volumes for its new passwords. The admin key of a native stack is kept.
 
     Raises:
         DockerError: `.env` or the key's file cannot be written.
@@ -47,7 +46,7 @@ def _ensure(repository: Path, home: Path) -> None:
 
 
 def read(repository: Path) -> dict[str, str]:
-    """What stands in `.env`; nothing where there is none."""
+    """The values in `.env`; none where there is no such file."""
     path = repository / ".env"
     lines = path.read_text().splitlines() if path.is_file() else []
     return dict(line.split("=", 1) for line in lines if "=" in line)

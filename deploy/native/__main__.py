@@ -1,4 +1,4 @@
-"""`python -m deploy.native`: start, stop and look at the native stack."""
+"""`python -m deploy.native`: start, stop and inspect the native stack."""
 
 import os
 from contextlib import suppress
@@ -30,7 +30,7 @@ def main(context: click.Context) -> None:
 @click.option("--only", default="", metavar="NAMES", help="Programs, with commas: postgres,redis.")
 @click.pass_obj
 def up(home: Path, only: str) -> None:
-    """Start what does not run, wait until it is ready, print the addresses."""
+    """Start the programs that do not run, wait until they are ready, print the addresses."""
     names = [name.strip() for name in only.split(",") if name.strip()]
     _print_addresses(stack.up(home, os.environ, names, lambda line: click.echo(f"· {line}")))
 
@@ -46,12 +46,16 @@ def down(home: Path) -> None:
 @main.command()
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show every program, the servers and what waits; exit code 0 when all is well."""
+    """Show every program, the servers and waiting work; exit code 0 when all is well."""
     now = plan.read(context.obj, os.environ)
     found = now.supervisor.programs()
     if not found:
         orphans = len(processes.leftovers(now.home))
-        left = f" {orphans} processes outlived their supervisor: up or down ends them." if orphans else ""
+        left = (
+            f" {orphans} processes have outlived their supervisor: `just up` or `just down` ends them."
+            if orphans
+            else ""
+        )
         click.echo(f"Nothing runs.{left}")
         context.exit(1)
     table = Table("program", "state", "pid", "uptime", "address")
@@ -63,15 +67,15 @@ def status(context: click.Context) -> None:
     console.print(table)
     is_well = all(found[name].statename == "RUNNING" for name in now.state.programs)
     if found["api"].lives:
-        sight = StatusReport(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
-        console.print(sight.drawn())
-        is_well &= sight.is_well
+        report = StatusReport(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
+        console.print(report.drawn())
+        is_well &= report.is_well
     context.exit(0 if is_well else 1)
 
 
 @main.command()
 @click.argument("service", required=False)
-@click.option("--follow", "-f", is_flag=True, help="Go on with what is added.")
+@click.option("--follow", "-f", is_flag=True, help="Continue with new lines.")
 @click.pass_obj
 def logs(home: Path, service: str | None, follow: bool) -> None:
     """Show the last lines of every log, or of one SERVICE."""

@@ -1,4 +1,4 @@
-"""The environment of the programs, kept in `stack.env`: the caller's settings, the stack's own addresses."""
+"""The environment of the programs, stored in `stack.env`: the caller's settings and the stack's own addresses."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from shared import settings as app_settings
 
 
 def given(env: Mapping[str, str], state: State) -> dict[str, str]:
-    """The settings that the caller chose; addresses of our own servers, handed back to us, are no choice.
+    """The settings that the caller chose; the addresses of the stack's own servers do not count as a choice.
 
     Raises:
         StackError: a value has more than one line, which `stack.env` cannot hold.
@@ -24,7 +24,7 @@ def given(env: Mapping[str, str], state: State) -> dict[str, str]:
 
 
 def available(choice: Mapping[str, str], env: Mapping[str, str]) -> tuple[str, ...]:
-    """The programs that make up the stack: without servers that the caller brings or that are missing."""
+    """The programs of the stack, without servers that the caller provides or that are not installed."""
     left_out = {
         "postgres": "PRICING_DATABASE_URL" in choice,
         "redis": "PRICING_REDIS_URL" in choice,
@@ -34,7 +34,7 @@ def available(choice: Mapping[str, str], env: Mapping[str, str]) -> tuple[str, .
 
 
 def compose(choice: Mapping[str, str], state: State) -> dict[str, str]:
-    """What every program of the stack is run with; the caller's choices come first."""
+    """The settings of all programs of the stack; the caller's choices come first."""
     values = {
         "PRICING_PORT": "8000",
         "PRICING_WORKER_METRICS_PORT": "9191",
@@ -49,10 +49,10 @@ def compose(choice: Mapping[str, str], state: State) -> dict[str, str]:
 
 
 def settings_of(home: Path, values: Mapping[str, str]) -> app_settings.Settings:
-    """The application's view of these values, and of nothing else.
+    """The application's settings from these values alone.
 
     Raises:
-        StackError: a value is refused; the text names the variable.
+        StackError: a value is invalid; the text names the variable.
     """
     ours = {name: value for name, value in values.items() if name.startswith("PRICING_")}
     no_stack_file = str(home / "none")
@@ -68,7 +68,7 @@ def save(home: Path, values: Mapping[str, str]) -> None:
 
 
 def load(home: Path) -> dict[str, str]:
-    """What `stack.env` says; nothing when there is none."""
+    """The values in `stack.env`; none where there is no such file."""
     try:
         lines = (home / ENV_FILE).read_text().splitlines()
     except FileNotFoundError:
@@ -77,13 +77,13 @@ def load(home: Path) -> dict[str, str]:
 
 
 def of_programs(home: Path, env: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
-    """A whole environment: the machine's, with exactly these settings."""
+    """The machine's environment, with exactly these settings."""
     machine = {name: value for name, value in env.items() if not _is_setting(name, value)}
     return {**machine, **values, "PRICING_HOME": str(home), "PYTHONUNBUFFERED": "1"}
 
 
 def ports_to_take(names: Sequence[str], settings: app_settings.Settings) -> dict[str, int]:
-    """The fixed ports of those programs, by the variable that moves them."""
+    """The fixed ports of these programs, by the variables that change them."""
     ports = {
         "api": ("PRICING_PORT", settings.port),
         "worker": ("PRICING_WORKER_METRICS_PORT", settings.worker_metrics_port),

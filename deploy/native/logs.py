@@ -1,4 +1,4 @@
-"""The programs' logs: their last lines, and what is added to them."""
+"""The programs' logs: their last lines, and new ones."""
 
 import time
 from collections import deque
@@ -9,7 +9,7 @@ _POLL_S = 0.3
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last lines of a file; none when there is no file."""
+    """The last lines of a file; none where there is no file."""
     try:
         with path.open(errors="replace") as file:
             return [line.rstrip("\n") for line in deque(file, maxlen=count)]

@@ -1,4 +1,4 @@
-"""What one start is about: which programs make up the stack, and what they are run with."""
+"""The plan of a start: the programs of the stack, and their settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stack:
-    """What a stack is made of, and what its programs are run with: the content of `stack.env`."""
+    """A stack: its state, and the settings of its programs, which are the content of `stack.env`."""
 
     home: Path
     state: State
@@ -28,23 +28,23 @@ class Stack:
 
     @property
     def supervisor(self) -> Supervisor:
-        """Its supervisord, running or not."""
+        """The stack's supervisord, running or not."""
         return Supervisor(self.state)
 
     def address(self, name: str) -> str:
-        """Where one of its programs answers."""
+        """The address of one of its programs."""
         return programs.address(name, self.state, self.settings)
 
 
 def read(home: Path, env: Mapping[str, str]) -> Stack:
-    """The stack as it was last started, running or not."""
+    """The stack of the last start, running or not."""
     home = home.resolve()
     values = environment.load(home)
     return Stack(home, state.load(home), values, environment.settings_of(home, values), env)
 
 
 def resolve(home: Path, env: Mapping[str, str], progress: Progress) -> Stack:
-    """What this start is about: while a program of the engine lives, what it was started with."""
+    """The stack for this start. While a program of the engine runs, the stack keeps its settings."""
     kept = state.load(home)
     alive = Supervisor(kept)
     if alive.pid() is None:
@@ -54,14 +54,14 @@ def resolve(home: Path, env: Mapping[str, str], progress: Progress) -> Stack:
     if living & set(programs.APPS):
         stack = read(home, env)
         if other := [name for name, value in choice.items() if stack.values.get(name) != value]:
-            progress(f"what runs keeps its {', '.join(sorted(other))}: to change that, `just down` first")
+            progress(f"running programs keep their {', '.join(sorted(other))}: to change that, `just down` first")
         return stack
     available = environment.available(choice, env)
     jaeger_starts = "jaeger" in available and "jaeger" not in living
     if jaeger_starts and not all(map(ports.port_is_free, programs.JAEGER_PORTS)):
         if "OTEL_EXPORTER_OTLP_ENDPOINT" not in choice:
             progress(
-                "jaeger is left out, for its ports are taken; if a Jaeger has them, "
+                "jaeger is not started, because its ports are taken; if a Jaeger has them, "
                 f"`OTEL_EXPORTER_OTLP_ENDPOINT={programs.JAEGER_OTLP} just up` sends the traces there"
             )
         available = tuple(name for name in available if name != "jaeger")
@@ -77,8 +77,8 @@ def resolve(home: Path, env: Mapping[str, str], progress: Progress) -> Stack:
 
 
 def refuse_taken_ports(stack: Stack, starting: Sequence[str]) -> None:
-    """Raise StackError, with its owner and the variable to set, for a fixed port that is not free."""
+    """Raise StackError, with the owner and the variable to set, for a fixed port that is not free."""
     for variable, port in environment.ports_to_take(starting, stack.settings).items():
         if not ports.port_is_free(port, "0.0.0.0"):  # noqa: S104 - a probe: any address of this machine
-            who = ports.listener_on(port)
-            raise StackError(f"Port {port} is taken by {who}: set {variable} to a free port.")
+            program = ports.listener_on(port)
+            raise StackError(f"Port {port} is taken by {program}: set {variable} to a free port.")

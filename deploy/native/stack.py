@@ -1,4 +1,4 @@
-"""Start and stop the whole stack, in order, each step waited for."""
+"""Start and stop the whole stack, in order; each step waits for the previous one."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from deploy.native.supervisor_client import Supervisor
 
 READY_S = 90
 _POLL_S = 0.1
-_STARTS = 3  # a program that died this often while it was waited for will not come up
+_STARTS = 3  # a program that ended this often before it was ready will not become ready
 
 
 def _silent(_: str) -> None:
@@ -23,16 +23,16 @@ def _silent(_: str) -> None:
 
 
 def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, progress: Progress = _silent) -> Stack:
-    """Start what does not run yet, wait until it is ready, and leave alone what runs.
+    """Start the programs that do not run, and wait until they are ready; running programs are left alone.
 
     Args:
-        home: PRICING_HOME, absolute; made when missing, its parent must exist.
+        home: PRICING_HOME, absolute; created where it is missing, its parent must exist.
         env: The caller's environment: PRICING_* and OTEL_* settings, PATH and the rest.
         only: Names of programs; none: all. The catalogue is filled when a program of the engine starts.
-        progress: Takes one line for every step.
+        progress: Called with one line for every step.
 
     Raises:
-        StackError: something did not start; what this call had started is stopped again.
+        StackError: a program did not start; the programs that this call has started are stopped again.
     """
     home = home.resolve()
     programs.check_names(only or ())
@@ -56,7 +56,7 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, pr
 
 
 def down(home: Path, progress: Progress = _silent) -> bool:
-    """Stop everything of this home and wait until it is gone; data is kept.
+    """Stop all programs of this home and wait for their end; data is kept.
 
     Returns:
         Whether anything ran.
@@ -114,7 +114,7 @@ def _wait_until_ready(stack: Stack, name: str) -> None:
             return
         starts.add(program.start)
         if program.statename == "FATAL" or len(starts) > _STARTS:
-            raise StackError(f"{_log_of(stack, name)}\n{name} does not start: its log above says why.")
+            raise StackError(f"{_log_of(stack, name)}\n{name} does not start: its log above shows the reason.")
         if time.monotonic() > deadline:
             raise StackError(f"{_log_of(stack, name)}\n{name} was not ready after {READY_S} s: {reason}")
         time.sleep(_POLL_S)
@@ -128,7 +128,7 @@ def _log_of(stack: Stack, name: str) -> str:
 def _fill_catalogue(stack: Stack, progress: Progress) -> None:
     progress("migrating the database")
     _catalogue(stack, "migrate")
-    progress("loading the demo catalogue, if there is no other")
+    progress("loading the demo catalogue, if there are no products")
     _catalogue(stack, "demo", "--if-empty")
 
 
@@ -145,7 +145,7 @@ def _catalogue(stack: Stack, *arguments: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise StackError(f"{done.stdout.strip()}\nThe catalogue could not {arguments[0]}: see above.")
+        raise StackError(f"{done.stdout.strip()}\nThe command {arguments[0]} failed: see above.")
 
 
 def _until(check: Callable[[], int | None], failure: str) -> int:

@@ -1,4 +1,4 @@
-"""What the stack chose for itself: ports and passwords, kept between starts in `native.json`."""
+"""The stack's own choices: ports and passwords, kept between starts in `native.json`."""
 
 import secrets
 from collections.abc import Set as AbstractSet
@@ -16,7 +16,7 @@ def _password() -> str:
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The stack's own ports and passwords, and the programs that it is made of."""
+    """The stack's own ports and passwords, and its programs."""
 
     postgres_port: int = msgspec.field(default_factory=free_port)
     postgres_password: str = msgspec.field(default_factory=_password)
@@ -28,16 +28,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database_url(self) -> str:
-        """The address of our own PostgreSQL, password included."""
+        """The address of the stack's own PostgreSQL, password included."""
         return f"postgresql://pricing:{self.postgres_password}@127.0.0.1:{self.postgres_port}/pricing"
 
     def redis_url(self, database: int) -> str:
-        """The address of one numbered database of our own Redis, password included."""
+        """The address of one numbered database of the stack's own Redis, password included."""
         return f"redis://:{self.redis_password}@127.0.0.1:{self.redis_port}/{database}"
 
 
 def load(home: Path) -> State:
-    """The kept state, or a new one, which is not written yet."""
+    """The stored state, or a new one, which is not written yet."""
     try:
         return msgspec.json.decode((home / STATE_FILE).read_bytes(), type=State)
     except FileNotFoundError:
@@ -45,7 +45,7 @@ def load(home: Path) -> State:
 
 
 def save(home: Path, state: State) -> None:
-    """Keep the state, with mode 0600."""
+    """Write the state, with mode 0600."""
     write_private(home / STATE_FILE, msgspec.json.format(msgspec.json.encode(state)).decode())
 
 

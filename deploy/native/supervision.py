@@ -12,8 +12,8 @@ from deploy.errors import StackError
 from deploy.native.programs import APPS, NAMES, REPOSITORY
 from deploy.native.state import State
 
-# %(here)s is the home. A log's name is expanded twice, hence the second %. Paths stay out of this file,
-# which has no quoting that holds for every path.
+# %(here)s is the home. A log's name is expanded twice, hence the second %. This file contains no paths, because its
+# quoting does not work for every path.
 _SUPERVISOR = """\
 [supervisord]
 logfile=%(here)s/logs/supervisord.log
@@ -53,7 +53,7 @@ def start(home: Path, state: State, env: Mapping[str, str]) -> None:
     """Start supervisord, detached from this shell; it starts no program by itself.
 
     Raises:
-        StackError: it did not start; the text is its own.
+        StackError: supervisord did not start; the text is its output.
     """
     config = home / pricing_home.CONFIG_FILE
     pricing_home.write_private(config, _configuration(state))

@@ -1,4 +1,4 @@
-"""What supervisord is asked over XML-RPC, on loopback and with a password."""
+"""A client of supervisord: XML-RPC on loopback, with a password."""
 
 import http.client
 import xmlrpc.client
@@ -16,7 +16,7 @@ _CALL_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatEr
 
 
 class Program(msgspec.Struct, frozen=True):
-    """A program as supervisord sees it; `start` is in seconds since 1970, `pid` 0 when it does not run."""
+    """A program under supervisord; `start` is in seconds since 1970, `pid` is 0 where it does not run."""
 
     name: str
     statename: str
@@ -26,7 +26,7 @@ class Program(msgspec.Struct, frozen=True):
 
     @property
     def lives(self) -> bool:
-        """Whether it runs, or has just been started."""
+        """Whether the program runs, or has just been started."""
         return self.statename in {"RUNNING", "STARTING"}
 
 
@@ -42,43 +42,43 @@ class _Transport(xmlrpc.client.Transport):
 
 
 class Supervisor:
-    """The supervisord of one home; every call raises StackError when it fails."""
+    """The supervisord of one home; every call raises StackError where it fails."""
 
     def __init__(self, state: State) -> None:
         self._address = f"http://pricing:{state.supervisor_password}@127.0.0.1:{state.supervisor_port}/RPC2"
 
     def pid(self) -> int | None:
-        """The process id of supervisord, None when it does not run."""
+        """The process id of supervisord; None where it does not run."""
         try:
-            return cast(int, self._ask(_PROBE_TIMEOUT_S, "getPID"))
+            return cast(int, self._request(_PROBE_TIMEOUT_S, "getPID"))
         except _CALL_ERRORS:
             return None
 
     def programs(self) -> dict[str, Program]:
-        """Every program by name; none when supervisord does not run."""
+        """Every program by name; none where supervisord does not run."""
         if self.pid() is None:
             return {}
         programs = msgspec.convert(self._call("getAllProcessInfo"), list[Program])
         return {program.name: program for program in programs}
 
     def living(self) -> set[str]:
-        """The names of the programs that live."""
+        """The names of the programs that run or have just been started."""
         return {name for name, program in self.programs().items() if program.lives}
 
     def program(self, name: str) -> Program:
-        """One program; StackError when supervisord has gone."""
+        """One program; raises StackError where supervisord has ended."""
         if found := self.programs().get(name):
             return found
-        raise StackError("The supervisor has gone.")
+        raise StackError("The supervisor has ended.")
 
     def start(self, name: str) -> None:
-        """Start a program that does not live; one that waits for its next try is tried at once."""
+        """Start a program that does not run; a program that waits for its next attempt is started at once."""
         if self.program(name).statename == "BACKOFF":
             self._call("stopProcess", name)
         self._call("startProcess", name, False)
 
     def stop(self, name: str) -> bool:
-        """Stop a program and wait until it is gone; says whether there was anything to stop."""
+        """Stop a program and wait for its end; returns whether it ran."""
         found = self.programs().get(name)
         if found is None or found.statename not in {"STARTING", "RUNNING", "BACKOFF"}:
             return False
@@ -86,16 +86,16 @@ class Supervisor:
         return True
 
     def shut_down(self) -> None:
-        """Ask supervisord to end, if it runs; it stops what still runs."""
+        """End supervisord, if it runs; it stops the programs that still run."""
         if self.pid() is not None:
             self._call("shutdown")
 
     def _call(self, method: str, *arguments: object) -> object:
         try:
-            return self._ask(_STOP_TIMEOUT_S, method, *arguments)
+            return self._request(_STOP_TIMEOUT_S, method, *arguments)
         except _CALL_ERRORS as error:
             raise StackError(f"The supervisor refused {method} {' '.join(map(str, arguments))}: {error}") from error
 
-    def _ask(self, timeout_s: float, method: str, *arguments: object) -> object:
+    def _request(self, timeout_s: float, method: str, *arguments: object) -> object:
         with xmlrpc.client.ServerProxy(self._address, transport=_Transport(timeout_s)) as proxy:
             return getattr(proxy.supervisor, method)(*arguments)

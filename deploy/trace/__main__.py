@@ -18,24 +18,24 @@ from deploy.trace.jaeger import Jaeger
 from deploy.trace.spans import Span, Unavailable
 from shared.settings import TRACE_FOLDER
 
-WIDTH = 150  # of what is not a terminal
+WIDTH = 150  # where the output is not a terminal
 # Spans arrive half a second after their end.
 WAIT_S, POLL_S = 3.0, 0.25
 
 
 @click.command()
 @click.argument("trace_id", required=False)
-@click.option("--jaeger", metavar="URL", help="Ask this Jaeger, not the one of the stack.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture of it here.")
+@click.option("--jaeger", metavar="URL", help="Read from this Jaeger instead of the stack's.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also write a picture to this file.")
 def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
     """Draw a trace as a tree on a time axis: TRACE_ID, else the latest market event's.
 
-    Every answer of the API has its trace id in the header `traceresponse`, every problem document and log line
-    in `trace_id`. The spans come from the stack's Jaeger, or from its files where it has none.
+    The API's responses have the trace id in the header `traceresponse`; problem documents and log lines have it in
+    `trace_id`. The spans come from the stack's Jaeger, or from its files where it has no Jaeger.
     """
     try:
-        kept = Jaeger(jaeger) if jaeger else _kept()
-        spans = _whole(kept, trace_id or kept.latest_event())
+        storage = Jaeger(jaeger) if jaeger else _storage()
+        spans = _complete(storage, trace_id or storage.latest_event())
     except Unavailable as error:
         raise click.ClickException(str(error)) from None
     console = Console(record=svg is not None, highlight=False)
@@ -46,7 +46,7 @@ def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
         console.save_svg(str(svg), title="just trace")
 
 
-def _kept() -> TraceFiles | Jaeger:
+def _storage() -> TraceFiles | Jaeger:
     home = pricing_home.locate(os.environ)
     if "docker" in running():
         return Jaeger(f"http://127.0.0.1:{port('JAEGER_PORT')}")
@@ -54,15 +54,15 @@ def _kept() -> TraceFiles | Jaeger:
     if endpoint == programs.JAEGER_OTLP:
         return Jaeger(programs.JAEGER_UI)
     if endpoint:
-        raise Unavailable(f"The spans of this stack go to {endpoint}: look there, or give --jaeger URL.")
+        raise Unavailable(f"This stack sends its spans to {endpoint}: look there, or give --jaeger URL.")
     return TraceFiles(home / TRACE_FOLDER)
 
 
-def _whole(kept: TraceFiles | Jaeger, trace_id: str) -> list[Span]:
-    """The spans of a trace, once all their parents are there or have had the time to come."""
+def _complete(storage: TraceFiles | Jaeger, trace_id: str) -> list[Span]:
+    """The spans of a trace; waits for a while until the parents of all spans have arrived."""
     deadline = time.monotonic() + WAIT_S
     while True:
-        spans = kept.trace(trace_id.lower())
+        spans = storage.trace(trace_id.lower())
         ids = {span.span_id for span in spans}
         orphans = sum(span.parent_id not in ids for span in spans)
         if orphans == 1:
@@ -70,7 +70,7 @@ def _whole(kept: TraceFiles | Jaeger, trace_id: str) -> list[Span]:
         if time.monotonic() > deadline:
             if spans:
                 return spans
-            raise Unavailable(f"There are no spans of trace {trace_id}: it was not sampled, or is long gone.")
+            raise Unavailable(f"There are no spans of trace {trace_id}: it was not sampled, or its spans were deleted.")
         time.sleep(POLL_S)
 
 

@@ -1,4 +1,4 @@
-"""A trace drawn: a line per span, its place in the tree left, its time on the axis right."""
+"""The drawing of a trace: one line per span, with the tree on the left and the time axis on the right."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from deploy.trace.spans import Line, Span, tree
 
 COLOURS = {"pricing-api": "cyan", "pricing-listener": "magenta", "pricing-worker": "green"}
 OTHER, FAILED = "yellow", "bold red"
-# What says most about a span, as far as it has it, in this order; a zero says nothing.
+# The attributes that are drawn, in this order; a zero is left out.
 TELLING = {
     "http.response.status_code": "status",
     "pricing.event_id": "event",
@@ -24,7 +24,7 @@ DURATION_CELLS = 8
 
 
 def draw(spans: Sequence[Span], width: int) -> RenderableType:
-    """The trace for a terminal of this width; `·` is time that a message waited in its queue."""
+    """The trace for a terminal of this width; `·` marks the wait of a message in its queue."""
     begin = min(span.start_ns - span.waited_ns for span in spans)
     end = max(span.end_ns for span in spans)
     cells = min(max(width - 90, AXIS_CELLS.start), AXIS_CELLS.stop - 1)
@@ -63,7 +63,7 @@ def _label(line: Line) -> Text:
 
 def _notes(span: Span) -> list[Text]:
     notes = [Text(f"✗ {span.error}", FAILED)] if span.error else []
-    return notes + [Text(f"↔ stands for trace {trace_id}, too", "dim") for trace_id in dict.fromkeys(span.links)]
+    return notes + [Text(f"↔ linked to trace {trace_id}", "dim") for trace_id in dict.fromkeys(span.links)]
 
 
 def _bar(span: Span, begin: int, end: int, cells: int) -> Text:

@@ -1,4 +1,4 @@
-"""Traces that the engine kept as OTLP JSON lines below its home."""
+"""Traces in the engine's own files: OTLP JSON lines below its home."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ import msgspec
 
 from deploy.trace.spans import Span, Unavailable
 
-# What an event's trace has: its sending over HTTP, or its receipt where another service published it.
+# Every trace of an event has one of these: the sending over HTTP, or the receipt where another service published it.
 EVENT_SPANS = {"send market_events", "process market_events"}
 ERROR = 2
 
@@ -23,19 +23,19 @@ class TraceFiles:
         """The id of the trace of the latest market event.
 
         Raises:
-            Unavailable: there is none.
+            Unavailable: there is no such trace.
         """
         started = ((span.start_ns, span.trace_id) for span in self._spans(b"market_events") if span.name in EVENT_SPANS)
         if latest := max(started, default=None):
             return latest[1]
-        raise Unavailable("No market event was traced yet: publish one (the README says how), or give a TRACE_ID.")
+        raise Unavailable("No market event was traced yet: publish one (the README shows how), or give a TRACE_ID.")
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The spans of a trace; none where it is not known (any longer)."""
+        """The spans of a trace; none where it is unknown or deleted."""
         return [span for span in self._spans(trace_id.encode()) if span.trace_id == trace_id]
 
     def _spans(self, wanted: bytes) -> Iterator[Span]:
-        """The spans of all lines that have these bytes; a line that a process died writing is passed over."""
+        """The spans of all lines with these bytes; a line that was cut short by a crash is skipped."""
         for path in self._folder.glob("*.jsonl"):
             try:
                 lines = path.read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""Traces that Jaeger keeps, by the API of its own page."""
+"""Traces in Jaeger, read by the API of its own page."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import httpx
 from deploy.trace.spans import Span, Unavailable
 
 TIMEOUT_S = 10
-# Whose spans show that there was an event: the listener's, also for one that another service published.
+# Every event has such a span of the listener, also an event that another service published.
 EVENT = {"service": "pricing-listener", "operation": "process market_events", "limit": "1", "lookback": "48h"}
 
 
@@ -21,31 +21,33 @@ class Jaeger:
         """The id of the trace of the latest market event.
 
         Raises:
-            Unavailable: there is none, or Jaeger does not answer.
+            Unavailable: there is no such trace, or Jaeger does not respond.
         """
-        found = self._ask("/api/traces", EVENT)
+        found = self._get("/api/traces", EVENT)
         if not found:
             raise Unavailable("Jaeger has no market event of the last two days: publish one, or give a TRACE_ID.")
         return str(found[0]["traceID"])
 
     def trace(self, trace_id: str) -> list[Span]:
-        """The spans of a trace; none where it is not known.
+        """The spans of a trace; none where it is unknown.
 
         Raises:
-            Unavailable: Jaeger does not answer.
+            Unavailable: Jaeger does not respond.
         """
         return [
-            _span(span, trace["processes"]) for trace in self._ask(f"/api/traces/{trace_id}") for span in trace["spans"]
+            _span(span, trace["processes"]) for trace in self._get(f"/api/traces/{trace_id}") for span in trace["spans"]
         ]
 
-    def _ask(self, path: str, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    def _get(self, path: str, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
         try:
             answer = httpx.get(self._url + path, params=query, timeout=TIMEOUT_S, trust_env=False)
             if answer.status_code == 404:
                 return []
             found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
         except (httpx.HTTPError, ValueError, KeyError) as error:
-            raise Unavailable(f"Jaeger at {self._url} gives no answer of use ({error}): `just status`.") from error
+            raise Unavailable(
+                f"Jaeger at {self._url} does not respond as expected ({error}): `just status`."
+            ) from error
         return found
 
 

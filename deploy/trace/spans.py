@@ -1,4 +1,4 @@
-"""Spans as they are drawn, whoever kept them."""
+"""Spans in the form in which they are drawn, from any storage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,15 +6,15 @@ import msgspec
 
 
 class Unavailable(Exception):
-    """The trace cannot be had; the text says why and what to do."""
+    """The trace cannot be read; the text has the reason and the remedy."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
     """One span; ids are hex, times ns since 1970, `parent_id` is empty for a root.
 
     Attributes:
-        error: Why it failed; None: it did not.
-        links: The ids of other traces that it stands for, too.
+        error: The reason of its failure; None: it did not fail.
+        links: The ids of other traces that the span is linked to.
     """
 
     trace_id: str
@@ -30,19 +30,19 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waited_ns(self) -> int:
-        """How long its message lay in the queue before it."""
+        """The time of its message in the queue, before the span."""
         return int(float(self.attributes.get("pricing.queue_wait_ms", 0)) * 1e6)
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A span in its place in the tree: `guide` is what is drawn left of it."""
+    """A span in the tree; `guide` is the drawing on its left."""
 
     span: Span
     guide: str
 
 
 def tree(spans: Sequence[Span]) -> list[Line]:
-    """Every span below its parent, siblings by their start; one whose parent is missing is a root."""
+    """Every span below its parent, siblings by their start; a span whose parent is missing is a root."""
     known = {span.span_id for span in spans}
     children: dict[str, list[Span]] = {}
     for span in sorted(spans, key=lambda span: (span.start_ns, span.end_ns)):

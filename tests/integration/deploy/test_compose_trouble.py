@@ -66,7 +66,7 @@ def _answering(listening: socket.socket, answer: bytes) -> None:
             b'HTTP/1.1 500 Ill\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n{"message": "it is ill"}',
             "it is ill",
         ),
-        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", "no Docker engine"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}", "not a Docker engine's"),
     ],
 )
 def test_an_engine_that_answers_nonsense_is_none(answer: bytes, said: str, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_engine_that_answers_nonsense_is_none(answer: bytes, said: str, tmp_p
         done = deploy("up", "docker", DOCKER_HOST=f"unix://{path}", PRICING_HOME=tmp_path / "home")
         listening.shutdown(socket.SHUT_RDWR)
     assert done.returncode == 1
-    assert "No Docker engine answers" in done.stderr
+    assert "The Docker engine cannot be used" in done.stderr
     assert said in done.stderr
     assert "just up native" in done.stderr
 
@@ -96,7 +96,7 @@ def test_a_docker_that_is_no_program_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
-        ("write /var/lib/docker/tmp/x: no space left on device", "Docker's disk is full: make room there"),
+        ("write /var/lib/docker/tmp/x: no space left on device", "Docker's disk is full: free some space"),
         ("Bind for 127.0.0.1:16686 failed: port is already allocated", "Another container has that port"),
         ("listen tcp4 127.0.0.1:8000: bind: address already in use", "Another program has that port"),
         ("Pulling redis (redis:8-alpine)...\nGet registry: no such host", "redis:8-alpine)... Get registry: no such"),
@@ -187,7 +187,7 @@ def test_compose_takes_the_file_with_all_of_its_profiles(tmp_path: Path) -> None
 def test_an_engine_that_says_nothing_is_named_and_a_way_without_it(broken_engine: str, tmp_path: Path) -> None:
     done = deploy("up", "docker", DOCKER_HOST=broken_engine, PRICING_HOME=tmp_path / "home")
     assert done.returncode == 1
-    assert "No Docker engine answers" in done.stderr
+    assert "The Docker engine cannot be used" in done.stderr
     assert "just up native" in done.stderr
 
 

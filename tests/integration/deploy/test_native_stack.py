@@ -167,7 +167,7 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path, taken_po
 def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that really is full takes root to make one."""
     monkeypatch.setattr(pricing_home, "NEEDED_MB", 10**9)
-    with pytest.raises(StackError, match=r"MB left, and a start needs .*: make room there, or set PRICING_HOME"):
+    with pytest.raises(StackError, match=r"MB left, and a start needs .*: free some space, or set PRICING_HOME"):
         stack.up(tmp_path / "home", ENV, ["redis"])
     assert not processes.leftovers(tmp_path / "home")
 

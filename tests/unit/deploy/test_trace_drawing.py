@@ -56,7 +56,7 @@ def test_an_error_is_drawn_with_its_text() -> None:
     lines = drawn(span("root", error="ExternalAPIError: refused", links=("b" * 32,)))
     assert "1 failed" in lines[0]
     assert any("✗ ExternalAPIError: refused" in line for line in lines)
-    assert any(f"stands for trace {'b' * 32}" in line for line in lines)
+    assert any(f"linked to trace {'b' * 32}" in line for line in lines)
 
 
 @contextmanager
