@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, Connection, OperationalError
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
@@ -34,16 +36,35 @@ DEAD_AFTER = {
     "keepalives_count": 3,
 }
 
+# Longer than any statement: a proxy that keeps its connection and never answers is given up as well.
+LONGEST_WAIT_S = WRITE_TIMEOUT_MS / 1000 + 5
+
 Conn = Connection[DictRow]
 Pool = ConnectionPool[Conn]
 AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
+
+
+class BoundedConnection(Connection[DictRow]):
+    """A connection that waits 35 s at most for the server, whatever the server and the network do.
+
+    The wait ends with `psycopg.OperationalError`, and the connection with it.
+    """
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """As psycopg's own, with a limit."""
+        try:
+            return super().wait(gen, interval, LONGEST_WAIT_S if timeout is None else timeout)
+        except OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.close()
+            raise
 
 
 def pool(settings: Settings, process: str, size: int) -> Pool:
     """A closed pool for the workers, the listener and the API's writes; the caller opens and closes it.
 
     PostgreSQL ends a statement after 30 s, and a wait for a lock or an idle transaction after 10 s. A wait for a
-    connection ends after 2 s with `psycopg_pool.PoolTimeout`.
+    connection ends after 2 s with `psycopg_pool.PoolTimeout`. Where the server is silent, a wait ends after 35 s.
 
     Args:
         settings: Contains the database's URL.
@@ -52,7 +73,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
     """
     return ConnectionPool(
         settings.database_url,
-        connection_class=Connection[DictRow],
+        connection_class=BoundedConnection,
         kwargs=_options(
             process,
             WRITE_TIMEOUT_MS,

@@ -48,6 +48,23 @@ def test_a_connection_that_the_server_closes_is_away_and_nothing_hangs(settings:
     assert isinstance(translate(found[0]), DatabaseUnavailable)
 
 
+def test_a_statement_whose_answer_never_comes_ends_in_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy keeps the connection, so that neither the server's limit nor that of the network ends it."""
+    monkeypatch.setattr(pools, "LONGEST_WAIT_S", 0.5)
+    with proxy_to(settings.database_url) as proxy:
+        pool = pools.pool(msgspec.structs.replace(settings, database_url=proxy.url()), "tests", size=1)
+        pool.open()
+        with pytest.raises(psycopg.OperationalError) as ended, pool.connection() as conn:
+            conn.execute("SELECT 1")
+            assert proxy.black_hole() >= 1
+            conn.execute("SELECT 1")
+        assert isinstance(translate(ended.value), DatabaseUnavailable)
+        assert conn.closed
+        with pool.connection() as conn:
+            assert conn.execute("SELECT 1 AS n").fetchone() == {"n": 1}
+        pool.close()
+
+
 @pytest.mark.parametrize("table", ["tasks", "products"])
 def test_a_column_that_a_migration_adds_breaks_no_statement_of_an_open_connection(
     settings: Settings, table: str
