@@ -37,7 +37,7 @@ class Change:
     new_price: Decimal
     cause: str
     cause_id: str
-    at: datetime
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ def overlapping_runs(changes: Iterable[Change]) -> list[str]:
     spans: dict[str, tuple[datetime, datetime]] = {}
     for change in changes:
         if change.cause == "task":
-            first, last = spans.get(change.cause_id, (change.at, change.at))
-            spans[change.cause_id] = min(first, change.at), max(last, change.at)
+            first, last = spans.get(change.cause_id, (change.recorded_at, change.recorded_at))
+            spans[change.cause_id] = min(first, change.recorded_at), max(last, change.recorded_at)
     ordered = sorted(spans.items(), key=lambda item: item[1])
     return [f"runs at once: {a} and {b}" for (a, one), (b, two) in pairwise(ordered) if two[0] < one[1]]
 
