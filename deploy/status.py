@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shared.printable import printable
+
 TIMEOUT_S = 5
 QUEUES = ("events", "tasks")
 GOOD, BAD = "green", "bold red"
@@ -44,9 +46,9 @@ class StatusReport:
 
     def _servers(self) -> Table:
         table = Table("", "state", "version", "")
-        table.add_row("prices", _state(self._ready["status"]), self._ready.get("version", ""), self._ready.get("error"))
+        table.add_row("prices", *_sight(self._ready))
         for name, seen in self._ready.get("dependencies", {}).items():
-            table.add_row(name, _state(seen["status"]), seen.get("version", ""), seen.get("error"))
+            table.add_row(_plain(name), *_sight(seen))
         for group, figures in self._figures.items():
             count = sum(value for (name, _), value in figures.items() if name == "pricing_processes")
             table.add_row(f"{group} processes", _state("up" if count else "down"), "", f"{count:.0f}")
@@ -96,8 +98,16 @@ def _figures(scrape: Callable[[], str]) -> Figures:
     }
 
 
+def _sight(seen: Mapping[str, Any]) -> tuple[Text, Text, Text]:
+    return _state(seen["status"]), _plain(seen.get("version", "")), _plain(seen.get("error", ""))
+
+
+def _plain(text: str) -> Text:
+    return Text(printable(text))
+
+
 def _state(state: str) -> Text:
-    return Text(state, GOOD if state in WELL else BAD)
+    return Text(printable(state), GOOD if state in WELL else BAD)
 
 
 def _count(value: float | None, style: str = "") -> Text:

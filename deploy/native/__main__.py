@@ -15,8 +15,9 @@ from deploy import home as pricing_home
 from deploy.native import logs as log_files
 from deploy.native import plan, processes, programs, stack
 from deploy.status import TIMEOUT_S, StatusReport
+from shared.printable import printable
 
-_LINES = 50
+_LINES, TAB = 50, "\t"
 
 
 @click.group()
@@ -86,11 +87,16 @@ def logs(home: Path, service: str | None, follow: bool) -> None:
     paths = {name: pricing_home.log_file(home, name) for name in names}
     for name, path in paths.items():
         for line in log_files.tail(path, _LINES):
-            click.echo(f"{name:<11} {line}")
+            _print_line(name, line)
     if follow:
         with suppress(KeyboardInterrupt):
             for name, line in log_files.follow(paths):
-                click.echo(f"{name:<11} {line}")
+                _print_line(name, line)
+
+
+def _print_line(name: str, line: str) -> None:
+    # PostgreSQL logs texts from outside as they are, and indents by tabs.
+    click.echo(f"{name:<11} {printable(line, keep=TAB)}")
 
 
 def _scrape(now: plan.Stack, group: str) -> str:

@@ -16,6 +16,7 @@ from deploy.trace.drawing import draw
 from deploy.trace.files import TraceFiles
 from deploy.trace.jaeger import Jaeger
 from deploy.trace.spans import Span, Unavailable
+from shared.printable import printable
 from shared.settings import TRACE_FOLDER
 
 WIDTH = 150  # where the output is not a terminal
@@ -37,7 +38,7 @@ def main(trace_id: str | None, jaeger: str | None, svg: Path | None) -> None:
         storage = Jaeger(jaeger) if jaeger else _storage()
         spans = _complete(storage, trace_id or storage.latest_event())
     except Unavailable as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(printable(str(error))) from None
     console = Console(record=svg is not None, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDTH

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.trace.spans import Line, Span, tree
+from shared.printable import printable
 
 COLOURS = {"pricing-api": "cyan", "pricing-listener": "magenta", "pricing-worker": "green"}
 OTHER, FAILED = "yellow", "bold red"
@@ -43,9 +44,9 @@ def draw(spans: Sequence[Span], width: int) -> RenderableType:
 
 def _heading(spans: Sequence[Span], total_ns: int) -> Text:
     services = sorted({span.service for span in spans})
-    text = Text(f"trace {spans[0].trace_id}  {len(spans)} spans, {_duration(total_ns)}  ")
+    text = Text(f"trace {printable(spans[0].trace_id)}  {len(spans)} spans, {_duration(total_ns)}  ")
     for service in services:
-        text.append(f"■ {service}  ", COLOURS.get(service, OTHER))
+        text.append(f"■ {printable(service)}  ", COLOURS.get(service, OTHER))
     failed = sum(span.error is not None for span in spans)
     return text.append(f"{failed} failed", FAILED) if failed else text
 
@@ -53,17 +54,19 @@ def _heading(spans: Sequence[Span], total_ns: int) -> Text:
 def _label(line: Line) -> Text:
     span = line.span
     text = (
-        Text().append(line.guide, "dim").append(span.name, FAILED if span.error else COLOURS.get(span.service, OTHER))
+        Text()
+        .append(line.guide, "dim")
+        .append(printable(span.name), FAILED if span.error else COLOURS.get(span.service, OTHER))
     )
     for attribute, name in TELLING.items():
         if (value := span.attributes.get(attribute, "0")) != "0":
-            text.append(f"  {name} ", "dim").append(value)
+            text.append(f"  {name} ", "dim").append(printable(value))
     return text
 
 
 def _notes(span: Span) -> list[Text]:
-    notes = [Text(f"✗ {span.error}", FAILED)] if span.error else []
-    return notes + [Text(f"↔ linked to trace {trace_id}", "dim") for trace_id in dict.fromkeys(span.links)]
+    notes = [Text(f"✗ {printable(span.error)}", FAILED)] if span.error else []
+    return notes + [Text(f"↔ linked to trace {printable(link)}", "dim") for link in dict.fromkeys(span.links)]
 
 
 def _bar(span: Span, begin: int, end: int, cells: int) -> Text:

@@ -6,23 +6,21 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
 from shared.catalogue import markets
 from shared.commands import demo, import_progress
-from shared.commands.terminal import connection
+from shared.commands.terminal import connection, console, failure, say
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
 from shared.importing.columns import Columns, constants, parse_map
 from shared.messaging import clients
+from shared.printable import printable
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell counts processes that SIGINT and SIGPIPE ended
-
-console = Console(stderr=True, highlight=False)
 
 
 @click.command("migrate")
@@ -47,7 +45,7 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
     with connection(settings) as conn:
         if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
             return
-        console.print(f"{demo.load(conn)} demo products")
+        say(f"{demo.load(conn)} demo products")
 
 
 @click.command("import")
@@ -93,12 +91,12 @@ def import_file(
         if code != importer.NOTHING and not dry_run:
             _note_creations(settings)
     except (ValueError, InvalidInput) as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(printable(str(error))) from None
     except click.ClickException as error:
-        console.print(f"Error: {error.message}; nothing was imported", markup=False, soft_wrap=True)
+        say(f"Error: {error.message}; nothing was imported")
         code = importer.NOTHING
     except KeyboardInterrupt:
-        console.print("interrupted; nothing was imported")
+        say("interrupted; nothing was imported")
         code = INTERRUPTED
     sys.exit(code)
 
@@ -135,5 +133,5 @@ def export_file(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except OSError as error:
-        raise click.ClickException(f"{file}: {error.strerror or error}") from None
-    console.print(f"{count:,} products")
+        raise failure(f"{file}: {error.strerror or error}") from None
+    say(f"{count:,} products")

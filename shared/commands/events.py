@@ -2,7 +2,7 @@
 
 import click
 
-from shared.commands.terminal import add_row, connection, console, counted, out, table
+from shared.commands.terminal import add_row, connection, counted, out, say, show, table
 from shared.market_events import views as event_views
 from shared.settings import Settings
 
@@ -26,7 +26,7 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
             rows, event.id, event.source, event.type, event.status, event.target or "", received, event.reason or ""
         )
     out.print(rows, soft_wrap=False)
-    out.print(counted(counts))
+    say(counted(counts), out)
 
 
 @events_command.command("show")
@@ -38,10 +38,7 @@ def show_event(settings: Settings, event_id: str, source: str | None) -> None:
     with connection(settings) as conn:
         event = event_views.view(conn, event_id, source)
         traceback = event_views.traceback_of(conn, event_id, source)
-    for name in type(event).__struct_fields__:
-        out.print(f"{name}: {getattr(event, name)}", markup=False)
-    if traceback:
-        out.print(traceback, markup=False)
+    show(event, type(event).__struct_fields__, traceback)
 
 
 @events_command.command("replay")
@@ -52,4 +49,4 @@ def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
     """Apply an event that was rejected or failed."""
     with connection(settings) as conn:
         event_views.replay(conn, event_id, source)
-    console.print(f"event {event_id} waits to be applied", markup=False)
+    say(f"event {event_id} waits to be applied")

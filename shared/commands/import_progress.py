@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from shared.commands.terminal import say
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.importer import Imported
@@ -22,7 +23,7 @@ def run(
         done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
     except RefusedFile as refused:
         conn.rollback()
-        _print(console, f"{_name(file)}: {refused}; nothing was imported")
+        say(f"{_name(file)}: {refused}; nothing was imported", console)
         return importer.NOTHING
     if dry_run or done.is_refused:
         conn.rollback()
@@ -60,15 +61,15 @@ def _progress(console: Console) -> Progress:
 
 def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
     for reject in done.rejects:
-        _print(console, f"line {reject.line}, {reject.column}: {reject.reason}")
+        say(f"line {reject.line}, {reject.column}: {reject.reason}", console)
     if done.rejected > len(done.rejects):
-        _print(console, f"… and {done.rejected - len(done.rejects):,} more")
+        say(f"… and {done.rejected - len(done.rejects):,} more", console)
     if done.rejected:
         which = "bad rows" if done.kept == done.rejected else f"the first {done.kept:,} bad rows"
-        _print(console, f"{which} are in {rejects}")
+        say(f"{which} are in {rejects}", console)
     if done.is_refused and done.rejected < done.rows:
-        _print(console, "nothing was imported because of them; --skip-bad imports the others")
-    _print(console, f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}")
+        say("nothing was imported because of them; --skip-bad imports the others", console)
+    say(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
 
 
 def summary(done: Imported) -> str:
@@ -80,7 +81,3 @@ def summary(done: Imported) -> str:
 
 def _name(file: Path) -> str:
     return "standard input" if file == source.STDIN else str(file)
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)

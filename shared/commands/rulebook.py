@@ -4,17 +4,15 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import connection
+from shared.commands.terminal import connection, failure, say
 from shared.errors import translate
 from shared.jobs import tasks
 from shared.pricing.policy import Policy
+from shared.printable import printable
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
-
-console = Console(stderr=True, highlight=False)
 
 
 @click.command("policy")
@@ -25,11 +23,11 @@ def policy(settings: Settings, file: Path | None) -> None:
     with connection(settings) as conn:
         if file is None:
             document = msgspec.json.encode(rulebook.active(conn).policy)
-            click.echo(msgspec.json.format(document).decode())
+            click.echo(printable(msgspec.json.format(document).decode(), keep="\n"))
             return
         try:
             version = rulebook.publish(conn, msgspec.json.decode(file.read_bytes(), type=Policy))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{file}: {translate(error)}") from None
+            raise failure(f"{file}: {translate(error)}") from None
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")
-    console.print(f"policy {version} is active; task {task_id} recalculates every price")
+    say(f"policy {version} is active; task {task_id} recalculates every price")

@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from shared.commands.terminal import add_row, out, table
+from shared.printable import printable
 from shared.settings import Settings, sources
 
 DEFAULT = "default"
@@ -18,7 +19,7 @@ def settings_command(settings: Settings, *, is_json: bool) -> None:
     """Print the settings in force, and where each came from; passwords and keys are hidden."""
     found = _found(settings)
     if is_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        click.echo(printable(msgspec.json.format(msgspec.json.encode(found)).decode(), keep="\n"))
         return
     rows = table("variable", "from", "value")
     for one in found:

@@ -1,7 +1,10 @@
-"""The terminal: one connection per command, tables, and errors of one sentence."""
+"""The terminal: one connection per command, tables, and errors of one sentence.
+
+Foreign text is escaped here: a name or a reason can neither move the cursor nor pass for a line of ours.
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -13,6 +16,7 @@ from rich.text import Text
 from shared.errors import PricingError, translate
 from shared.postgres import pools
 from shared.postgres.pools import Conn
+from shared.printable import indented, printable
 from shared.settings import Settings
 
 # In a file or a pipe every column has room.
@@ -27,9 +31,27 @@ def connection(settings: Settings) -> Iterator[Conn]:
         with pools.connect(settings, "pricing-catalogue") as conn:
             yield conn
     except psycopg.OperationalError as error:
-        raise click.ClickException(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
+        raise failure(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
     except PricingError as error:
-        raise click.ClickException(str(error)) from None
+        raise failure(str(error)) from None
+
+
+def failure(text: str) -> click.ClickException:
+    """The error that ends a command with one line of text."""
+    return click.ClickException(printable(text))
+
+
+def say(text: str, to: Console = console) -> None:
+    """Print one line of text."""
+    to.print(Text(printable(text)), soft_wrap=True)
+
+
+def show(item: object, names: Iterable[str], traceback: str | None) -> None:
+    """Print attributes of an item, one a line, and a traceback below them."""
+    for name in names:
+        say(f"{name}: {getattr(item, name)}", out)
+    if traceback:
+        out.print(Text(indented(traceback)), soft_wrap=True, end="")
 
 
 def table(*columns: str) -> Table:
@@ -42,8 +64,8 @@ def table(*columns: str) -> Table:
 
 
 def add_row(table: Table, *cells: str) -> None:
-    """Add a row; control characters in its cells are removed."""
-    table.add_row(*(Text("".join(c for c in click.unstyle(cell) if c.isprintable())) for cell in cells))
+    """Add a row."""
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def counted(counts: dict[str, int]) -> str:

@@ -7,6 +7,7 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared.printable import indented, printable
 from shared.settings import Settings
 
 # Libraries whose lines duplicate the engine's, or repeat without end while a server is away.
@@ -42,7 +43,7 @@ def configure(service: str, settings: Settings) -> None:
     renderer: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if settings.log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [structlog.processors.format_exc_info, _escape, _console()]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -64,6 +65,19 @@ def configure(service: str, settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    # Not rich's tracebacks: they print local variables, and with them passwords.
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Escape texts, so that none from outside passes for another line; JSON does it by itself."""
+    escaped = {name: printable(text) if isinstance(text, str) else text for name, text in event.items()}
+    if "exception" in event:
+        escaped["exception"] = indented(event["exception"]).rstrip("\n")
+    return escaped
 
 
 def _add_trace_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -1,6 +1,7 @@
 """The logs of a running stack: one JSON document a line, nothing secret, no line for a request that went well."""
 
 import json
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.support.engine import Engine
@@ -29,6 +30,15 @@ def test_no_secret_is_in_any_log(engine: Engine) -> None:
         assert secret
         for path in (engine.home / "logs").glob("*.log"):
             assert secret not in path.read_text(errors="replace"), path.name
+
+
+def test_no_secret_is_on_a_command_line(engine: Engine) -> None:
+    passwords = [urlsplit(url).password for url in (engine.settings.database_url, engine.settings.redis_url)]
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert any(b"workers" in command for command in commands)
+    for secret in (engine.key, *passwords):
+        assert secret
+        assert not [command for command in commands if secret.encode() in command]
 
 
 def test_a_price_query_that_goes_well_leaves_no_line(engine: Engine) -> None:

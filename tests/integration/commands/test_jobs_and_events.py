@@ -95,3 +95,29 @@ def test_a_recalculation_is_queued_with_its_scope_and_a_trace(just: Just, pool: 
     assert running
     assert running.product_set == ProductSet(("P-1",), ("home",))
     assert "trace_id: 0000" not in just("tasks", "show", str(task_id)).stdout
+
+
+def test_no_text_from_outside_moves_the_cursor_or_forges_a_line(just: Just, pool: Pool) -> None:
+    hostile = "\x1b[2J\rstatus: applied\nforged: yes\u202e\x9b"
+    event = EventRecord(
+        source=f"shop{hostile}", id=f"{new_id()}{hostile}", type="demand_changed", occurred_at=datetime.now(UTC),
+        data={"product_id": new_id(), "index": hostile}, product_id=(product_id := new_id()),
+    )  # fmt: skip
+    with pool.connection() as conn:
+        inbox.record(conn, [event])
+        assert inbox.fail_waiting(conn, product_id, f"ValueError: {hostile}", f"Traceback: {hostile}") == 1
+        task_id = tasks.create(conn, "recalculation", ProductSet(("P-1",)), "")
+        tasks.fail(conn, task_id, TaskError("ValueError", hostile), f"Traceback: {hostile}")
+    for arguments in (
+        ("events", "--failed", "--limit", "1000"),
+        ("events", "show", event.id),
+        ("events", "replay", event.id),
+        ("events", "replay", event.id),
+        ("events", "show", f"gone{hostile}"),
+        ("tasks", "--failed"),
+        ("tasks", "show", str(task_id)),
+    ):
+        printed = just(*arguments)
+        lines = (printed.stdout + printed.stderr).split("\n")
+        assert all(line.isprintable() for line in lines), arguments
+        assert not [line for line in lines if line.startswith(("forged", "status: applied"))], arguments

@@ -152,3 +152,19 @@ def test_second_rows_far_away_are_found_too(
 
 def test_where_every_row_is_bad_nothing_is_imported(pool: Pool, file: Writing) -> None:
     assert imported(pool, file(f"{HEADER}\nA-1,Kettle,USD,x\n"), skip_bad=True).code == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{HEADER},"\x1b[2J\x9b\rforged"\n',
+        '{"product_id": "A-1", "name": "x", "currency": "USD", "base_price": 1, "\\u001b[2J\\u009b\\rforged": 1}\n',
+        f'{HEADER}\n"A-1\x1b[2J",Kettle,"\x1b\x9b",1\n',
+        f"{HEADER},strategy\nA-1,Kettle,USD,1,\x1b[2J\x9b\n",
+    ],
+)
+def test_no_text_of_a_file_moves_the_cursor(pool: Pool, file: Writing, content: str) -> None:
+    path = file(content)
+    said = imported(pool, path.rename(path.with_name("a\x1b[2Jb"))).said
+    assert "nothing was imported" in said or "rejected" in said
+    assert all(line.isprintable() for line in said.split("\n"))

@@ -1,10 +1,7 @@
 """`just trace`: the tree, the axis, and what Jaeger answers."""
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from rich.console import Console
@@ -12,6 +9,7 @@ from rich.console import Console
 from deploy.trace.drawing import draw
 from deploy.trace.jaeger import Jaeger
 from deploy.trace.spans import Span, Unavailable, tree
+from tests.unit.deploy.json_server import answering
 
 MS = 1_000_000
 
@@ -61,25 +59,8 @@ def test_an_error_is_drawn_with_its_text() -> None:
 
 @contextmanager
 def jaeger(status: int, body: object) -> Iterator[tuple[Jaeger, list[str]]]:
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(body).encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the parent's name
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield Jaeger(f"http://127.0.0.1:{server.server_address[1]}"), asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(status, body) as (url, asked):
+        yield Jaeger(url), asked
 
 
 def test_a_trace_of_jaeger_is_read() -> None:
@@ -115,3 +96,12 @@ def test_a_trace_that_jaeger_does_not_know_has_no_spans() -> None:
 def test_a_jaeger_that_fails_is_named() -> None:
     with jaeger(500, {}) as (there, _), pytest.raises(Unavailable, match="500"):
         there.latest_event()
+
+
+def test_no_text_of_a_span_moves_the_cursor() -> None:
+    hostile = "a\x1b[2J\rb\x9bc"
+    attributes = {"pricing.event_id": hostile}
+    one = span("root", name=hostile, service=hostile, error=hostile, attributes=attributes, links=(hostile,))
+    lines = drawn(one)
+    assert all(line.isprintable() for line in lines)
+    assert "\\u001b[2J" in "".join(lines)

@@ -26,10 +26,29 @@ except ValueError:
 """
 
 
-def said(**settings: str) -> list[str]:
+HOSTILE = r"""
+import logging
+import structlog
+from shared import settings
+from shared.telemetry import logs
+logs.configure("pricing-test", settings.load())
+text = "P-1\x1b[2J\r\n2026-11-26T00:00:00Z [info] forged\u202e\x9b31m"
+log = structlog.get_logger("test")
+log.warning(text, product_id=text, ids=[text])
+logging.getLogger("somebody.else").warning("slow %s", text)
+def fail(secret_word):
+    raise ValueError(text)
+try:
+    fail("correct-horse")
+except ValueError:
+    log.exception("unforeseen error")
+"""
+
+
+def said(code: str = CODE, **settings: str) -> list[str]:
     """What a process with these settings says."""
     environ: Mapping[str, str] = {n: v for n, v in os.environ.items() if not n.startswith("PRICING_")} | settings
-    done = subprocess.run([sys.executable, "-c", CODE], env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
     return done.stderr.splitlines()
 
 
@@ -62,3 +81,25 @@ def test_people_get_lines_without_braces() -> None:
 
 def test_the_level_is_a_setting() -> None:
     assert any("not worth it" in line for line in said(PRICING_LOG_LEVEL="debug"))
+
+
+def test_text_from_outside_forges_no_line_and_moves_no_cursor() -> None:
+    lines = said(HOSTILE, PRICING_LOG_FORMAT="console")
+    assert all(line.isprintable() for line in lines)
+    assert not [line for line in lines if line.startswith("2026-11-26T00:00:00Z")]
+    assert sum(not line.startswith("  ") for line in lines) == 3
+    assert [json.loads(line)["level"] for line in said(HOSTILE)] == ["warning", "warning", "error"]
+
+
+def test_a_stack_trace_shows_no_values_of_variables() -> None:
+    for form in ("console", "json"):
+        text = "\n".join(
+            said(
+                HOSTILE.replace('fail("correct-horse")', "fail(hidden)").replace(
+                    "try:", 'hidden = "correct" + "-horse"\ntry:', 1
+                ),
+                PRICING_LOG_FORMAT=form,
+            )
+        )
+        assert "Traceback" in text
+        assert "correct-horse" not in text
