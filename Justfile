@@ -77,7 +77,7 @@ tasks *arguments: setup
 events *arguments: setup
     @{{ python }} -m deploy catalogue events "$@"
 
-# The settings in force and where each came from, secrets hidden; `just settings --json`
+# Show the settings in force with their sources, secrets hidden; `just settings --json`
 [no-exit-message]
 settings *arguments: setup
     @{{ python }} -m deploy catalogue settings {{ arguments }}

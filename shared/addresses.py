@@ -1,4 +1,4 @@
-"""Addresses in the settings: their checks, as the drivers read them, and their text without secrets."""
+"""Addresses in the settings: their checks, by the rules of the drivers, and their text without secrets."""
 
 import ipaddress
 import re
@@ -17,14 +17,14 @@ def check_database(text: str) -> None:
     try:
         known = conninfo_to_dict(text)
     except ProgrammingError:
-        # libpq's own message can repeat the password.
+        # libpq's own message may contain the password.
         known = {}
     if not known:
         raise ValueError("must be an address such as postgresql://user:password@host:5432/database")
     for port in str(known.get("port", "")).split(","):
         if port and not (port.isdecimal() and 1 <= int(port) <= 65535):
             raise ValueError(
-                "has a port that is no number from 1 to 65535; encode / : @ % in a password as %2F %3A %40 %25"
+                "has a port that is not a number from 1 to 65535; encode / : @ % in a password as %2F %3A %40 %25"
             )
 
 
@@ -35,9 +35,9 @@ def check_redis(text: str) -> None:
         parts = urlsplit(text)
         is_socket = parts.scheme == "unix"
         is_whole = bool(parts.path if is_socket else parts.hostname and _is_port(parts.port))
-        # redis-py takes any other path for database 0.
+        # redis-py uses database 0 for any other path.
         if is_whole and (is_socket or re.fullmatch(r"(/[0-9]*)?", parts.path)):
-            redis.ConnectionPool.from_url(text).make_connection()  # connects to nothing yet
+            redis.ConnectionPool.from_url(text).make_connection()  # does not connect yet
             return
     except (ValueError, TypeError, ImportError):
         pass
@@ -57,7 +57,7 @@ def check_http(text: str) -> None:
 
 
 def check_ip(text: str) -> None:
-    """Raise ValueError unless a server can listen there."""
+    """Raise ValueError unless a server can listen on the address."""
     try:
         ipaddress.ip_address(text)
         _check_characters(text, more="%")

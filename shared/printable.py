@@ -1,12 +1,12 @@
-"""Text from outside, as terminals and log lines may show it."""
+"""Foreign text, made safe for terminals and log lines."""
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text with every character that could move a cursor, colour or reorder as its JSON escape: `\u001b`.
+    r"""The text with a JSON escape, such as `\u001b`, for each character that moves a cursor, colours or reorders.
 
     Args:
         text: Any text, lone surrogates included.
-        keep: Characters that stay, such as line breaks.
+        keep: Characters that are not escaped, such as line breaks.
     """
     if text.isprintable():
         return text
@@ -14,7 +14,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def indented(text: str) -> str:
-    """Lines of foreign text, such as a traceback: indented, so that none passes for a line of ours."""
+    """Foreign text, such as a traceback, with indented lines: none of them can be mistaken for an engine's line."""
     return "".join(f"  {printable(line)}\n" for line in text.splitlines())
 
 

@@ -21,11 +21,11 @@ MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 8
 
 
 class InvalidSettings(ValueError):
-    """A `PRICING_*` variable has a value that cannot be used; the text names it and shows no value."""
+    """A `PRICING_*` variable is unknown or has an invalid value; the text names the variable and hides its value."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"PRICING_{name.upper()}"):
-    """What an operator may set. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
+    """The operator's settings. The field `cache_ttl_s` is the variable `PRICING_CACHE_TTL_S`.
 
     Attributes:
         home: Folder of keys, logs and the native stack's state.
@@ -33,14 +33,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         database_url: PostgreSQL, as libpq reads it: a URL or key=value pairs, of one host or several.
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
-        admin_key: The first API key, where it is made outside; else it is made in `home`.
-        feed_url: Market-data feed, asked when prices are recalculated; empty: none.
-        cache_ttl_s: How long a sheet stays in Redis, ± 10 %.
-        near_cache_entries: The most sheets that an API process holds by itself; 0: none.
-        near_cache_bytes: The most memory that they take, estimated.
-        trace_read_ratio: Share of price queries that are traced when the caller did not decide.
-        trace_write_ratio: The same for everything else.
-        drain_timeout_s: How long a process may take to end after SIGTERM.
+        admin_key: The first API key; empty: it is generated, and stored in `home`.
+        feed_url: Market-data feed, read by recalculations; empty: none.
+        cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
+        near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
+        near_cache_bytes: Largest memory of the near cache, estimated.
+        trace_read_ratio: Share of price queries that are traced where the caller did not decide.
+        trace_write_ratio: The same for all other requests and jobs.
+        drain_timeout_s: Time in which a process must end after SIGTERM.
         log_format: `json`, or `console` for people.
     """
 
@@ -87,7 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # rich prints a Struct by this, not by `__repr__`.
+        # rich prints a Struct by this method, not by `__repr__`.
         return list(self.shown().items())
 
 
@@ -109,7 +109,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {name: source.text for name, source in sources(environ).items()}
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     if unknown := sorted(values.keys() - known):
-        raise InvalidSettings(f"{unknown[0]} is no setting of the pricing engine; known: {', '.join(sorted(known))}")
+        raise InvalidSettings(f"{unknown[0]} is not a setting of the pricing engine; known: {', '.join(sorted(known))}")
     for name in ("PRICING_LOG_LEVEL", "PRICING_LOG_FORMAT"):
         if name in values:
             values[name] = values[name].lower()
@@ -133,9 +133,9 @@ def sources(environ: Mapping[str, str] | None = None) -> dict[str, Source]:
 
 
 def is_ours(name: str, text: str) -> bool:
-    """Whether a variable is meant as a setting.
+    """Whether a variable is a setting.
 
-    Kubernetes adds variables to its containers for a Service named `pricing` or `pricing-…`. They are none:
+    Kubernetes adds variables to its containers for a Service named `pricing` or `pricing-…`. These are not settings:
     `PRICING_SERVICE_HOST`, `PRICING_PORT=tcp://…`, `PRICING_PORT_8000_TCP_ADDR`.
     """
     if not name.startswith("PRICING_") or name.startswith("PRICING_TEST_") or (name, text) == ("PRICING_HOME", ""):
@@ -145,7 +145,7 @@ def is_ours(name: str, text: str) -> bool:
 
 
 def _check(settings: Settings) -> None:
-    """Raise InvalidSettings for a value that is well-formed and cannot be used."""
+    """Raise InvalidSettings for a value that has the right type and still cannot be used."""
     for field in msgspec.structs.fields(Settings):
         value = getattr(settings, field.name)
         if field.name in _CHECKS and (value or field.default):

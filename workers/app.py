@@ -40,10 +40,9 @@ def create_broker() -> None:
 
 
 def middleware(running: Services) -> list[Middleware]:
-    """The middleware of a worker process.
+    """The middleware of a worker process, in its order before an actor.
 
-    They run in this order before an actor, and in the reverse order after it: `Outcomes` runs after `Retries` has
-    decided, and `Tracing` runs last.
+    After an actor the order is reversed: `Outcomes` runs after `Retries` has decided, and `Tracing` runs last.
     """
     return [
         Cleanup(running),

@@ -30,7 +30,7 @@ class Completion:
         """Set a task to `queued` between attempts, to `failed` after the last one, or to `aborted`.
 
         Where PostgreSQL or Redis is away for longer than the attempts last, the task stays queued, and the sweep
-        enqueues it when they are back. Where another worker took the task over, its row is that worker's.
+        enqueues it when they are back. Where another worker took the task over, only that worker writes its row.
         """
         if isinstance(translate(error), LeaseLost):
             return
@@ -73,7 +73,7 @@ class Completion:
 
 
 def _is_away(error: BaseException) -> bool:
-    """Whether the error is transient: the sweep enqueues the work again."""
+    """Whether a server is away, or another worker took over: the sweep enqueues the work again."""
     return isinstance(translate(error), DatabaseUnavailable | RedisUnavailable | LeaseLost)
 
 

@@ -1,7 +1,7 @@
-"""The hot path: a price query answered without the framework, in the one place that goes round Litestar.
+"""The fast path: answers price queries without the framework; the only module that goes round Litestar.
 
-What it answers, the plain handler in `api.routes.prices` answers byte for byte; whatever is not a price or an
-error of the engine it leaves to that one, which also is what the OpenAPI document describes.
+Its answers equal those of the plain handler in `api.routes.prices`, byte for byte. A request that is not a valid price
+query is passed to that handler. The OpenAPI document describes the handler.
 """
 
 from collections import OrderedDict
@@ -28,7 +28,7 @@ _HEADERS = ((b"content-type", b"application/json"),)
 # `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
 
-# Answers held, and the longest query whose answer is: 13 MB at most.
+# The number of remembered answers, and the longest query whose answer is remembered: 13 MB at most.
 ANSWERS = 16_384
 ANSWERED_BYTES = 256
 
@@ -49,15 +49,15 @@ class _Answered(NamedTuple):
 class FastPath:
     """Answers price queries from their bytes.
 
-    A price depends on nothing but the query, the sheet and the market. The same bytes are therefore answered as
-    they were before, as long as the near cache gives the same version of the sheet and the markets are the same.
+    A price depends only on the query, the sheet and the market. The same bytes therefore get the same answer as before,
+    as long as the near cache has the same version of the sheet and the markets are the same.
     """
 
     def __init__(self, services: Callable[[], Services]) -> None:
-        """A fast_path.
+        """A fast path.
 
         Args:
-            services: The process's services, which are there once it has started.
+            services: Returns the process's services, once the application has started.
         """
         self._services = services
         self._reader: PriceReader | None = None

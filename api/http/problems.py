@@ -135,14 +135,14 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 def _detail(known: Exception) -> str:
-    """The text for the caller. That of a driver names hosts, users and versions: it goes into the log alone."""
+    """The text for the caller. A driver's text contains hosts, users and versions, and is only logged."""
     match known:
         case InvalidInput():
             return known.reason
         case DatabaseUnavailable() | StatementTimeout():
-            return "the database does not answer just now"
+            return "the database does not respond just now"
         case RedisUnavailable():
-            return "the cache does not answer just now"
+            return "the cache does not respond just now"
         case _:
             return str(known)
 

@@ -117,7 +117,7 @@ async def _probe(server: str, version_of: Coroutine[None, None, str]) -> Depende
     try:
         version = await bounded(version_of, PROBE_TIMEOUT_S)
     except Exception as error:  # noqa: BLE001 # any error means down; the response contains it
-        # The driver's text names hosts and users: it goes into the log alone.
+        # The driver's text contains hosts and users, and is only logged.
         log.info("server down", server=server, error=f"{type(error).__name__}: {error}")
         return Dependency("down", error="no answer" if isinstance(error, DatabaseUnavailable) else "refused or away")
     return Dependency("up", version)

@@ -1,4 +1,4 @@
-"""The process's copy of all markets, for the read path."""
+"""An API process's copy of all markets, for the read path."""
 
 import asyncio
 import time
@@ -14,9 +14,9 @@ from shared.pricing.market import DEFAULT_MARKET_CODE, Market
 log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1.0
-# Read ahead of need, so that queries need not wait for it.
+# The copy is read again at this age, before it is too old, so that queries do not wait.
 READ_AHEAD_S = 0.5
-# How long a query waits for newer markets.
+# The longest wait of a query for newer markets.
 WAIT_S = 0.1
 
 
@@ -57,10 +57,10 @@ class MarketsCopy:
         try:
             with translated():
                 loaded = await bounded(markets.load(self._database))
-                # The same object while they are the same, so that what was computed from it is known to stand.
+                # Equal markets keep the same object, so that answers computed from it are known to be valid.
                 self._markets = self._markets if self._markets == loaded else loaded
         except DatabaseUnavailable as error:
-            log.warning("markets are those of before", error=str(error))
+            log.warning("markets not read, the old copy is used", error=str(error))
         except Exception:
             log.exception("markets cannot be read")
         finally:
@@ -69,5 +69,5 @@ class MarketsCopy:
 
 
 def market_of(all_markets: Mapping[str, Market], location: str | None) -> Market:
-    """The market of a location; the default one where it is unknown or not given."""
+    """The market of a location; the default market where the location is unknown or None."""
     return all_markets.get(location or DEFAULT_MARKET_CODE) or all_markets[DEFAULT_MARKET_CODE]

@@ -1,4 +1,4 @@
-"""The near cache: what this process knows of Redis' sheets, for at most a second."""
+"""The near cache: an API process's copies of sheets in Redis, valid for at most a second."""
 
 import time
 from collections import OrderedDict
@@ -9,9 +9,9 @@ import msgspec
 from shared.pricing.sheet import PriceSheet
 
 MAX_AGE_S = 1.0
-# What is asked for often is read again ahead of that, many in one command, so that no query waits for it.
+# Hot sheets are read again at this age, many in one command, so that no query waits for them.
 READ_AHEAD_S = 0.6
-# For so long after somebody asked for it: a sheet in a batch costs a hundredth of one that a query waits for.
+# A sheet is hot for this long after a query: in a batch it costs a hundredth of a look-up that a query waits for.
 KEEP_S = 10.0
 # What a held sheet takes: 2.9 kB where its JSON has 0.57 kB (50,000 generated sheets, resident memory).
 BYTES_PER_JSON_BYTE = 5
@@ -36,17 +36,17 @@ class _Held(msgspec.Struct, gc=False):
 class NearCache:
     """Sheets by product, bounded in entries and bytes; what was checked longest ago goes first.
 
-    A sheet is given for a second after Redis was asked for it, and then only after Redis was asked again,
-    whatever was announced or not: announcements only shorten that. A version never goes back.
+    A sheet is valid for a second after it was requested from Redis, announced or not: announcements only shorten
+    that time. A version is never replaced by an older one.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         """An empty cache.
 
         Args:
-            max_entries: The most sheets; 0 switches it off.
-            max_bytes: The most memory that they take, estimated from their JSON.
-            monotonic: Seconds that never go back.
+            max_entries: The largest number of sheets; 0 switches the cache off.
+            max_bytes: The largest memory of the sheets, estimated from their JSON.
+            monotonic: A clock in seconds that never goes back.
         """
         self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
         # In the order of their last check: each check moves a sheet to the end. A dict finds its first entry by
@@ -85,7 +85,7 @@ class NearCache:
         return due
 
     def confirm(self, product_id: str, entry: bytes, asked_at: float) -> PriceSheet | None:
-        """The sheet that this entry of Redis was decoded to, if it is held, however old; it then is as `put` again."""
+        """The held sheet, however old, if it was decoded from this entry of Redis; it is then as if `put` again."""
         held = self._held.get(product_id)
         if held is None or held.entry != entry:
             return None
@@ -98,8 +98,8 @@ class NearCache:
 
         Args:
             sheet: The sheet.
-            entry: What it was decoded from.
-            asked_at: Monotonic time before it was asked for.
+            entry: The entry from which it was decoded.
+            asked_at: Monotonic time before the entry was requested.
         """
         held = self._drop(sheet.product_id) or _Held(sheet, entry, asked_at)
         if held.sheet.version <= sheet.version:
@@ -109,7 +109,7 @@ class NearCache:
         return held.sheet
 
     def changed(self, changes: Iterable[tuple[str, int]]) -> None:
-        """There are other versions: what is older is read again before it is given. For any thread."""
+        """Announce new versions: older sheets are read again before their next use. May be called from any thread."""
         for product_id, version in changes:
             held = self._held.get(product_id)
             if held is not None and held.sheet.version < version:

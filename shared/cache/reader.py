@@ -1,4 +1,4 @@
-"""The read path: the near cache first, then Redis, then PostgreSQL; whatever is away."""
+"""The read path: the near cache first, then Redis, then PostgreSQL; it works while one of the servers is away."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -42,10 +42,10 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 class PriceReader:
-    """Finds sheets and markets for quotes; no look-up waits for long, whatever is away.
+    """Finds sheets and markets for quotes; every wait is bounded, even while servers are away.
 
-    Concurrent look-ups are one command or statement. After five failures in a row a server is left alone for a
-    second. Without Redis PostgreSQL answers; without PostgreSQL cached prices are answered.
+    Concurrent look-ups are batched into one command or statement. After five failures in a row a server gets no calls
+    for a second. Without Redis, sheets come from PostgreSQL; without PostgreSQL, only cached sheets are found.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class PriceReader:
         Args:
             cache: Redis.
             database: PostgreSQL.
-            ttl_s: How long a sheet stays in Redis, ± 10 %.
-            near: What this process holds of Redis.
+            ttl_s: Lifetime of a sheet in Redis, ± 10 %.
+            near: The near cache of this process.
             traced: An instrumented client of the same Redis, for requests whose trace is recorded; the
-                instrumentation costs a third of a look-up also where nothing is.
+                instrumentation costs a third of a look-up even where no trace is recorded.
         """
         self._near = near
         self._markets = MarketsCopy(database)
-        # Counted here and brought into the metrics with each tick: there it would cost as much as the look-up.
+        # Counted here, and added to the metrics five times a second: a metric costs as much as the look-up itself.
         self._near_hits = self._near_misses = 0
         self._redis = RedisSheets(cache, traced or cache, near, ttl_s)
         self._postgres = DatabaseSheets(database, self._redis, near)
@@ -82,10 +82,10 @@ class PriceReader:
         return sheet, markets
 
     async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Mapping[str, Market]]:
-        """The sheets of those of the products that exist, and all markets; looked up concurrently.
+        """The sheets of the products that exist, and all markets; looked up concurrently.
 
         Raises:
-            DatabaseUnavailable: something is not cached, and PostgreSQL is away.
+            DatabaseUnavailable: a sheet or the markets are not cached, and PostgreSQL is away.
         """
         found: dict[str, Found] = {}
         missing: list[str] = []
@@ -106,10 +106,10 @@ class PriceReader:
         return found | looked_up, current
 
     async def find_one(self, product_id: str) -> tuple[Found | None, Mapping[str, Market]]:
-        """As `find`, for one product that is not `held`; with less around it where no trace is recorded.
+        """As `find`, for one product that is not `held`, and cheaper where no trace is recorded.
 
         Raises:
-            DatabaseUnavailable: it is not cached, and PostgreSQL is away.
+            DatabaseUnavailable: the sheet or the markets are not cached, and PostgreSQL is away.
         """
         markets = self._markets.held()
         if markets is None or trace.get_current_span().is_recording():
@@ -134,10 +134,10 @@ class PriceReader:
                 with suppress(DatabaseUnavailable):
                     await self._postgres.batched.get_all(list(self._redis.corrupt))
             except Exception:
-                log.exception("sheets are not read ahead, queries wait for them")
+                log.exception("hot sheets not read ahead, queries wait for them")
 
     def report(self) -> None:
-        """Bring what was counted since the last time into the metrics."""
+        """Add the counts since the last call to the metrics."""
         _near_hit.inc(self._near_hits)
         _near_miss.inc(self._near_misses)
         self._near_hits = self._near_misses = 0
@@ -150,7 +150,7 @@ class PriceReader:
             await self._markets.current()
 
     async def cached_version(self, product_id: str) -> int | None:
-        """The version of a product's sheet in Redis; None where it holds none or is away."""
+        """The version of a product's sheet in Redis; None where Redis has no sheet or is away."""
         sheet = (await self._redis.look_up([product_id])).get(product_id)
         return sheet.version if isinstance(sheet, PriceSheet) else None
 
@@ -164,7 +164,7 @@ class PriceReader:
 
 
 def _look_up_span(products: int, not_held: int) -> AbstractContextManager[object]:
-    """The span of a look-up in a trace that is recorded; in another nothing."""
+    """The span of a look-up within a recorded trace; otherwise no span."""
     if not trace.get_current_span().is_recording():
         return nullcontext()
     attributes = {"pricing.products": products, "pricing.near_misses": not_held}

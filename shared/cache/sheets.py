@@ -95,7 +95,7 @@ def decode(product_id: str, entry: bytes) -> PriceSheet:
     if not all(amount.is_finite() and _ZERO <= amount <= LARGEST for amount in _amounts(sheet)):
         raise CorruptSheet("an amount is out of range")
     if not (sheet.membership_rate.is_finite() and _ZERO <= sheet.membership_rate <= _ONE):
-        raise CorruptSheet("the membership rate is no share")
+        raise CorruptSheet("the membership rate is not between 0 and 1")
     return sheet
 
 

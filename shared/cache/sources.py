@@ -50,7 +50,7 @@ class RedisSheets:
             cache: Redis.
             traced: An instrumented client of the same Redis, for requests whose trace is recorded.
             near: Receives the sheets that are read.
-            ttl_s: How long a sheet stays in Redis, ± 10 %.
+            ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         """
         self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
         self._breaker = Breaker("redis", RedisUnavailable)
@@ -87,7 +87,7 @@ class RedisSheets:
             with self._breaker.guarded():
                 pipeline = self._client().pipeline(transaction=False)
                 pipeline.time()
-                # A key of another type is no error of MGET.
+                # MGET, unlike GET, raises no error for a key of another type.
                 pipeline.mget([sheets.GENERATION])
                 (seconds, microseconds), [generation] = await pipeline.execute()
         except RedisUnavailable:

@@ -20,7 +20,7 @@ from shared.printable import printable
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 
-INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell counts processes that SIGINT and SIGPIPE ended
+INTERRUPTED, BROKEN_PIPE = 130, 141  # the exit codes of a shell for processes ended by SIGINT and SIGPIPE
 
 
 @click.command("migrate")
@@ -129,7 +129,7 @@ def export_file(
         with connection(settings) as conn:
             count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
     except BrokenPipeError:
-        # The reader has enough: `just export | head`. Python would complain at its end about standard output.
+        # The reader ended early: `just export | head`. At its exit Python would report an error of standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     except OSError as error:

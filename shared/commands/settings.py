@@ -16,7 +16,7 @@ DEFAULT = "default"
 @click.option("--json", "is_json", is_flag=True, help="One JSON array, for scripts.")
 @click.pass_obj
 def settings_command(settings: Settings, *, is_json: bool) -> None:
-    """Print the settings in force, and where each came from; passwords and keys are hidden."""
+    """Print the settings in force with their sources; passwords and keys are hidden."""
     found = _found(settings)
     if is_json:
         click.echo(printable(msgspec.json.format(msgspec.json.encode(found)).decode(), keep="\n"))
@@ -28,8 +28,8 @@ def settings_command(settings: Settings, *, is_json: bool) -> None:
 
 
 def _found(settings: Settings) -> list[dict[str, Any]]:
-    set_there = sources()
+    found = sources()
     return [
-        {"name": name, "value": value, "source": set_there[name].origin if name in set_there else DEFAULT}
+        {"name": name, "value": value, "source": found[name].origin if name in found else DEFAULT}
         for name, value in settings.shown().items()
     ]

@@ -1,4 +1,4 @@
-"""Output files: never a rename over a device or a FIFO, never a write through another user's symbolic link."""
+"""Output files: never renamed over a device or a FIFO, never written through another user's symbolic link."""
 
 import gzip
 import os
@@ -13,15 +13,15 @@ STDOUT = Path("-")
 
 
 class ForeignFile(Exception):
-    """The file is there, and is not ours to replace; the text says why."""
+    """The file exists and must not be replaced; the text has the reason."""
 
 
 @contextmanager
 def exported(path: Path) -> Iterator[BinaryIO]:
     """Open the file of an export; `-` is standard output, a name that ends in `.gz` is compressed.
 
-    A regular file appears, or is replaced, only when it is complete; where the path is a symbolic link, the link
-    stays. A FIFO or a device is written to.
+    A regular file appears, or is replaced, only when it is complete. A symbolic link stays, and its target is
+    replaced. A FIFO or a device is written to.
 
     Raises:
         OSError: the file cannot be written.
@@ -66,7 +66,7 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
 
 
 def rejected(path: Path, header: bytes) -> BinaryIO:
-    """Open the file of bad rows: a new one, or one that begins with the same header and is emptied.
+    """Open the file of bad rows: a new file, or an emptied one that started with the same header.
 
     A FIFO or a device is written to.
 
@@ -75,7 +75,7 @@ def rejected(path: Path, header: bytes) -> BinaryIO:
         OSError: the file cannot be written.
     """
     try:
-        # In a folder that others may write to, a link would lead us to another file.
+        # In a folder that other users may write to, a link could lead to another file.
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
     except FileExistsError:
         mode = path.lstat().st_mode
@@ -86,7 +86,7 @@ def rejected(path: Path, header: bytes) -> BinaryIO:
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK), "r+b")
     if file.read(len(header)) not in (b"", header):
         file.close()
-        raise ForeignFile("it exists, and is no rejects file")
+        raise ForeignFile("it exists, and is not a rejects file")
     file.seek(0)
     file.truncate()
     return file

@@ -121,7 +121,7 @@ def write_rejects(conn: Conn, path: Path, max_bytes: int) -> int:
     file in a spreadsheet program.
 
     Raises:
-        RefusedFile: the file cannot be written, or is not ours to replace.
+        RefusedFile: the file cannot be written, or must not be replaced.
     """
     cursor = conn.cursor()
     rejects = _REJECTS.format(formula=sql.Literal(FORMULA), max_bytes=sql.Literal(max_bytes))

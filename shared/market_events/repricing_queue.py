@@ -80,7 +80,7 @@ def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
 
 
 def is_first(lease: Lease) -> bool:
-    """Whether no start went before this one that may have written a price and not completed its events."""
+    """Whether there was no earlier attempt that may have written a price without completing its events."""
     return lease.attempts == 1 and lease.crashes == 1
 
 

@@ -50,7 +50,7 @@ class SignalUpdate(msgspec.Struct, frozen=True):
 
 
 def held(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
-    """The registers that hold their update already: an earlier attempt applied it."""
+    """The registers that already hold their update, because an earlier attempt applied it."""
     rows = conn.execute(_HELD, [[update.product_id for update in updates]])
     known = {((row["product_id"], row["kind"], row["source"]), row["occurred_at"], row["event_id"]) for row in rows}
     return {update.register for update in updates if (update.register, update.occurred_at, update.event_id) in known}

@@ -1,4 +1,4 @@
-"""Redis clients that bound every wait, never retry, and leave a server that no longer takes writes."""
+"""Redis clients that bound every wait, never retry, and disconnect from a server that refuses writes."""
 
 import socket
 from typing import Any
@@ -44,13 +44,13 @@ def _options(process: str, timeout_s: float) -> dict[str, Any]:
 
 
 def _leaving(kind: type[Any]) -> type[Any]:
-    """The same connection, which ends when its server answers that it is a replica now.
+    """A class of connections that disconnect when their server replies that it is a replica now.
 
-    After a failover the name leads to another server, and the old connection would stay open and useless. redis-py
-    does this where Sentinel names the server, and only there.
+    After a failover the host name leads to another server, and the old connection would stay open and useless.
+    redis-py itself disconnects only where Sentinel names the server.
     """
 
-    class Leaving(kind):  # type: ignore[misc] # a class that is known at run time
+    class Leaving(kind):  # type: ignore[misc] # the base class is known only at run time
         def read_response(self, *args: Any, **options: Any) -> Any:
             try:
                 return super().read_response(*args, **options)
@@ -64,7 +64,7 @@ def _leaving(kind: type[Any]) -> type[Any]:
 def _leaving_async(kind: type[Any]) -> type[Any]:
     """As `_leaving`, for asyncio."""
 
-    class Leaving(kind):  # type: ignore[misc] # a class that is known at run time
+    class Leaving(kind):  # type: ignore[misc] # the base class is known only at run time
         async def read_response(self, *args: Any, **options: Any) -> Any:
             try:
                 return await super().read_response(*args, **options)

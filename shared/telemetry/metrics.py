@@ -1,4 +1,4 @@
-"""Metrics: what is counted.
+"""The metrics of all processes, but those that are read from servers at each scrape.
 
 `PROMETHEUS_MULTIPROC_DIR` must be set before this module is imported; `prepare_metrics` of `shared.processes`
 does that for a process group.
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
-# Before the metrics are made: left alone, the library asks the kernel for the process id with every observation,
-# which costs several times as much as the observation.
+# Set before the metrics are created: by default the library asks the kernel for the process id at every observation,
+# which costs several times as much as the observation itself.
 _process = {"id": os.getpid()}
 os.register_at_fork(after_in_child=lambda: _process.update(id=os.getpid()))
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -26,21 +26,21 @@ LATENCY_BUCKETS_S = (
 
 HTTP_DURATION = Histogram(
     "http_request_duration_seconds",
-    "Time from a request's first byte to its answer's last, by route template; source: of prices, cache or database",
+    "Time from a request's first byte to its response's last, by route template; source of prices: cache or database",
     ["method", "route", "status", "source"],
     buckets=LATENCY_BUCKETS_S,
 )
 NEAR_READS = Counter("pricing_near_cache_reads", "Price sheets looked up in the process's own cache", ["result"])
-NEAR_ENTRIES = Gauge("pricing_near_cache_entries", "Price sheets held by the processes", multiprocess_mode="livesum")
-NEAR_BYTES = Gauge("pricing_near_cache_bytes", "Memory that they take, estimated", multiprocess_mode="livesum")
+NEAR_ENTRIES = Gauge("pricing_near_cache_entries", "Price sheets in the near caches", multiprocess_mode="livesum")
+NEAR_BYTES = Gauge("pricing_near_cache_bytes", "Estimated memory of the near caches", multiprocess_mode="livesum")
 NEAR_STALENESS = Histogram(
     "pricing_near_cache_staleness_seconds",
-    "Time from the announcement of new prices until a process no longer answers the old ones",
+    "Time from the announcement of new prices until a process no longer serves the old ones",
     buckets=LATENCY_BUCKETS_S,
 )
 CHANGES_SUBSCRIPTION_UP = Gauge(
     "pricing_price_changes_subscription_up",
-    "Whether every process hears what is announced; 0: prices are up to a second old",
+    "Whether every process receives announcements; 0: prices are up to a second old",
     multiprocess_mode="livemin",
 )
 CACHE_READS = Counter(
@@ -52,11 +52,13 @@ CACHE_READ_DURATION = Histogram(
     "pricing_cache_read_duration_seconds", "Time of one look-up in Redis, of many sheets", buckets=LATENCY_BUCKETS_S
 )
 DATABASE_READ_DURATION = Histogram(
-    "pricing_database_read_duration_seconds", "The same in PostgreSQL", buckets=LATENCY_BUCKETS_S
+    "pricing_database_read_duration_seconds",
+    "Time of one look-up in PostgreSQL, of many sheets",
+    buckets=LATENCY_BUCKETS_S,
 )
 BREAKER_OPEN = Gauge(
     "pricing_cache_breaker_open",
-    "Whether a process does not ask a server for a second, after five failures",
+    "Whether a process makes no calls to a server for a second, after five failures",
     ["server"],
     multiprocess_mode="livemax",
 )
@@ -64,31 +66,31 @@ DECISIONS = Counter("pricing_decisions", "Prices decided by the workers, changed
 PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision changed", ["cause"])
 JOB_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 JOB_DURATION = Histogram(
-    "pricing_job_duration_seconds", "Time that attempts at background jobs took", ["actor"], buckets=JOB_BUCKETS_S
+    "pricing_job_duration_seconds", "Time of attempts at background jobs", ["actor"], buckets=JOB_BUCKETS_S
 )
 QUEUE_WAIT = Histogram(
-    "pricing_queue_wait_seconds", "Time that due messages lay in their queue", ["queue"], buckets=JOB_BUCKETS_S
+    "pricing_queue_wait_seconds", "Time of due messages in their queue", ["queue"], buckets=JOB_BUCKETS_S
 )
 EVENT_LAG = Histogram(
     "pricing_event_lag_seconds",
-    "From the acceptance of an event to the moment when what it changed is served",
+    "Time from the acceptance of an event until the new price is served",
     buckets=JOB_BUCKETS_S,
 )
-TASKS_ENDED = Counter("pricing_tasks_ended", "Attempts at background jobs by how they ended", ["actor", "outcome"])
+TASKS_ENDED = Counter("pricing_tasks_ended", "Attempts at background jobs by outcome", ["actor", "outcome"])
 EVENTS_RECEIVED = Counter("pricing_events_received", "Market events taken from the channel", ["outcome"])
-EVENTS_COMPLETED = Counter("pricing_events_completed", "Market events by what became of them", ["status"])
+EVENTS_COMPLETED = Counter("pricing_events_completed", "Market events by their final status", ["status"])
 STALE_WRITES = Counter(
-    "pricing_stale_writes_refused", "Writes of workers that had lost their partition to another one, refused"
+    "pricing_stale_writes_refused", "Refused writes of workers whose partition another worker had taken over"
 )
 LOCK_WAIT = Histogram(
     "pricing_lock_wait_seconds",
-    "Time of the statements that lock products, with their wait for others: events of a message, or a partition",
+    "Time of the statements that lock products, with their wait for other locks: of a message's events or a partition",
     ["rows"],
     buckets=JOB_BUCKETS_S,
 )
-LOCK_REFUSALS = Counter("pricing_lock_refusals", "Recalculations that the lock refused because another one runs")
-LOCK_LOSSES = Counter("pricing_lock_losses", "Locks that another task held when their owner renewed them")
-QUARANTINES = Counter("pricing_quarantined", "Jobs that killed their workers three times and are given up", ["kind"])
+LOCK_REFUSALS = Counter("pricing_lock_refusals", "Recalculations that the lock refused because another one ran")
+LOCK_LOSSES = Counter("pricing_lock_losses", "Renewals of the lock that failed because another task held it")
+QUARANTINES = Counter("pricing_quarantined", "Jobs that crashed their workers three times and failed", ["kind"])
 RUN_DURATION = Histogram(
     "pricing_run_duration_seconds",
     "Time from a recalculation's first start to its end",
@@ -96,7 +98,7 @@ RUN_DURATION = Histogram(
 )
 STAGE_SECONDS = Counter(
     "pricing_repricing_stage_seconds",
-    "Time that bulk decisions spent: reading (with the locks), deciding, writing, committing, putting",
+    "Time of bulk decisions by stage: reading (with the locks), deciding, writing, committing, putting",
     ["stage"],
 )
 PARTITION_PRODUCTS = Histogram(
@@ -108,23 +110,23 @@ MARKET_SUBSCRIPTION_UP = Gauge(
     "Whether the listener's subscription to market_events answers its pings",
     multiprocess_mode="livemin",
 )
-SUBSCRIPTION_LOSSES = Counter("pricing_market_events_subscription_losses", "Times that the subscription was lost")
+SUBSCRIPTION_LOSSES = Counter("pricing_market_events_subscription_losses", "Losses of the listener's subscription")
 MESSAGES_REFUSED = Counter(
-    "pricing_channel_messages_refused", "Messages of the channel that the listener had no room for"
+    "pricing_channel_messages_refused", "Messages of the channel for which the listener's backlog had no room"
 )
 LISTENER_ACTIVE = Gauge("pricing_listener_active", "Whether this listener holds the lease", multiprocess_mode="livesum")
 SWEPT_AT = Gauge(
-    "pricing_sweep_timestamp_seconds", "When the listener last looked for what waits", multiprocess_mode="livemax"
+    "pricing_sweep_timestamp_seconds", "Time of the listener's last sweep for waiting work", multiprocess_mode="livemax"
 )
-PROCESSES = Gauge("pricing_processes", "Processes that live", ["service", "version"], multiprocess_mode="livesum")
+PROCESSES = Gauge("pricing_processes", "Live processes", ["service", "version"], multiprocess_mode="livesum")
 SPANS_LOST = Counter("pricing_spans_lost", "Spans that could not be exported")
-LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop survived", ["error"])
+LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop has survived", ["error"])
 
 
 def observe_requests(method: str, route: str, status: int, source: str, seconds: Sequence[float]) -> None:
     """Observe several requests of one series of `HTTP_DURATION`.
 
-    With one write per bucket and one for their sum, which the library has no way to say.
+    This is one write per bucket and one for the sum, for which the library has no method.
     """
     series = HTTP_DURATION.labels(method, route, status, source)
     for index, number in Tally(bisect_left(series._upper_bounds, each) for each in seconds).items():

@@ -14,10 +14,10 @@ REASON = "must be a plain number such as 49.90"
 
 
 def exact(digits: str) -> Decimal:
-    """The number that a JSON document writes with these digits, for msgspec's `float_hook`.
+    """The exact number with these digits in a JSON document, for msgspec's `float_hook`.
 
     Raises:
-        msgspec.ValidationError: its exponent is beyond what Decimal holds.
+        msgspec.ValidationError: the exponent is too large for a Decimal.
     """
     try:
         return Decimal(digits)

@@ -127,7 +127,7 @@ def _latest(waiting: Waiting, currencies: Mapping[str, str]) -> tuple[Latest, di
 
 
 def _apply(conn: Conn, latest: Latest, outcomes: dict[Key, Outcome], is_first: bool) -> set[Key]:
-    """Write events into their registers, and add their outcomes; the keys of those that no earlier attempt wrote."""
+    """Write events into their registers, and add their outcomes; returns the keys that no earlier attempt wrote."""
     updates = [update for update, _ in latest.values()]
     held = set() if is_first else signals.held(conn, updates)
     won = signals.apply(conn, [update for update in updates if update.register not in held])

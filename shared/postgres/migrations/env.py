@@ -22,7 +22,7 @@ def migrate() -> None:
     """Run the statements."""
     engine = create_engine(
         "postgresql+psycopg://",
-        # SQLAlchemy reads fewer forms of an address than libpq.
+        # SQLAlchemy accepts fewer forms of an address than libpq.
         creator=lambda: psycopg.connect(context.config.attributes["database_url"], client_encoding="utf8"),
         poolclass=pool.NullPool,
     )

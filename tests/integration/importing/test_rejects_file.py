@@ -39,7 +39,7 @@ def test_another_file_stays_as_it_is(pool: Pool, file: Writing, tmp_path: Path, 
     rejects.write_text("precious")
     done = imported(pool, file(BAD), rejects=rejects, skip_bad=skip_bad)
     assert (done.code, rejects.read_text()) == (2, "precious")
-    assert "exists, and is no rejects file; --rejects names another file; nothing was imported" in done.said
+    assert "exists, and is not a rejects file; --rejects names another file; nothing was imported" in done.said
 
 
 @pytest.mark.parametrize("target", ["there.csv", "not-there.csv"])
