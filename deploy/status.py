@@ -46,9 +46,9 @@ class StatusReport:
 
     def _servers(self) -> Table:
         table = Table("", "state", "version", "")
-        table.add_row("prices", *_sight(self._ready))
+        table.add_row("prices", *_server_cells(self._ready))
         for name, seen in self._ready.get("dependencies", {}).items():
-            table.add_row(_plain(name), *_sight(seen))
+            table.add_row(_plain(name), *_server_cells(seen))
         for group, figures in self._figures.items():
             count = sum(value for (name, _), value in figures.items() if name == "pricing_processes")
             table.add_row(f"{group} processes", _state("up" if count else "down"), "", f"{count:.0f}")
@@ -98,7 +98,7 @@ def _figures(scrape: Callable[[], str]) -> Figures:
     }
 
 
-def _sight(seen: Mapping[str, Any]) -> tuple[Text, Text, Text]:
+def _server_cells(seen: Mapping[str, Any]) -> tuple[Text, Text, Text]:
     return _state(seen["status"]), _plain(seen.get("version", "")), _plain(seen.get("error", ""))
 
 

@@ -95,7 +95,7 @@ def logs(home: Path, service: str | None, follow: bool) -> None:
 
 
 def _print_line(name: str, line: str) -> None:
-    # PostgreSQL logs texts from outside as they are, and indents by tabs.
+    # PostgreSQL logs foreign texts unescaped, and indents by tabs.
     click.echo(f"{name:<11} {printable(line, keep=TAB)}")
 
 

@@ -11,7 +11,7 @@ from shared.access import keys
 from shared.cache.writer import SheetWriter
 from shared.catalogue import markets
 from shared.commands import demo, import_progress
-from shared.commands.terminal import connection, console, failure, say
+from shared.commands.terminal import connection, console, failure, print_line
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
 from shared.importing.columns import Columns, constants, parse_map
@@ -45,7 +45,7 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
     with connection(settings) as conn:
         if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
             return
-        say(f"{demo.load(conn)} demo products")
+        print_line(f"{demo.load(conn)} demo products")
 
 
 @click.command("import")
@@ -93,10 +93,10 @@ def import_file(
     except (ValueError, InvalidInput) as error:
         raise click.UsageError(printable(str(error))) from None
     except click.ClickException as error:
-        say(f"Error: {error.message}; nothing was imported")
+        print_line(f"Error: {error.message}; nothing was imported")
         code = importer.NOTHING
     except KeyboardInterrupt:
-        say("interrupted; nothing was imported")
+        print_line("interrupted; nothing was imported")
         code = INTERRUPTED
     sys.exit(code)
 
@@ -134,4 +134,4 @@ def export_file(
         sys.exit(BROKEN_PIPE)
     except OSError as error:
         raise failure(f"{file}: {error.strerror or error}") from None
-    say(f"{count:,} products")
+    print_line(f"{count:,} products")

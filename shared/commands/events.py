@@ -2,7 +2,7 @@
 
 import click
 
-from shared.commands.terminal import add_row, connection, counted, out, say, show, table
+from shared.commands.terminal import add_row, connection, counted, out, print_line, show, table
 from shared.market_events import views as event_views
 from shared.settings import Settings
 
@@ -26,7 +26,7 @@ def events_command(context: click.Context, statuses: tuple[str, ...], limit: int
             rows, event.id, event.source, event.type, event.status, event.target or "", received, event.reason or ""
         )
     out.print(rows, soft_wrap=False)
-    say(counted(counts), out)
+    print_line(counted(counts), out)
 
 
 @events_command.command("show")
@@ -49,4 +49,4 @@ def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
     """Apply an event that was rejected or failed."""
     with connection(settings) as conn:
         event_views.replay(conn, event_id, source)
-    say(f"event {event_id} waits to be applied")
+    print_line(f"event {event_id} waits to be applied")

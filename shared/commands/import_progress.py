@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shared.commands.terminal import say
+from shared.commands.terminal import print_line
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.importer import Imported
@@ -23,7 +23,7 @@ def run(
         done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
     except RefusedFile as refused:
         conn.rollback()
-        say(f"{_name(file)}: {refused}; nothing was imported", console)
+        print_line(f"{_name(file)}: {refused}; nothing was imported", console)
         return importer.NOTHING
     if dry_run or done.is_refused:
         conn.rollback()
@@ -61,15 +61,15 @@ def _progress(console: Console) -> Progress:
 
 def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
     for reject in done.rejects:
-        say(f"line {reject.line}, {reject.column}: {reject.reason}", console)
+        print_line(f"line {reject.line}, {reject.column}: {reject.reason}", console)
     if done.rejected > len(done.rejects):
-        say(f"… and {done.rejected - len(done.rejects):,} more", console)
+        print_line(f"… and {done.rejected - len(done.rejects):,} more", console)
     if done.rejected:
         which = "bad rows" if done.kept == done.rejected else f"the first {done.kept:,} bad rows"
-        say(f"{which} are in {rejects}", console)
+        print_line(f"{which} are in {rejects}", console)
     if done.is_refused and done.rejected < done.rows:
-        say("nothing was imported because of them; --skip-bad imports the others", console)
-    say(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
+        print_line("nothing was imported because of them; --skip-bad imports the others", console)
+    print_line(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
 
 
 def summary(done: Imported) -> str:

@@ -7,7 +7,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import add_row, connection, console, counted, failure, out, say, show, table
+from shared.commands.terminal import add_row, connection, console, counted, failure, out, print_line, show, table
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
@@ -35,7 +35,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
         created = f"{task.created_at:%F %T}"
         add_row(rows, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
     out.print(rows, soft_wrap=False)
-    say(counted(counts), out)
+    print_line(counted(counts), out)
 
 
 @tasks_command.command("show")
@@ -55,7 +55,7 @@ def replay_task(settings: Settings, task_id: UUID) -> None:
     """Queue a failed task again; the work that it has done is kept."""
     with connection(settings) as conn:
         task_views.replay(conn, task_id)
-    say(f"task {task_id} is queued again")
+    print_line(f"task {task_id} is queued again")
 
 
 @click.command("recalculate")
@@ -75,13 +75,13 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
         return
     task = _ended(settings, task_id)
     while task.status == "skipped" and task.result:
-        say(f"another one includes it: {task.result['merged_into']}")
+        print_line(f"another one includes it: {task.result['merged_into']}")
         task = _ended(settings, UUID(task.result["merged_into"]))
     if task.status != "succeeded":
         reason = f": {task.error.type}: {task.error.message}" if task.error else ""
         raise failure(f"the recalculation ended {task.status}{reason}")
     assert task.result is not None  # noqa: S101 # a task that succeeded has one
-    say(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
+    print_line(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
 
 
 def _ended(settings: Settings, task_id: UUID) -> TaskView:

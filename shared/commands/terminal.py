@@ -1,6 +1,6 @@
 """The terminal: one connection per command, tables, and errors of one sentence.
 
-Foreign text is escaped here: a name or a reason can neither move the cursor nor pass for a line of ours.
+Foreign text is escaped here: a name or a reason can neither move the cursor nor imitate a line of the engine.
 """
 
 import sys
@@ -41,15 +41,15 @@ def failure(text: str) -> click.ClickException:
     return click.ClickException(printable(text))
 
 
-def say(text: str, to: Console = console) -> None:
+def print_line(text: str, to: Console = console) -> None:
     """Print one line of text."""
     to.print(Text(printable(text)), soft_wrap=True)
 
 
 def show(item: object, names: Iterable[str], traceback: str | None) -> None:
-    """Print attributes of an item, one a line, and a traceback below them."""
+    """Print attributes of an item, one per line, and a traceback below them."""
     for name in names:
-        say(f"{name}: {getattr(item, name)}", out)
+        print_line(f"{name}: {getattr(item, name)}", out)
     if traceback:
         out.print(Text(indented(traceback)), soft_wrap=True, end="")
 

@@ -36,7 +36,7 @@ DEAD_AFTER = {
     "keepalives_count": 3,
 }
 
-# Longer than any statement: a proxy that keeps its connection and never answers is given up as well.
+# Longer than any statement. It also ends the wait for a proxy that keeps its connection and never answers.
 LONGEST_WAIT_S = WRITE_TIMEOUT_MS / 1000 + 5
 
 Conn = Connection[DictRow]
@@ -45,13 +45,13 @@ AsyncPool = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 
 class BoundedConnection(Connection[DictRow]):
-    """A connection that waits 35 s at most for the server, whatever the server and the network do.
+    """A connection that waits for the server for 35 s at most, in every state of the server and the network.
 
-    The wait ends with `psycopg.OperationalError`, and the connection with it.
+    The wait ends with `psycopg.OperationalError`, and the connection is closed.
     """
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """As psycopg's own, with a limit."""
+        """As in psycopg, with a limit."""
         try:
             return super().wait(gen, interval, LONGEST_WAIT_S if timeout is None else timeout)
         except OperationalError:

@@ -68,12 +68,12 @@ def configure(service: str, settings: Settings) -> None:
 
 
 def _console() -> structlog.dev.ConsoleRenderer:
-    # Not rich's tracebacks: they print local variables, and with them passwords.
+    # Plain tracebacks: rich's print local variables, and with them passwords.
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Escape texts, so that none from outside passes for another line; JSON does it by itself."""
+    """Escape texts, so that no foreign text can imitate a log line; JSON escapes them by itself."""
     escaped = {name: printable(text) if isinstance(text, str) else text for name, text in event.items()}
     if "exception" in event:
         escaped["exception"] = indented(event["exception"]).rstrip("\n")
