@@ -97,6 +97,10 @@ setup:
 test *arguments: setup
     @{{ python }} -m pytest {{ arguments }}
 
+# Run the tests that take minutes each: the commands of every page in docs/, and a collector that is away
+test-long *arguments: setup
+    @{{ python }} -m pytest -m long {{ arguments }}
+
 # Put load on the running stack and judge it: `just load --users 50 --seconds 60`; `--ui` opens Locust's own page
 [no-exit-message]
 load *arguments: setup

@@ -10,6 +10,9 @@ import pytest
 
 from deploy import ports
 
+# A stack of its own, and every page: two minutes.
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text())]
