@@ -58,6 +58,7 @@ RUN = {
     "just up docker monitoring": DOCKER,
     "just verify": RECIPE,
     "just test": RECIPE,
+    "just test-long": RECIPE,
     "just check": RECIPE,
 }
 
