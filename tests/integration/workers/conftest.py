@@ -16,8 +16,10 @@ from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
 from shared.prices.published import StoredSheet
 from shared.pricing.sheet import PriceSheet
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.workers.event_examples import Events
+from tests.integration.workers.run_examples import Runs
 from workers import services as composition
 from workers.services import PARTITION_SLOTS, Services
 
@@ -77,6 +79,11 @@ def services(built: Services, queues: Queues) -> Services:
 @pytest.fixture
 def events(pool: Pool) -> Events:
     return Events(pool)
+
+
+@pytest.fixture
+def runs(pool: Pool, policy: ActivePolicy, no_tasks: None) -> Runs:
+    return Runs(pool, policy)
 
 
 @pytest.fixture
