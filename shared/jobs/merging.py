@@ -46,11 +46,12 @@ def skip_into_follow_up(conn: Conn, task_id: UUID) -> bool:
     """
     conn.execute("SELECT pg_advisory_xact_lock(%s)", [_FOLLOW_UP_LOCK])
     task = _lock_queued(conn, task_id)
-    if task is None or task["follow_up"]:
+    if task is None:
         return True
     if not conn.execute("SELECT 1 FROM tasks WHERE kind = 'recalculation' AND status = 'running'").fetchone():
         return False
-    _skip(conn, task_id, _into_follow_up(conn, task_id))
+    if not task["follow_up"]:
+        _skip(conn, task_id, _into_follow_up(conn, task_id))
     return True
 
 

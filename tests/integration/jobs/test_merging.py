@@ -33,11 +33,13 @@ def test_a_request_for_everything_makes_the_follow_up_one_for_everything(jobs: T
 
 
 def test_the_follow_up_itself_waits_for_its_turn(jobs: Tasks) -> None:
-    jobs.started()
+    running = jobs.started()
     asked = jobs.create()
     jobs.skip_into_follow_up(asked)
     follow_up = jobs.merged_into(asked)
     assert jobs.skip_into_follow_up(follow_up)
+    jobs.succeed(running)
+    assert not jobs.skip_into_follow_up(follow_up)
     assert jobs.status(follow_up) == "queued"
 
 
