@@ -88,6 +88,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
 
     Each start is counted before the work, in a transaction of its own: a task that crashed its worker three times is
     not started again, but fails as `Quarantined`. Once a run is split, the starts of its partitions count instead.
+    A run keeps its progress; a cache sync starts over.
 
     Raises:
         Busy: the task is a recalculation, and another one runs.
@@ -260,6 +261,7 @@ def _error(error: TaskError, traceback: str) -> str:
 _START = """
 UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL,
     crashes = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE crashes + 1 END,
+    done = CASE kind WHEN 'recalculation' THEN done ELSE 0 END,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested
