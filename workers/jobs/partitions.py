@@ -66,16 +66,17 @@ def _take_all(services: Services, task: RunningTask) -> None:
     with services.pool.connection() as conn:
         partition = partitions.take(conn, task)
     while partition is not None:
-        recruiter.enqueue()
-        with _span(partition), _released(services, partition):
-            _renew_lock(services, task)
-            with tracer.start_as_current_span("write prices"):
-                repriced = _decide(services, partition)
-            with stage("put"), tracer.start_as_current_span("put and announce"):
-                services.writer.put(_to_put(partition, repriced))
-            with stage("commit"), services.pool.connection() as conn:
-                partitions.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
-                following = None if services.stopping.is_set() else partitions.take(conn, task)
+        with _released(services, partition):
+            recruiter.enqueue()
+            with _span(partition):
+                _renew_lock(services, task)
+                with tracer.start_as_current_span("write prices"):
+                    repriced = _decide(services, partition)
+                with stage("put"), tracer.start_as_current_span("put and announce"):
+                    services.writer.put(_to_put(partition, repriced))
+                with stage("commit"), services.pool.connection() as conn:
+                    partitions.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
+                    following = None if services.stopping.is_set() else partitions.take(conn, task)
         _count(repriced)
         partition = following
     if services.stopping.is_set():

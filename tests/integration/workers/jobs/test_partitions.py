@@ -1,6 +1,7 @@
 """Workers take partitions of a run: each is written, put and counted once, whoever crashes or stops."""
 
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -74,7 +75,7 @@ def test_only_changed_sheets_are_put(services: Services, runs: Runs) -> None:
     assert writer.batches == [[]]
 
 
-def test_one_more_worker_is_called_while_partitions_wait(
+def test_a_message_for_one_more_worker_is_enqueued_while_partitions_wait(
     services: Services, queues: Queues, runs: Runs, task: RunningTask
 ) -> None:
     partitions.work(services, task)
@@ -162,6 +163,18 @@ def test_a_worker_that_meets_an_error_releases_its_partition_which_is_no_crash(
         partitions.work(msgspec.structs.replace(services, writer=Interfering(fail)), task)
     assert runs.partitions(task.task_id) == [("waiting", 0)] * 3
     assert (runs.status(task.task_id), stale_writes() - before) == ("running", 0)
+
+
+def test_a_worker_that_cannot_enqueue_a_message_for_another_one_releases_its_partition_which_is_no_crash(
+    services: Services, runs: Runs, task: RunningTask
+) -> None:
+    class Away(Queues):
+        def join_run(self, task_id: UUID) -> None:
+            raise redis.ConnectionError("away")
+
+    with pytest.raises(redis.ConnectionError):
+        partitions.work(msgspec.structs.replace(services, enqueue=Away()), task)
+    assert runs.partitions(task.task_id) == [("waiting", 0)] * 3
 
 
 def test_a_worker_that_stops_ends_its_partition_and_enqueues_the_run(
