@@ -162,14 +162,21 @@ def _cause(events: Sequence[WaitingEvent], fresh: Set[Key]) -> Cause | None:
 
 
 def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dict[Key, Outcome]:
-    if not events:
-        return {}
-    *earlier, latest = events
-    data = stored_data(latest.type, latest.data)
-    assert isinstance(data, MarketChanged)  # noqa: S101 # only this type has a market
-    version = markets.change(conn, code, data.multiplier, latest.occurred_at, latest.id)
-    outcome = Outcome("applied" if version else "superseded", version=version)
-    return {latest.key: outcome} | {event.key: Outcome("superseded") for event in earlier}
+    """Apply the latest event; the earlier ones are superseded unread."""
+    outcomes: dict[Key, Outcome] = {}
+    waiting = list(events)
+    while waiting:
+        event = waiting.pop()
+        try:
+            data = stored_data(event.type, event.data)
+        except InvalidInput as error:
+            outcomes[event.key] = Outcome("rejected", str(error))
+            continue
+        assert isinstance(data, MarketChanged)  # noqa: S101 # only this type has a market
+        version = markets.change(conn, code, data.multiplier, event.occurred_at, event.id)
+        outcomes[event.key] = Outcome("applied" if version else "superseded", version=version)
+        break
+    return outcomes | {event.key: Outcome("superseded") for event in waiting}
 
 
 def _complete(services: Services, leases: Sequence[Lease], waiting: Waiting, outcomes: Mapping[Key, Outcome]) -> None:

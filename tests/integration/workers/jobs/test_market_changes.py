@@ -103,15 +103,15 @@ def test_a_worker_that_lost_its_lease_changes_no_market(
     assert not events.queued(target)["is_free"]
 
 
-def test_an_event_that_this_release_no_longer_accepts_ends_the_attempt_and_frees_the_market(
+def test_an_event_that_this_release_no_longer_accepts_is_rejected_and_the_others_go_on(
     services: Services, events: Events, pool: Pool, code: str
 ) -> None:
-    """Its completion fails the event, with the reason."""
-    event = events.market(code, "1000")
-    with pytest.raises(Exception, match="multiplier"):
-        change(services, events, code)
-    assert (market(pool, code), events.statuses(event)) == (None, ["received"])
-    assert events.queued(market_target(code))["is_free"]
+    good = events.market(code, "1.1")
+    bad = events.market(code, "1000", at=LATER)
+    change(services, events, code)
+    assert market(pool, code) == (Decimal("1.1"), 1)
+    assert outcome(events, [good, bad]) == [("applied", 1), ("rejected", None)]
+    assert "multiplier" in str(events.view(bad).reason)
 
 
 def test_a_message_that_comes_again_changes_nothing(services: Services, events: Events, pool: Pool, code: str) -> None:
