@@ -1,4 +1,4 @@
-"""The table of attempts that end by an error: what becomes of a task and of events."""
+"""The table of attempts that end by an error: a task and events after each of them."""
 
 from typing import NamedTuple
 

@@ -25,7 +25,7 @@ from workers.services import PARTITION_SLOTS, Services
 
 
 class Queues(Enqueuer):
-    """Keeps what is enqueued: the actor, and what it is to be called with."""
+    """Keeps the messages: each one's actor, and its argument."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
@@ -35,11 +35,11 @@ class Queues(Enqueuer):
 
 
 class Feed(MarketDataFeed):
-    """Has these quotes for whatever products, and does what a test wants done while it is asked."""
+    """Returns these quotes for any products; a test may have something done meanwhile."""
 
     def __init__(self) -> None:
         self.known: list[FeedQuote] = []
-        self.asked: list[list[str]] = []
+        self.requested: list[list[str]] = []
         self.meanwhile: Callable[[], None] = lambda: None
 
     @property
@@ -47,7 +47,7 @@ class Feed(MarketDataFeed):
         return True
 
     def quotes(self, product_ids: Sequence[str]) -> list[FeedQuote]:
-        self.asked.append(sorted(product_ids))
+        self.requested.append(sorted(product_ids))
         self.meanwhile()
         return self.known
 
@@ -67,7 +67,7 @@ def queues() -> Queues:
 
 @pytest.fixture
 def services(built: Services, queues: Queues) -> Services:
-    """The same, of which nothing is enqueued; a test replaces what it wants to fail."""
+    """The same, with queues that no worker reads; a test replaces the parts that are to fail."""
     return msgspec.structs.replace(
         built,
         enqueue=queues,
@@ -115,7 +115,7 @@ def cached(cache: redis.Redis) -> Cached:
 
 
 class Interfering:
-    """A writer that does what a test wants done before it puts, or in its place."""
+    """A writer that lets a test act before each put, or in its place."""
 
     def __init__(self, act: Callable[[], None], services: Services | None = None) -> None:
         self._act, self._services = act, services

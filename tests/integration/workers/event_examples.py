@@ -1,4 +1,4 @@
-"""Market events of a test's own, recorded as the API does, and what becomes of them."""
+"""Market events of a test's own, recorded as the API does, and their outcomes."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -89,7 +89,7 @@ class Events:
         return row
 
     def prices(self, product_id: str) -> list[tuple[Decimal, str]]:
-        """What a product was published at, and the id of each cause, the first price first."""
+        """The published prices of a product, each with the id of its cause, the first price first."""
         with self._pool.connection() as conn:
             changes = published.history(conn, product_id, 1000, None)
         return [(change.new_price, change.cause_id) for change in reversed(changes)]

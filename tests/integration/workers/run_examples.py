@@ -1,4 +1,4 @@
-"""Products with a competitor, recalculations of them, and what becomes of both."""
+"""Products with a competitor, recalculations of them, and their outcomes."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -94,7 +94,7 @@ class Runs:
             return [(row["status"], row["crashes"]) for row in conn.execute(query, [task_id])]
 
     def prices(self, product_id: str) -> list[Decimal]:
-        """What a product was published at, the first price first."""
+        """The published prices of a product, the first one first."""
         with self._pool.connection() as conn:
             changes = published.history(conn, product_id, 1000, None)
         return [change.new_price for change in reversed(changes)]

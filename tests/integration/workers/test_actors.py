@@ -34,7 +34,7 @@ JOIN_MS = 60_000
 
 
 class Hindered(SheetWriter):
-    """A writer that first does what a test wants done."""
+    """A writer that lets a test act before each put."""
 
     def __init__(self, writer: SheetWriter) -> None:
         self._writer = writer

@@ -1,4 +1,4 @@
-"""What the rows of events say after an attempt that did not end well."""
+"""The rows of events after an attempt that ended by an error."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def message(argument: Any) -> MessageProxy:
 
 
 def reason(attempt: Attempt) -> str | None:
-    """What the reason of a failed event begins with; None: it has none."""
+    """The beginning of a failed event's reason; None: it has none."""
     return f"{attempt.error_name}: " if attempt.event == "failed" else None
 
 

@@ -1,4 +1,4 @@
-"""What the row of a task says after an attempt that did not end well."""
+"""The row of a task after an attempt that ended by an error."""
 
 from collections.abc import Callable
 from uuid import UUID

@@ -17,8 +17,8 @@ from workers.services import Services
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 
-# An event's job is short, and nobody aborts it. A task may be aborted, which is no fault of its own. A cache sync is
-# interrupted at shutdown; a run ends its partition first.
+# An event's job is short and cannot be aborted. An aborted task is no error. A shutdown interrupts a cache sync; a run
+# ends its partition first.
 EVENT: dict[str, Any] = {"time_limit": MINUTE_MS, "abortable": False}
 TASK: dict[str, Any] = {"time_limit": HOUR_MS, "throws": (Abort,)}
 DECLARED = {

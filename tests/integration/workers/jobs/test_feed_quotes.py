@@ -1,4 +1,4 @@
-"""A run asks the market-data feed, and writes its quotes in bulk."""
+"""A run requests quotes from the market-data feed, and writes them in bulk."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -46,10 +46,10 @@ def test_the_quotes_of_a_partition_are_in_its_prices(fed: Services, feed: Feed, 
     feed.known = [quote(each, "90.00") for each in ids]
     partitions.work(fed, runs.split(ids))
     assert [price(runs, each) for each in ids] == [Decimal("90.00")] * 3
-    assert feed.asked == [ids[:2], ids[2:]]
+    assert feed.requested == [ids[:2], ids[2:]]
 
 
-def test_without_a_feed_what_is_known_decides(services: Services, runs: Runs) -> None:
+def test_without_a_feed_the_stored_signals_decide(services: Services, runs: Runs) -> None:
     [product_id] = runs.products(1)
     partitions.work(services, runs.split([product_id]))
     assert price(runs, product_id) == Decimal("95.00")

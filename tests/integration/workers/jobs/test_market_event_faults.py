@@ -1,4 +1,4 @@
-"""Whatever fails while events are applied, no price takes a second step and no event is lost."""
+"""Faults while events are applied: no price takes a second step, and no event is lost."""
 
 from collections.abc import Callable
 from datetime import timedelta

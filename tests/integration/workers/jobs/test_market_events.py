@@ -50,7 +50,7 @@ def test_the_history_names_the_event_and_its_trace(
     assert change.trace_id == event.traceparent.split("-")[1]
 
 
-def test_what_came_of_events_is_counted(services: Services, events: Events, product_id: str) -> None:
+def test_the_outcomes_of_events_are_counted(services: Services, events: Events, product_id: str) -> None:
     def figures() -> list[float]:
         return [
             counted("pricing_events_completed_total", status="applied"),
@@ -77,7 +77,7 @@ def test_of_one_competitors_events_the_latest_counts(services: Services, events:
     assert events.view(earlier).version == 2
 
 
-def test_an_event_from_before_what_was_applied_is_superseded_and_decides_nothing(
+def test_an_event_from_before_the_last_one_is_superseded_and_decides_nothing(
     services: Services, events: Events, product_id: str
 ) -> None:
     events.competitor(product_id, "95.00", at=LATER)
@@ -162,7 +162,7 @@ def test_a_message_that_comes_again_changes_nothing(services: Services, events: 
     assert (events.view(event), len(events.prices(product_id))) == (view, 2)
 
 
-def test_what_comes_within_a_second_of_a_decision_waits_for_its_end(
+def test_an_event_within_a_second_of_a_decision_waits_for_its_end(
     services: Services, events: Events, product_id: str
 ) -> None:
     events.competitor(product_id, "95.00")

@@ -54,7 +54,7 @@ def test_a_worker_takes_one_partition_after_the_other_and_ends_the_run(
     assert [(sheet.version, sheet.published_price) for sheet in sheets if sheet] == [(2, Decimal("80.00"))] * 5
 
 
-def test_what_a_run_decided_is_counted(services: Services, task: RunningTask) -> None:
+def test_the_decisions_of_a_run_are_counted(services: Services, task: RunningTask) -> None:
     def figures() -> list[float]:
         return [
             counted("pricing_decisions_total", cause="task"),

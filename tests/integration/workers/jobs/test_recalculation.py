@@ -24,7 +24,7 @@ def merged_into(runs: Runs, task_id: UUID) -> UUID:
 
 
 def holder(cache: redis.Redis) -> object:
-    """Who holds the lock."""
+    """The holder of the lock."""
     held = cache.get(lock.KEY)
     return held.decode() if isinstance(held, bytes) else held
 
@@ -65,7 +65,7 @@ def test_a_second_message_for_a_run_helps_with_it(services: Services, runs: Runs
     assert runs.view(task.task_id).attempts == 1
 
 
-def test_a_worker_that_joins_takes_what_waits(services: Services, runs: Runs) -> None:
+def test_a_worker_that_joins_takes_the_partitions_that_wait(services: Services, runs: Runs) -> None:
     ids = runs.products(4)
     task = runs.split(ids)
     runs.take(task)
@@ -126,9 +126,9 @@ def test_a_follow_up_takes_the_lock_that_a_crashed_run_left_behind(
     services: Services, cache: redis.Redis, runs: Runs, queues: Queues
 ) -> None:
     first = runs.split(runs.products(1))
-    asked = runs.requested(runs.products(1))
-    recalculation.run(services, asked)
-    follow_up = merged_into(runs, asked)
+    beside = runs.requested(runs.products(1))
+    recalculation.run(services, beside)
+    follow_up = merged_into(runs, beside)
     recalculation.run(services, first.task_id)
     assert queues.sent == [("recalculate", str(follow_up))]
     cache.set(lock.KEY, str(first.task_id))
@@ -141,11 +141,11 @@ def test_the_follow_up_is_enqueued_when_the_run_before_it_has_ended(
 ) -> None:
     ids = runs.products(2)
     first = runs.split(ids[:1])
-    asked = runs.requested(ids[1:])
-    recalculation.run(services, asked)
+    beside = runs.requested(ids[1:])
+    recalculation.run(services, beside)
     assert queues.sent == []
     recalculation.run(services, first.task_id)
-    follow_up = merged_into(runs, asked)
+    follow_up = merged_into(runs, beside)
     assert queues.sent == [("recalculate", str(follow_up))]
     recalculation.run(services, follow_up)
     assert (runs.status(follow_up), runs.changed(ids)) == ("succeeded", ids)
@@ -153,16 +153,16 @@ def test_the_follow_up_is_enqueued_when_the_run_before_it_has_ended(
 
 def test_the_follow_up_of_a_run_that_was_aborted_is_enqueued(services: Services, runs: Runs, queues: Queues) -> None:
     first = runs.split(runs.products(1))
-    asked = runs.requested(runs.products(1))
-    recalculation.run(services, asked)
+    beside = runs.requested(runs.products(1))
+    recalculation.run(services, beside)
     runs.request_abort(first.task_id)
     runs.end_leases(first.task_id)
     recalculation.run(services, first.task_id)
     assert runs.status(first.task_id) == "aborted"
-    assert queues.sent == [("recalculate", str(merged_into(runs, asked)))]
+    assert queues.sent == [("recalculate", str(merged_into(runs, beside)))]
 
 
-def test_a_run_whose_workers_are_gone_goes_on_behind_what_is_done(services: Services, runs: Runs) -> None:
+def test_a_run_whose_workers_are_gone_does_the_partitions_that_are_left(services: Services, runs: Runs) -> None:
     ids = runs.products(4)
     task = runs.split(ids)
     done = runs.take(task)

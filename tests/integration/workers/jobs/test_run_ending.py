@@ -16,10 +16,10 @@ from workers.services import Services
 
 def follow_up(pool: Pool, runs: Runs) -> UUID:
     """The follow-up of a request beside a run."""
-    asked = runs.requested(["P-2"])
+    beside = runs.requested(["P-2"])
     with pool.connection() as conn:
-        assert merging.skip_into_follow_up(conn, asked)
-    return UUID((runs.view(asked).result or {})["merged_into"])
+        assert merging.skip_into_follow_up(conn, beside)
+    return UUID((runs.view(beside).result or {})["merged_into"])
 
 
 def ended() -> float:

@@ -57,7 +57,7 @@ def start(port: int, tmp_path: Path) -> Iterator[Starting]:
 
 
 def scraped(port: int) -> str:
-    """What the port answers; empty: nothing does."""
+    """The answer of the port; empty: there is none."""
     with suppress(httpx.TransportError):
         return httpx.get(f"http://127.0.0.1:{port}/metrics").text
     return ""

@@ -1,4 +1,4 @@
-"""Which errors are tried again, and how often."""
+"""The errors that are retried, and how often."""
 
 import psycopg
 import pytest
@@ -43,23 +43,23 @@ def name(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=name)
-def test_what_passes_by_itself_is_tried_again_five_times(error: BaseException) -> None:
+def test_a_transient_error_is_retried_five_times(error: BaseException) -> None:
     tried = [worth_a_retry(retries, error) for retries in range(MAX_RETRIES + 2)]
     assert tried == [True] * 5 + [False] * 2
 
 
 @pytest.mark.parametrize("error", FINAL, ids=name)
-def test_what_would_fail_again_is_not_tried_again(error: BaseException) -> None:
+def test_a_final_error_is_not_retried(error: BaseException) -> None:
     assert not worth_a_retry(0, error)
 
 
 @pytest.mark.parametrize("retries", [0, MAX_RETRIES, 1_000])
-def test_work_that_a_shutdown_interrupted_is_always_tried_again(retries: int) -> None:
+def test_work_that_a_shutdown_interrupted_is_always_retried(retries: int) -> None:
     assert worth_a_retry(retries, Shutdown())
 
 
 @pytest.mark.parametrize("error", [*TRANSIENT, *FINAL, Shutdown()], ids=name)
-def test_never_tries_nothing_again(error: BaseException) -> None:
+def test_never_refuses_every_error(error: BaseException) -> None:
     assert not never(0, error)
 
 

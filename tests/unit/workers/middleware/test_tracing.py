@@ -98,7 +98,7 @@ def test_the_span_says_which_message_it_is_and_how_long_it_waited(
         *((actor, "task-1", {"pricing.task_id": "task-1"}) for actor in messages.TASK_ACTORS.values()),
     ],
 )
-def test_a_search_finds_the_span_by_what_its_message_is_about(
+def test_a_search_finds_the_span_by_the_subject_of_its_message(
     tracing: Tracing, broker: Broker, spans: InMemorySpanExporter, actor: str, argument: object, subject: dict[str, str]
 ) -> None:
     message = taken(actor, argument=argument)
@@ -117,7 +117,7 @@ def test_a_clock_that_is_behind_the_senders_makes_no_negative_wait(
     assert (span_of(spans).attributes or {})["pricing.queue_wait_ms"] == 0
 
 
-def test_the_options_stay_what_goes_back_into_the_queue(tracing: Tracing, broker: Broker) -> None:
+def test_the_options_that_return_to_the_queue_stay_as_they_are(tracing: Tracing, broker: Broker) -> None:
     message = taken(**CALLED)
     tracing.before_process_message(broker, message)
     assert msgspec.json.decode(message.encode())["options"] == CALLED
