@@ -97,7 +97,7 @@ setup:
 test *arguments: setup
     @{{ python }} -m pytest {{ arguments }}
 
-# Run the tests that take minutes each: the commands of every page in docs/, and a collector that is away
+# Run the tests that take minutes each: the commands of all pages in docs/, and an outage of the collector
 test-long *arguments: setup
     @{{ python }} -m pytest -m long {{ arguments }}
 

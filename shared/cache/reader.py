@@ -74,7 +74,7 @@ class PriceReader:
         self._postgres = DatabaseSheets(database, self._redis, near)
 
     def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
-        """The sheet and the markets, where this process holds both and nobody needs to be asked."""
+        """The sheet and the markets, if this process holds both and needs no server for them."""
         sheet, markets = self._near.get(product_id), self._markets.held()
         if sheet is None or markets is None:
             return None

@@ -82,4 +82,4 @@ def _value(value: AttributeValue) -> dict[str, Any]:
             return {"doubleValue": value}
         case Iterable():
             return {"arrayValue": {"values": [_value(item) for item in value]}}
-    raise TypeError(f"{type(value).__name__} is no type of an attribute")
+    raise TypeError(f"{type(value).__name__} is not the type of an attribute")
