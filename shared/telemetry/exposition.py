@@ -26,7 +26,6 @@ class MultiprocessCollector(Collector):
 
     def __init__(self) -> None:
         self._folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        self._all = multiprocess.MultiProcessCollector(None)  # type: ignore[no-untyped-call] # the library has no types
 
     def collect(self) -> Iterable[Metric]:
         """Every metric once. A crashed process leaves its files, so each scrape checks which processes live."""
@@ -35,7 +34,8 @@ class MultiprocessCollector(Collector):
             if not _lives(pid):
                 with suppress(FileNotFoundError):  # another process of the group is scraped, too
                     multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here
-        families: Iterable[Metric] = self._all.collect()  # type: ignore[no-untyped-call] # the library has no types here
+        files = [str(path) for path in self._folder.glob("*.db") if _has_content(path)]
+        families: Iterable[Metric] = multiprocess.MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call] # the library has no types here
         return families
 
     def describe(self) -> Iterable[Metric]:
@@ -62,6 +62,14 @@ class CachedCollector(Collector):
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering runs no query."""
         return []
+
+
+def _has_content(path: Path) -> bool:
+    """Whether the file can be read. A process that starts creates its files empty; the library fails on those."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _lives(pid: int) -> bool:

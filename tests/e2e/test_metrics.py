@@ -173,6 +173,7 @@ def test_the_status_shows_servers_processes_and_queues(private: PrivateStack) ->
         assert code == 1
         assert "degraded" in text
         assert "down" in text
+    eventually(lambda: status_of(private)[0] == 0, "Redis is back")
 
 
 def test_what_dashboards_and_alerts_ask_for_is_there(private: PrivateStack) -> None:
