@@ -50,7 +50,7 @@ def test_a_task_that_waits_for_the_feed_to_answer_is_aborted(engine: Engine, fee
 
 
 def test_what_was_merged_into_an_aborted_follow_up_is_done_all_the_same(engine: Engine, feed: FakeFeed) -> None:
-    """Who asked was told that its request is included; an abort by somebody else takes that back from nobody."""
+    """A caller was answered that its request is included. The abort of another caller does not change that."""
     product_id = a_product(engine)
     knows(feed, product_id, "95.00")
     with a_busy_run(engine):

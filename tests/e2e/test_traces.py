@@ -20,10 +20,7 @@ CALLER = "1" * 16
 # Of the semantic conventions, what every span of a kind has.
 CONVENTIONS = {
     "http": {"http.request.method", "http.route", "http.response.status_code", "url.path"},
-    "messaging": {
-        *("messaging.system", "messaging.operation.type"),
-        *("messaging.destination.name", "messaging.message.id"),
-    },
+    "messaging": {f"messaging.{name}" for name in ("system", "operation.type", "destination.name", "message.id")},
     "database": {"db.system.name", "db.query.text"},
     "internal": {"pricing.event_id", "pricing.outcome"},
 }

@@ -1,6 +1,6 @@
 """Every error of the drivers is decided: the server passes, the caller is wrong, or the program is.
 
-A class or a state that a new release brings fails these tests until somebody decides it.
+A class or a state that a new release brings fails these tests until it is decided here.
 """
 
 import inspect

@@ -54,7 +54,7 @@ def is_served(engine: Engine, product_id: str, amount: str) -> None:
 
 
 def is_applied(engine: Engine, event: dict[str, object]) -> None:
-    """The event is accepted, once somebody is there to do so, and applied."""
+    """The event is accepted as soon as an API process answers, and then applied."""
 
     def publish() -> bool:
         path = "/api/v1/publish-market-event"

@@ -135,7 +135,7 @@ def test_an_unknown_product_is_remembered_and_appears_at_once_when_it_is_created
 def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
     settings: Settings, pool: Pool, policy: ActivePolicy, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow reader that found nothing says so after the product is there; nobody believes it."""
+    """A slow reader stores that a product is missing after the product was created; its entry is not used."""
     product_id = new_id()
     read_sheets = published.read_sheets
 

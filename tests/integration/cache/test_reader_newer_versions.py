@@ -116,7 +116,7 @@ def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: red
             async def is_heard() -> bool:
                 return bool(cache.pubsub_numsub(channel.PRICE_CHANGES)[0][1])
 
-            await eventually(is_heard, "somebody listens")
+            await eventually(is_heard, "a subscriber is there")
             for garbage in (b"", b"{", b'{"changes": 7}', b"\xff"):
                 cache.publish(channel.PRICE_CHANGES, garbage)
             await own.reader.find([product_id])

@@ -17,7 +17,7 @@ Making = Callable[..., EventRecord]
 
 @pytest.fixture
 def source() -> str:
-    """A source of the test's own, by which its events are told from others'."""
+    """A source that only this test uses: it separates its events from others'."""
     return f"source-{uuid4().hex[:8]}"
 
 
