@@ -13,6 +13,7 @@ from api import services
 from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.fast_path import FastPath
+from api.edge.tracing import ReadTraces
 from api.http import openapi, problems
 from api.routes import health, market_events, prices, products, recalculations, tasks
 from api.services import Services
@@ -29,7 +30,8 @@ def create_app() -> ASGIApp:
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)
     app = create_litestar(settings)
-    return Edge(app, FastPath(lambda: running_services(app.state)), settings.trace_read_ratio)
+    traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
+    return Edge(app, FastPath(lambda: running_services(app.state)), traces)
 
 
 def create_litestar(settings: Settings) -> Litestar:

@@ -39,7 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
         near_cache_bytes: Largest memory of the near cache, estimated.
         trace_read_ratio: Share of price queries that are traced where the caller did not decide.
-        trace_write_ratio: The same for all other requests and jobs.
+        trace_reads_per_s: The largest number of them in a second and API process.
+        trace_write_ratio: The share for all other requests and jobs.
         drain_timeout_s: Time in which a process must end after SIGTERM.
         log_format: `json`, or `console` for people.
     """
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
     near_cache_bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)] = 64_000_000
     trace_read_ratio: Ratio = 0.01
+    trace_reads_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
     trace_write_ratio: Ratio = 1.0
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15
     log_format: Annotated[str, msgspec.Meta(pattern="^(json|console)$")] = "json"

@@ -1,16 +1,15 @@
 """One ASGI layer around everything: the trace, the metrics, the trace id in the answer."""
 
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from api.edge import tracing
-from api.edge.fast_path import FastPath
-from api.edge.metrics import SOURCE, observe
-from api.edge.tracing import RequestTrace
+from api.edge.fast_path import JSON, FastPath
+from api.edge.metrics import SOURCE, observe, series
+from api.edge.tracing import ReadTraces, RequestTrace
 from api.http.answers import PRICE_PATH, PRICES_PATH
 
 READS = (PRICE_PATH, PRICES_PATH)
@@ -23,50 +22,71 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp, fast_path: FastPath, read_ratio: float) -> None:
+    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: ReadTraces) -> None:
         """An edge.
 
         Args:
             app: The whole application.
             fast_path: Answers the usual price queries in its place.
-            read_ratio: Share of price queries whose trace is recorded.
+            traces: Begins the traces of price queries.
         """
-        self._app, self._fast_path, self._read_ratio = app, fast_path, read_ratio
+        self._app, self._fast_path, self._traces = app, fast_path, traces
+        self._remembered_series = series("POST", PRICE_PATH, 200, "cache")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        headers = dict(scope["headers"])
+        started = time.monotonic()
         if not self._fast_path.takes(scope):
-            await self._through_the_framework(scope, receive, send, self._trace(scope, headers), started)
+            if scope["type"] == ScopeType.HTTP:
+                await self._through_the_framework(scope, receive, send, self._trace(scope), started)
+            else:
+                await self._app(scope, receive, send)
             return
-        trace = tracing.begin_read(scope, headers, self._read_ratio)
-        # Of a request that ends without an answer, as behind the framework.
+        trace = self._traces.begin(scope)
+        message = await receive()
+        if trace.span is not None or (body := self._fast_path.remembered(scope, message)) is None:
+            await self._price(scope, message, receive, send, trace, started)
+            return
+        try:
+            # The server counts the length of a body that comes at once.
+            headers = [JSON, (b"traceresponse", trace.traceresponse)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+        finally:
+            observe(self._remembered_series, started)
+
+    async def _price(
+        self,
+        scope: HTTPScope,
+        message: ReceiveMessage,
+        receive: Receive,
+        send: Send,
+        trace: RequestTrace,
+        started: float,
+    ) -> None:
+        """Answer a price query whose answer is not remembered, or whose trace is recorded."""
+        # The status of a request that ends without an answer.
         status, source, is_left = 500, "", False
         try:
-            answer, receive = await self._fast_path.answer(scope, headers, receive, trace)
+            answer = await self._fast_path.answer(scope, message, trace)
             if answer is None:
                 is_left = True
             else:
                 status, source = answer.status, answer.source
-                # The server says how long the body is.
-                answered = [*answer.headers, (b"traceresponse", trace.traceresponse)]
-                await send({"type": "http.response.start", "status": status, "headers": answered})
+                headers = [*answer.headers, (b"traceresponse", trace.traceresponse)]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         finally:
             if not is_left:
-                observe("POST", PRICE_PATH, status, source, started)
+                observe(series("POST", PRICE_PATH, status, source), started)
                 trace.end("POST", PRICE_PATH, status)
         if is_left:
-            await self._through_the_framework(scope, receive, send, trace, started)
+            await self._through_the_framework(scope, _again(message, receive), send, trace, started)
 
-    def _trace(self, scope: HTTPScope, headers: Mapping[bytes, bytes]) -> RequestTrace | None:
+    def _trace(self, scope: HTTPScope) -> RequestTrace | None:
         if scope["path"] in READS:
-            return tracing.begin_read(scope, headers, self._read_ratio)
-        return None if scope["path"].startswith(UNTRACED) else tracing.begin(scope, headers)
+            return self._traces.begin(scope)
+        return None if scope["path"].startswith(UNTRACED) else tracing.begin(scope)
 
     async def _through_the_framework(
         self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float
@@ -87,6 +107,16 @@ class Edge:
         finally:
             method = scope["method"]
             route = str(scope.get("path_template") or "unmatched")
-            observe(method, route, status, scope.get("state", {}).get(SOURCE, ""), started)
+            observe(series(method, route, status, scope.get("state", {}).get(SOURCE, "")), started)
             if trace is not None:
                 trace.end(method, route, status)
+
+
+def _again(message: ReceiveMessage, receive: Receive) -> Receive:
+    """ASGI's `receive`, with a message that was taken already."""
+    taken = [message]
+
+    async def receive_again() -> ReceiveMessage:
+        return taken.pop() if taken else await receive()
+
+    return receive_again

@@ -5,26 +5,25 @@ query is passed to that handler. The OpenAPI document describes the handler.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeGuard
 
 import msgspec
-from litestar.types import HTTPScope, Receive, ReceiveMessage
+from litestar.types import HTTPScope, ReceiveMessage, Scope
 
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH, sheet_for
 from api.http.problems import Rendered, render
 from api.services import Services
 from shared.cache.markets import market_of
-from shared.cache.reader import PriceReader, Source
+from shared.cache.reader import Basis, PriceReader, Source
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 from shared.pricing.sheet import PriceSheet
 
 _EXPLAIN = {b"": False, b"explain=true": True, b"explain=false": False}
-_HEADERS = ((b"content-type", b"application/json"),)
+JSON = (b"content-type", b"application/json")
 # `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
 
@@ -36,21 +35,18 @@ _decoder = msgspec.json.Decoder(PriceQuery)
 _encoder = msgspec.json.Encoder()
 
 
-class _Answered(NamedTuple):
-    """What some bytes were answered, and all that it was computed from."""
+class _Remembered(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a body, and what it was computed from."""
 
-    product_id: str
-    version: int
-    computed_at: datetime
-    markets: Mapping[str, Market]
-    answer: Rendered
+    basis: Basis
+    answer: bytes
 
 
 class FastPath:
     """Answers price queries from their bytes.
 
     A price depends only on the query, the sheet and the market. The same bytes therefore get the same answer as before,
-    as long as the near cache has the same version of the sheet and the markets are the same.
+    as long as the near cache has the same sheet and the markets are the same.
     """
 
     def __init__(self, services: Callable[[], Services]) -> None:
@@ -61,65 +57,59 @@ class FastPath:
         """
         self._services = services
         self._reader: PriceReader | None = None
-        self._answered: OrderedDict[bytes, _Answered] = OrderedDict()
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
     @staticmethod
-    def takes(scope: HTTPScope) -> bool:
-        """Whether a request is a price query as everybody sends it."""
-        return scope["path"] == PRICE_PATH and scope["method"] == "POST" and scope["query_string"] in _EXPLAIN
+    def takes(scope: Scope) -> TypeGuard[HTTPScope]:
+        """Whether a connection is a price query as everybody sends it."""
+        is_query = scope.get("path") == PRICE_PATH and scope.get("method") == "POST"
+        return is_query and scope["query_string"] in _EXPLAIN
 
-    async def answer(
-        self, scope: HTTPScope, headers: Mapping[bytes, bytes], receive: Receive, trace: RequestTrace
-    ) -> tuple[Rendered | None, Receive]:
-        """The answer to a request that `takes` allows, and what to receive it by anew where there is none."""
-        message = await receive()
-        asked = _whole(message, headers)
+    def remembered(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
+        """The answer to a price query that had the same bytes, where it is the answer still."""
+        body = _whole(message, scope["headers"])
+        if body is None or self._reader is None or scope["query_string"] == b"explain=true":
+            return None
+        known = self._remembered.get(body)
+        return known.answer if known is not None and self._reader.still_holds(known.basis) else None
+
+    async def answer(self, scope: HTTPScope, message: ReceiveMessage, trace: RequestTrace) -> Rendered | None:
+        """The answer to a request that `takes` allows; None: the framework is to answer it."""
+        asked = _whole(message, scope["headers"])
         if asked is None:
-            return None, _again(message, receive)
-        explain = _EXPLAIN[scope["query_string"]]
-        if trace.span is None and not explain and (known := self._same_as_before(asked)):
-            return known, receive
+            return None
         try:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None, _again(message, receive)
+            return None
+        explain = _EXPLAIN[scope["query_string"]]
         try:
             if trace.span is None:
-                return await self._price(asked, query, explain), receive
+                return await self._price(asked, query, explain)
             with trace.entered():
                 answer = await self._price(asked, query, explain)
             trace.span.set_attribute("pricing.source", answer.source)
-            return answer, receive
+            return answer
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
-                return render(error, PRICE_PATH), receive
+                return render(error, PRICE_PATH)
 
     async def _price(self, asked: bytes, query: PriceQuery, explain: bool) -> Rendered:
-        # Held, since asking the framework's state for it costs as much as the near cache.
+        # Kept, since asking the framework's state for it costs as much as the near cache.
         reader = self._reader = self._reader or self._services().reader
-        if held := reader.held(query.product_id):
-            sheet, markets = held
-            answer = _priced(sheet, markets, query, explain, "cache")
+        if basis := reader.held(query.product_id):
+            answer = _priced(basis.sheet, basis.markets, query, explain, "cache")
             if not explain and len(asked) <= ANSWERED_BYTES:
-                self._remember(asked, _Answered(sheet.product_id, sheet.version, sheet.computed_at, markets, answer))
+                self._remember(asked, _Remembered(basis, answer.body))
             return answer
         found, markets = await reader.find_one(query.product_id)
         sheet, source = sheet_for(query, found)
         return _priced(sheet, markets, query, explain, source)
 
-    def _same_as_before(self, asked: bytes) -> Rendered | None:
-        """The answer to these bytes, where it was computed from what this process holds now."""
-        known = self._answered.get(asked)
-        if known is None or self._reader is None or (held := self._reader.held(known.product_id)) is None:
-            return None
-        sheet, markets = held
-        is_same = sheet.version == known.version and sheet.computed_at == known.computed_at
-        return known.answer if is_same and markets is known.markets else None
-
-    def _remember(self, asked: bytes, answered: _Answered) -> None:
-        self._answered[asked] = answered
-        if len(self._answered) > ANSWERS:
-            self._answered.popitem(last=False)
+    def _remember(self, asked: bytes, answered: _Remembered) -> None:
+        self._remembered[asked] = answered
+        if len(self._remembered) > ANSWERS:
+            self._remembered.popitem(last=False)
 
 
 def _priced(
@@ -131,25 +121,15 @@ def _priced(
         NoPrice: the sheet has no price in the query's currency.
     """
     priced = quote(sheet, market_of(markets, query.user_location), query, explain=explain)
-    return Rendered(200, _HEADERS, _encoder.encode(priced)[:-1] + _SOURCES[source], source)
+    return Rendered(200, (JSON,), _encoder.encode(priced)[:-1] + _SOURCES[source], source)
 
 
-def _whole(message: ReceiveMessage, headers: Mapping[bytes, bytes]) -> bytes | None:
+def _whole(message: ReceiveMessage, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The body, where the first message has all of it."""
     if message["type"] != "http.request":
         return None
     body = message["body"]
-    # As long as was said: asking for the end would be a second round through the server.
-    if message["more_body"] and headers.get(b"content-length") != b"%d" % len(body):
+    # As long as announced: asking for the end would be a second round through the server.
+    if message["more_body"] and (b"content-length", b"%d" % len(body)) not in headers:
         return None
     return body
-
-
-def _again(message: ReceiveMessage, receive: Receive) -> Receive:
-    """ASGI's `receive`, with a message that was taken already."""
-    taken = [message]
-
-    async def receive_again() -> ReceiveMessage:
-        return taken.pop() if taken else await receive()
-
-    return receive_again

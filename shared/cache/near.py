@@ -17,20 +17,27 @@ KEEP_S = 10.0
 BYTES_PER_JSON_BYTE = 5
 
 
-class _Held(msgspec.Struct, gc=False):
-    """A sheet as it was in Redis at `checked_at` (monotonic seconds; -inf: to be read again).
+NEVER = float("-inf")
 
-    Another version was announced at `announced_at`: what Redis was asked for before that may be older.
+
+class Held(msgspec.Struct, gc=False):
+    """A sheet as it was in Redis at `checked_at`, in monotonic seconds; `NEVER`: it is to be read again.
+
+    Attributes:
+        entry: The entry of Redis from which the sheet was decoded.
+        announced_at: Another version was announced then; what Redis was asked for before may be older.
+        given_at: The last time that a query got the sheet; `NEVER`: it is not hot.
     """
 
     sheet: PriceSheet
     entry: bytes
     checked_at: float
-    announced_at: float = float("-inf")
+    announced_at: float = NEVER
+    given_at: float = NEVER
 
     def check(self, asked_at: float) -> None:
         """Redis has it, or had it when it was asked."""
-        self.checked_at = asked_at if asked_at >= self.announced_at else float("-inf")
+        self.checked_at = asked_at if asked_at >= self.announced_at else NEVER
 
 
 class NearCache:
@@ -51,10 +58,10 @@ class NearCache:
         self._max_entries, self._max_bytes, self._monotonic = max_entries, max_bytes, monotonic
         # In the order of their last check: each check moves a sheet to the end. A dict finds its first entry by
         # passing all those that were dropped before it: 13 µs at 20,000 sheets.
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._held: OrderedDict[str, Held] = OrderedDict()
         self._bytes = 0
-        # When each was last given, of what is held and was given lately.
-        self._given: dict[str, float] = {}
+        # What queries got in the last ten seconds.
+        self._hot: dict[str, Held] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -66,22 +73,32 @@ class NearCache:
 
     def get(self, product_id: str) -> PriceSheet | None:
         """The sheet, where Redis was asked for it less than a second ago."""
-        held, now = self._held.get(product_id), self._monotonic()
-        if held is None or now - held.checked_at >= MAX_AGE_S:
+        held = self._held.get(product_id)
+        return self.given(held) if held is not None else None
+
+    def held(self, product_id: str) -> Held | None:
+        """The sheet with its age, however old."""
+        return self._held.get(product_id)
+
+    def given(self, held: Held) -> PriceSheet | None:
+        """As `get`, for a sheet that was found before; None also where it is held no longer."""
+        now = self._monotonic()
+        if now - held.checked_at >= MAX_AGE_S:
             return None
-        self._given[product_id] = now
+        if held.given_at == NEVER:
+            self._hot[held.sheet.product_id] = held
+        held.given_at = now
         return held.sheet
 
     def due(self) -> list[str]:
         """The products that were given in the last ten seconds, and whose second is nearly over."""
-        now, held = self._monotonic(), self._held
-        before = now - READ_AHEAD_S
+        now = self._monotonic()
         due = []
-        for product_id in [key for key in self._given if held[key].checked_at <= before]:
-            if now - self._given[product_id] < KEEP_S:
+        for product_id, held in [item for item in self._hot.items() if item[1].checked_at <= now - READ_AHEAD_S]:
+            if now - held.given_at < KEEP_S:
                 due.append(product_id)
             else:
-                del self._given[product_id]
+                self._cool(product_id)
         return due
 
     def confirm(self, product_id: str, entry: bytes, asked_at: float) -> PriceSheet | None:
@@ -101,7 +118,7 @@ class NearCache:
             entry: The entry from which it was decoded.
             asked_at: Monotonic time before the entry was requested.
         """
-        held = self._drop(sheet.product_id) or _Held(sheet, entry, asked_at)
+        held = self._drop(sheet.product_id) or Held(sheet, entry, asked_at)
         if held.sheet.version <= sheet.version:
             held.sheet, held.entry = sheet, entry
         held.check(asked_at)
@@ -114,24 +131,30 @@ class NearCache:
             held = self._held.get(product_id)
             if held is not None and held.sheet.version < version:
                 held.announced_at = self._monotonic()
-                held.checked_at = float("-inf")
+                held.checked_at = NEVER
 
-    def _hold(self, held: _Held) -> None:
+    def _hold(self, held: Held) -> None:
         if self._max_entries == 0:
             return
         self._held[held.sheet.product_id] = held
         self._bytes += _size(held)
         while len(self._held) > self._max_entries or self._bytes > self._max_bytes:
             oldest = next(iter(self._held))
-            self._drop(oldest)
-            self._given.pop(oldest, None)
+            self._cool(oldest)
+            if dropped := self._drop(oldest):
+                # No announcement reaches it from here on.
+                dropped.checked_at = NEVER
 
-    def _drop(self, product_id: str) -> _Held | None:
+    def _cool(self, product_id: str) -> None:
+        if held := self._hot.pop(product_id, None):
+            held.given_at = NEVER
+
+    def _drop(self, product_id: str) -> Held | None:
         held = self._held.pop(product_id, None)
         if held is not None:
             self._bytes -= _size(held)
         return held
 
 
-def _size(held: _Held) -> int:
+def _size(held: Held) -> int:
     return BYTES_PER_JSON_BYTE * len(held.entry)

@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 from shared.cache import sheets
 from shared.cache.markets import MarketsCopy
-from shared.cache.near import NearCache
+from shared.cache.near import Held, NearCache
 from shared.cache.sources import DatabaseSheets, RedisSheets
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool
@@ -39,6 +39,14 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     sheet: PriceSheet
     source: Source
+
+
+class Basis(msgspec.Struct, frozen=True, gc=False):
+    """What a price is computed from where no server is needed: a sheet of the near cache, and all markets."""
+
+    sheet: PriceSheet
+    markets: Mapping[str, Market]
+    held: Held
 
 
 class PriceReader:
@@ -73,13 +81,20 @@ class PriceReader:
         self._redis = RedisSheets(cache, traced or cache, near, ttl_s)
         self._postgres = DatabaseSheets(database, self._redis, near)
 
-    def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
+    def held(self, product_id: str) -> Basis | None:
         """The sheet and the markets, if this process holds both and needs no server for them."""
-        sheet, markets = self._near.get(product_id), self._markets.held()
-        if sheet is None or markets is None:
+        held, markets = self._near.held(product_id), self._markets.held()
+        if held is None or markets is None or (sheet := self._near.given(held)) is None:
             return None
         self._near_hits += 1
-        return sheet, markets
+        return Basis(sheet, markets, held)
+
+    def still_holds(self, basis: Basis) -> bool:
+        """Whether `held` would return the same sheet and the same markets now."""
+        if self._near.given(basis.held) is not basis.sheet or self._markets.held() is not basis.markets:
+            return False
+        self._near_hits += 1
+        return True
 
     async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Mapping[str, Market]]:
         """The sheets of the products that exist, and all markets; looked up concurrently.

@@ -6,8 +6,7 @@ does that for a process group.
 
 import os
 import time
-from bisect import bisect_left
-from collections import Counter as Tally
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -128,10 +127,12 @@ def observe_requests(method: str, route: str, status: int, source: str, seconds:
 
     This is one write per bucket and one for the sum, for which the library has no method.
     """
-    series = HTTP_DURATION.labels(method, route, status, source)
-    for index, number in Tally(bisect_left(series._upper_bounds, each) for each in seconds).items():
-        series._buckets[index].inc(number)
-    series._sum.inc(sum(seconds))
+    series, ordered, counted = HTTP_DURATION.labels(method, route, status, source), sorted(seconds), 0
+    for bound, bucket in zip(series._upper_bounds, series._buckets, strict=True):
+        if below := bisect_right(ordered, bound) - counted:
+            bucket.inc(below)
+            counted += below
+    series._sum.inc(sum(ordered))
 
 
 @contextmanager

@@ -51,9 +51,9 @@ class Arena:
         """The peer."""
         return self._run("tests.bench.peer", "peer", {"PRICING_REDIS_URL": self.redis_urls[1]}, ())
 
-    def ceiling(self) -> AbstractContextManager[Server]:
+    def ceiling(self, name: str = "ceiling") -> AbstractContextManager[Server]:
         """The ceiling."""
-        return self._run("tests.bench.ceiling", "ceiling", {}, ())
+        return self._run("tests.bench.ceiling", name, {}, ())
 
     def write(self, name: str, documents: Sequence[object]) -> Path:
         """A file of queries for wrk."""

@@ -1,5 +1,6 @@
 """Price queries, one at a time: this engine between what Granian alone can do and a fair peer."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.bench import answers, arena, catalogue
 from tests.bench.arena import Arena
 from tests.bench.judge import Bar, ratio
 from tests.bench.outcome import Options, Outcome
-from tests.bench.series import FIGURES, Series, alternate, known
+from tests.bench.series import FIGURES, Series, Window, alternate, known
 
 HOT_QUERIES = 10_000
 # More than any of the servers reads from PostgreSQL in a second.
@@ -42,7 +43,7 @@ def run(options: Options) -> Outcome:
     with arena.opened(options.cores, plan.cold_products) as place, ExitStack() as undo:
         options.say("the servers")
         series = _series(place, plan, undo)
-        answers.compare({name: one.server.url for name, one in series.items() if name != "ceiling"})
+        answers.compare({name: one.server.url for name, one in series.items() if not name.startswith("ceiling")})
         options.say("all answer the same; each is warmed up")
         alternate(list(series.values()), plan.rounds, plan.window_s, options.cores, options.say)
         complete = answers.completeness(series["near"], series["redis"], place.collector)
@@ -57,13 +58,18 @@ def _series(place: Arena, plan: Plan, undo: ExitStack) -> dict[str, Series]:
     hot = place.write("hot", catalogue.hot_queries(HOT_QUERIES))
     cold = [_cold(place, plan, number) for number in range(plan.rounds + 1)]
     sheets, peers = (undo.enter_context(redis.Redis.from_url(url)) for url in place.redis_urls)
-    ceiling, peer = undo.enter_context(place.ceiling()), undo.enter_context(place.peer())
-    near, reader = undo.enter_context(place.engine("near")), undo.enter_context(place.engine("cold"))
+    # One process answers up to 8 % faster than another of the same kind, from its start to its end. So the ceiling and
+    # the near cache, which are close to each other, have two processes each.
+    ceiling, again = undo.enter_context(place.ceiling()), undo.enter_context(place.ceiling("ceiling-again"))
+    near, near_again = undo.enter_context(place.engine("near")), undo.enter_context(place.engine("near-again"))
+    peer, reader = undo.enter_context(place.peer()), undo.enter_context(place.engine("cold"))
     behind = undo.enter_context(place.engine("redis", {"PRICING_NEAR_CACHE_ENTRIES": 0}))
     once = plan.cold_per_window
     found = (
         Series("ceiling", "Granian and msgspec: decode the query, answer fixed bytes", ceiling, lambda _: hot),
         Series("near", "this engine, near cache", near, lambda _: hot),
+        Series("ceiling_again", "the ceiling, another process", again, lambda _: hot),
+        Series("near_again", "near cache, another process", near_again, lambda _: hot),
         Series("redis", "this engine, Redis", behind, lambda _: hot),
         Series("peer", "FastAPI, Redis", peer, lambda _: hot),
         Series("cold", "this engine, PostgreSQL", reader, cold.__getitem__, once=once, filled=lambda: _size(sheets)),
@@ -82,10 +88,10 @@ def _size(client: redis.Redis) -> int:
 
 
 def ratios(series: dict[str, Series]) -> dict[str, float]:
-    """Of the medians, as the JSON has them."""
+    """Of the medians, as the JSON has them; of the ceiling and the near cache over both processes."""
 
     def of(one: str, other: str, figure: str = "requests_per_s") -> float:
-        return ratio(series[one].each(FIGURES[figure]), series[other].each(FIGURES[figure]))
+        return ratio(*(_each(series, name, FIGURES[figure]) for name in (one, other)))
 
     return {
         "near_to_ceiling": of("near", "ceiling"),
@@ -97,13 +103,18 @@ def ratios(series: dict[str, Series]) -> dict[str, float]:
     }
 
 
+def _each(series: dict[str, Series], name: str, figure: Callable[[Window], float]) -> list[float]:
+    """A figure of every window of all processes of a kind."""
+    return [value for kind in (name, f"{name}_again") if kind in series for value in series[kind].each(figure)]
+
+
 def bars(series: dict[str, Series]) -> list[Bar]:
     """What the figures must show."""
     found = ratios(series)
     p99, p50 = series["near"].median(FIGURES["p99_ms"]), series["peer"].median(FIGURES["p50_ms"])
     return [
-        Bar("near cache : ceiling, requests/s", found["near_to_ceiling"], "≥", 0.6),
-        Bar("near cache : ceiling, CPU time per request", found["near_cpu_to_ceiling_cpu"], "<", 1.7),
+        Bar("near cache : ceiling, requests/s", found["near_to_ceiling"], "≥", 0.75),
+        Bar("near cache : ceiling, CPU time per request", found["near_cpu_to_ceiling_cpu"], "<", 1.35),
         Bar("near cache : peer, requests/s", found["near_to_peer"], "≥", 10),
         Bar("Redis : peer, requests/s", found["redis_to_peer"], "≥", 4),
         Bar("PostgreSQL : peer's, requests/s", found["cold_to_peer_cold"], "≥", 1.5),

@@ -123,7 +123,7 @@ def test_what_is_held_needs_neither_redis_nor_the_database(settings: Settings, p
         assert await own.sources(product_id) == {product_id: "cache"}
         held = own.reader.held(product_id)
         assert held is not None
-        assert held[0].product_id == product_id
+        assert held.sheet.product_id == product_id
 
     run(settings, test, near_entries=10)
 

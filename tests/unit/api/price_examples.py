@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from shared.cache.reader import Found
+from shared.cache.near import Held
+from shared.cache.reader import Basis, Found
 from shared.pricing.market import Market
 from shared.pricing.sheet import PriceSheet
 
@@ -26,8 +27,11 @@ class Reader:
     looked_up: list[str] = field(default_factory=list)
     before_find: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
 
-    def held(self, product_id: str) -> tuple[PriceSheet, Mapping[str, Market]] | None:
-        return (self.sheet, self.markets) if self.holds else None
+    def held(self, product_id: str) -> Basis | None:
+        return Basis(self.sheet, self.markets, Held(self.sheet, b"", checked_at=0.0)) if self.holds else None
+
+    def still_holds(self, basis: Basis) -> bool:
+        return self.holds and basis.sheet is self.sheet and basis.markets is self.markets
 
     async def find_one(self, product_id: str) -> tuple[Found, Mapping[str, Market]]:
         self.looked_up.append(product_id)

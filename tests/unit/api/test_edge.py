@@ -1,6 +1,8 @@
 """The edge around the application: one observation and one trace a request, however it ends."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,6 +15,7 @@ from prometheus_client import REGISTRY
 from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.fast_path import FastPath
+from api.edge.tracing import ReadTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.services import Services
 from tests.unit.api.price_examples import BODY, Reader, Running
@@ -42,36 +45,53 @@ class App:
             return
         scope["path_template"] = "/template"
         message = await receive()
+        body = message["body"]
+        while message["more_body"]:
+            message = await receive()
+            body += message["body"]
         await self.before()
         await send({"type": "http.response.start", "status": 202, "headers": []})
-        await send({"type": "http.response.body", "body": message["body"]})
+        await send({"type": "http.response.body", "body": body})
 
 
 @dataclass
 class Client:
-    """An edge around an application, and what a client gets from it."""
+    """An edge around an application, and what a client gets from it.
+
+    Attributes:
+        rest: The second part of the bodies that it sends; None: they have one part.
+    """
 
     reader: Reader
     app: App = field(default_factory=App)
     read_ratio: float = 0.0
+    reads_per_s: int = 100
     sent: list[Any] = field(default_factory=list)
+    rest: bytes | None = None
+    edge: Edge | None = None
 
     async def ask(self, path: str = PRICE_PATH, body: bytes = BODY, send: Any = None, **headers: str) -> None:
+        parts = [part for part in (body, self.rest) if part is not None]
+
         async def receive() -> Any:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
 
         async def keep(message: Any) -> None:
             self.sent.append(message)
 
-        fast_path = FastPath(lambda: cast(Services, Running(self.reader)))
-        edge = Edge(cast(Any, self.app), fast_path, self.read_ratio)
-        await edge(cast(Any, http_scope(path, headers)), receive, send or keep)
+        traces = ReadTraces(self.read_ratio, self.reads_per_s)
+        self.edge = self.edge or Edge(cast(Any, self.app), fast_path_of(self.reader), traces)
+        await self.edge(cast(Any, http_scope(path, headers)), receive, send or keep)
 
     def answer(self, path: str = PRICE_PATH, body: bytes = BODY, **headers: str) -> tuple[int, dict[bytes, bytes]]:
         """Status and headers of an answer."""
         asyncio.run(self.ask(path, body, **headers))
         start, _ = self.sent[-2:]
         return start["status"], dict(start["headers"])
+
+
+def fast_path_of(reader: Reader) -> FastPath:
+    return FastPath(lambda: cast(Services, Running(reader)))
 
 
 def http_scope(path: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -123,7 +143,7 @@ def test_what_watches_the_engine_is_not_traced(client: Client, spans: InMemorySp
 
 
 def test_a_connection_that_is_not_http_is_handed_on(client: Client) -> None:
-    edge = Edge(cast(Any, client.app), FastPath(lambda: cast(Services, Running(client.reader))), 0)
+    edge = Edge(cast(Any, client.app), fast_path_of(client.reader), ReadTraces(0, 0))
     asyncio.run(edge(cast(Any, {"type": "lifespan"}), cast(Any, None), cast(Any, None)))
     assert client.app.seen == [{"type": "lifespan"}]
 
@@ -151,6 +171,36 @@ def test_a_price_query_without_a_caller_is_recorded_by_the_ratio(
     client.read_ratio = ratio
     client.answer()
     assert [span.name for span in spans.get_finished_spans()] == [f"POST {PRICE_PATH}"] * recorded
+
+
+def test_a_body_in_two_messages_reaches_the_framework_whole(client: Client) -> None:
+    client.rest = BODY[10:]
+    assert client.answer(body=BODY[:10])[0] == 202
+    assert client.sent[-1]["body"] == BODY
+
+
+def test_a_remembered_answer_is_the_same_and_observed_as_a_computed_one(client: Client) -> None:
+    before = observed(PRICE_PATH, 200, "cache")
+    answers = [(client.answer(), client.sent[-1]["body"]) for _ in range(3)]
+    assert len({body for _, body in answers}) == 1
+    assert len({headers[b"traceresponse"] for (_, headers), _ in answers}) == 3
+    assert observed(PRICE_PATH, 200, "cache") == before + 3
+
+
+def test_a_second_has_at_most_its_number_of_recorded_queries(client: Client, spans: InMemorySpanExporter) -> None:
+    client.read_ratio, client.reads_per_s = 1.0, 3
+    began = time.monotonic()
+    traceresponses = [client.answer()[1][b"traceresponse"] for _ in range(30)]
+    seconds = math.ceil(time.monotonic() - began)
+    recorded = [each for each in traceresponses if not each.endswith(b"-00")]
+    assert 3 <= len(recorded) <= 3 * seconds
+    assert len(recorded) == len(spans.get_finished_spans())
+
+
+def test_a_remembered_answer_within_a_callers_trace_names_that_trace(client: Client) -> None:
+    client.answer()
+    for traceparent in (SAMPLED, UNSAMPLED):
+        assert client.answer(traceparent=traceparent)[1][b"traceresponse"].startswith(f"00-{TRACE}-".encode())
 
 
 @pytest.mark.parametrize(("path", "route", "status"), [(PRICE_PATH, PRICE_PATH, 200), ("/other", "/template", 202)])

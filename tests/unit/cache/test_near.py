@@ -151,3 +151,27 @@ def test_what_nobody_asks_for_any_longer_is_left_alone(near: NearCache, clock: C
     assert near.due() == ["P-1"]
     clock.now += 2
     assert near.due() == []
+
+
+def test_what_was_found_before_is_given_as_long_as_it_is_held(clock: Clock) -> None:
+    near = NearCache(max_entries=1, max_bytes=1_000_000, monotonic=clock)
+    put(near, clock, "P-1")
+    held = near.held("P-1")
+    assert held is not None
+    assert near.given(held) is near.get("P-1")
+    put(near, clock, "P-2")
+    assert near.given(held) is None
+    assert near.due() == []
+
+
+def test_what_was_found_before_is_hot_again_after_it_was_left_alone(near: NearCache, clock: Clock) -> None:
+    put(near, clock)
+    held = near.held("P-1")
+    assert held is not None
+    for _ in range(2):
+        near.given(held)
+        clock.now += MAX_AGE_S
+        assert near.due() == ["P-1"]
+        clock.now += KEEP_S
+        assert near.due() == []
+        put(near, clock)
