@@ -17,7 +17,7 @@ from shared.errors import translated
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.messages import Enqueuer
-from shared.postgres import pools
+from shared.postgres import clock, pools
 from shared.postgres.pools import AsyncPool, Conn, Pool
 from shared.processes import freeze_gc
 from shared.settings import Settings
@@ -77,6 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         writes = pools.pool(settings, PROCESS, WRITE_CONNECTIONS)
         writes.open(wait=False)
         stack.callback(writes.close)
+        stack.enter_context(clock.watched(writes))
         cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
         traced = clients.cache_client(settings.redis_for("cache"), PROCESS)

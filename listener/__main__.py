@@ -23,7 +23,7 @@ from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Subscription
-from shared.postgres import pools
+from shared.postgres import clock, pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
 from shared.telemetry.exposition import CachedCollector, group_registry
@@ -54,6 +54,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         pool = pools.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)
+        stack.enter_context(clock.watched(pool))
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         events = clients.client(settings.redis_for("events"), PROCESS)

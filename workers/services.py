@@ -1,6 +1,7 @@
 """The worker's composition root: its clients and services, built once in each worker process."""
 
 import threading
+from contextlib import ExitStack
 
 import msgspec
 import redis
@@ -12,7 +13,7 @@ from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.lock import RecalculationLock
 from shared.messaging.messages import Enqueuer
-from shared.postgres import pools
+from shared.postgres import clock, pools
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 
@@ -34,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
         enqueue: Sends messages to the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
         stopping: Set when the process shuts down: no further partition is taken.
+        watches: Ends the threads that watch something.
     """
 
     settings: Settings
@@ -48,9 +50,11 @@ class Services(msgspec.Struct, frozen=True):
     enqueue: Enqueuer
     partition_slots: threading.BoundedSemaphore
     stopping: threading.Event
+    watches: ExitStack
 
     def close(self) -> None:
         """Close everything, in the reverse order of `build`."""
+        self.watches.close()
         self.feed.close()
         for client in (self.queue, self.events, self.cache):
             client.close()
@@ -62,6 +66,8 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
     """Build the services; no server needs to be up yet."""
     pool = pools.pool(settings, PROCESS, size=settings.worker_threads + 2)
     pool.open(wait=False)
+    watches = ExitStack()
+    watches.enter_context(clock.watched(pool))
     cache = clients.client(settings.redis_for("cache"), PROCESS)
     events = clients.client(settings.redis_for("events"), PROCESS)
     queue = clients.client(settings.redis_for("broker"), PROCESS)
@@ -80,4 +86,5 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         enqueue=Enqueuer(queue),
         partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
         stopping=threading.Event(),
+        watches=watches,
     )

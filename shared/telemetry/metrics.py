@@ -118,6 +118,11 @@ SWEPT_AT = Gauge(
     "pricing_sweep_timestamp_seconds", "Time of the listener's last sweep for waiting work", multiprocess_mode="livemax"
 )
 PROCESSES = Gauge("pricing_processes", "Live processes", ["service", "version"], multiprocess_mode="livesum")
+CLOCK_OFFSET = Gauge(
+    "pricing_clock_offset_seconds",
+    "Time by which the host's clock is ahead of PostgreSQL's, negative: behind it; measured every 15 s",
+    multiprocess_mode="livemostrecent",
+)
 SPANS_LOST = Counter("pricing_spans_lost", "Spans that could not be exported")
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop has survived", ["error"])
 

@@ -1,6 +1,7 @@
 """A worker's services without servers, and the order in which they are closed."""
 
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -41,5 +42,6 @@ def services(closed: list[str]) -> Services:
         enqueue=unused,
         partition_slots=threading.BoundedSemaphore(),
         stopping=threading.Event(),
+        watches=ExitStack(),
         **clients,
     )

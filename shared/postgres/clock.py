@@ -1,0 +1,49 @@
+"""The difference between this host's clock and PostgreSQL's, as a metric. Prices begin and end by the host's clock."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from shared.errors import DatabaseUnavailable, translated
+from shared.postgres.pools import Conn, Pool
+from shared.telemetry.metrics import CLOCK_OFFSET
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 15.0
+
+
+def offset_s(conn: Conn) -> float:
+    """How far this host's clock is ahead of PostgreSQL's, in seconds; it errs by half a round trip at most."""
+    before = time.time()
+    [row] = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8 AS now").fetchall()
+    return (before + time.time()) / 2 - float(row["now"])
+
+
+@contextmanager
+def watched(pool: Pool, every_s: float = EVERY_S) -> Iterator[None]:
+    """Measure the difference again and again during a block, on a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_watch, args=(pool, every_s, stop), name="clock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _watch(pool: Pool, every_s: float, stop: threading.Event) -> None:
+    while True:
+        try:
+            with translated(), pool.connection() as conn:
+                CLOCK_OFFSET.set(offset_s(conn))
+        except DatabaseUnavailable as error:
+            log.debug("clock not compared", error=str(error))
+        except Exception:
+            log.exception("clock not compared")
+        if stop.wait(every_s):
+            return
