@@ -121,6 +121,11 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
+# Send hostile inputs over HTTP, the channel, imports and policies, to a private stack: `just fuzz --inputs 20000`
+[no-exit-message]
+fuzz *arguments: setup
+    @{{ python }} -m tests.fuzz {{ arguments }}
+
 # Check formatting, lint, types, layers, migrations, and dependencies: unused, undeclared, or for developers only
 lint: setup
     @.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy .

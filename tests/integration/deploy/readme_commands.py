@@ -44,6 +44,7 @@ RUN = {
     "just events": LOOKED_AT,
     "just trace": EVENT,
     "just trace [TRACE_ID]": EVENT,
+    "just fuzz": RECIPE,
     "just load": LOADED,
     "just load --ui": RECIPE,
     "just chaos": RECIPE,

@@ -33,7 +33,7 @@ from tests.integration.deploy.test_page_commands import BLOCK
 from tests.support.waiting import eventually
 
 ALIAS = "alias just=.venv/bin/just"
-SUITES = {"chaos": "tests.chaos", "bench": "tests.bench", "verify": "tests.verify"}
+SUITES = {"fuzz": "tests.fuzz", "chaos": "tests.chaos", "bench": "tests.bench", "verify": "tests.verify"}
 
 
 def test_each_command_of_the_readme_is_known_and_none_is_known_that_is_not_there() -> None:

@@ -1,0 +1,95 @@
+"""`python -m tests.fuzz`: hostile inputs for every way into the engine, on a private stack in a temporary folder.
+
+Exit code 0: it held, 1: it did not, 2: wrong usage, 3: the stack did not start.
+"""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.errors import StackError
+from tests.fuzz.targets import TARGETS, drive
+from tests.fuzz.watch import Watch
+from tests.support import private_stack
+from tests.support.private_stack import PrivateStack
+
+# How many of all inputs a way gets.
+SHARES = {"http": 0.6, "channel": 0.3, "import": 0.07, "policy": 0.03}
+# Full after the first inputs, so that growth later is a leak.
+NEAR_CACHE_ENTRIES = 200
+WARM_UP = 0.1
+LARGEST_GROWTH_MB = 20.0
+LONGEST_HEALTH_S = 1.0
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[http|channel|import|policy]...", type=click.Choice(list(TARGETS)))
+@click.option("--inputs", default=200_000, show_default=True, type=click.IntRange(100), help="Of all ways together.")
+@click.option("--seed", default=1, show_default=True, help="The same seed, the same inputs.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures.")
+def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None) -> None:
+    """Send hostile inputs over HTTP and the channel and into imports and policies.
+
+    Nothing may end with a server error, no process may die, /health/live answers within a second, and memory does not
+    grow by more than 20 MB once the caches are full.
+    """
+    # So that the stack goes with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console(highlight=False)
+    try:
+        with private_stack.running(PRICING_NEAR_CACHE_ENTRIES=str(NEAR_CACHE_ENTRIES)) as stack:
+            found = _fuzz(stack, names or tuple(TARGETS), inputs, seed, console)
+    except StackError as error:
+        console.print(f"[red]The stack did not start:[/] {escape(str(error))}")
+        sys.exit(3)
+    if json_file:
+        json_file.write_text(json.dumps(found, indent=2))
+    console.print("[green]it held[/]" if found["held"] else "[red]it did not hold[/]")
+    sys.exit(0 if found["held"] else 1)
+
+
+def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, console: Console) -> dict[str, object]:
+    watch = Watch(stack.processes, str(stack.engine.http.base_url))
+    family, failures, sent = watch.family(), [], 0
+    whole = sum(SHARES[name] for name in names)
+    for part, (share, first_seed) in {"warm-up": (WARM_UP, seed), "main": (1 - WARM_UP, seed + 1_000_000)}.items():
+        for name in names:
+            count = max(1, round(inputs * share * SHARES[name] / whole))
+            began, target = time.monotonic(), TARGETS[name](stack.engine)
+            try:
+                with watch.watching():
+                    drive(target.inputs, target.send, count, first_seed)
+                    target.close()
+            except Exception as error:  # noqa: BLE001 # of any kind: the other ways are fuzzed, too
+                failures.append(f"{name}: {error!r} {' '.join(getattr(error, '__notes__', ()))}")
+            sent += count
+            console.print(f"· {part}: {name}: {count:,} inputs in {time.monotonic() - began:.0f} s")
+        if part == "warm-up":
+            before = watch.megabytes()
+    after = watch.megabytes()
+    growth = {name: after[name] - before[name] for name in after}
+    if watch.family() != family:
+        failures.append(f"a process died: {family} before, {watch.family()} after")
+    failures += [f"/health/live: {each}" for each in watch.failures[:10]]
+    for line in failures:
+        console.print(f"[red]{escape(line)}[/]")
+    console.print(f"· {sent:,} inputs; /health/live at most {watch.slowest_s:.2f} s")
+    console.print("· memory, MB: " + ", ".join(f"{n} {after[n]:.0f} ({growth[n]:+.0f})" for n in after))
+    is_small = all(each <= LARGEST_GROWTH_MB for each in growth.values())
+    return {
+        "held": not failures and is_small and watch.slowest_s <= LONGEST_HEALTH_S,
+        "inputs": sent,
+        "slowest_health_s": watch.slowest_s,
+        "growth_mb": growth,
+        "failures": failures,
+    }
+
+
+if __name__ == "__main__":
+    main()
