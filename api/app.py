@@ -6,15 +6,16 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.static_files import create_static_files_router
 from litestar.types import ASGIApp
 
 from api import services
 from api.edge import metrics
 from api.edge.asgi import Edge
+from api.edge.cors import Cors
 from api.edge.fast_path import FastPath
+from api.edge.protocol import Protocol
 from api.edge.tracing import ReadTraces
-from api.http import openapi, problems
+from api.http import negotiation, openapi, problems
 from api.routes import health, market_events, prices, products, recalculations, tasks
 from api.services import Services
 from shared.processes import exit_with_parent
@@ -31,7 +32,9 @@ def create_app() -> ASGIApp:
     exit_with_parent(grace_s=settings.drain_timeout_s)
     app = create_litestar(settings)
     traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
-    return Edge(app, FastPath(lambda: running_services(app.state)), traces)
+    cors = Cors(settings.cors_origins)
+    fast_path = FastPath(lambda: running_services(app.state), cors.is_usual if cors.is_on else negotiation.is_usual)
+    return Edge(Protocol(app, cors), fast_path, traces)
 
 
 def create_litestar(settings: Settings) -> Litestar:
@@ -47,17 +50,19 @@ def create_litestar(settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[
             *(module.router for module in (prices, market_events, recalculations, tasks, products, health)),
-            create_static_files_router(openapi.ASSETS, [openapi.swagger_ui()], include_in_schema=False),
+            openapi.assets(),
         ],
         dependencies={"services": Provide(running_services, sync_to_thread=False)},
         lifespan=[lifespan],
+        before_request=negotiation.check,
         exception_handlers={Exception: problems.to_response},
         openapi_config=openapi.config(),
         plugins=[openapi.DecimalAsString()],
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
-    openapi.complete_bodies(app)
+    openapi.complete(app)
+    app.state.query_parameters = negotiation.query_parameters(app)
     return app
 
 

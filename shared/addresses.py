@@ -56,6 +56,13 @@ def check_http(text: str) -> None:
         raise ValueError("must be an address such as https://feed.example.com/quotes")
 
 
+def check_origins(text: str) -> None:
+    """Raise ValueError unless the text is `*`, or origins as browsers send them, with commas between them."""
+    for origin in text.split(","):
+        if text != "*" and not re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?", origin.strip()):
+            raise ValueError("must be *, or origins in small letters such as https://shop.example.com, with commas")
+
+
 def check_ip(text: str) -> None:
     """Raise ValueError unless a server can listen on the address."""
     try:

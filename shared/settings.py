@@ -34,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
         admin_key: The first API key; empty: it is generated, and stored in `home`.
+        cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
         feed_url: Market-data feed, read by recalculations; empty: none.
         cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
@@ -58,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     worker_threads: Processes = 4
     worker_metrics_port: Port = 9191
     listener_metrics_port: Port = 9192
+    cors_origins: str = ""
     feed_url: str = ""
     feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 2.0
     admin_key: str = ""
@@ -197,4 +199,9 @@ _URLS = {
     "events_url": addresses.check_redis,
     "feed_url": addresses.check_http,
 }
-_CHECKS = {**_URLS, "host": addresses.check_ip, "admin_key": _check_key}
+_CHECKS = {
+    **_URLS,
+    "host": addresses.check_ip,
+    "admin_key": _check_key,
+    "cors_origins": addresses.check_origins,
+}

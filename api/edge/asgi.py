@@ -9,6 +9,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 from api.edge import tracing
 from api.edge.fast_path import JSON, FastPath
 from api.edge.metrics import SOURCE, observe, series
+from api.edge.protocol import NOSNIFF
 from api.edge.tracing import ReadTraces, RequestTrace
 from api.http.answers import PRICE_PATH, PRICES_PATH
 
@@ -49,7 +50,7 @@ class Edge:
             return
         try:
             # The server counts the length of a body that comes at once.
-            headers = [JSON, (b"traceresponse", trace.traceresponse)]
+            headers = [JSON, NOSNIFF, (b"traceresponse", trace.traceresponse)]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
@@ -73,7 +74,7 @@ class Edge:
                 is_left = True
             else:
                 status, source = answer.status, answer.source
-                headers = [*answer.headers, (b"traceresponse", trace.traceresponse)]
+                headers = [*answer.headers, NOSNIFF, (b"traceresponse", trace.traceresponse)]
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         finally:

@@ -13,6 +13,7 @@ from litestar.types import HTTPScope, ReceiveMessage, Scope
 
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH, sheet_for
+from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
 from shared.cache.markets import market_of
@@ -21,6 +22,8 @@ from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 from shared.pricing.sheet import PriceSheet
+
+IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
 _EXPLAIN = {b"": False, b"explain=true": True, b"explain=false": False}
 JSON = (b"content-type", b"application/json")
@@ -49,21 +52,21 @@ class FastPath:
     as long as the near cache has the same sheet and the markets are the same.
     """
 
-    def __init__(self, services: Callable[[], Services]) -> None:
+    def __init__(self, services: Callable[[], Services], is_usual: IsUsual = is_usual) -> None:
         """A fast path.
 
         Args:
             services: Returns the process's services, once the application has started.
+            is_usual: Whether the headers of a request leave nothing to the framework.
         """
-        self._services = services
+        self._services, self._is_usual = services, is_usual
         self._reader: PriceReader | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
-    @staticmethod
-    def takes(scope: Scope) -> TypeGuard[HTTPScope]:
+    def takes(self, scope: Scope) -> TypeGuard[HTTPScope]:
         """Whether a connection is a price query as everybody sends it."""
         is_query = scope.get("path") == PRICE_PATH and scope.get("method") == "POST"
-        return is_query and scope["query_string"] in _EXPLAIN
+        return is_query and scope["query_string"] in _EXPLAIN and self._is_usual(scope["headers"])
 
     def remembered(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
         """The answer to a price query that had the same bytes, where it is the answer still."""

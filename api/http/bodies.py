@@ -8,10 +8,11 @@ import msgspec
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.dto import AbstractDTO, DTOConfig
 from litestar.dto.data_structures import DTOFieldDefinition
+from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from shared.errors import translated
+from shared.errors import NotJson, translated
 from shared.wire import amounts
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -34,8 +35,19 @@ class StrictBody(AbstractDTO[T]):
 
         Raises:
             NotJson: the body is not JSON.
+            HTTPException: 415: it is compressed, and therefore not JSON.
             InvalidInput: the body has the wrong shape.
         """
+        try:
+            return self._decode(value)
+        except NotJson:
+            if self.asgi_connection.headers.get("content-encoding", "identity").lower() in {"", "identity"}:
+                raise
+            raise HTTPException(
+                status_code=415, detail="a compressed body is not read", headers={"accept-encoding": "identity"}
+            ) from None
+
+    def _decode(self, value: bytes) -> Any:
         with translated():
             try:
                 decoded = msgspec.json.Decoder(self.model_type, float_hook=amounts.exact).decode(value)

@@ -1,11 +1,13 @@
 """The OpenAPI document, and the page that displays it."""
 
+from dataclasses import replace
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
@@ -13,15 +15,19 @@ from litestar.openapi.spec import (
     OpenAPIFormat,
     OpenAPIMediaType,
     OpenAPIType,
+    Operation,
     RequestBody,
     Schema,
     SecurityScheme,
     Tag,
 )
 from litestar.plugins import OpenAPISchemaPlugin
+from litestar.response import File
 from litestar.typing import FieldDefinition
 
 from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
+from api.http.problems import MEANINGS
+from shared.errors import NotFound
 
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
@@ -46,6 +52,19 @@ def swagger_ui() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("the package flask-swagger-ui is not installed: `just setup`")
     return Path(spec.submodule_search_locations[0]) / "dist"
+
+
+def assets() -> HTTPRouteHandler:
+    """The handler of Swagger UI's files. A request never reaches the file system by a name of its own."""
+    files = {path.name: path for path in swagger_ui().iterdir() if path.is_file()}
+
+    @get(f"{ASSETS}/{{name:str}}", include_in_schema=False)
+    async def asset(name: str) -> File:
+        if name not in files:
+            raise NotFound(f"no file {name!r}")
+        return File(files[name], filename=name, content_disposition_type="inline")
+
+    return asset
 
 
 def config() -> OpenAPIConfig:
@@ -78,15 +97,27 @@ def config() -> OpenAPIConfig:
     )
 
 
-def complete_bodies(app: Litestar) -> None:
-    """Add what Litestar cannot derive: optional bodies, and the batch of CloudEvents."""
+def complete(app: Litestar) -> None:
+    """Add what Litestar cannot derive: optional bodies, the batch of CloudEvents, and the statuses of every request."""
     for item in (app.openapi_schema.paths or {}).values():
-        body = item.post and item.post.request_body
-        if not item.post or not isinstance(body, RequestBody) or item.post.operation_id not in BODIES_OPTIONAL:
-            continue
-        body.required = False
-        if item.post.operation_id == "publishMarketEvent":
-            body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
+        for operation in (item.get, item.put, item.post, item.delete, item.patch):
+            if operation is None:
+                continue
+            body = operation.request_body
+            _add_statuses(operation)
+            if not isinstance(body, RequestBody) or operation.operation_id not in BODIES_OPTIONAL:
+                continue
+            body.required = False
+            if operation.operation_id == "publishMarketEvent":
+                body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
+
+
+def _add_statuses(operation: Operation) -> None:
+    """The statuses of `api.http.negotiation`, beside the documented 400."""
+    responses = operation.responses or {}
+    if "400" in responses:
+        for status in (406, 415) if operation.request_body else (406,):
+            responses[str(status)] = replace(responses["400"], description=MEANINGS[status])
 
 
 _EVENTS = Schema(

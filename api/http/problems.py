@@ -47,10 +47,12 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 MEANINGS = {
-    400: "The body is not JSON",
+    400: "The body is not JSON, or breaks off",
     401: "The key is missing, unknown or revoked",
     404: "Not found",
+    406: "`Accept` excludes JSON",
     409: "The task has ended",
+    415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
     503: "A server is away; try again after `Retry-After` seconds",
 }

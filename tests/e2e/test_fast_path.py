@@ -13,7 +13,15 @@ import pytest
 from tests.support.engine import Engine
 
 PATH = "/api/v1/price"
-KEPT = ("content-type", "content-length", "retry-after", "allow", "www-authenticate")
+KEPT = (
+    "content-type",
+    "content-length",
+    "retry-after",
+    "allow",
+    "www-authenticate",
+    "accept",
+    "x-content-type-options",
+)
 BIG = 10_000_000
 
 
@@ -45,8 +53,6 @@ def ask(engine: Engine, query: str, headers: dict[str, str], body: bytes, method
     top, _, rest = raw.partition(b"\r\n\r\n")
     status, *fields = top.decode("latin-1").split("\r\n")
     named = dict(field.lower().split(": ", 1) for field in fields)
-    if "allow" in named:  # a set, in the order of the process's hashes
-        named["allow"] = ", ".join(sorted(named["allow"].split(", ")))
     if "traceresponse" in named:
         assert named["traceresponse"].split("-")[1] == trace_id
     return Answer(int(status.split()[1]), {name: named[name] for name in KEPT if name in named}, rest)
@@ -141,11 +147,16 @@ def test_a_chunked_body_gets_the_same_answer(engine: Engine, what: str) -> None:
     [
         {"content-type": "text/plain"},
         {"content-type": ""},
+        {"content-type": "application/json; charset=utf-8"},
         {"content-type": "application/x-www-form-urlencoded"},
         {"content-type": "application/json; charset=utf-16"},
         {"content-type": "multipart/form-data; boundary=x"},
         {"content-type": "application/msgpack"},
+        {"content-encoding": "gzip"},
         {"accept": "text/html"},
+        {"accept": "*/*"},
+        {"accept": "application/json, text/plain, */*"},
+        {"accept": "application/json;q=0, */*"},
         {"authorization": "Bearer nobody"},
     ],
     ids=str,

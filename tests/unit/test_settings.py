@@ -35,6 +35,11 @@ def test_a_variable_counts(home: Path) -> None:
     assert (found.port, found.trace_read_ratio, found.feed_url) == (9000, 0.5, "http://feed")
 
 
+@pytest.mark.parametrize("origins", ["", "*", "https://a.example.com", "http://localhost:3000, https://[::1]:8443"])
+def test_origins_are_taken_as_browsers_send_them(home: Path, origins: str) -> None:
+    assert load(home, PRICING_CORS_ORIGINS=origins).cors_origins == origins
+
+
 def test_the_stacks_file_counts_where_the_environment_is_silent(home: Path) -> None:
     stack_file(home, "PRICING_PORT=9001\nPRICING_DATABASE_URL=postgresql://u:p=w@h/d\nOTEL_X=1\n\n")
     found = load(home)
@@ -163,6 +168,10 @@ def test_redis_is_named_in_every_form_that_its_driver_reads(home: Path, address:
         ),
         ("PRICING_BROKER_URL", ("http://:{}@h",)),
         ("PRICING_FEED_URL", ("feed/{}", "ftp://u:{}@h", "http://", "http://u:{}@h:99999", "http://u:{}@h/a b")),
+        (
+            "PRICING_CORS_ORIGINS",
+            ("shop.example.com", "https://Shop.example.com", "https://shop.example.com/", "https://a,", "*,https://a"),
+        ),
         ("PRICING_HOST", ("", "localhost", "0.0.0.0:8000", "fe80::1%{}", "127.0.0.1 ", "1.2.3")),
         ("PRICING_ADMIN_KEY", ("a", "{}", "a" * 40, KEY + " x", KEY + "\x1b", KEY + "é")),
         ("PRICING_CACHE_TTL_S", ("0.0001", "0.5", "86401")),

@@ -1,9 +1,13 @@
 """A body that is no JSON, has another shape or is too large gets a problem document."""
 
+import re
+import socket
+
 import pytest
 
 from tests.e2e.bad_input.problem_documents import EVENTS, PRICE, PRICES, RECALCULATE, problem, send
 from tests.support.engine import Engine
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("url", [PRICE, PRICES, EVENTS, RECALCULATE])
@@ -67,3 +71,32 @@ def test_a_body_beyond_the_limit_is_refused(engine: Engine, url: str) -> None:
 @pytest.mark.parametrize("rest", [b', "quantity": 1', b', "x": \xff}', b"}}", b', "quantity": nope}'])
 def test_what_is_no_json_is_400_also_behind_a_wrong_field(engine: Engine, rest: bytes) -> None:
     problem(send(engine, PRICE, b'{"product_id": 5' + rest), 400, "$")
+
+
+@pytest.mark.parametrize("sent", [b"Content-Length: 100\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"])
+@pytest.mark.parametrize("url", [PRICE, PRICES, EVENTS])
+def test_a_client_that_hangs_up_or_sends_a_bad_chunk_is_no_error_of_the_engine(
+    engine: Engine, url: str, sent: bytes
+) -> None:
+    """Its status is 400 in the metrics, and the log has no line about it."""
+    log = engine.home / "logs" / "api.log"
+    before, refused = log.stat().st_size, counted(engine, url, 400)
+    head = f"POST {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {engine.key}\r\n"
+    with socket.create_connection(("127.0.0.1", engine.settings.port), timeout=30) as connection:
+        connection.sendall(head.encode() + sent)
+        connection.shutdown(socket.SHUT_WR)
+    eventually(lambda: counted(engine, url, 400) == refused + 1, "the request is counted as 400")
+    assert "error" not in log.read_text()[before:]
+
+
+def counted(engine: Engine, url: str, status: int) -> float:
+    line = (
+        rf'http_request_duration_seconds_count{{method="POST",route="{url}",source="\w*",status="{status}"}} ([\d.]+)'
+    )
+    return sum(float(count) for count in re.findall(line, engine.http.get("/metrics").text))
+
+
+@pytest.mark.parametrize("url", [PRICE, PRICES, EVENTS, RECALCULATE])
+def test_a_body_of_another_type_is_refused(engine: Engine, url: str) -> None:
+    headers = engine.authorized | {"content-type": "text/plain"}
+    problem(engine.http.post(url, content=b"{}", headers=headers), 415)

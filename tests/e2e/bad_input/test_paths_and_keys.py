@@ -26,9 +26,12 @@ NOBODY = str(uuid4())
         ("GET", "/nowhere"),
         ("GET", "/api/v1"),
         ("GET", "/api/v1/products/a%2Fb/price-history/c"),
-        ("PUT", "/api/v1/products/a%2Fb"),
+        ("GET", "/api/v1/products/a%2Fb"),
         ("GET", "/assets/swagger-ui/nothing.js"),
         ("GET", "/assets/swagger-ui/..%2f..%2f__init__.py"),
+        ("GET", "/assets/swagger-ui/%00"),
+        ("GET", f"/assets/swagger-ui/{'x' * 300}"),
+        ("GET", "/assets/swagger-ui/swagger-ui.css/x"),
     ],
 )
 def test_what_does_not_exist_is_not_found(engine: Engine, method: str, url: str) -> None:
@@ -46,7 +49,9 @@ def test_what_does_not_exist_is_not_found(engine: Engine, method: str, url: str)
     ],
 )
 def test_a_wrong_method_is_refused(engine: Engine, method: str, url: str) -> None:
-    problem(engine.http.request(method, url, headers=engine.authorized), 405)
+    refused = engine.http.request(method, url, headers=engine.authorized)
+    problem(refused, 405)
+    assert refused.headers["allow"] == engine.http.options(url).headers["allow"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +84,7 @@ def test_a_write_without_a_key_says_nothing_of_its_body(engine: Engine) -> None:
 @pytest.mark.parametrize("product_id", ["é", "😀", "a b", "-a", ".", "x" * 65, "a\0b", "a\n", "%"])
 def test_an_id_with_odd_characters_is_refused_as_a_path_as_in_a_body(engine: Engine, product_id: str) -> None:
     url = f"/api/v1/products/{quote(product_id, safe='')}"
-    if product_id != ".":  # which clients take out of a path
+    if product_id not in {".", "a\0b"}:  # clients take the first one out of a path; no path has NUL
         problem(engine.http.put(url, json=product(product_id), headers=engine.authorized), 422, "$.product_id")
     for asked in (url, f"{url}/price-history"):
         assert engine.http.get(asked).status_code in {404, 422}
@@ -117,6 +122,21 @@ def test_a_name_with_odd_bytes_is_not_found_or_refused(engine: Engine, name: str
 def test_a_wrong_parameter_is_named(engine: Engine, method: str, url: str, path: str) -> None:
     body = {"items": [{"product_id": "P-100"}]} if url.startswith(PRICES) else {"product_id": "P-100"}
     problem(engine.http.request(method, url, json=body if method == "POST" else None), 422, path)
+
+
+@pytest.mark.parametrize("url", ["/api/v1/products/P-100", "/health/ready", "/metrics", "/docs"])
+def test_head_is_get_without_a_body(engine: Engine, url: str) -> None:
+    get, head = engine.http.get(url), engine.http.head(url)
+    assert (head.status_code, head.headers["content-type"], head.content) == (200, get.headers["content-type"], b"")
+
+
+@pytest.mark.parametrize("event_id", ["a/b", "/", "a//b", "%2F", "é/?#%", "."])
+def test_an_event_is_found_by_any_id_encoded(engine: Engine, event_id: str) -> None:
+    source = f"odd-{uuid4()}"
+    engine.publish("demand_changed", {"product_id": "P-nobody", "index": 1}, event_id=event_id, source=source)
+    url = f"/api/v1/market-events/{quote(event_id, safe='').replace('.', '%2E')}"
+    found = engine.http.get(url, params={"source": source})
+    assert (found.status_code, found.json().get("event_id")) == (200, event_id)
 
 
 def test_a_version_beyond_all_versions_is_no_error_of_the_engines(engine: Engine) -> None:

@@ -71,12 +71,8 @@ def test_of_keys_that_stand_twice_the_last_one_counts(engine: Engine) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        {"content-type": "text/plain"},
         {"content-type": "application/x-www-form-urlencoded"},
-        {"content-type": "multipart/form-data; boundary=x"},
-        {"content-type": "application/msgpack"},
-        {"content-type": "nonsense"},
-        {"accept": "text/html"},
+        {"accept": "text/html, */*;q=0.1"},
         {"traceparent": "nonsense"},
         {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-zz", "tracestate": "=,=;"},
         {"x-padding": "x" * 8000},

@@ -49,10 +49,13 @@ def scope(
         (scope(b"explain=true&x=1"), False),
         (scope(method="GET"), False),
         (scope(path="/api/v1/prices"), False),
+        (scope(headers=[(b"content-type", b"application/json; charset=utf-8"), (b"accept", b"*/*")]), True),
+        (scope(headers=[(b"content-type", b"text/plain")]), False),
+        (scope(headers=[(b"accept", b"text/html")]), False),
     ],
 )
 def test_it_takes_price_queries_as_most_callers_send_them(asked: Any, is_taken: bool) -> None:
-    assert FastPath.takes(asked) is is_taken
+    assert FastPath(lambda: cast(Services, None)).takes(asked) is is_taken
 
 
 def test_a_body_as_long_as_its_header_says_is_answered_before_its_end_is_received(reader: Reader) -> None:

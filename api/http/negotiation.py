@@ -1,0 +1,151 @@
+"""The checks of a request's path, query string, `Accept` and `Content-Type`, before its body is read.
+
+The fast path takes requests that `is_usual` allows; every other request is checked here, behind the guards.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import parse_qsl
+
+from litestar import Litestar, Request
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+from litestar.openapi.spec import OpenAPIType, Parameter, Schema
+
+from shared.errors import InvalidInput
+
+JSON_TYPE, ANY_TYPE = b"application/json", b"*/*"
+# `curl -d` sends the form type unless it is given another one.
+_BODY_TYPES = frozenset({b"", JSON_TYPE, b"application/x-www-form-urlencoded"})
+MOST_PARAMETERS = 100
+# Stands in a path for an encoded `/` within an id: the framework splits paths at slashes. No id contains it.
+SLASH = "\0"
+
+# Operation → its query parameters, and whether each may be repeated.
+QueryParameters = Mapping[str, Mapping[str, bool]]
+
+
+def is_usual(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request sends and accepts JSON in the usual way, so that `check` would pass it."""
+    for name, value in headers:
+        if name == b"content-type":
+            if value != JSON_TYPE and not _is_json(value):
+                return False
+        elif name == b"accept" and value != ANY_TYPE and not _accepts_json(value):
+            return False
+    return True
+
+
+async def check(request: Request[Any, Any, Any]) -> None:
+    """Litestar's `before_request` of every handler.
+
+    Raises:
+        InvalidInput: a query parameter is unknown, repeated or not UTF-8.
+        HTTPException: 406 where the answer cannot be JSON, 415 where the body is not.
+    """
+    if SLASH in request.scope["path"]:
+        params = request.scope["path_params"]
+        request.scope["path_params"] = {name: _with_slashes(value) for name, value in params.items()}
+    handler: Any = request.route_handler
+    known = request.app.state.query_parameters.get(handler.operation_id)
+    if known is None or handler.media_type != MediaType.JSON:
+        return
+    _check_query(request.scope["query_string"], known)
+    if not accepts_json(request.headers.getall("accept", [])):
+        raise HTTPException(status_code=406, detail="the answer is application/json, which `Accept` excludes")
+    if "data" in handler.parsed_fn_signature.parameters and _has_body(request):
+        _check_content(request)
+
+
+def query_parameters(app: Litestar) -> QueryParameters:
+    """The query parameters of each documented operation."""
+    return {
+        operation.operation_id: {
+            parameter.name: _is_list(parameter)
+            for parameter in operation.parameters or []
+            if isinstance(parameter, Parameter) and parameter.param_in == "query"
+        }
+        for item in (app.openapi_schema.paths or {}).values()
+        for operation in (item.get, item.put, item.post, item.delete, item.patch)
+        if operation and operation.operation_id
+    }
+
+
+def accepts_json(values: Iterable[str]) -> bool:
+    """Whether the values of `Accept` allow `application/json`; the most specific range decides (RFC 9110, 12.5.1)."""
+    qualities: dict[str, float] = {}
+    for media_range in ",".join(values).split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        if name:
+            qualities[name] = max(qualities.get(name, 0.0), _quality(parameters))
+    for name in ("application/json", "application/*", "*/*"):
+        if name in qualities:
+            return qualities[name] > 0
+    return not qualities
+
+
+@lru_cache(256)
+def _accepts_json(value: bytes) -> bool:
+    return accepts_json([value.decode("latin-1")])
+
+
+@lru_cache(256)
+def _is_json(value: bytes) -> bool:
+    """Whether a content type is JSON, the form type, or empty; its parameters do not matter."""
+    kind = value.partition(b";")[0].strip().lower()
+    return kind in _BODY_TYPES or kind.endswith(b"+json")
+
+
+def _with_slashes(value: Any) -> Any:
+    return value.replace(SLASH, "/") if isinstance(value, str) else value
+
+
+def _quality(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _is_list(parameter: Parameter) -> bool:
+    return isinstance(parameter.schema, Schema) and parameter.schema.type == OpenAPIType.ARRAY
+
+
+def _check_query(text: bytes, known: Mapping[str, bool]) -> None:
+    if not text:
+        return
+    try:
+        pairs = parse_qsl(
+            text.decode("latin-1"), keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_PARAMETERS
+        )
+    except ValueError:
+        raise InvalidInput(f"the query string has more than {MOST_PARAMETERS} parameters") from None
+    seen: set[str] = set()
+    for name, value in pairs:
+        if not (name + value).isascii() and any("\ud800" <= character <= "\udfff" for character in name + value):
+            raise InvalidInput("a query parameter that is not UTF-8", f"$.{name if name in known else ''}".rstrip("."))
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise InvalidInput(f"an unknown query parameter; known: {names}", f"$.{name}")
+        if name in seen and not known[name]:
+            raise InvalidInput("a query parameter that is repeated", f"$.{name}")
+        seen.add(name)
+
+
+def _has_body(request: Request[Any, Any, Any]) -> bool:
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
+
+
+def _check_content(request: Request[Any, Any, Any]) -> None:
+    kind = request.headers.get("content-type", "")
+    if not _is_json(kind.encode("latin-1")):
+        raise HTTPException(
+            status_code=415,
+            detail=f"the body is {kind!r}, not application/json",
+            headers={"accept": "application/json"},
+        )

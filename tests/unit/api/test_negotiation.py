@@ -1,0 +1,130 @@
+"""The formats that a request may send and accept, and its query string."""
+
+import json
+from typing import Any
+
+import pytest
+
+from api.edge.cors import Cors
+from api.http.negotiation import accepts_json, is_usual
+from tests.unit.api.framework import Framework, body
+
+PRICE = "/api/v1/price"
+BROKEN = body(b"{")
+Headers = list[tuple[bytes, bytes]]
+
+
+@pytest.fixture(scope="module")
+def framework() -> Framework:
+    return Framework()
+
+
+def ask(framework: Framework, url: str, **headers: str) -> dict[str, Any]:
+    """The problem of a price query whose body is not JSON: 400 where nothing else is wrong."""
+    answer = framework.ask("POST", url, BROKEN, content_length="1", **headers)
+    found: dict[str, Any] = json.loads(answer.body)
+    assert answer.status == found["status"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("accept", "accepts"),
+    [
+        ("", True),
+        ("*/*", True),
+        ("application/json", True),
+        ("APPLICATION/JSON;charset=utf-8", True),
+        ("application/*;q=0.1", True),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", True),
+        ("application/json;q=0, */*", False),
+        ("application/*;q=0, */*", False),
+        ("*/*;q=0", False),
+        ("text/html", False),
+        ("application/jsonx", False),
+        ("text/html;q=1, text/plain", False),
+        ("application/json;q=nonsense", False),
+        ("application/json;q=0, application/json", True),
+        (", ,", True),
+    ],
+)
+def test_an_accept_that_excludes_json_is_not_acceptable(framework: Framework, accept: str, accepts: bool) -> None:
+    assert accepts_json([accept]) is accepts
+    assert ask(framework, PRICE, accept=accept)["status"] == (400 if accepts else 406)
+    assert is_usual([(b"accept", accept.encode())]) is accepts
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_json"),
+    [
+        ("", True),
+        ("application/json", True),
+        ("application/json; charset=utf-8", True),
+        ("Application/JSON", True),
+        ("application/x-www-form-urlencoded", True),
+        ("application/merge-patch+json", True),
+        ("text/plain", False),
+        ("application/msgpack", False),
+        ("multipart/form-data; boundary=x", False),
+        ("application/xml", False),
+        ("json", False),
+    ],
+)
+def test_a_body_of_another_type_than_json_is_refused(framework: Framework, content_type: str, is_json: bool) -> None:
+    answer = framework.ask("POST", PRICE, BROKEN, content_length="1", content_type=content_type)
+    assert answer.status == (400 if is_json else 415)
+    assert answer.headers.get("accept") == (None if is_json else "application/json")
+    assert is_usual([(b"content-type", content_type.encode())]) is is_json
+
+
+def test_the_type_of_no_body_does_not_matter(framework: Framework) -> None:
+    assert framework.ask("GET", "/health/live", content_type="text/plain").status == 200
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br, gzip", 415), ("identity", 400), ("", 400)])
+def test_a_compressed_body_is_refused(framework: Framework, encoding: str, status: int) -> None:
+    assert ask(framework, PRICE, content_encoding=encoding)["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("colour=red", "$.colour"),
+        ("explain=true&colour=red", "$.colour"),
+        ("explain=true&explain=true", "$.explain"),
+        ("explain=%ff", "$.explain"),
+        ("%ff=true", "$"),
+        ("=", "$."),
+        ("&".join(["explain=true"] * 101), "$"),
+    ],
+)
+def test_a_query_string_with_anything_unknown_is_refused(framework: Framework, query: str, path: str) -> None:
+    found = ask(framework, f"{PRICE}?{query}")
+    assert (found["status"], found["path"]) == (422, path)
+
+
+@pytest.mark.parametrize("query", ["", "explain=true", "explain=0", "&&explain=true&"])
+def test_a_known_parameter_is_read(framework: Framework, query: str) -> None:
+    assert ask(framework, f"{PRICE}?{query}")["status"] == 400
+
+
+def test_a_scrape_with_parameters_is_not_refused_for_them(framework: Framework) -> None:
+    assert framework.ask("GET", "/docs?theme=dark").status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_plain"),
+    [
+        ([], True),
+        ([(b"host", b"x"), (b"accept", b"*/*"), (b"content-type", b"application/json")], True),
+        ([(b"accept", b"text/html"), (b"accept", b"*/*")], False),
+        ([(b"accept", b"*/*"), (b"content-type", b"text/plain")], False),
+    ],
+)
+def test_the_fast_path_takes_what_the_check_passes(headers: Headers, is_plain: bool) -> None:
+    assert is_usual(headers) is is_plain
+
+
+def test_a_page_of_another_origin_is_answered_by_the_framework() -> None:
+    cors = Cors("https://shop.example.com")
+    assert cors.is_usual([(b"host", b"x")])
+    assert not cors.is_usual([(b"host", b"x"), (b"origin", b"https://shop.example.com")])

@@ -1,0 +1,139 @@
+"""Methods, odd paths, bodies that break off, and the headers of every answer."""
+
+import base64
+import hashlib
+import json
+import re
+
+import pytest
+
+from tests.unit.api.framework import Answer, Framework, body
+
+PRODUCT, TASK = "/api/v1/products/P-1", f"/api/v1/tasks/{'0' * 8}-{'-'.join(['0' * 4] * 3)}-{'0' * 12}"
+ORIGIN = "https://shop.example.com"
+
+
+@pytest.fixture(scope="module")
+def framework() -> Framework:
+    return Framework()
+
+
+def problem(answer: Answer, status: int) -> dict[str, object]:
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    found: dict[str, object] = json.loads(answer.body)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v1/price", "OPTIONS, POST"),
+        (PRODUCT, "GET, HEAD, OPTIONS, PUT"),
+        (TASK, "DELETE, GET, HEAD, OPTIONS"),
+        ("/health/live", "GET, HEAD, OPTIONS"),
+        ("/docs", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_options_and_a_wrong_method_name_the_methods_of_the_path(framework: Framework, path: str, methods: str) -> None:
+    options, refused = framework.ask("OPTIONS", path), framework.ask("PATCH", path)
+    assert (options.status, options.headers["allow"], options.body) == (204, methods, b"")
+    assert "content-type" not in options.headers
+    assert refused.headers["allow"] == methods
+    problem(refused, 405)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE", "BREW"])
+def test_a_path_that_does_not_exist_is_not_found_by_any_method(framework: Framework, method: str) -> None:
+    assert framework.ask(method, "/api/v1/nothing").status == 404
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/docs", "/docs/openapi.json", "/assets/swagger-ui/swagger-ui.css"])
+def test_head_has_the_headers_of_get_and_no_body(framework: Framework, path: str) -> None:
+    get, head = framework.ask("GET", path), framework.ask("HEAD", path)
+    assert head == get._replace(body=b"")
+    assert int(head.headers["content-length"]) == len(get.body) > 0
+
+
+def test_head_of_a_path_without_get_is_refused(framework: Framework) -> None:
+    assert framework.ask("HEAD", "/api/v1/price").status == 405
+
+
+@pytest.mark.parametrize(
+    "name", ["%00", "a%00b", "%ff", "x" * 300, "swagger-ui.css%2Fx", "..%2F..%2Fx", "%2e%2e", "~", "%"]
+)
+def test_an_odd_path_is_not_found(framework: Framework, name: str) -> None:
+    for path in (f"/{name}", f"/assets/swagger-ui/{name}", f"/assets/{name}/x", f"/docs/a/{name}"):
+        assert framework.ask("GET", path).status == 404, path
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_any_byte_in_a_path_is_not_found(framework: Framework, byte: int) -> None:
+    for path in (f"/x%{byte:02x}", f"/assets/swagger-ui/%{byte:02X}.css"):
+        problem(framework.ask("GET", path), 404)
+
+
+def test_a_file_within_a_file_is_not_found(framework: Framework) -> None:
+    problem(framework.ask("GET", "/assets/swagger-ui/swagger-ui.css/x"), 404)
+
+
+@pytest.mark.parametrize("first", [[], [{"type": "http.request", "body": b'{"product_id":', "more_body": True}]])
+def test_a_body_that_breaks_off_is_no_error_of_the_engine(
+    framework: Framework, first: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = framework.ask("POST", "/api/v1/price", *first, {"type": "http.disconnect"}, content_length="100")
+    assert "breaks off" in str(problem(answer, 400)["detail"])
+    assert "error" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/nothing", "/docs", "/assets/swagger-ui/swagger-ui.css"])
+def test_no_browser_guesses_a_type(framework: Framework, path: str) -> None:
+    assert framework.ask("GET", path).headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_of_the_documentation_runs_its_own_scripts_only(framework: Framework) -> None:
+    page = framework.ask("GET", "/docs")
+    policy = page.headers["content-security-policy"]
+    scripts = re.findall(rb"<script(?![^>]* src=)[^>]*>(.*?)</script>", page.body, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts]
+    assert f"script-src 'self' 'sha256-{digests[0]}';" in policy
+    assert len(digests) == 1
+    assert {"default-src 'none'", "frame-ancestors 'none'"} <= set(policy.split("; "))
+    assert (page.headers["x-frame-options"], page.headers["referrer-policy"]) == ("DENY", "no-referrer")
+
+
+def test_no_page_of_another_origin_may_read_an_answer_by_default(framework: Framework) -> None:
+    for method in ("GET", "OPTIONS"):
+        answer = framework.ask(method, "/health/live", origin=ORIGIN, access_control_request_method="GET")
+        assert not [name for name in answer.headers if name.startswith("access-control") or name == "vary"]
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        (ORIGIN, ORIGIN, ORIGIN),
+        (f"https://other.example.com, {ORIGIN}", ORIGIN, ORIGIN),
+        ("*", ORIGIN, "*"),
+        (ORIGIN, "https://shop.example.com.evil.example", None),
+        (ORIGIN, "null", None),
+    ],
+)
+def test_the_pages_of_named_origins_may_read_answers(origins: str, origin: str, allowed: str | None) -> None:
+    framework = Framework(origins)
+    for path in ("/health/live", "/nothing"):
+        answer = framework.ask("GET", path, origin=origin)
+        assert answer.headers.get("access-control-allow-origin") == allowed
+        assert answer.headers["vary"] == "Origin"
+
+
+def test_a_preflight_names_the_methods_of_the_path_and_the_headers_of_the_api() -> None:
+    preflight = Framework(ORIGIN).ask("OPTIONS", PRODUCT, origin=ORIGIN, access_control_request_method="PUT")
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-methods"] == preflight.headers["allow"] == "GET, HEAD, OPTIONS, PUT"
+    assert {"authorization", "content-type", "if-match", "idempotency-key"} <= set(
+        preflight.headers["access-control-allow-headers"].split(", ")
+    )
+
+
+def test_a_body_that_is_whole_is_read(framework: Framework) -> None:
+    problem(framework.ask("POST", "/api/v1/price", body(b"{"), content_length="1"), 400)
