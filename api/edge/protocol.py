@@ -11,6 +11,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from api.edge.cors import Cors
+from api.http import etags
 from api.http.negotiation import SLASH
 from api.http.problems import Rendered, render
 
@@ -22,6 +23,9 @@ _POLICY = (
     "font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
+# A cache may keep an answer, and asks before each use whether it is still the answer.
+_REVALIDATED = ((b"cache-control", b"private, no-cache"),)
+_OF_BODIES = (b"content-type", b"content-length", b"content-disposition")
 # A method that no route has: the framework then lists the methods of the path.
 _NO_METHOD = "TRACE"
 
@@ -29,7 +33,8 @@ _NO_METHOD = "TRACE"
 class Protocol:
     """Wraps the framework.
 
-    HEAD is GET without its body. OPTIONS and 405 name the methods of the path. A body that breaks off is 400.
+    HEAD is GET without its body. OPTIONS and 405 name the methods of the path. A body that breaks off is 400. What GET
+    answers has an entity tag, and is 304 for a caller that has it.
     """
 
     def __init__(self, app: ASGIApp, cors: Cors) -> None:
@@ -59,6 +64,7 @@ class _Answer:
     def __init__(self, method: str, asked: Iterable[tuple[bytes, bytes]], cors: Cors, send: Send) -> None:
         self._method, self._asked, self._cors, self._send = method, asked, cors, send
         self._held: HTTPResponseStartEvent | None = None
+        self._is_empty = False
 
     async def send_rendered(self, rendered: Rendered) -> None:
         """Send a complete response."""
@@ -73,21 +79,30 @@ class _Answer:
         if message["type"] == "http.response.body":
             if self._held is not None:
                 start, self._held = self._held, None
-                self._complete(start, message["body"])
+                self._complete(start, message["body"], is_whole=not message["more_body"])
+                self._is_empty = self._method in {"HEAD", "OPTIONS"} or start["status"] == 304
                 await self._send(start)
-            if self._method in {"HEAD", "OPTIONS"}:
+            if self._is_empty:
                 message["body"] = b""
         await self._send(message)
 
-    def _complete(self, start: HTTPResponseStartEvent, body: bytes) -> None:
+    def _complete(self, start: HTTPResponseStartEvent, body: bytes, *, is_whole: bool) -> None:
         headers, allowed = [*start["headers"], NOSNIFF], b""
         if start["status"] == 405:
             allowed = _allowed(headers)
             if self._method == "OPTIONS":
                 start["status"], headers = 204, [NOSNIFF]
             headers = [*(header for header in headers if header[0] != b"allow"), (b"allow", allowed)]
-        if any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers):
+        if _first(headers, b"content-type").startswith(b"text/html"):
             headers += [*_OF_PAGES, (b"content-security-policy", _policy(body))]
+        if start["status"] == 200 and self._method in {"GET", "HEAD"}:
+            tag = _first(headers, b"etag")
+            if not tag and is_whole and b"json" in _first(headers, b"content-type"):
+                tag = etags.tag_of_bytes(body).encode()
+                headers += [(b"etag", tag), *_REVALIDATED]
+            if tag and etags.is_known(_first(self._asked, b"if-none-match").decode("latin-1"), tag.decode()):
+                start["status"] = 304
+                headers = [header for header in headers if header[0] not in _OF_BODIES]
         start["headers"] = [*headers, *self._cors.headers(self._asked, allowed)]
 
 
@@ -116,6 +131,10 @@ def _unbroken(receive: Receive) -> Receive:
         return message
 
     return receive_unbroken
+
+
+def _first(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    return next((value for name, value in headers if name == wanted), b"")
 
 
 def _allowed(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -13,9 +13,12 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
     OpenAPIFormat,
+    OpenAPIHeader,
     OpenAPIMediaType,
+    OpenAPIResponse,
     OpenAPIType,
     Operation,
+    Parameter,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -104,7 +107,7 @@ def complete(app: Litestar) -> None:
             if operation is None:
                 continue
             body = operation.request_body
-            _add_statuses(operation)
+            _add_statuses(operation, is_get=operation is item.get)
             if not isinstance(body, RequestBody) or operation.operation_id not in BODIES_OPTIONAL:
                 continue
             body.required = False
@@ -112,13 +115,28 @@ def complete(app: Litestar) -> None:
                 body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
 
 
-def _add_statuses(operation: Operation) -> None:
-    """The statuses of `api.http.negotiation`, beside the documented 400."""
+def _add_statuses(operation: Operation, *, is_get: bool) -> None:
+    """The statuses of `api.http.negotiation` and of entity tags, beside the documented 400."""
     responses = operation.responses or {}
-    if "400" in responses:
-        for status in (406, 415) if operation.request_body else (406,):
-            responses[str(status)] = replace(responses["400"], description=MEANINGS[status])
+    if "400" not in responses:
+        return
+    for status in (406, 415) if operation.request_body else (406,):
+        responses[str(status)] = replace(responses["400"], description=MEANINGS[status])
+    if is_get:
+        responses["304"] = OpenAPIResponse(description="The caller has the answer: `If-None-Match` names its `ETag`")
+        operation.parameters = [*(operation.parameters or []), _IF_NONE_MATCH]
+    found = responses.get("200")
+    if isinstance(found, OpenAPIResponse) and (is_get or "412" in responses):
+        found.headers = {**(found.headers or {}), "ETag": _ETAG}
 
+
+_ETAG = OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING), description="Stands for this state of the resource")
+_IF_NONE_MATCH = Parameter(
+    name="If-None-Match",
+    param_in="header",
+    schema=Schema(type=OpenAPIType.STRING),
+    description="The `ETag` of an answer that the caller has",
+)
 
 _EVENTS = Schema(
     type=OpenAPIType.ARRAY,

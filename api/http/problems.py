@@ -52,6 +52,7 @@ MEANINGS = {
     404: "Not found",
     406: "`Accept` excludes JSON",
     409: "The task has ended",
+    412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
     503: "A server is away; try again after `Retry-After` seconds",

@@ -7,11 +7,12 @@ from uuid import uuid4
 import msgspec
 import redis
 import structlog
-from litestar import Router, get, put
-from litestar.params import Parameter
+from litestar import Response, Router, get, put
+from litestar.params import HeaderParameter, Parameter
 from msgspec import Meta
 
 from api.edge.identity import requires_key
+from api.http import etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
@@ -21,6 +22,7 @@ from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.jobs import tasks
 from shared.market_events.feed import FeedQuote
+from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.published import Cause, PriceChange, Repriced
 from shared.pricing.product import ProductInput
@@ -29,6 +31,12 @@ from shared.telemetry import propagation, spans
 
 log = structlog.get_logger(__name__)
 
+IfMatch = Annotated[
+    str | None, HeaderParameter(name="If-Match", description="Write only where the product's `ETag` is one of these")
+]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="`*`: write only where there is no such product")
+]
 ProductPath = Annotated[str, Parameter(description="The product's id")]
 
 
@@ -53,16 +61,17 @@ class History(msgspec.Struct, frozen=True):
     operation_id="getProduct",
     responses=documented(404, 422, 503),
     summary="A product, its signals and its published price",
-    description="Reads the database, Redis and, where one is configured, the market-data feed.",
+    description="Reads the database, Redis and, where one is configured, the market-data feed. The `ETag` stands for "
+    "`catalogue`: the other two fields may change without it.",
 )
-async def get_product(services: Services, product_id: ProductPath) -> ProductAnswer:
+async def get_product(services: Services, product_id: ProductPath) -> Response[ProductAnswer]:
     """Look up a product."""
     view, version, market_data = await asyncio.gather(
         asyncio.to_thread(_view, services, product_id),
         services.reader.cached_version(product_id),
         asyncio.to_thread(_market_data, services, product_id),
     )
-    return ProductAnswer(view, version, market_data)
+    return Response(ProductAnswer(view, version, market_data), headers=_tagged(view))
 
 
 @put(
@@ -73,18 +82,25 @@ async def get_product(services: Services, product_id: ProductPath) -> ProductAns
     return_dto=None,
     sync_to_thread=True,
     operation_id="putProduct",
-    responses=documented(401, 422, 503),
+    responses=documented(401, 412, 422, 503),
     summary="Insert or replace a product",
-    description="The price is decided in the same transaction. Writing the same product again changes nothing.",
+    description="The price is decided in the same transaction. Writing the same product again changes nothing. "
+    "With `If-Match`, the product is written only where nobody changed it since its `ETag` was read.",
 )
-def put_product(services: Services, product_id: ProductPath, data: ProductInput) -> ProductView:
+def put_product(
+    services: Services,
+    product_id: ProductPath,
+    data: ProductInput,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[ProductView]:
     """Write a product."""
     if data.product_id != product_id:
         raise InvalidInput(f"not the id in the path, {product_id!r}", "$.product_id")
-    _write(services, data)
+    _write(services, data, if_match, if_none_match)
     view = _view(services, product_id)
     spans.annotate(product_id=product_id, version=view.version)
-    return view
+    return Response(view, headers=_tagged(view))
 
 
 @get(
@@ -121,13 +137,34 @@ def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
         return None
 
 
-def _write(services: Services, product: ProductInput) -> None:
+def _tagged(view: ProductView) -> dict[str, str]:
+    return {"etag": etags.tag_of(view), "cache-control": "private, no-cache"}
+
+
+def _check_conditions(conn: Conn, product_id: str, if_match: str | None, if_none_match: str | None) -> bool:
+    """Whether the write must create the product. The product is locked, so that true conditions stay true.
+
+    Raises:
+        HTTPException: 412: a condition is false.
+    """
+    if if_match is None and if_none_match is None:
+        return False
+    is_there = bool(products.lock(conn, [product_id]))
+    current = etags.tag_of(products.view(conn, product_id)) if is_there else None
+    etags.check_write(if_match, if_none_match, current)
+    return not is_there
+
+
+def _write(services: Services, product: ProductInput, if_match: str | None, if_none_match: str | None) -> None:
     """Write and decide in one transaction, then put the sheet into Redis; after a crash a task does the latter."""
     task_id = None
     with services.transaction() as conn:
+        must_create = _check_conditions(conn, product.product_id, if_match, if_none_match)
         policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
         rulebook.check_strategy(policy, product)
         repriced = published.write_products(conn, [product], policy, cause)
+        if must_create and not repriced.created:
+            raise etags.failed("it exists already: another request has created it meanwhile")
         if _is_update(repriced):
             product_set = ProductSet(product_ids=repriced.changed)
             task_id = tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])

@@ -137,3 +137,20 @@ def test_a_preflight_names_the_methods_of_the_path_and_the_headers_of_the_api() 
 
 def test_a_body_that_is_whole_is_read(framework: Framework) -> None:
     problem(framework.ask("POST", "/api/v1/price", body(b"{"), content_length="1"), 400)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/docs/openapi.json", "/assets/swagger-ui/swagger-ui.css"])
+def test_an_answer_that_the_caller_has_is_not_sent_again(framework: Framework, path: str) -> None:
+    whole = framework.ask("GET", path)
+    tag = whole.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        for method in ("GET", "HEAD"):
+            again = framework.ask(method, path, if_none_match=known)
+            assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+            assert "content-length" not in again.headers
+    assert framework.ask("GET", path, if_none_match='"other"') == whole
+
+
+def test_an_error_has_no_tag(framework: Framework) -> None:
+    missing = framework.ask("GET", "/assets/swagger-ui/nothing", if_none_match="*")
+    assert (missing.status, missing.headers.get("etag")) == (404, None)
