@@ -13,6 +13,7 @@ from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.cors import Cors
 from api.edge.fast_path import FastPath
+from api.edge.limits import Limits
 from api.edge.protocol import Protocol
 from api.edge.tracing import ReadTraces
 from api.http import negotiation, openapi, problems
@@ -30,19 +31,20 @@ def create_app() -> ASGIApp:
     settings = load()
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)
-    app = create_litestar(settings)
+    limits = Limits(settings.body_timeout_s, settings.port)
+    app = create_litestar(settings, limits)
     traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
     cors = Cors(settings.cors_origins)
     fast_path = FastPath(lambda: running_services(app.state), cors.is_usual if cors.is_on else negotiation.is_usual)
-    return Edge(Protocol(app, cors), fast_path, traces)
+    return Edge(Protocol(app, cors), fast_path, traces, limits)
 
 
-def create_litestar(settings: Settings) -> Litestar:
+def create_litestar(settings: Settings, limits: Limits) -> Litestar:
     """The application without the edge around it."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with services.running(settings) as running:
+        async with services.running(settings) as running, limits.in_force():
             app.state.services = running
             yield
             metrics.flush()

@@ -3,6 +3,8 @@
 PricingError
 ├── InvalidInput            the caller's document has the wrong shape or content
 │   └── NotJson             … or is not JSON
+├── UrlTooLong
+├── SlowBody                the caller took too long to send its body
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
 ├── Unauthorized
@@ -48,6 +50,14 @@ class InvalidInput(PricingError):
 
 class NotJson(InvalidInput):
     """The bytes are not JSON, or not UTF-8."""
+
+
+class UrlTooLong(PricingError):
+    """The request's path and query are longer than the API reads."""
+
+
+class SlowBody(PricingError):
+    """The body did not come in time."""
 
 
 class NotFound(PricingError):

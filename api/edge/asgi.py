@@ -1,5 +1,6 @@
 """One ASGI layer around everything: the trace, the metrics, the trace id in the answer."""
 
+import asyncio
 import time
 from contextlib import nullcontext
 
@@ -8,10 +9,12 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 
 from api.edge import tracing
 from api.edge.fast_path import JSON, FastPath
+from api.edge.limits import Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
 from api.edge.tracing import ReadTraces, RequestTrace
 from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.http.problems import render
 
 READS = (PRICE_PATH, PRICES_PATH)
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
@@ -23,15 +26,17 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: ReadTraces) -> None:
+    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: ReadTraces, limits: Limits) -> None:
         """An edge.
 
         Args:
             app: The whole application.
             fast_path: Answers the usual price queries in its place.
             traces: Begins the traces of price queries.
+            limits: Ends requests that ask for too much.
         """
-        self._app, self._fast_path, self._traces = app, fast_path, traces
+        self._app, self._fast_path, self._traces, self._limits = app, fast_path, traces, limits
+        self._waiting = limits.waiting
         self._remembered_series = series("POST", PRICE_PATH, 200, "cache")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,7 +49,17 @@ class Edge:
                 await self._app(scope, receive, send)
             return
         trace = self._traces.begin(scope)
-        message = await receive()
+        waiting = self._waiting
+        waiting.add(coming := receive())
+        try:
+            message = await coming
+        except asyncio.CancelledError:
+            if coming in waiting:
+                raise
+            await self._refuse_slow(send, trace, started)
+            return
+        finally:
+            waiting.discard(coming)
         if trace.span is not None or (body := self._fast_path.remembered(scope, message)) is None:
             await self._price(scope, message, receive, send, trace, started)
             return
@@ -55,6 +70,17 @@ class Edge:
             await send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
             observe(self._remembered_series, started)
+
+    async def _refuse_slow(self, send: Send, trace: RequestTrace, started: float) -> None:
+        """Answer a price query whose body is late."""
+        with trace.entered():
+            late = render(self._limits.slow(), PRICE_PATH)
+        try:
+            headers = (*late.headers, (b"traceresponse", trace.traceresponse))
+            await answer_whole(late._replace(headers=headers), send)
+        finally:
+            observe(series("POST", PRICE_PATH, late.status, ""), started)
+            trace.end("POST", PRICE_PATH, late.status)
 
     async def _price(
         self,
@@ -103,8 +129,11 @@ class Edge:
             await send(message)
 
         try:
-            with trace.entered() if trace is not None else nullcontext():
-                await self._app(scope, receive, observed_send)
+            with trace.entered() if trace is not None else nullcontext(), self._limits.counted():
+                if refused := self._limits.refusal(scope):
+                    await answer_whole(refused, observed_send)
+                else:
+                    await self._app(scope, self._limits.in_time(receive), observed_send)
         finally:
             method = scope["method"]
             route = str(scope.get("path_template") or "unmatched")

@@ -20,9 +20,11 @@ from shared.errors import (
     NotFound,
     NotJson,
     RedisUnavailable,
+    SlowBody,
     StatementTimeout,
     Unauthorized,
     Unavailable,
+    UrlTooLong,
     translate,
 )
 from shared.pricing.quote import NoPrice
@@ -38,6 +40,8 @@ LOG_INTERVAL_S = 1.0
 # The first class that matches decides: subclasses come before their parents.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotJson, 400),
+    (SlowBody, 408),
+    (UrlTooLong, 414),
     (InvalidInput, 422),
     (NoPrice, 422),
     (NotFound, 404),
@@ -45,6 +49,9 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Unauthorized, 401),
     (Unavailable, 503),
 )
+
+# The rest of such a request is not read.
+UNREAD = {408, 413}
 
 MEANINGS = {
     400: "The body is not JSON, or breaks off",
@@ -121,8 +128,8 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
     if problem.status == 503:
         _log_unavailable(instance, error)
         named["retry-after"] = str(RETRY_AFTER_S)
-    if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        # The rest of the body is not read and the server closes the connection; the header announces that.
+    if problem.status in UNREAD:
+        # The server closes the connection; the header announces that.
         named["connection"] = "close"
     if problem.status == 401:
         named["www-authenticate"] = "Bearer"

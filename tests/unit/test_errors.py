@@ -97,6 +97,8 @@ RETRYABLE = {
     errors.PricingError: False,
     errors.InvalidInput: False,
     errors.NotJson: False,
+    errors.UrlTooLong: False,
+    errors.SlowBody: False,
     errors.NotFound: False,
     errors.AlreadyEnded: False,
     errors.Unauthorized: False,

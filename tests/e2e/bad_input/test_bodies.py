@@ -56,8 +56,26 @@ def test_a_body_that_is_missing_is_told_so(engine: Engine, url: str) -> None:
 def test_nesting_without_end_is_refused(engine: Engine, url: str, opening: bytes, closing: bytes) -> None:
     deep = opening * 100_000 + b"1" + closing * 100_000
     for body in (deep, b'{"data": {"x": ' + deep + b"}}"):
-        response = send(engine, url, body)
-        assert response.status_code in {400, 422}, response.text[:500]
+        problem(send(engine, url, body), 400, "$")
+
+
+@pytest.mark.parametrize("depth", [50, 300, 900, 1_000, 1_100])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_nesting_at_the_edge_is_no_fault_of_the_engine(
+    engine: Engine, depth: int, opening: bytes, closing: bytes
+) -> None:
+    deep = opening * depth + b"1" + closing * depth
+    events = b'[{"specversion": "1.0", "id": "deep-1", "source": "t", "type": "stock_changed", "data": %s}]' % deep
+    batch = {"content-type": "application/cloudevents-batch+json"} | engine.authorized
+    answers = [
+        engine.http.post(EVENTS, content=events, headers=batch),
+        *(
+            send(engine, url, body % deep)
+            for url in (PRICE, PRICES, EVENTS, RECALCULATE)
+            for body in (b"%s", b'{"data": %s}', b'{"type": "stock_changed", "data": {"stock": 1, "x": %s}}')
+        ),
+    ]
+    assert {answer.status_code for answer in answers} <= {200, 400, 422}, [answer.text[:300] for answer in answers]
 
 
 @pytest.mark.parametrize("url", [PRICE, EVENTS])

@@ -9,6 +9,7 @@ from litestar.exceptions import LitestarDeprecationWarning
 
 from api.app import create_litestar
 from api.edge.cors import Cors
+from api.edge.limits import Limits
 from api.edge.protocol import Protocol
 from shared.settings import Settings
 
@@ -28,7 +29,7 @@ class Framework:
         with warnings.catch_warnings():
             # Litestar 3 wants dependencies and parameters marked; Litestar 2 reads them as they are.
             warnings.simplefilter("ignore", LitestarDeprecationWarning)
-            self._app = Protocol(create_litestar(Settings()), Cors(origins))
+            self._app = Protocol(create_litestar(Settings(), Limits(10, 8000)), Cors(origins))
 
     def ask(self, method: str, url: str, *messages: Any, **headers: str) -> Answer:
         """The answer to a request; without messages its body is empty."""

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.fast_path import FastPath
+from api.edge.limits import Limits
 from api.edge.tracing import ReadTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.services import Services
@@ -80,7 +81,7 @@ class Client:
             self.sent.append(message)
 
         traces = ReadTraces(self.read_ratio, self.reads_per_s)
-        self.edge = self.edge or Edge(cast(Any, self.app), fast_path_of(self.reader), traces)
+        self.edge = self.edge or Edge(cast(Any, self.app), fast_path_of(self.reader), traces, Limits(10, 8000))
         await self.edge(cast(Any, http_scope(path, headers)), receive, send or keep)
 
     def answer(self, path: str = PRICE_PATH, body: bytes = BODY, **headers: str) -> tuple[int, dict[bytes, bytes]]:
@@ -143,7 +144,7 @@ def test_what_watches_the_engine_is_not_traced(client: Client, spans: InMemorySp
 
 
 def test_a_connection_that_is_not_http_is_handed_on(client: Client) -> None:
-    edge = Edge(cast(Any, client.app), fast_path_of(client.reader), ReadTraces(0, 0))
+    edge = Edge(cast(Any, client.app), fast_path_of(client.reader), ReadTraces(0, 0), Limits(10, 8000))
     asyncio.run(edge(cast(Any, {"type": "lifespan"}), cast(Any, None), cast(Any, None)))
     assert client.app.seen == [{"type": "lifespan"}]
 

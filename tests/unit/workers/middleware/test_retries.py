@@ -28,6 +28,8 @@ FINAL = [
     errors.PricingError("x"),
     errors.InvalidInput("x"),
     errors.NotJson("x"),
+    errors.UrlTooLong("x"),
+    errors.SlowBody("x"),
     errors.NotFound("x"),
     errors.AlreadyEnded("x"),
     errors.Unauthorized("x"),
