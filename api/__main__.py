@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from pathlib import Path
 
 import structlog
 
@@ -30,14 +31,14 @@ def main() -> None:
         sys.exit(str(error))
     logs.configure("pricing-api", settings)
     prepare_metrics(settings.home_dir, "api")
-    address = f"http://{settings.host}:{settings.port}"
+    address = f"{settings.scheme}://{settings.host}:{settings.port}"
     log.info("serving", address=address, processes=settings.api_processes, version=VERSION)
     _serve(settings)
     log.info("ended")
 
 
 def _serve(settings: Settings) -> None:
-    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
     from granian.http import HTTP1Settings
     from granian.server import Server
 
@@ -58,6 +59,9 @@ def _serve(settings: Settings) -> None:
         backlog=BACKLOG,
         backpressure=_connections(),
         respawn_failed_workers=True,
+        ssl_cert=Path(settings.tls_certificate) if settings.tls_certificate else None,
+        ssl_key=Path(settings.tls_key) if settings.tls_key else None,
+        ssl_protocol_min=SSLProtocols.tls12,
         workers_kill_timeout=settings.drain_timeout_s,
         log_enabled=False,
     ).serve()

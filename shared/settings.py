@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     Attributes:
         home: Folder of keys, logs and the native stack's state.
         host: IP address that the API listens on.
+        tls_certificate: PEM file with the API's certificate chain; empty: the API speaks plain HTTP.
+        tls_key: PEM file with its private key.
         database_url: PostgreSQL, as libpq reads it: a URL or key=value pairs, of one host or several.
         redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
         api_processes: Granian worker processes.
@@ -51,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     home: str = ".pricing"
     host: str = "127.0.0.1"
     port: Port = 8000
+    tls_certificate: str = ""
+    tls_key: str = ""
     database_url: str = "postgresql://pricing@127.0.0.1:5432/pricing"
     redis_url: str = "redis://127.0.0.1:6379/0"
     cache_url: str = ""
@@ -76,6 +80,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15
     log_format: Annotated[str, msgspec.Meta(pattern="^(json|console)$")] = "json"
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the API's address: `http` or `https`."""
+        return "https" if self.tls_certificate else "http"
 
     @property
     def home_dir(self) -> Path:
@@ -161,6 +170,8 @@ def _check(settings: Settings) -> None:
                 _CHECKS[field.name](value)
             except ValueError as error:
                 raise InvalidSettings(f"{field.encode_name}: {error}") from None
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise InvalidSettings("PRICING_TLS_CERTIFICATE: and PRICING_TLS_KEY belong together: set both or none")
     if settings.worker_processes * settings.worker_threads > MAX_WORKER_THREADS:
         raise InvalidSettings(
             "PRICING_WORKER_THREADS: times PRICING_WORKER_PROCESSES must be at most "
@@ -174,6 +185,11 @@ def _check_key(key: str) -> None:
         raise ValueError(
             f"must be random, at least {MIN_KEY_LENGTH} letters and digits; make one by `openssl rand -hex 32`"
         )
+
+
+def _check_file(path: str) -> None:
+    if not os.access(path, os.R_OK) or not Path(path).is_file():
+        raise ValueError("must be a file that can be read")
 
 
 def _shown(name: str, value: Any) -> Any:
@@ -208,4 +224,6 @@ _CHECKS = {
     "host": addresses.check_ip,
     "admin_key": _check_key,
     "cors_origins": addresses.check_origins,
+    "tls_certificate": _check_file,
+    "tls_key": _check_file,
 }

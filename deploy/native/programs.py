@@ -64,7 +64,7 @@ def address(name: str, state: State, settings: Settings) -> str:
         "postgres": f"127.0.0.1:{state.postgres_port}",
         "redis": f"127.0.0.1:{state.redis_port}",
         "jaeger": JAEGER_UI,
-        "api": f"http://{host}:{settings.port}",
+        "api": f"{settings.scheme}://{host}:{settings.port}",
         "worker": f"http://127.0.0.1:{settings.worker_metrics_port}/metrics",
         "listener": f"http://127.0.0.1:{settings.listener_metrics_port}/metrics",
     }[name]

@@ -57,7 +57,8 @@ def _redis(state: State) -> str | None:
 
 def _http(url: str) -> str | None:
     try:
-        answer = httpx.get(url, timeout=5, trust_env=False)
+        # Our own process on our own address: its certificate is for the name that callers use.
+        answer = httpx.get(url, timeout=5, trust_env=False, verify=False)  # noqa: S501
     except httpx.HTTPError as error:
         return f"{url}: {error}"
     return None if answer.status_code == 200 else f"{url}: {answer.status_code} {answer.text[:300]}"

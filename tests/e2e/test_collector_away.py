@@ -43,7 +43,10 @@ def said(private: PrivateStack, service: str) -> list[str]:
 @pytest.mark.long
 def test_without_a_collector_nothing_grows_little_is_said_and_the_end_is_quick() -> None:
     with private_stack.running(
-        PRICING_API_PROCESSES="1", PRICING_TRACE_READ_RATIO="1", OTEL_EXPORTER_OTLP_ENDPOINT=NOTHING
+        PRICING_API_PROCESSES="1",
+        PRICING_TRACE_READ_RATIO="1",
+        PRICING_TRACE_READS_PER_S="1000000",
+        OTEL_EXPORTER_OTLP_ENDPOINT=NOTHING,
     ) as private:
         ask_together(private, WARM_UP)
         _, worker = private.processes.family("api")

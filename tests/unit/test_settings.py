@@ -250,3 +250,12 @@ def test_every_value_has_its_origin(home: Path) -> None:
     assert found["PRICING_PORT"] == ("9002", "environment")
     assert found["PRICING_LOG_LEVEL"] == ("debug", "stack.env")
     assert "PRICING_HOST" not in found
+
+
+def test_a_certificate_without_its_key_is_refused(home: Path, tmp_path: Path) -> None:
+    certificate = tmp_path / "server.pem"
+    certificate.write_text("")
+    with pytest.raises(InvalidSettings, match="PRICING_TLS_KEY"):
+        load(home, PRICING_TLS_CERTIFICATE=str(certificate))
+    with pytest.raises(InvalidSettings, match="PRICING_TLS_KEY: must be a file"):
+        load(home, PRICING_TLS_CERTIFICATE=str(certificate), PRICING_TLS_KEY=str(tmp_path / "none"))
