@@ -8,8 +8,8 @@ from dramatiq import MessageProxy
 from dramatiq_abort import Abort
 
 from shared.errors import DatabaseUnavailable, LeaseLost, RedisUnavailable, translate
-from shared.jobs import tasks
-from shared.jobs.tasks import TaskError
+from shared.jobs import endings
+from shared.jobs.endings import TaskError
 from shared.market_events import inbox, repricing_queue
 from shared.telemetry.metrics import EVENTS_COMPLETED
 from workers.jobs import run_ending
@@ -30,19 +30,23 @@ class Completion:
         """Set a task to `queued` between attempts, to `failed` after the last one, or to `aborted`.
 
         Where PostgreSQL or Redis is away for longer than the attempts last, the task stays queued, and the sweep
-        enqueues it when they are back. Where another worker took the task over, only that worker writes its row.
+        enqueues it when they are back. Where another worker took the task over, or holds a partition of it, only that
+        worker writes its row.
         """
         if isinstance(translate(error), LeaseLost):
             return
         task_id = UUID(message.args[0])
+        attempt = self._services.claim.attempt_of(task_id)
         with self._services.pool.connection() as conn:
             if isinstance(error, Abort):
-                tasks.end_aborted(conn, task_id)
+                is_ours = endings.end_aborted(conn, task_id, attempt)
             elif is_last and not isinstance(translate(error), DatabaseUnavailable | RedisUnavailable):
-                tasks.fail(conn, task_id, _described(error), _traceback(error))
+                is_ours = endings.fail(conn, task_id, attempt, _described(error), _traceback(error))
             else:
-                tasks.retry_later(conn, task_id, _described(error), _traceback(error))
-        self._services.lock.release(task_id)
+                is_ours = endings.retry_later(conn, task_id, attempt, _described(error), _traceback(error))
+        if not is_ours:
+            return
+        self._services.lock.release(task_id, attempt or 0)
         run_ending.enqueue_follow_up(self._services)
 
     def join(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack
+from uuid import UUID
 
 import msgspec
 import redis
@@ -9,6 +10,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 from shared.cache.writer import SheetWriter
+from shared.jobs.tasks import RunningTask
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.lock import RecalculationLock
@@ -23,6 +25,23 @@ PROCESS = "pricing-worker"
 PARTITION_SLOTS = 2
 
 
+class Claim(threading.local):
+    """The task that this thread works on.
+
+    A job sets it as soon as it has started or joined a task. The completion of a failed attempt writes the row of that
+    attempt only.
+
+    Attributes:
+        task: None: this thread has not started its message's task.
+    """
+
+    task: RunningTask | None = None
+
+    def attempt_of(self, task_id: UUID) -> int | None:
+        """The attempt in which this thread works on a task; None: it does not."""
+        return self.task.attempt if self.task is not None and self.task.task_id == task_id else None
+
+
 class Services(msgspec.Struct, frozen=True):
     """The clients and services that jobs use.
 
@@ -31,6 +50,7 @@ class Services(msgspec.Struct, frozen=True):
         queue: Redis of the queues, for the broker and for aborts; not traced, because it is polled.
         writer: Puts and announces sheets.
         lock: One recalculation at a time.
+        claim: The task that the calling thread works on.
         feed: The market-data feed.
         enqueue: Sends messages to the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
@@ -46,6 +66,7 @@ class Services(msgspec.Struct, frozen=True):
     queue: redis.Redis
     writer: SheetWriter
     lock: RecalculationLock
+    claim: Claim
     feed: MarketDataFeed
     enqueue: Enqueuer
     partition_slots: threading.BoundedSemaphore
@@ -82,6 +103,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         queue=queue,
         writer=SheetWriter(cache, events, settings.cache_ttl_s),
         lock=RecalculationLock(cache),
+        claim=Claim(),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
         enqueue=Enqueuer(queue),
         partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),

@@ -11,8 +11,9 @@ import msgspec
 from shared.catalogue import product_set
 from shared.catalogue.product_set import ProductFilter, ProductSet
 from shared.errors import LeaseLost
-from shared.jobs import tasks
-from shared.jobs.tasks import RunningTask, TaskError
+from shared.jobs import endings, tasks
+from shared.jobs.endings import TaskError
+from shared.jobs.tasks import RunningTask
 from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
@@ -127,19 +128,21 @@ def end(conn: Conn, task_id: UUID) -> str | None:
         The run's status; None where it still runs, or had ended before.
     """
     running = conn.execute(
-        "SELECT 1 FROM tasks WHERE task_id = %s AND status = 'running' FOR UPDATE", [task_id]
+        "SELECT attempts, total FROM tasks WHERE task_id = %s AND status = 'running' FOR UPDATE", [task_id]
     ).fetchone()
     if running is None:
         return None
-    if tasks.end_aborted(conn, task_id):
+    if endings.end_aborted(conn, task_id, running["attempts"]):
         return "aborted"
+    if running["total"] is None:
+        return None
     left = conn.execute(_LEFT, [task_id]).fetchone()
     assert left  # noqa: S101 # an aggregate returns a row
     if left["open"]:
         return None
     if left["quarantined"]:
         reason = f"{left['quarantined']} of its partitions crashed their workers {MAX_CRASHES} times: {left['ranges']}"
-        tasks.fail(conn, task_id, TaskError(QUARANTINED, reason))
+        endings.fail(conn, task_id, running["attempts"], TaskError(QUARANTINED, reason))
         return "failed"
     conn.execute(_SUCCEED, [task_id])
     conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])

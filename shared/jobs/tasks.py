@@ -1,16 +1,14 @@
 """Tasks: background jobs as rows. The rows are the queue; a message only names one of them."""
 
 from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID, uuid4
 
 import msgspec
 import psycopg.errors
-from msgspec import Meta
 
 from shared.catalogue.product_set import ProductSet, of_set
 from shared.errors import AlreadyEnded, NotFound
-from shared.jobs import merging
+from shared.jobs import endings
 from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry import propagation
@@ -23,13 +21,6 @@ REDELIVER_RUN_AFTER_S = 5
 # If no partition finished for this long while some wait, the sweep assumes that no worker is active.
 STALLED_S = 2
 ENDED = ("succeeded", "skipped", "failed", "aborted")
-
-
-class TaskError(msgspec.Struct, frozen=True):
-    """The error of the last attempt."""
-
-    type: Annotated[str, Meta(description="The error's class.", examples=["ExternalAPITimeout"])]
-    message: Annotated[str, Meta(description="The error's text.", examples=["the feed did not answer in time"])]
 
 
 class WaitingTask(msgspec.Struct, frozen=True):
@@ -102,7 +93,8 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
         return None
     if row["crashes"] > MAX_CRASHES:
         QUARANTINES.labels("task").inc()
-        fail(conn, task_id, TaskError(QUARANTINED, f"it crashed its worker {MAX_CRASHES} times"))
+        reason = f"it crashed its worker {MAX_CRASHES} times"
+        endings.fail(conn, task_id, row["attempts"], endings.TaskError(QUARANTINED, reason))
         return None
     return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
 
@@ -142,9 +134,13 @@ def advance(conn: Conn, task: RunningTask, *, done: int = 0, changed: int = 0, t
     return row is not None and not row["abort_requested"]
 
 
-def succeed(conn: Conn, task: RunningTask) -> None:
-    """Set a task to `succeeded`; its result has the numbers of decided and of changed prices."""
-    conn.execute(
+def succeed(conn: Conn, task: RunningTask) -> bool:
+    """Set a task to `succeeded`; its result has the numbers of decided and of changed prices.
+
+    Returns:
+        False where the task was taken over or has ended.
+    """
+    done = conn.execute(
         """
         UPDATE tasks SET status = 'succeeded', finished_at = clock_timestamp(), error = NULL,
             result = jsonb_build_object('recalculated', done, 'changed', changed)
@@ -152,6 +148,7 @@ def succeed(conn: Conn, task: RunningTask) -> None:
         """,
         [task.task_id, task.attempt],
     )
+    return done.rowcount == 1
 
 
 def done_by_writer(conn: Conn, task_id: UUID) -> None:
@@ -161,37 +158,6 @@ def done_by_writer(conn: Conn, task_id: UUID) -> None:
         " WHERE task_id = %s AND status = 'queued'",
         [task_id],
     )
-
-
-def retry_later(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
-    """Set a task back to `queued` between two attempts; the sweep skips it until Dramatiq's retry is overdue."""
-    conn.execute(
-        """
-        UPDATE tasks SET status = 'queued', error = %s, lease_until = NULL, crashes = 0, enqueued_at = clock_timestamp()
-        WHERE task_id = %s AND status IN ('queued', 'running') AND NOT abort_requested
-        """,
-        [_error(error, traceback), task_id],
-    )
-    end_aborted(conn, task_id)
-
-
-def fail(conn: Conn, task_id: UUID, error: TaskError, traceback: str = "") -> None:
-    """Set a task to `failed`, with its error and traceback; it can be replayed."""
-    conn.execute(
-        "UPDATE tasks SET status = 'failed', error = %s, crashes = 0, finished_at = clock_timestamp()"
-        " WHERE task_id = %s AND status IN ('queued', 'running')",
-        [_error(error, traceback), task_id],
-    )
-    merging.pass_on_merged(conn, task_id)
-
-
-def end_aborted(conn: Conn, task_id: UUID) -> bool:
-    """Set a task to `aborted` if its abort is requested; returns whether it was."""
-    ended = conn.execute(_END_ABORTED, [task_id]).rowcount == 1
-    if ended:
-        conn.execute("DELETE FROM run_partitions WHERE task_id = %s", [task_id])
-        merging.pass_on_merged(conn, task_id)
-    return ended
 
 
 def claim_waiting(conn: Conn, limit: int = 100) -> list[WaitingTask]:
@@ -231,19 +197,19 @@ def request_abort(conn: Conn, task_id: UUID) -> bool:
         raise AlreadyEnded(f"the task has ended: {row['status']}")
     conn.execute("UPDATE tasks SET abort_requested = true WHERE task_id = %s", [task_id])
     if row["status"] == "queued":
-        end_aborted(conn, task_id)
+        endings.end_aborted(conn, task_id, None)
     return bool(row["status"] == "running")
 
 
 def _end_abandoned(conn: Conn, task_id: UUID) -> None:
     """End a task whose abort was requested, and whose worker crashed before it ended the task."""
     abandoned = conn.execute(
-        "SELECT 1 FROM tasks WHERE task_id = %s AND abort_requested"
+        "SELECT attempts FROM tasks WHERE task_id = %s AND abort_requested"
         " AND (status = 'queued' OR lease_until < clock_timestamp())",
         [task_id],
     ).fetchone()
     if abandoned:
-        end_aborted(conn, task_id)
+        endings.end_aborted(conn, task_id, abandoned["attempts"])
 
 
 def _product_set(document: object) -> ProductSet:
@@ -252,10 +218,6 @@ def _product_set(document: object) -> ProductSet:
 
 def _json(value: msgspec.Struct) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def _error(error: TaskError, traceback: str) -> str:
-    return msgspec.json.encode(msgspec.structs.asdict(error) | {"traceback": traceback}).decode()
 
 
 _START = """
@@ -273,11 +235,6 @@ _RUNNING = """
 UPDATE tasks SET enqueued_at = NULL
 WHERE task_id = %s AND status = 'running' AND lease_until >= clock_timestamp()
 RETURNING task_id, kind, product_set, attempts, total
-"""
-
-_END_ABORTED = """
-UPDATE tasks SET status = 'aborted', finished_at = clock_timestamp()
-WHERE task_id = %s AND abort_requested AND status IN ('queued', 'running')
 """
 
 # A run whose lease is valid is enqueued, too, where one of its partitions has an ended lease. Where all its workers

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
-from shared.jobs.tasks import TaskError
+from shared.jobs.endings import TaskError
 from shared.postgres.pools import Conn
 from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 

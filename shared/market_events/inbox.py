@@ -110,7 +110,10 @@ def complete(
 
 
 def fail_waiting(conn: Conn, target: str, reason: str, traceback: str = "") -> int:
-    """Set the waiting events of a target to `failed`, with the reason; returns their number."""
+    """Set the waiting events of a target to `failed`, with the reason; returns their number.
+
+    While a worker holds the target, its events are that worker's, and none fails.
+    """
     values = {"target": target, "reason": reason, "traceback": traceback or None}
     return conn.execute(_FAIL, values).rowcount
 
@@ -205,7 +208,7 @@ _FAIL = """
 UPDATE market_events e SET status = 'failed', reason = %(reason)s, traceback = %(traceback)s,
     attempts = greatest(q.attempts, 1), applied_at = clock_timestamp()
 FROM repricing_queue q
-WHERE q.target = %(target)s AND e.target = q.target AND e.status = 'received'
+WHERE q.target = %(target)s AND q.lease_until <= clock_timestamp() AND e.target = q.target AND e.status = 'received'
 """
 
 _QUARANTINE = """

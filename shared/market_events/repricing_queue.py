@@ -95,9 +95,13 @@ def hold(conn: Conn, leases: Sequence[Lease]) -> None:
         raise LeaseLost("this worker has lost a target")
 
 
-def release(conn: Conn, leases: Sequence[Lease]) -> None:
-    """End a failed attempt that is not a crash: Dramatiq retries it, and after 20 s the sweep does."""
-    conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S})
+def release(conn: Conn, leases: Sequence[Lease]) -> bool:
+    """End a failed attempt that is not a crash: Dramatiq retries it, and after 20 s the sweep does.
+
+    Returns:
+        Whether this worker still held all of its targets.
+    """
+    return conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S}).rowcount == len(leases)
 
 
 def trust(conn: Conn, targets: Iterable[str]) -> None:

@@ -1,7 +1,8 @@
 """The process that holds a run, or a part of it: killed, and frozen in the middle of its work."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -17,6 +18,10 @@ from tests.support.trap import Fate, Trap, process_at
 
 GOES_ON_S = LEASE_S + 1
 BAR = f"goes on ≤ lease + 1 s ({GOES_ON_S} s)"
+# Of the feed. Two partitions at a time in the process that is not frozen: the run lasts for about a minute.
+LONG_RUN_DELAY_S = 1.2
+# By then a worker that woke has met its error and has written the end of its attempt.
+ERROR_S = 5.0
 REFUSED = "pricing_stale_writes_refused_total"
 
 
@@ -59,6 +64,53 @@ BEFORE_PUT = _Freeze(lambda context: context.environment.to_redis, lambda id_: f
 def _freeze(context: Context, where: _Freeze) -> Figure:
     """Freeze the worker that decides a product which nobody reads, and wake it after twice the lease."""
     product_id = next(id_ for id_ in reversed(context.catalogue.plain) if id_ not in context.reader.product_ids)
+    refused = refused_writes(context)
+    went_on = []
+    with _frozen(context, where, product_id) as (task_id, at):
+        went_on.append(_until_decided_by_another(context, product_id, task_id, at))
+        _wait_until(at + 2 * LEASE_S)
+    context.ended(task_id)
+    context.seconds_until(lambda: refused_writes(context) > refused, "the refused write is counted", deadline_s=30)
+    count = refused_writes(context) - refused
+    return Figure(
+        f"went on in {went_on[0]:.1f} s, {count:.0f} stale write refused", at_most("went on", went_on[0], GOES_ON_S)
+    )
+
+
+def _freeze_in_a_long_run(context: Context) -> Figure:
+    """Freeze a worker at the start of a run, and wake it while the run still goes on."""
+    product_id = context.catalogue.plain[0]
+    with slow_feed(context, LONG_RUN_DELAY_S):
+        with _frozen(context, IN_TRANSACTION, product_id) as (task_id, at):
+            _wait_until(at + 2 * LEASE_S)
+            asleep = _going_on(context, task_id)
+        # Its transaction was rolled back meanwhile: it meets an error, and tries to end its attempt.
+        _wait_until(at + 2 * LEASE_S + ERROR_S)
+        awake = _going_on(context, task_id)
+        assert awake > asleep, f"the run stood still after the frozen worker woke, at {awake} products"
+    context.ended(task_id, deadline_s=240)
+    lasted_s = time.monotonic() - at
+    attempts = context.environment.engine.task(task_id)["attempts"]
+    return Figure(
+        f"{asleep} products done when it woke; ended after {lasted_s:.0f} s in attempt {attempts}",
+        [] if attempts == 1 else [f"the run was started {attempts} times"],
+    )
+
+
+def _going_on(context: Context, task_id: str) -> int:
+    """The number of products that a run has done; it runs, and has been started once."""
+    task = context.environment.engine.task(task_id)
+    assert (task["status"], task["attempts"]) == ("running", 1), f"the run does not go on: {task}"
+    return int(task["progress"]["done"])
+
+
+@contextmanager
+def _frozen(context: Context, where: _Freeze, product_id: str) -> Iterator[tuple[str, float]]:
+    """Start a run, and freeze the worker that decides a product, for the duration of the block.
+
+    Yields:
+        The run's id, and the time of the freeze.
+    """
     workers = context.environment.apps.family("worker")
     frozen: list[psutil.Process] = []
 
@@ -69,23 +121,15 @@ def _freeze(context: Context, where: _Freeze) -> Figure:
             frozen.append(process)
         return process is not None
 
-    refused = refused_writes(context)
     with where.way(context).trap(Trap((where.mark(product_id),), Fate.HELD, act=freeze)) as trap:
         task_id = context.recalculate()
         at = trap.wait("a worker is frozen").at
         try:
-            went_on = _until_decided_by_another(context, product_id, task_id, at)
-            _wait_until(at + 2 * LEASE_S)
+            yield task_id, at
         finally:
             # What it said reaches the server late, when it itself is about to go on.
             trap.release()
             frozen[0].resume()
-    context.ended(task_id)
-    context.seconds_until(lambda: refused_writes(context) > refused, "the refused write is counted", deadline_s=30)
-    count = refused_writes(context) - refused
-    return Figure(
-        f"went on in {went_on:.1f} s, {count:.0f} stale write refused", at_most("went on", went_on, GOES_ON_S)
-    )
 
 
 def _until_decided_by_another(context: Context, product_id: str, task_id: str, since: float) -> float:
@@ -138,5 +182,13 @@ CASES = (
         f"{BAR}; the stale write is refused and counted",
         lambda context: _freeze(context, IN_TRANSACTION),
         products=(4_000, 8),
+    ),
+    Case(
+        "frozen-holder-long-run",
+        "the same in a run that still goes on when the holder wakes",
+        "the run goes on, and succeeds in its first attempt",
+        _freeze_in_a_long_run,
+        products=(80_000, 8),
+        limit_s=600,
     ),
 )

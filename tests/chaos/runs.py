@@ -24,10 +24,10 @@ class Caught:
 
 
 @contextmanager
-def slow_feed(context: Context) -> Iterator[None]:
+def slow_feed(context: Context, delay_s: float = ANSWER_DELAY_S) -> Iterator[None]:
     """Let the feed take its time within the block."""
     feed = context.environment.feed
-    feed.delay_s = ANSWER_DELAY_S
+    feed.delay_s = delay_s
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import structlog
 from opentelemetry.trace import get_current_span
 
 from shared.catalogue import markets, products
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, LeaseLost
 from shared.market_events import inbox, repricing_queue, signals
 from shared.market_events.events import CostChanged, MarketChanged, stored_data
 from shared.market_events.records import CompletedEvent, Key, Outcome, WaitingEvent
@@ -79,12 +79,18 @@ def _begin(services: Services, targets: Sequence[str]) -> tuple[list[Lease], Wai
 
 @contextmanager
 def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
-    """Release the leases on an error: such an attempt does not count as a crash, and the next one may start."""
+    """Release the leases on an error: such an attempt does not count as a crash, and the next one may start.
+
+    Raises:
+        LeaseLost: in place of any error of a worker that has lost a target. Such a worker fails no event.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         with services.pool.connection() as conn:
-            repricing_queue.release(conn, leases)
+            is_held = repricing_queue.release(conn, leases)
+        if not is_held and isinstance(error, Exception):
+            raise LeaseLost("this worker has lost a target") from error
         raise
 
 

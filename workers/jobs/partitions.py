@@ -67,11 +67,13 @@ def _take_all(services: Services, task: RunningTask) -> None:
         partition = partitions.take(conn, task)
     while partition is not None:
         with _released(services, partition):
-            recruiter.enqueue()
+            if partition.attempt == 1:
+                recruiter.enqueue()
             with _span(partition):
                 _renew_lock(services, task)
                 with tracer.start_as_current_span("write prices"):
                     repriced = _decide(services, partition)
+                recruiter.enqueue()
                 with stage("put"), tracer.start_as_current_span("put and announce"):
                     services.writer.put(_to_put(partition, repriced))
                 with stage("commit"), services.pool.connection() as conn:
@@ -97,19 +99,29 @@ def _span(partition: Partition) -> Iterator[None]:
 
 @contextmanager
 def _released(services: Services, partition: Partition) -> Iterator[None]:
-    """On failure release the partition; if another worker already holds it, count a stale write."""
+    """On failure release the partition; if another worker already holds it, count a stale write.
+
+    Raises:
+        LeaseLost: in place of any error of a worker that has lost the partition. Such a worker settles nothing.
+    """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         with services.pool.connection() as conn:
-            if not partitions.release(conn, partition) and tasks.status(conn, partition.task_id) in TAKEN_OVER:
+            is_lost = not partitions.release(conn, partition)
+            if is_lost and tasks.status(conn, partition.task_id) in TAKEN_OVER:
                 STALE_WRITES.inc()
                 log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
+        if is_lost and isinstance(error, Exception):
+            raise LeaseLost(f"this worker has lost partition {partition.number}") from error
         raise
 
 
 class _Recruiter:
-    """Enqueues a message for one more worker while partitions wait: once at the start, then every second."""
+    """Enqueues a message for one more worker while partitions wait: once at the start, then every second.
+
+    A partition that failed before recruits nobody until it is decided: others would meet the same error.
+    """
 
     def __init__(self, services: Services, task: RunningTask) -> None:
         self._services, self._task = services, task
@@ -129,11 +141,12 @@ class _Recruiter:
 def _renew_lock(services: Services, task: RunningTask) -> None:
     """Renew the lock, which only saves queries: the claim in PostgreSQL decides. A lost lock is taken back by force."""
     try:
-        services.lock.renew(task.task_id)
+        services.lock.renew(task.task_id, task.attempt)
     except LockLost:
+        if not services.lock.acquire(task.task_id, task.attempt, force=True):
+            raise LeaseLost("a later attempt of the run holds the lock") from None
         LOCK_LOSSES.inc()
         log.warning("lock lost, taken back", task_id=str(task.task_id))
-        services.lock.acquire(task.task_id, force=True)
 
 
 def _decide(services: Services, partition: Partition) -> Repriced:

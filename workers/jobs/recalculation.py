@@ -20,12 +20,14 @@ def run(services: Services, task_id: UUID) -> None:
     Raises:
         Unavailable: a server is away; finished partitions stay finished, and the next attempt takes the others.
     """
+    services.claim.task = None
     with services.pool.connection() as conn:
         if merging.skip_if_covered(conn, task_id):
             log.info("recalculation skipped, a later one includes it", task_id=str(task_id))
             return
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
+        services.claim.task = task
         work(services, task)
         return
     task = _claim(services, task_id)
@@ -42,9 +44,11 @@ def run(services: Services, task_id: UUID) -> None:
 
 def join(services: Services, task_id: UUID) -> None:
     """Take partitions of a run that another worker has split, if it still runs."""
+    services.claim.task = None
     with services.pool.connection() as conn:
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
+        services.claim.task = task
         work(services, task)
 
 
@@ -60,11 +64,14 @@ def _claim(services: Services, task_id: UUID) -> RunningTask | None:
         with services.pool.connection() as conn:
             task = tasks.start(conn, task_id)
     except Busy:
-        services.lock.release(task_id)
+        services.lock.release(task_id, attempt=0)
         _skipped(services, task_id)
         return None
     if task is None:
-        services.lock.release(task_id)
+        services.lock.release(task_id, attempt=0)
+        return None
+    services.claim.task = task
+    services.lock.acquire(task_id, task.attempt, force=True)
     return task
 
 

@@ -19,7 +19,7 @@ def end(services: Services, task: RunningTask) -> None:
     if ended is None:
         return
     spans.annotate(task_id=str(task.task_id), outcome=ended)
-    services.lock.release(task.task_id)
+    services.lock.release(task.task_id, attempt=None)
     with services.pool.connection() as conn:
         RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))
     log.info("recalculation done", task_id=str(task.task_id), status=ended)

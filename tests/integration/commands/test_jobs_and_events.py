@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from shared.catalogue.product_set import ProductSet
 from shared.commands.events import events_command
 from shared.commands.jobs import recalculate, tasks_command
-from shared.jobs import tasks
-from shared.jobs.tasks import TaskError
+from shared.jobs import endings, tasks
+from shared.jobs.endings import TaskError
 from shared.market_events import inbox
 from shared.market_events.records import EventRecord
 from shared.postgres.pools import Pool
@@ -34,7 +34,7 @@ def just(settings: Settings, pool: Pool) -> Iterator[Just]:
 def failed(pool: Pool) -> UUID:
     with pool.connection() as conn:
         task_id = tasks.create(conn, "recalculation", ProductSet(("P-1",)), "")
-        tasks.fail(conn, task_id, TaskError("ValueError", "no [such] thing"), "Traceback: where")
+        endings.fail(conn, task_id, None, TaskError("ValueError", "no [such] thing"), "Traceback: where")
     return task_id
 
 
@@ -107,7 +107,7 @@ def test_no_text_from_outside_moves_the_cursor_or_forges_a_line(just: Just, pool
         inbox.record(conn, [event])
         assert inbox.fail_waiting(conn, product_id, f"ValueError: {hostile}", f"Traceback: {hostile}") == 1
         task_id = tasks.create(conn, "recalculation", ProductSet(("P-1",)), "")
-        tasks.fail(conn, task_id, TaskError("ValueError", hostile), f"Traceback: {hostile}")
+        endings.fail(conn, task_id, None, TaskError("ValueError", hostile), f"Traceback: {hostile}")
     for arguments in (
         ("events", "--failed", "--limit", "1000"),
         ("events", "show", event.id),

@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 
 from shared.catalogue.product_set import ProductSet
-from shared.jobs import merging, tasks
+from shared.jobs import endings, merging, tasks
 from shared.jobs import views as task_views
-from shared.jobs.tasks import RunningTask, TaskError, WaitingTask
+from shared.jobs.endings import TaskError
+from shared.jobs.tasks import RunningTask, WaitingTask
 from shared.jobs.views import TaskView
 from shared.postgres.pools import Pool
 
@@ -51,21 +52,27 @@ class Tasks:
         with self._pool.connection() as conn:
             tasks.succeed(conn, task)
 
-    def retry_later(self, task_id: UUID) -> None:
+    def retry_later(self, task_id: UUID) -> bool:
+        """By the worker whose attempt it is."""
+        attempt = self.view(task_id).attempts
         with self._pool.connection() as conn:
-            tasks.retry_later(conn, task_id, AWAY)
+            return endings.retry_later(conn, task_id, attempt, AWAY)
 
-    def fail(self, task_id: UUID) -> None:
+    def fail(self, task_id: UUID) -> bool:
+        """As `retry_later`."""
+        attempt = self.view(task_id).attempts
         with self._pool.connection() as conn:
-            tasks.fail(conn, task_id, AWAY)
+            return endings.fail(conn, task_id, attempt, AWAY)
 
     def request_abort(self, task_id: UUID) -> bool:
         with self._pool.connection() as conn:
             return tasks.request_abort(conn, task_id)
 
-    def end_aborted(self, task_id: UUID) -> None:
+    def end_aborted(self, task_id: UUID) -> bool:
+        """As `retry_later`."""
+        attempt = self.view(task_id).attempts
         with self._pool.connection() as conn:
-            tasks.end_aborted(conn, task_id)
+            return endings.end_aborted(conn, task_id, attempt)
 
     def claim_waiting(self) -> list[WaitingTask]:
         with self._pool.connection() as conn:

@@ -7,8 +7,9 @@ import pytest
 
 from shared.catalogue.product_set import ProductSet
 from shared.errors import LeaseLost
-from shared.jobs import partitions, tasks
+from shared.jobs import endings, partitions, tasks
 from shared.jobs import views as task_views
+from shared.jobs.endings import TaskError
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
 from shared.jobs.views import TaskView
@@ -243,8 +244,9 @@ def test_a_run_to_be_aborted_gives_out_nothing_and_ends(run: Run, pool: Pool) ->
 
 def test_while_a_run_waits_for_its_next_attempt_nothing_is_written(run: Run, pool: Pool) -> None:
     partition = run.taken()
+    run.end_leases()
     with pool.connection() as conn:
-        tasks.retry_later(conn, run.task_id, tasks.TaskError("DatabaseUnavailable", "away"))
+        assert endings.retry_later(conn, run.task_id, run.task.attempt, TaskError("DatabaseUnavailable", "away"))
     with pytest.raises(LeaseLost):
         run.hold(partition)
     assert run.release(partition)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from dramatiq import Message, MessageProxy
 
+from shared.market_events import repricing_queue
 from shared.market_events import views as event_views
 from shared.market_events.repricing_queue import market_target
 from shared.postgres.pools import Pool
@@ -82,7 +83,9 @@ def test_the_events_of_a_market_after_an_attempt(
 def test_a_failed_event_has_the_starts_and_the_traceback(completion: Completion, events: Events, pool: Pool) -> None:
     code = f"M-{new_id()}"
     event = events.market(code, "1.1")
-    events.begin(market_target(code))
+    leases = events.begin(market_target(code))
+    with pool.connection() as conn:
+        assert repricing_queue.release(conn, leases)
     try:
         raise ValueError("a fault of ours")
     except ValueError as error:

@@ -39,6 +39,7 @@ def started(pool: Pool, services: Services) -> Starting:
         assert task
         if kind == "recalculation":
             assert services.lock.acquire(task_id)
+        services.claim.task = task
         return task
 
     return started
@@ -167,7 +168,7 @@ def test_a_run_that_another_worker_took_over_keeps_its_lock(
 
 
 def test_the_follow_up_is_enqueued_when_a_run_fails_and_takes_over_what_was_merged_into_it(
-    pool: Pool, completion: Completion, started: Starting, queues: Queues
+    pool: Pool, services: Services, completion: Completion, started: Starting, queues: Queues
 ) -> None:
     task = started()
     with pool.connection() as conn:
@@ -177,6 +178,8 @@ def test_the_follow_up_is_enqueued_when_a_run_fails_and_takes_over_what_was_merg
     # It waits for its next attempt, and the follow-up behind it is free to run.
     merged = (view(pool, beside).result or {})["merged_into"]
     assert queues.sent == [("recalculate", merged)]
+    with pool.connection() as conn:
+        services.claim.task = tasks.start(conn, task.task_id)
     completion.task(message(task.task_id), errors.InvalidInput("no"), True)
     assert queues.sent == [("recalculate", merged)] * 2
 

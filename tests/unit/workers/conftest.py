@@ -8,7 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from shared.settings import Settings
-from workers.services import Services
+from workers.services import Claim, Services
 
 
 class Closable:
@@ -39,6 +39,7 @@ def services(closed: list[str]) -> Services:
         tracing=TracerProvider(),
         writer=unused,
         lock=unused,
+        claim=Claim(),
         enqueue=unused,
         partition_slots=threading.BoundedSemaphore(),
         stopping=threading.Event(),
