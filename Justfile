@@ -141,6 +141,10 @@ check: lint test
 format: setup
     @.venv/bin/ruff check -q --fix . ; .venv/bin/ruff format -q .
 
+# Write docs/openapi.json anew from the code
+openapi: setup
+    @{{ python }} -m api.openapi_file > docs/openapi.json
+
 # Resolve the dependencies anew into the two lock files
 lock: setup
     @.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
