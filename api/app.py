@@ -12,7 +12,7 @@ from api import services
 from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.cors import Cors
-from api.edge.fast_path import FastPath
+from api.edge.fast_path import FastPath, FastPathForKeys
 from api.edge.limits import Limits
 from api.edge.protocol import Protocol
 from api.edge.tracing import ReadTraces
@@ -35,8 +35,9 @@ def create_app() -> ASGIApp:
     app = create_litestar(settings, limits)
     traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
     cors = Cors(settings.cors_origins)
-    fast_path = FastPath(lambda: running_services(app.state), cors.is_usual if cors.is_on else negotiation.is_usual)
-    return Edge(Protocol(app, cors), fast_path, traces, limits)
+    is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
+    kind = FastPathForKeys if settings.require_read_key else FastPath
+    return Edge(Protocol(app, cors), kind(lambda: running_services(app.state), is_usual), traces, limits)
 
 
 def create_litestar(settings: Settings, limits: Limits) -> Litestar:

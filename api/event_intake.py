@@ -8,10 +8,13 @@ import msgspec
 import redis
 import structlog
 
+from api.edge.identity import require
 from api.http.event_bodies import EventAnswer, EventBatch, MarketEvent, Published, PublishedBatch
 from api.http.problems import problem_of
 from api.services import Services
-from shared.errors import InvalidInput
+from shared.access.keys import LiveKey
+from shared.access.scopes import Scope
+from shared.errors import Forbidden, InvalidInput
 from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
 from shared.market_events.records import EventRecord, Key
@@ -22,12 +25,15 @@ from shared.telemetry.tracing import current_trace_id
 log = structlog.get_logger(__name__)
 
 PATH = "/api/v1/publish-market-event"
+# Scopes that a type of event needs beside `events:write`.
+MORE_SCOPES: dict[str, Scope] = {"market_changed": "rules:write", "recalculation_requested": "operate"}
 
 
-def accept(services: Services, event: MarketEvent) -> Published:
+def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published:
     """Store an event, then publish it.
 
     Raises:
+        Forbidden: the caller's key lacks a scope that this type of event needs.
         InvalidInput: the type is unknown, the data does not match the type, or the time is too far in the future.
     """
     event_id = event.event_id or str(uuid4())
@@ -35,16 +41,16 @@ def accept(services: Services, event: MarketEvent) -> Published:
         cloud_event = CloudEvent(
             specversion="1.0", id=event_id, source=event.source, type=event.type, time=event.time, data=event.data
         )
-        known = _in_trace(_checked(cloud_event))
+        known = _in_trace(_checked(cloud_event, caller))
         [status] = _store_and_publish(services, [known])
         log.info("event accepted", event_id=event_id, type=event.type, status=status)
         return Published(status, event_id, event.source, channel.MARKET_EVENTS, current_trace_id())
 
 
-def accept_batch(services: Services, batch: EventBatch) -> PublishedBatch:
+def accept_batch(services: Services, batch: EventBatch, caller: LiveKey) -> PublishedBatch:
     """Store the events of a batch together, then publish them; an invalid event gets an error of its own."""
     with channel.sending(f"{len(batch.events)} events"):
-        read = [_read(raw, number) for number, raw in enumerate(batch.events)]
+        read = [_read(raw, number, caller) for number, raw in enumerate(batch.events)]
         events = [each for each in read if isinstance(each, CloudEvent)]
         statuses = iter(_store_and_publish(services, events))
         log.info("events accepted", events=len(events), refused=len(read) - len(events))
@@ -58,15 +64,24 @@ def accept_batch(services: Services, batch: EventBatch) -> PublishedBatch:
         )
 
 
-def _read(raw: bytes, number: int) -> CloudEvent | InvalidInput:
+def _read(raw: bytes, number: int, caller: LiveKey) -> CloudEvent | InvalidInput | Forbidden:
     try:
-        return _in_trace(_checked(decode(raw)))
+        return _in_trace(_checked(decode(raw), caller))
     except InvalidInput as error:
         return InvalidInput(error.reason, f"$[{number}]{error.path.removeprefix('$')}")
+    except Forbidden as error:
+        return error
 
 
-def _checked(event: CloudEvent) -> CloudEvent:
-    """The event with its time filled in; raises InvalidInput where its type, data or time is invalid."""
+def _checked(event: CloudEvent, caller: LiveKey) -> CloudEvent:
+    """The event with its time filled in.
+
+    Raises:
+        Forbidden: the caller's key lacks a scope that this type of event needs.
+        InvalidInput: its type, data or time is invalid.
+    """
+    if scope := MORE_SCOPES.get(event.type):
+        require(caller, scope)
     parse_data(event.type, event.data)
     return msgspec.structs.replace(event, time=checked_time(event.time, datetime.now(UTC)))
 

@@ -9,6 +9,7 @@ import redis
 import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
+from shared.access.known import KnownKeys
 from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
@@ -34,6 +35,7 @@ class Services(msgspec.Struct, frozen=True):
     Attributes:
         reader: Finds sheets and markets for quotes.
         near: The near cache of this process.
+        keys: The live API keys.
         reads: Pool of the read path (asyncio).
         writes: Pool of everything else; handlers that use it run on threads.
         cache: Redis of the read path (asyncio).
@@ -46,6 +48,7 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     reader: PriceReader
     near: NearCache
+    keys: KnownKeys
     reads: AsyncPool
     writes: Pool
     cache: redis.asyncio.Redis
@@ -99,11 +102,17 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(reader.report)
         reading_ahead = asyncio.create_task(reader.read_ahead())
         stack.callback(reading_ahead.cancel)
+        keys = KnownKeys(reads)
+        await keys.refresh()
+        stack.push_async_callback(keys.note_use)
+        keeping_fresh = asyncio.create_task(keys.keep_fresh())
+        stack.callback(keeping_fresh.cancel)
         freeze_gc()
         yield Services(
             settings=settings,
             reader=reader,
             near=near,
+            keys=keys,
             reads=reads,
             writes=writes,
             cache=cache,

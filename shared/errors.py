@@ -7,7 +7,8 @@ PricingError
 ├── SlowBody                the caller took too long to send its body
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
-├── Unauthorized
+├── Unauthorized            the key is missing, unknown, expired or revoked
+├── Forbidden               the key lacks a scope
 └── Unavailable             transient: the same work may be tried again (`retryable`)
     ├── DatabaseUnavailable
     ├── StatementTimeout    a statement lasted too long, and may do so again
@@ -69,7 +70,11 @@ class AlreadyEnded(PricingError):
 
 
 class Unauthorized(PricingError):
-    """The key is missing, unknown or revoked."""
+    """The key is missing, unknown, expired or revoked."""
+
+
+class Forbidden(PricingError):
+    """The key lacks a scope."""
 
 
 class Unavailable(PricingError):

@@ -37,6 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         api_processes: Granian worker processes.
         admin_key: The first API key; empty: it is generated, and stored in `home`.
         cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
+        require_read_key: Whether price queries need a key.
+        require_metrics_key: Whether the API's metrics need a key.
         feed_url: Market-data feed, read by recalculations; empty: none.
         cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
@@ -69,6 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     feed_url: str = ""
     feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 2.0
     admin_key: str = ""
+    require_read_key: bool = False
+    require_metrics_key: bool = False
     cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
     near_cache_bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)] = 64_000_000

@@ -1,7 +1,8 @@
 """The fast path: answers price queries without the framework; the only module that goes round Litestar.
 
 Its answers equal those of the plain handler in `api.routes.prices`, byte for byte. A request that is not a valid price
-query is passed to that handler. The OpenAPI document describes the handler.
+query, or wants an explanation, is passed to that handler: an explanation depends on the caller's key and is never
+remembered. The OpenAPI document describes the handler.
 """
 
 from collections import OrderedDict
@@ -11,11 +12,13 @@ from typing import TypeGuard
 import msgspec
 from litestar.types import HTTPScope, ReceiveMessage, Scope
 
+from api.edge.identity import key_in
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH, sheet_for
 from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
+from shared.access import scopes
 from shared.cache.markets import market_of
 from shared.cache.reader import Basis, PriceReader, Source
 from shared.pricing.market import Market
@@ -25,7 +28,7 @@ from shared.pricing.sheet import PriceSheet
 
 IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
-_EXPLAIN = {b"": False, b"explain=true": True, b"explain=false": False}
+_TAKEN = (b"", b"explain=false")
 JSON = (b"content-type", b"application/json")
 # `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
@@ -66,12 +69,12 @@ class FastPath:
     def takes(self, scope: Scope) -> TypeGuard[HTTPScope]:
         """Whether a connection is a price query as everybody sends it."""
         is_query = scope.get("path") == PRICE_PATH and scope.get("method") == "POST"
-        return is_query and scope["query_string"] in _EXPLAIN and self._is_usual(scope["headers"])
+        return is_query and scope["query_string"] in _TAKEN and self._is_usual(scope["headers"])
 
     def remembered(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
         """The answer to a price query that had the same bytes, where it is the answer still."""
         body = _whole(message, scope["headers"])
-        if body is None or self._reader is None or scope["query_string"] == b"explain=true":
+        if body is None or self._reader is None:
             return None
         known = self._remembered.get(body)
         return known.answer if known is not None and self._reader.still_holds(known.basis) else None
@@ -85,29 +88,28 @@ class FastPath:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        explain = _EXPLAIN[scope["query_string"]]
         try:
             if trace.span is None:
-                return await self._price(asked, query, explain)
+                return await self._price(asked, query)
             with trace.entered():
-                answer = await self._price(asked, query, explain)
+                answer = await self._price(asked, query)
             trace.span.set_attribute("pricing.source", answer.source)
             return answer
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PRICE_PATH)
 
-    async def _price(self, asked: bytes, query: PriceQuery, explain: bool) -> Rendered:
+    async def _price(self, asked: bytes, query: PriceQuery) -> Rendered:
         # Kept, since asking the framework's state for it costs as much as the near cache.
         reader = self._reader = self._reader or self._services().reader
         if basis := reader.held(query.product_id):
-            answer = _priced(basis.sheet, basis.markets, query, explain, "cache")
-            if not explain and len(asked) <= ANSWERED_BYTES:
+            answer = _priced(basis.sheet, basis.markets, query, "cache")
+            if len(asked) <= ANSWERED_BYTES:
                 self._remember(asked, _Remembered(basis, answer.body))
             return answer
         found, markets = await reader.find_one(query.product_id)
         sheet, source = sheet_for(query, found)
-        return _priced(sheet, markets, query, explain, source)
+        return _priced(sheet, markets, query, source)
 
     def _remember(self, asked: bytes, answered: _Remembered) -> None:
         self._remembered[asked] = answered
@@ -115,15 +117,25 @@ class FastPath:
             self._remembered.popitem(last=False)
 
 
-def _priced(
-    sheet: PriceSheet, markets: Mapping[str, Market], query: PriceQuery, explain: bool, source: Source
-) -> Rendered:
+class FastPathForKeys(FastPath):
+    """Answers only callers whose key has `prices:read`. The framework answers the others, and looks unknown keys up."""
+
+    def takes(self, scope: Scope) -> TypeGuard[HTTPScope]:
+        """Whether a connection is such a price query by a known key."""
+        if not super().takes(scope):
+            return False
+        found = [value for name, value in scope["headers"] if name == b"authorization"]
+        key = self._services().keys.held(key_in(found[0].decode("latin-1"))) if len(found) == 1 else None
+        return key is not None and scopes.allow(key.scopes, "prices:read")
+
+
+def _priced(sheet: PriceSheet, markets: Mapping[str, Market], query: PriceQuery, source: Source) -> Rendered:
     """The answer to a query.
 
     Raises:
         NoPrice: the sheet has no price in the query's currency.
     """
-    priced = quote(sheet, market_of(markets, query.user_location), query, explain=explain)
+    priced = quote(sheet, market_of(markets, query.user_location), query)
     return Rendered(200, (JSON,), _encoder.encode(priced)[:-1] + _SOURCES[source], source)
 
 

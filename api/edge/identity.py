@@ -1,29 +1,83 @@
-"""Access to the writes: a request needs a valid API key."""
+"""Who calls, and what the caller's key allows."""
 
-import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.services import Services
-from shared.access import keys
-from shared.errors import Unauthorized
+from shared.access import scopes
+from shared.access.keys import LiveKey
+from shared.access.scopes import Scope
+from shared.errors import Forbidden, Unauthorized
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
+
+# For the OpenAPI document: a key is needed, or changes the answer.
+KEY_OPTIONAL: list[dict[str, list[str]]] = [{}, {"key": []}]
 
 
-async def requires_key(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg] # any
-    """Litestar guard of the routes that write.
+def needs(scope: Scope) -> Guard:
+    """A Litestar guard: the request needs a live key that has this scope. The handler finds it as `request.user`.
+
+    Raises (the guard):
+        Unauthorized: the header `Authorization: Bearer KEY` is missing, or the key is not live.
+        Forbidden: the key lacks the scope.
+        DatabaseUnavailable: this process does not hold the key, and PostgreSQL is away.
+    """
+
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        require(await _caller(connection), scope)
+
+    return guard
+
+
+async def prices_are_open(connection: Connection, _: BaseRouteHandler) -> None:
+    """A Litestar guard of price queries: they need a key only where `PRICING_REQUIRE_READ_KEY` is set."""
+    if _services(connection).settings.require_read_key:
+        require(await _caller(connection), "prices:read")
+
+
+async def metrics_are_open(connection: Connection, _: BaseRouteHandler) -> None:
+    """A Litestar guard of the metrics: they need a key, of any scope, where `PRICING_REQUIRE_METRICS_KEY` is set."""
+    if _services(connection).settings.require_metrics_key:
+        await _caller(connection)
+
+
+async def sees_costs(connection: Connection) -> bool:
+    """Whether the caller may see cost, floor, margin and competitors. Without a key: no.
 
     Raises:
-        Unauthorized: the header `Authorization: Bearer KEY` is missing, or the key is not valid.
+        Unauthorized: there is a key, and it is not live.
     """
-    scheme, _space, key = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise Unauthorized("writes need the header `Authorization: Bearer KEY`; `just key` prints one")
+    if "authorization" not in connection.headers:
+        return False
+    return scopes.allow((await _caller(connection)).scopes, "catalogue:read")
+
+
+def require(caller: LiveKey, scope: Scope) -> None:
+    """Raise Forbidden where the caller's key lacks a scope; the error names the scope."""
+    if not scopes.allow(caller.scopes, scope):
+        raise Forbidden(f"this needs the scope {scope}; the key {caller.name!r} has {', '.join(sorted(caller.scopes))}")
+
+
+def key_in(authorization: str) -> str:
+    """The key of a header `Authorization: Bearer KEY`; empty where there is none."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+async def _caller(connection: Connection) -> LiveKey:
+    key = key_in(connection.headers.get("authorization", ""))
+    if not key:
+        raise Unauthorized("this needs the header `Authorization: Bearer KEY`; `just key` prints one")
+    caller = await _services(connection).keys.find(key)
+    connection.scope["user"] = caller
+    return caller
+
+
+def _services(connection: Connection) -> Services:
     services: Services = connection.app.state.services
-    if not await asyncio.to_thread(_is_valid, services, key.strip()):
-        raise Unauthorized("the key is not known, or was revoked")
-
-
-def _is_valid(services: Services, key: str) -> bool:
-    with services.transaction() as conn:
-        return keys.is_valid(conn, key)
+    return services

@@ -18,6 +18,14 @@ class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True
     """The answer to one price query."""
 
     source: Annotated[Source, Meta(description="Where the price sheet came from", examples=["cache"])]
+    hidden_steps: Annotated[
+        int,
+        Meta(
+            description="The number of steps and rejections that only keys with `catalogue:read` see: they show cost, "
+            "floor or competitors",
+            examples=[3],
+        ),
+    ] = 0
 
 
 def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:

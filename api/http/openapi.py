@@ -77,7 +77,9 @@ def config() -> OpenAPIConfig:
         version="1",
         description="The price of a product for a place, a customer and a time. Amounts are decimal strings, never "
         "floats. "
-        "Errors are RFC 9457 problem documents. Writes need an API key: `just key` prints the first one.",
+        "Errors are RFC 9457 problem documents. Price queries need no key, unless the operator wants "
+        "one. Everything else needs an API key with the scope that the operation names: `just key` prints the first "
+        "key, which may do everything.",
         path="/docs",
         render_plugins=[
             SwaggerRenderPlugin(

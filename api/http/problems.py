@@ -16,6 +16,7 @@ from opentelemetry.trace import get_current_span
 from shared.errors import (
     AlreadyEnded,
     DatabaseUnavailable,
+    Forbidden,
     InvalidInput,
     NotFound,
     NotJson,
@@ -47,6 +48,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (AlreadyEnded, 409),
     (Unauthorized, 401),
+    (Forbidden, 403),
     (Unavailable, 503),
 )
 
@@ -55,7 +57,8 @@ UNREAD = {408, 413}
 
 MEANINGS = {
     400: "The body is not JSON, or breaks off",
-    401: "The key is missing, unknown or revoked",
+    401: "The key is missing, unknown, expired or revoked",
+    403: "The key lacks a scope; `detail` names it",
     404: "Not found",
     406: "`Accept` excludes JSON",
     409: "The task has ended",

@@ -11,6 +11,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from api.edge.identity import KEY_OPTIONAL, metrics_are_open
+from api.http.problems import documented
 from api.services import Services
 from shared import VERSION
 from shared.errors import DatabaseUnavailable
@@ -88,11 +90,15 @@ async def ready(services: Services) -> Response[Readiness]:
 
 @get(
     "/metrics",
+    guards=[metrics_are_open],
+    security=KEY_OPTIONAL,
     sync_to_thread=True,
     media_type=MediaType.TEXT,
     operation_id="metrics",
+    responses=documented(401, 503),
     summary="Prometheus metrics",
-    description="The metrics of all API processes together; the workers' are at port 9191, the listener's at 9192.",
+    description="The metrics of all API processes together; the workers' are at port 9191, the listener's at 9192. "
+    "Open unless `PRICING_REQUIRE_METRICS_KEY` is set; any key then opens them.",
 )
 def metrics(services: Services) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""

@@ -1,17 +1,18 @@
 """Market events: accepted here, applied in the background."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
 from api import event_intake
-from api.edge.identity import requires_key
+from api.edge.identity import needs
 from api.http.event_bodies import BATCH_TYPE, EventBatch, EventBody, MarketEvent, Published, PublishedBatch
 from api.http.problems import documented
 from api.services import Services
+from shared.access.keys import LiveKey
 from shared.market_events import views as event_views
 from shared.market_events.views import EventView
 
@@ -21,18 +22,20 @@ log = structlog.get_logger(__name__)
 @post(
     "/publish-market-event",
     status_code=200,
-    guards=[requires_key],
-    security=[{"key": []}],
+    guards=[needs("events:write")],
+    security=[{"key": ["events:write"]}],
     dto=EventBody,
     return_dto=None,
     sync_to_thread=True,
     operation_id="publishMarketEvent",
-    responses=documented(401, 422, 503),
+    responses=documented(401, 403, 422, 503),
     summary="Send a market event",
     description="Stores the event, then publishes it on `market_events`. Without a body all prices are recalculated. "
-    f"A batch of CloudEvents (`{BATCH_TYPE}`, up to 1,000) gets one answer per event, in the order of the events.",
+    f"A batch of CloudEvents (`{BATCH_TYPE}`, up to 1,000) gets one answer per event, in the order of the events. "
+    "`market_changed` also needs `rules:write`, `recalculation_requested` also `operate`.",
 )
 def publish_market_event(
+    request: Request[LiveKey, Any, Any],
     services: Services,
     data: Annotated[
         MarketEvent | EventBatch | None,
@@ -60,15 +63,17 @@ def publish_market_event(
 ) -> Published | PublishedBatch:
     """Accept an event, or a batch of them."""
     if isinstance(data, EventBatch):
-        return event_intake.accept_batch(services, data)
-    return event_intake.accept(services, data or MarketEvent())
+        return event_intake.accept_batch(services, data, request.user)
+    return event_intake.accept(services, data or MarketEvent(), request.user)
 
 
 @get(
     "/market-events/{event_id:str}",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
     sync_to_thread=True,
     operation_id="getMarketEvent",
-    responses=documented(404, 422, 503),
+    responses=documented(401, 403, 404, 422, 503),
     summary="The status of an event",
     description="received, applied, superseded (by a later event), rejected or failed, with the reason.",
 )

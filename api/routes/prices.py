@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, Router, post
@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
+from api.edge.identity import KEY_OPTIONAL, prices_are_open, sees_costs
 from api.edge.metrics import SOURCE
 from api.http.answers import PriceAnswer, sheet_for
 from api.http.bodies import StrictBody
@@ -20,13 +21,18 @@ from shared.cache.reader import Found
 from shared.errors import PricingError
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import NoPrice, quote
+from shared.pricing.quote import NoPrice, public, quote
 
 # After this many items the event loop serves other requests.
 ITEMS_PER_TURN = 50
 
+Explained = Literal["not", "publicly", "wholly"]
 Explain = Annotated[
-    bool, Parameter(description="Also return the steps that led to the price, and the rules that did not apply")
+    bool,
+    Parameter(
+        description="Also return the steps that led to the price, and the rules that did not apply. Those that show "
+        "cost, floor or competitors need a key with `catalogue:read`"
+    ),
 ]
 
 
@@ -55,15 +61,18 @@ class PriceAnswers(msgspec.Struct, frozen=True):
 @post(
     "/price",
     status_code=200,
+    guards=[prices_are_open],
+    security=KEY_OPTIONAL,
     dto=StrictBody[PriceQuery],
     return_dto=None,
     operation_id="getPrice",
-    responses=documented(404, 422, 503),
+    responses=documented(401, 403, 404, 422, 503),
     summary="Quote a price",
     description="The price of a product for a place, a customer and a time. It is computed from the product's cached "
     "price sheet, or from the database where the sheet is not cached.",
 )
 async def get_price(
+    request: Request[Any, Any, Any],
     services: Services,
     data: Annotated[
         PriceQuery,
@@ -80,17 +89,20 @@ async def get_price(
     explain: Explain = False,
 ) -> PriceAnswer:
     """Price one query."""
+    explained = await _explained(request, explain)
     found, markets = await services.reader.find([data.product_id])
-    return _answer(data, found, markets, explain)
+    return _answer(data, found, markets, explained)
 
 
 @post(
     "/prices",
     status_code=200,
+    guards=[prices_are_open],
+    security=KEY_OPTIONAL,
     dto=StrictBody[PriceQueries],
     return_dto=None,
     operation_id="getPrices",
-    responses=documented(422, 503),
+    responses=documented(401, 403, 422, 503),
     summary="Up to 500 price queries at once",
     description="Each item has a price or an error of its own. A query of the wrong shape fails the whole request.",
 )
@@ -104,32 +116,43 @@ async def get_prices(
     explain: Explain = False,
 ) -> PriceAnswers:
     """Price several queries with one look-up."""
+    explained = await _explained(request, explain)
     found, markets = await services.reader.find([query.product_id for query in data.items])
     all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)
     request.scope["state"][SOURCE] = "cache" if all_cached else "database"
     answers: list[ItemAnswer] = []
     for query in data.items:
-        answers.append(_item(query, found, markets, explain, request.url.path))
+        answers.append(_item(query, found, markets, explained, request.url.path))
         if len(answers) % ITEMS_PER_TURN == 0:
             await asyncio.sleep(0)
     return PriceAnswers(answers)
 
 
-def _answer(query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explain: bool) -> PriceAnswer:
+async def _explained(request: Request[Any, Any, Any], explain: bool) -> Explained:
+    if not explain:
+        return "not"
+    return "wholly" if await sees_costs(request) else "publicly"
+
+
+def _answer(
+    query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explained: Explained
+) -> PriceAnswer:
     sheet, source = sheet_for(query, found.get(query.product_id))
-    priced = quote(sheet, market_of(markets, query.user_location), query, explain=explain)
-    return PriceAnswer(**msgspec.structs.asdict(priced), source=source)
+    priced, hidden = quote(sheet, market_of(markets, query.user_location), query, explain=explained != "not"), 0
+    if explained == "publicly":
+        priced, hidden = public(priced, sheet)
+    return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)
 
 
 def _item(
     query: PriceQuery,
     found: Mapping[str, Found],
     markets: Mapping[str, Market],
-    explain: bool,
+    explained: Explained,
     instance: str,
 ) -> ItemAnswer:
     try:
-        return ItemAnswer(price=_answer(query, found, markets, explain))
+        return ItemAnswer(price=_answer(query, found, markets, explained))
     except (PricingError, NoPrice) as error:
         return ItemAnswer(error=problem_of(error, instance))
 

@@ -11,7 +11,7 @@ from litestar import Response, Router, get, put
 from litestar.params import HeaderParameter, Parameter
 from msgspec import Meta
 
-from api.edge.identity import requires_key
+from api.edge.identity import needs
 from api.http import etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
@@ -58,8 +58,10 @@ class History(msgspec.Struct, frozen=True):
 
 @get(
     "/products/{product_id:str}",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
     operation_id="getProduct",
-    responses=documented(404, 422, 503),
+    responses=documented(401, 403, 404, 422, 503),
     summary="A product, its signals and its published price",
     description="Reads the database, Redis and, where one is configured, the market-data feed. The `ETag` stands for "
     "`catalogue`: the other two fields may change without it.",
@@ -76,13 +78,13 @@ async def get_product(services: Services, product_id: ProductPath) -> Response[P
 
 @put(
     "/products/{product_id:str}",
-    guards=[requires_key],
-    security=[{"key": []}],
+    guards=[needs("catalogue:write")],
+    security=[{"key": ["catalogue:write"]}],
     dto=StrictBody[ProductInput],
     return_dto=None,
     sync_to_thread=True,
     operation_id="putProduct",
-    responses=documented(401, 412, 422, 503),
+    responses=documented(401, 403, 412, 422, 503),
     summary="Insert or replace a product",
     description="The price is decided in the same transaction. Writing the same product again changes nothing. "
     "With `If-Match`, the product is written only where nobody changed it since its `ETag` was read.",
@@ -105,9 +107,11 @@ def put_product(
 
 @get(
     "/products/{product_id:str}/price-history",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
     sync_to_thread=True,
     operation_id="getPriceHistory",
-    responses=documented(404, 422, 503),
+    responses=documented(401, 403, 404, 422, 503),
     summary="The price history of a product",
     description="Every price change with its cause (event, task or write) and its policy, newest first.",
 )

@@ -11,7 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
-from api.edge.identity import requires_key
+from api.edge.identity import needs
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
@@ -35,13 +35,13 @@ class Queued(msgspec.Struct, frozen=True):
 @post(
     "/recalculate",
     status_code=200,
-    guards=[requires_key],
-    security=[{"key": []}],
+    guards=[needs("operate")],
+    security=[{"key": ["operate"]}],
     dto=StrictBody[RecalculationRequested],
     return_dto=None,
     sync_to_thread=True,
     operation_id="recalculate",
-    responses=documented(401, 422, 503),
+    responses=documented(401, 403, 422, 503),
     summary="Decide prices anew in the background",
     description="Of some products, of a category, or, without a body, of all products. One recalculation runs at a "
     "time. A further one ends `skipped`, and `result.merged_into` names the task that includes it.",

@@ -9,7 +9,7 @@ import structlog
 from litestar import Router, delete, get
 from litestar.params import Parameter
 
-from api.edge.identity import requires_key
+from api.edge.identity import needs
 from api.http.problems import documented
 from api.services import Services
 from shared.jobs import tasks
@@ -30,9 +30,11 @@ class AbortAccepted(msgspec.Struct, frozen=True):
 
 @get(
     "/tasks/{task_id:uuid}",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
     sync_to_thread=True,
     operation_id="getTask",
-    responses=documented(404, 422, 503),
+    responses=documented(401, 403, 404, 422, 503),
     summary="The state of a background job",
     description="Status, progress, attempts, result or error.",
 )
@@ -45,11 +47,11 @@ def get_task(services: Services, task_id: TaskId) -> TaskView:
 @delete(
     "/tasks/{task_id:uuid}",
     status_code=202,
-    guards=[requires_key],
-    security=[{"key": []}],
+    guards=[needs("operate")],
+    security=[{"key": ["operate"]}],
     sync_to_thread=True,
     operation_id="abortTask",
-    responses=documented(401, 404, 409, 422, 503),
+    responses=documented(401, 403, 404, 409, 422, 503),
     summary="Abort a background job",
     description="A queued job ends at once, a running job at its next step. Prices decided so far remain.",
 )

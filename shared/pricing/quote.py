@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from itertools import takewhile
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.explanation import Rejection, Step
@@ -99,6 +101,19 @@ def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool
         steps=(*sheet.steps, *_steps(sheet, market, tier, rate, prices)) if explain else None,
         rejected=(*sheet.rejected, *_rejected(sheet, query)) if explain else None,
     )
+
+
+def public(priced: Quote, sheet: PriceSheet) -> tuple[Quote, int]:
+    """A quote whose explanation shows neither cost, floor, margin nor competitors, and the number of omitted parts.
+
+    The whole background decision is omitted: prices before and after a step also show the steps beside it.
+    """
+    steps = (priced.steps or ())[len(sheet.steps) :]
+    rejected = (priced.rejected or ())[len(sheet.rejected) :]
+    # A floor is followed by nothing but the rounding, which starts from it.
+    shown_steps = tuple(takewhile(lambda step: step.rule != "floor", steps))
+    hidden = len(sheet.steps) + len(steps) - len(shown_steps) + len(sheet.rejected)
+    return replace(priced, steps=shown_steps, rejected=rejected), hidden
 
 
 def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:

@@ -50,7 +50,7 @@ def test_a_body_that_is_no_batch_is_refused_whole(engine: Engine, events: object
 
 
 def test_a_batch_needs_a_key_like_any_event(engine: Engine) -> None:
-    response = engine.http.post("/api/v1/publish-market-event", json=[], headers={"content-type": BATCH})
+    response = engine.anonymous.post("/api/v1/publish-market-event", json=[], headers={"content-type": BATCH})
     assert response.status_code == 401
 
 

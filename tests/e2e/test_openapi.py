@@ -122,11 +122,18 @@ def test_every_error_is_a_problem_document(document: Document) -> None:
                 assert response["description"]
 
 
-def test_every_write_says_that_it_needs_a_key(document: Document) -> None:
+def test_every_operation_says_whether_it_needs_a_key(document: Document) -> None:
+    """Health needs none; a price and the metrics may do without, by the settings."""
     for operation in operations(document):
-        is_read = operation.method == "get" or operation.path.startswith("/api/v1/price")
-        assert bool(operation.content.get("security")) is not is_read, operation.path
-        assert ("401" in operation.content["responses"]) is not is_read, operation.path
+        is_health, is_optional = (
+            "/health/" in operation.path,
+            operation.path in ("/api/v1/price", "/api/v1/prices", "/metrics"),
+        )
+        security = operation.content.get("security", [])
+        assert bool(security) is not is_health, operation.path
+        assert ({} in security) is is_optional, operation.path
+        assert ("401" in operation.content["responses"]) is not is_health, operation.path
+        assert ("403" in operation.content["responses"]) is operation.path.startswith("/api/"), operation.path
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
@@ -139,7 +146,7 @@ def test_an_amount_is_a_string(document: Document) -> None:
 def test_an_answer_has_the_fields_that_the_document_says(engine: Engine, document: Document) -> None:
     answer = engine.http.post("/api/v1/price?explain=true", json={"product_id": "P-100"}).json()
     documented = document["components"]["schemas"]["PriceAnswer"]
-    assert set(answer) == set(documented["properties"])
+    assert set(answer) | {"hidden_steps"} == set(documented["properties"])
     assert set(documented["required"]) <= set(answer)
 
 

@@ -20,7 +20,7 @@ EVENT: Document = {
     "event_id": "fuzz", "source": "fuzz", "time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
 RECALCULATION: Document = {"product_ids": ["P-100"], "category": "fuzz"}
-KEY: Document = {"name": "fuzz", "scopes": ["prices:read"], "expires_in_days": 1}
+KEY: Document = {"name": "fuzz", "scopes": ["prices:read"], "expires_at": "2026-01-01T00:00:00Z"}
 
 # Each path with the documents that it takes, and how often it is asked.
 PATHS: tuple[tuple[str, list[Document], int], ...] = (

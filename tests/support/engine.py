@@ -18,22 +18,30 @@ from tests.support.waiting import eventually
 
 
 class Engine:
-    """A client of one running stack."""
+    """A client of one running stack.
+
+    Attributes:
+        http: Sends the admin key with every request.
+        anonymous: Sends no key.
+    """
 
     def __init__(self, home: Path, settings: Settings) -> None:
         self.home, self.settings = home, settings
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{settings.port}", timeout=30)
         self.key = (home / "admin.key").read_text().strip()
+        url = f"http://127.0.0.1:{settings.port}"
+        self.http = httpx.Client(base_url=url, headers=self.authorized, timeout=30)
+        self.anonymous = httpx.Client(base_url=url, timeout=30)
         self.redis = redis.Redis.from_url(settings.redis_url)
 
     def close(self) -> None:
         """Close the clients."""
         self.http.close()
+        self.anonymous.close()
         self.redis.close()
 
     @property
     def authorized(self) -> dict[str, str]:
-        """The header of a write."""
+        """The header with the admin key."""
         return {"authorization": f"Bearer {self.key}"}
 
     def sql(self, query: str, *values: object) -> list[DictRow]:
@@ -44,7 +52,7 @@ class Engine:
 
     def price(self, product_id: str, **query: object) -> dict[str, Any]:
         """A price that is expected to be there."""
-        response = self.http.post("/api/v1/price", json={"product_id": product_id, **query})
+        response = self.anonymous.post("/api/v1/price", json={"product_id": product_id, **query})
         assert response.status_code == 200, response.text
         return cast(dict[str, Any], response.json())
 
@@ -57,14 +65,14 @@ class Engine:
         product = {"product_id": f"T-{uuid4().hex[:12]}", "name": "Test", "currency": "USD", "base_price": "100.00"}
         product |= cast(dict[str, str], fields)
         path = f"/api/v1/products/{product['product_id']}"
-        response = self.http.put(path, json=product, headers=self.authorized)
+        response = self.http.put(path, json=product)
         assert response.status_code == 200, response.text
         return product
 
     def publish(self, type_: str, data: dict[str, object], **more: object) -> dict[str, Any]:
         """Publish an event over HTTP; the answer."""
         body = {"type": type_, "data": data, **more}
-        response = self.http.post("/api/v1/publish-market-event", json=body, headers=self.authorized)
+        response = self.http.post("/api/v1/publish-market-event", json=body)
         assert response.status_code == 200, response.text
         return cast(dict[str, Any], response.json())
 
@@ -87,7 +95,7 @@ class Engine:
 
     def recalculate(self, **product_set: object) -> str:
         """Ask for a recalculation; the task's id."""
-        response = self.http.post("/api/v1/recalculate", json=product_set, headers=self.authorized)
+        response = self.http.post("/api/v1/recalculate", json=product_set)
         assert response.status_code == 200, response.text
         return str(response.json()["task_id"])
 

@@ -43,6 +43,11 @@ class RunningStack:
         """The admin key."""
         return self.home / "admin.key"
 
+    @property
+    def authorized(self) -> dict[str, str]:
+        """The header with the admin key; none where the key is not here."""
+        return {"authorization": f"Bearer {self.key_file.read_text().strip()}"} if self.key_file.exists() else {}
+
     def log(self, service: str) -> list[str] | None:
         """The lines of a service's log: api, worker or listener; None where they are not known."""
         if self.kind == "docker":

@@ -102,6 +102,7 @@ RETRYABLE = {
     errors.NotFound: False,
     errors.AlreadyEnded: False,
     errors.Unauthorized: False,
+    errors.Forbidden: False,
     errors.Unavailable: True,
     errors.DatabaseUnavailable: True,
     errors.StatementTimeout: True,

@@ -32,7 +32,8 @@ class Visitor:
 
     def price(self, **query: object) -> dict[str, Any]:
         """A price of the product."""
-        answer = self.http.post("/api/v1/price?explain=true", json={"product_id": self.product_id, **query})
+        body = {"product_id": self.product_id, **query}
+        answer = self.http.post("/api/v1/price?explain=true", json=body, headers=self.stack.authorized)
         if answer.status_code == 404:
             raise CannotCheck(f"there is no {self.product_id} here; --product names one")
         return cast(dict[str, Any], answer.raise_for_status().json())
@@ -86,6 +87,8 @@ def locations(visitor: Visitor) -> str:
 
 def explanation(visitor: Visitor) -> str:
     answer = visitor.price(user_location="NY", is_prime_member=True)
+    if "hidden_steps" in answer:
+        raise CannotCheck("without this stack's key some steps are hidden")
     steps = answer["steps"]
     assert steps, "there are no steps"
     assert all(a["after"] == b["before"] for a, b in pairwise(steps)), f"a gap: {steps}"

@@ -70,7 +70,7 @@ def test_a_wrong_method_is_refused(engine: Engine, method: str, url: str) -> Non
 def test_a_write_without_a_known_key_is_refused(engine: Engine, method: str, url: str, header: str | None) -> None:
     headers = {} if header is None else {"authorization": header.encode()}
     before = engine.sql("SELECT count(*) AS n FROM tasks")
-    response = engine.http.request(method, url, json={}, headers=httpx.Headers(headers))  # type: ignore[arg-type] # bytes pass
+    response = engine.anonymous.request(method, url, json={}, headers=httpx.Headers(headers))  # type: ignore[arg-type] # bytes pass
     problem(response, 401)
     assert response.headers["www-authenticate"] == "Bearer"
     assert engine.key not in response.text
@@ -78,7 +78,7 @@ def test_a_write_without_a_known_key_is_refused(engine: Engine, method: str, url
 
 
 def test_a_write_without_a_key_says_nothing_of_its_body(engine: Engine) -> None:
-    problem(engine.http.post(EVENTS, content=b"{"), 401)
+    problem(engine.anonymous.post(EVENTS, content=b"{"), 401)
 
 
 @pytest.mark.parametrize("product_id", ["é", "😀", "a b", "-a", ".", "x" * 65, "a\0b", "a\n", "%"])

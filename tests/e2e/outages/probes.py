@@ -14,13 +14,19 @@ HERE = "CHI"  # its multiplier is 1: what is published is what is asked
 def get_or_none(engine: Engine, method: str, path: str, **more: Any) -> httpx.Response | None:
     """An answer over a new connection, so that any of the API's processes may give it; None without one."""
     try:
-        return httpx.request(method, f"{engine.http.base_url}{path}", timeout=30, trust_env=False, **more)
+        return httpx.request(
+            method,
+            f"{engine.http.base_url}{path}",
+            timeout=30,
+            trust_env=False,
+            **{"headers": engine.authorized} | more,
+        )
     except httpx.TransportError:
         return None
 
 
 def post(engine: Engine, path: str, body: object) -> httpx.Response:
-    response = get_or_none(engine, "POST", path, json=body, headers=engine.authorized)
+    response = get_or_none(engine, "POST", path, json=body)
     assert response is not None, f"no answer to {path}"
     return response
 
@@ -58,7 +64,7 @@ def is_applied(engine: Engine, event: dict[str, object]) -> None:
 
     def publish() -> bool:
         path = "/api/v1/publish-market-event"
-        response = get_or_none(engine, "POST", path, json=event, headers=engine.authorized)
+        response = get_or_none(engine, "POST", path, json=event)
         return response is not None and response.status_code == 200
 
     eventually(publish, "the event is accepted")

@@ -62,6 +62,7 @@ ATTEMPTS = [
     Attempt(errors.NotFound("no"), True, "failed", "failed"),
     Attempt(errors.AlreadyEnded("no"), True, "failed", "failed"),
     Attempt(errors.Unauthorized("no"), True, "failed", "failed"),
+    Attempt(errors.Forbidden("no"), True, "failed", "failed"),
     Attempt(psycopg.DataError("no"), True, "failed", "failed", "InvalidInput"),
     Attempt(psycopg.errors.UniqueViolation("no"), True, "failed", "failed"),
     Attempt(redis.ResponseError("no"), True, "failed", "failed"),

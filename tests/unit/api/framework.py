@@ -2,6 +2,7 @@
 
 import asyncio
 import warnings
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
@@ -29,7 +30,9 @@ class Framework:
         with warnings.catch_warnings():
             # Litestar 3 wants dependencies and parameters marked; Litestar 2 reads them as they are.
             warnings.simplefilter("ignore", LitestarDeprecationWarning)
-            self._app = Protocol(create_litestar(Settings(), Limits(10, 8000)), Cors(origins))
+            app = create_litestar(Settings(), Limits(10, 8000))
+        app.state.services = SimpleNamespace(settings=Settings())
+        self._app = Protocol(app, Cors(origins))
 
     def ask(self, method: str, url: str, *messages: Any, **headers: str) -> Answer:
         """The answer to a request; without messages its body is empty."""

@@ -25,9 +25,9 @@ def answering(reader: Reader) -> FastPath:
     return FastPath(lambda: cast(Services, Running(reader)))
 
 
-def asked(answering: FastPath, body: bytes = BODY, query_string: bytes = b"") -> dict[str, Any]:
+def asked(answering: FastPath, body: bytes = BODY) -> dict[str, Any]:
     message: Any = {"type": "http.request", "body": body, "more_body": False}
-    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": query_string, "headers": []}
+    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": []}
     answer = answering.remembered(scope, message)
     if answer is None:
         computed = asyncio.run(answering.answer(scope, message, UNRECORDED))
@@ -92,12 +92,6 @@ def test_who_asks_and_for_how_many_is_part_of_the_question(answering: FastPath, 
         assert asked(answering, b'{"product_id":"P-1"}')["final_price"] == "100.00"
         assert asked(answering, b'{"product_id":"P-1","is_prime_member":true}')["final_price"] == "90.00"
         assert asked(answering, b'{"product_id":"P-1","quantity":3}')["total"] == "300.00"
-
-
-def test_an_explanation_is_its_own_answer(answering: FastPath) -> None:
-    for _ in range(2):
-        assert "steps" not in asked(answering)
-        assert asked(answering, query_string=b"explain=true")["steps"]
 
 
 def test_answers_are_bounded_and_the_first_goes_first(answering: FastPath, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def scope(
     ("asked", "is_taken"),
     [
         (scope(), True),
-        (scope(b"explain=true"), True),
+        (scope(b"explain=true"), False),
         (scope(b"explain=false"), True),
         (scope(b"explain=1"), False),
         (scope(b"explain=true&x=1"), False),

@@ -33,6 +33,7 @@ FINAL = [
     errors.NotFound("x"),
     errors.AlreadyEnded("x"),
     errors.Unauthorized("x"),
+    errors.Forbidden("x"),
     ValueError("x"),
     TimeLimitExceeded(),
     Abort(),
