@@ -77,6 +77,11 @@ tasks *arguments: setup
 events *arguments: setup
     @{{ python }} -m deploy catalogue events "$@"
 
+# Invalidate every cached price: after rows of the database were set back, or Redis got foreign entries
+[no-exit-message]
+new-epoch: setup
+    @{{ python }} -m deploy catalogue new-epoch
+
 # Show the settings in force with their sources, secrets hidden; `just settings --json`
 [no-exit-message]
 settings *arguments: setup

@@ -118,6 +118,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             cache=cache,
             events=events,
             enqueue=Enqueuer(queue),
-            writer=SheetWriter(sync_cache, events, settings.cache_ttl_s),
+            writer=SheetWriter(sync_cache, events, settings.cache_ttl_s, writes),
             feed=feed,
         )

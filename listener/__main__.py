@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import REGISTRY, start_http_server
 
 from listener.backlog import Backlog
+from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.loop import Loop
 from listener.subscriber import Subscriber
@@ -57,6 +58,8 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         stack.enter_context(clock.watched(pool))
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
+        cache = clients.client(settings.redis_for("cache"), PROCESS)
+        stack.callback(cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
         for collector in (BacklogMetrics(pool), Messages(queue)):
@@ -66,7 +69,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         log.info("listening", channel=MARKET_EVENTS, version=VERSION)
         backlog = Backlog()
         holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        loop = Loop(pool, holder, backlog, Inbox(pool), Sweep(pool, Enqueuer(queue)))
+        loop = Loop(pool, holder, backlog, Inbox(pool), Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache))
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         reading.start()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from listener.backlog import Backlog
+from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.sweep import Sweep
 from shared.errors import retryable, translate
@@ -27,6 +28,7 @@ RENEW_EVERY_S = 1.0
 SLICE = 500
 WAIT_S = 0.2
 SWEEP_EVERY_S = 0.25
+BEAT_EVERY_S = 1.0
 PAUSE_S = 0.5
 STANDBY_KEEPS_S = 30.0
 
@@ -41,6 +43,7 @@ class Loop:
         backlog: Backlog,
         inbox: Inbox,
         sweep: Sweep,
+        epoch: EpochWatch,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """A loop.
@@ -51,12 +54,13 @@ class Loop:
             backlog: The messages that the subscriber has read.
             inbox: Records the messages.
             sweep: Enqueues due targets and waiting tasks.
+            epoch: Notices that PostgreSQL's data went back.
             monotonic: The clock.
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
-        self._inbox, self._sweep, self._monotonic = inbox, sweep, monotonic
+        self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
         self._is_active = False
-        self._renewed_at = self._swept_at = float("-inf")
+        self._renewed_at = self._swept_at = self._beat_at = float("-inf")
         self._away: set[str] = set()
 
     def sweep_soon(self) -> None:
@@ -70,6 +74,7 @@ class Loop:
             if self._is_active:
                 healthy &= self._attempt("database", self._record)
                 healthy &= self._attempt("sweep", self._sweep_if_due)
+                healthy &= self._attempt("epoch", self._beat_if_due)
             else:
                 self._backlog.drop_older_than(STANDBY_KEEPS_S)
             if not healthy:
@@ -138,6 +143,12 @@ class Loop:
         self._sweep.due()
         self._sweep.tasks()
         SWEPT_AT.set_to_current_time()
+
+    def _beat_if_due(self) -> None:
+        if self._monotonic() - self._beat_at < BEAT_EVERY_S:
+            return
+        self._beat_at = self._monotonic()
+        self._epoch.beat()
 
     def _attempt(self, name: str, step: Callable[[], None]) -> bool:
         """Run a step; logs once when it starts to fail with a transient error, and once when it works again."""

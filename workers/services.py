@@ -101,7 +101,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         cache=cache,
         events=events,
         queue=queue,
-        writer=SheetWriter(cache, events, settings.cache_ttl_s),
+        writer=SheetWriter(cache, events, settings.cache_ttl_s, pool),
         lock=RecalculationLock(cache),
         claim=Claim(),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),

@@ -29,7 +29,7 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         StackError: there is no PostgreSQL for this data, or this user cannot run it.
     """
     _check_user(env)
-    binaries = _binaries(home, env)
+    tools = binaries(home, env)
     data = _data(home)
     if data.exists():
         _drop_stale_pid_file(data)
@@ -38,7 +38,7 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
     shutil.rmtree(new, ignore_errors=True)
     write_private(password_file, state.postgres_password)
     try:
-        _initdb([str(binaries / "initdb"), "-D", str(new), "--pwfile", str(password_file)], env)
+        _initdb([str(tools / "initdb"), "-D", str(new), "--pwfile", str(password_file)], env)
     finally:
         password_file.unlink()
     new.replace(data)
@@ -53,7 +53,7 @@ def command(home: Path, state: State, env: Mapping[str, str]) -> list[str]:
         **_SIZES,
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return _as_ordinary_user([str(_binaries(home, env) / "postgres"), "-D", str(_data(home)), *options])
+    return _as_ordinary_user([str(binaries(home, env) / "postgres"), "-D", str(_data(home)), *options])
 
 
 def _data(home: Path) -> Path:
@@ -67,7 +67,7 @@ def _initdb(command: Sequence[str], env: Mapping[str, str]) -> None:
         raise StackError(f"PostgreSQL could not create its data folder:\n{done.stdout.strip()}")
 
 
-def _binaries(home: Path, env: Mapping[str, str]) -> Path:
+def binaries(home: Path, env: Mapping[str, str]) -> Path:
     """The folder of the newest server, or of the server whose major version wrote the data."""
     found = {_major(folder, env): folder for folder in reversed(_folders(env))}
     if not found:

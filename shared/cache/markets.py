@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import structlog
 
+from shared.cache.near import NearCache
 from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable, translated
+from shared.postgres import epochs
 from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.market import DEFAULT_MARKET_CODE, Market
 
@@ -21,10 +23,13 @@ WAIT_S = 0.1
 
 
 class MarketsCopy:
-    """Markets at most a second old, read again when a query finds the copy older than that."""
+    """Markets at most a second old, read again when a query finds the copy older than that.
 
-    def __init__(self, database: AsyncPool) -> None:
-        self._database = database
+    The database's epoch is read with them, for the near cache.
+    """
+
+    def __init__(self, database: AsyncPool, near: NearCache) -> None:
+        self._database, self._near = database, near
         self._markets: Mapping[str, Market] = {}
         self._read_at = self._began_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
@@ -56,6 +61,7 @@ class MarketsCopy:
     async def _read(self) -> None:
         try:
             with translated():
+                self._near.enter(await bounded(epochs.current(self._database)), self._began_at)
                 loaded = await bounded(markets.load(self._database))
                 # Equal markets keep the same object, so that answers computed from it are known to be valid.
                 self._markets = self._markets if self._markets == loaded else loaded

@@ -5,8 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
+import structlog
 
 from shared.pricing.sheet import PriceSheet
+from shared.telemetry.metrics import EPOCH_CHANGES
+
+log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 1.0
 # Hot sheets are read again at this age, many in one command, so that no query waits for them.
@@ -25,6 +29,7 @@ class Held(msgspec.Struct, gc=False):
 
     Attributes:
         entry: The entry of Redis from which the sheet was decoded.
+        asked_at: As `checked_at`, and no announcement changes it.
         announced_at: Another version was announced then; what Redis was asked for before may be older.
         given_at: The last time that a query got the sheet; `NEVER`: it is not hot.
     """
@@ -32,19 +37,24 @@ class Held(msgspec.Struct, gc=False):
     sheet: PriceSheet
     entry: bytes
     checked_at: float
+    asked_at: float = NEVER
     announced_at: float = NEVER
     given_at: float = NEVER
 
     def check(self, asked_at: float) -> None:
         """Redis has it, or had it when it was asked."""
         self.checked_at = asked_at if asked_at >= self.announced_at else NEVER
+        self.asked_at = max(asked_at, self.asked_at)
 
 
 class NearCache:
     """Sheets by product, bounded in entries and bytes; what was checked longest ago goes first.
 
     A sheet is valid for a second after it was requested from Redis, announced or not: announcements only shorten
-    that time. A version is never replaced by an older one.
+    that time. A version is never replaced by an older one, unless PostgreSQL contradicts it, or begins another epoch.
+
+    Attributes:
+        epoch: The database's epoch, to which all sheets belong; None: it was not read yet.
     """
 
     def __init__(self, max_entries: int, max_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -62,6 +72,8 @@ class NearCache:
         self._bytes = 0
         # What queries got in the last ten seconds.
         self._hot: dict[str, Held] = {}
+        self.epoch: int | None = None
+        self._entered_at = NEVER
 
     def __len__(self) -> int:
         return len(self._held)
@@ -110,28 +122,51 @@ class NearCache:
         self._held.move_to_end(product_id)
         return held.sheet
 
-    def put(self, sheet: PriceSheet, entry: bytes, asked_at: float) -> PriceSheet:
+    def contradicts(self, sheet: PriceSheet, asked_at: float) -> bool:
+        """Whether an older version is held although it was requested earlier than this sheet."""
+        held = self._held.get(sheet.product_id)
+        return held is not None and held.sheet.version > sheet.version and held.asked_at <= asked_at
+
+    def put(self, sheet: PriceSheet, entry: bytes, asked_at: float, *, from_database: bool = False) -> PriceSheet:
         """Hold a sheet that was read; the newest one known, which may be another.
 
         Args:
             sheet: The sheet.
             entry: The entry from which it was decoded.
             asked_at: Monotonic time before the entry was requested.
+            from_database: It was read from PostgreSQL. It also replaces a later version that was requested before.
         """
         held = self._drop(sheet.product_id) or Held(sheet, entry, asked_at)
-        if held.sheet.version <= sheet.version:
+        if held.sheet.version <= sheet.version or (from_database and held.asked_at <= asked_at):
             held.sheet, held.entry = sheet, entry
         held.check(asked_at)
         self._hold(held)
         return held.sheet
 
     def changed(self, changes: Iterable[tuple[str, int]]) -> None:
-        """Announce new versions: older sheets are read again before their next use. May be called from any thread."""
+        """Announce new versions: other sheets are read again before their next use. May be called from any thread."""
         for product_id, version in changes:
             held = self._held.get(product_id)
-            if held is not None and held.sheet.version < version:
+            if held is not None and held.sheet.version != version:
                 held.announced_at = self._monotonic()
                 held.checked_at = NEVER
+
+    def enter(self, epoch: int, asked_at: float) -> None:
+        """Note the database's epoch, read after `asked_at`; sheets of another epoch are dropped."""
+        if asked_at < self._entered_at:
+            return
+        self._entered_at = asked_at
+        if epoch == self.epoch:
+            return
+        if self.epoch is not None:
+            EPOCH_CHANGES.inc()
+            log.warning("the database has another epoch, nothing cached before is valid", epoch=epoch)
+        self.epoch = epoch
+        for held in self._held.values():
+            held.checked_at = NEVER
+        self._held.clear()
+        self._hot.clear()
+        self._bytes = 0
 
     def _hold(self, held: Held) -> None:
         if self._max_entries == 0:

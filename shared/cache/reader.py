@@ -75,7 +75,7 @@ class PriceReader:
                 instrumentation costs a third of a look-up even where no trace is recorded.
         """
         self._near = near
-        self._markets = MarketsCopy(database)
+        self._markets = MarketsCopy(database, near)
         # Counted here, and added to the metrics five times a second: a metric costs as much as the look-up itself.
         self._near_hits = self._near_misses = 0
         self._redis = RedisSheets(cache, traced or cache, near, ttl_s)
@@ -138,7 +138,7 @@ class PriceReader:
         return (Found(stored, "database") if stored is not None else None), markets
 
     async def read_ahead(self) -> None:
-        """Loop: refresh hot sheets before they expire, repair corrupt entries, flush counters."""
+        """Loop: refresh hot sheets before they expire, repair doubted entries, flush counters."""
         while True:
             await asyncio.sleep(READ_AHEAD_EVERY_S)
             self.report()
@@ -147,7 +147,7 @@ class PriceReader:
                 for start in range(0, len(due), sheets.BATCH):
                     await self._redis.look_up(due[start : start + sheets.BATCH])
                 with suppress(DatabaseUnavailable):
-                    await self._postgres.batched.get_all(list(self._redis.corrupt))
+                    await self._postgres.batched.get_all(list(self._redis.doubted))
             except Exception:
                 log.exception("hot sheets not read ahead, queries wait for them")
 

@@ -1,7 +1,11 @@
 """Price sheets in Redis: keys, codec, and the versioned put, which never replaces a sheet by an older version.
 
 A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<json>`, so that the script
-compares versions without parsing JSON. It serves every location, customer and quantity of its product.
+compares versions without parsing JSON. It serves every location, customer and quantity of its product. In an epoch of
+the database other than the first, 0, the value is `<epoch>.<version>|<json>`; versions of another epoch mean nothing.
+
+`<version>|?` is a mark: the product was deleted, or its sheet changed and nobody had asked for it. Readers read
+PostgreSQL, and nothing older than the mark is put.
 
 Missing products are cached for a few seconds as version 0, `0|<generation>`. Any sheet replaces such an entry. It is
 valid only while `pricing:generation` has the same value; each creation of products increments that counter.
@@ -10,7 +14,7 @@ valid only while `pricing:generation` has the same value; each creation of produ
 import random
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -24,6 +28,7 @@ BATCH = 250
 FILL_WITHIN_MS = 2_000
 ABSENCE_TTL_S = 3.0
 GENERATION = "pricing:generation"
+MARK = b"?"
 # A published price is not rounded and may be a multiple of the largest list price.
 LARGEST = Decimal(10) ** 18
 
@@ -36,11 +41,37 @@ class Fill(msgspec.Struct, frozen=True):
     """A sheet read from PostgreSQL for a key that Redis did not have, or could not use.
 
     Attributes:
-        seen: The entry that did not decode, and is replaced whatever its version; empty: none.
+        seen: The entry that PostgreSQL contradicts, read before it; it is replaced whatever its version. Empty: none.
     """
 
     sheet: StoredSheet
     seen: bytes = b""
+
+
+class Entry(NamedTuple):
+    """The parts of a cached entry, unchecked."""
+
+    epoch: bytes
+    version: bytes
+    document: bytes
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether the product is to be read from PostgreSQL."""
+        return self.document == MARK
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether the entry is negative: of this generation, or of an earlier one."""
+        return self.version == b"0"
+
+    def is_of(self, epoch: int | None) -> bool:
+        """Whether the entry was written in this epoch; None: the epoch is not known yet."""
+        return epoch is not None and self.epoch == (b"%d" % epoch if epoch else b"")
+
+    def is_later(self, stored: StoredSheet) -> bool:
+        """Whether the entry has a later version than PostgreSQL, in the same epoch."""
+        return self.is_of(stored.epoch) and self.version.isdigit() and int(self.version) > stored.version
 
 
 class Script(Protocol):
@@ -57,31 +88,34 @@ def key(product_id: str) -> str:
 
 def entry(stored: StoredSheet) -> str:
     """A sheet as the value of its key in Redis."""
-    return f"{stored.version}|{stored.json}"
+    head = f"{stored.epoch}.{stored.version}" if stored.epoch else str(stored.version)
+    return f"{head}|{stored.json or MARK.decode()}"
 
 
-def negative_entry(generation: bytes | None) -> bytes:
-    """The entry of a product that did not exist in this generation of the catalogue."""
-    return b"0|" + (generation or b"")
+def parts(entry: bytes) -> Entry:
+    """Split an entry; entries of the first epoch do not name it."""
+    head, _, document = entry.partition(b"|")
+    epoch, _, version = head.rpartition(b".")
+    return Entry(epoch, version, document)
 
 
-def is_absence(entry: bytes) -> bool:
-    """Whether an entry is negative: of this generation, or of an earlier one."""
-    return entry.startswith(b"0|")
-
-
-def negative(product_id: str, generation: bytes | None) -> StoredSheet:
+def negative(product_id: str, generation: bytes | None, epoch: int) -> StoredSheet:
     """The negative entry, in the form of a sheet, for a product that PostgreSQL does not have."""
-    return StoredSheet(product_id, 0, (generation or b"").decode(errors="replace"))
+    return StoredSheet(product_id, 0, (generation or b"-").decode(errors="replace"), epoch)
+
+
+def is_current_absence(entry: Entry, generation: bytes | None) -> bool:
+    """Whether the product did not exist in this generation of the catalogue."""
+    return entry.is_absence and entry.document == (generation or b"-")
 
 
 def decode(product_id: str, entry: bytes) -> PriceSheet:
-    """The sheet in the cached entry of a product.
+    """The sheet in the cached entry of a product, of whatever epoch.
 
     Raises:
         CorruptSheet: the entry is not a price sheet; read it from the database instead.
     """
-    version, _, document = entry.partition(b"|")
+    _, version, document = parts(entry)
     try:
         sheet = _decoder.decode(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -126,31 +160,35 @@ def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[li
         # The TTL varies, so that keys written together do not expire together.
         lasting_s = ttl_s if fill.sheet.version else ABSENCE_TTL_S
         ttl_ms = int(lasting_s * 1000 * random.uniform(0.9, 1.1))  # noqa: S311 # no secret
-        arguments += [fill.sheet.version, entry(fill.sheet), ttl_ms, fill.seen]
+        arguments += [fill.sheet.version, entry(fill.sheet), ttl_ms, fill.seen, fill.sheet.epoch or ""]
     return [key(fill.sheet.product_id) for fill in fills], arguments
 
 
 _decoder = msgspec.json.Decoder(PriceSheet)
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
-# An entry is replaced by the same or a later version. The entry `seen`, which did not decode, is replaced by any
-# version. A key of another type (GET fails) is replaced. An entry starts with its version.
+# An entry is replaced by the same or a later version of its epoch, and by any version of another epoch: readers reject
+# the entries of other epochs, whoever wrote last. The entry `seen` is replaced by any version. A key of another type
+# (GET fails) is replaced. An entry starts with its epoch and version. The script returns the numbers of the keys that
+# keep their entry.
 # A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: later its data may be outdated.
 PUT = """
 local read_at, within = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = redis.call('TIME')
 local late = read_at > 0 and now[1] * 1000 + now[2] / 1000 - read_at > within
-local put = 0
+local kept = {}
 for i, key in ipairs(KEYS) do
-  local at = 3 + (i - 1) * 4
-  local version, value, ttl_ms, seen = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local held = seen == '' and redis.pcall('GETRANGE', key, 0, 31) or redis.pcall('GET', key)
-  if type(held) == 'table' then held = false end
-  local held_version = held and held ~= seen and tonumber(string.match(held, '^(%d+)|'))
-  if not (late or (held_version and held_version > version)) then
+  local at = 3 + (i - 1) * 5
+  local version, value, ttl_ms, seen, epoch = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local held = seen == '' and redis.pcall('GETRANGE', key, 0, 63) or redis.pcall('GET', key)
+  if type(held) == 'table' or held == seen then held = false end
+  local held_epoch, held_version = string.match(held or '', '^(%d+)%.(%d+)|')
+  if not held_version then held_epoch, held_version = '', string.match(held or '', '^(%d+)|') end
+  if late or (held_version and held_epoch == epoch and tonumber(held_version) > version) then
+    kept[#kept + 1] = i
+  else
     redis.call('SET', key, value, 'PX', ttl_ms)
-    put = put + 1
   end
 end
-return put
+return kept
 """

@@ -55,8 +55,8 @@ class RedisSheets:
         self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
         self._breaker = Breaker("redis", RedisUnavailable)
         self.batched: Batcher[PriceSheet | Missing] = Batcher(self.look_up, REDIS_CONCURRENCY, LOOK_UP)
-        # Entries that did not decode, until they are replaced.
-        self.corrupt: dict[str, bytes] = {}
+        # Entries that did not decode, or that contradict a later version, until PostgreSQL was read.
+        self.doubted: dict[str, bytes] = {}
 
     async def look_up(self, product_ids: Sequence[str]) -> dict[str, PriceSheet | Missing]:
         """Read sheets and negative entries by one MGET; products without a usable entry are left out."""
@@ -96,12 +96,13 @@ class RedisSheets:
 
     async def fill(self, product_ids: Sequence[str], stored: Sequence[StoredSheet], clock: Clock | None) -> None:
         """Put PostgreSQL's sheets of these products, as of `clock`; products without one get negative entries."""
-        seen = {product_id: self.corrupt.pop(product_id, b"") for product_id in product_ids}
-        if clock is None:
+        seen = {product_id: self.doubted.pop(product_id, b"") for product_id in product_ids}
+        epoch = stored[0].epoch if stored else self._near.epoch
+        if clock is None or epoch is None:
             return
         read_at_ms, generation = clock
         found = {sheet.product_id: sheet for sheet in stored}
-        fills = [Fill(found.get(key) or sheets.negative(key, generation), entry) for key, entry in seen.items()]
+        fills = [Fill(found.get(key) or sheets.negative(key, generation, epoch), entry) for key, entry in seen.items()]
         try:
             for start in range(0, len(fills), sheets.BATCH):
                 keys, arguments = sheets.fill_arguments(fills[start : start + sheets.BATCH], self._ttl_s, read_at_ms)
@@ -119,15 +120,24 @@ class RedisSheets:
         """The kind of an entry, for the counter, and its value."""
         if entry and (held := self._near.confirm(product_id, entry, asked_at)):
             return "hit", held
-        if entry is None or sheets.is_absence(entry):
-            still_missing = entry == sheets.negative_entry(generation)
-            return ("missing", Missing()) if still_missing else ("miss", None)
+        if entry is None:
+            return "miss", None
+        parts = sheets.parts(entry)
+        if parts.is_mark or parts.is_absence:
+            is_missing = parts.is_of(self._near.epoch) and sheets.is_current_absence(parts, generation)
+            return ("missing", Missing()) if is_missing else ("miss", None)
         try:
-            return "hit", self._near.put(sheets.decode(product_id, entry), entry, asked_at)
+            sheet = sheets.decode(product_id, entry)
         except CorruptSheet as error:
-            self.corrupt[product_id] = entry
+            self.doubted[product_id] = entry
             log.warning("corrupt cache entry", product_id=product_id, error=str(error))
             return "corrupt", None
+        if not parts.is_of(self._near.epoch):
+            return "miss", None
+        if self._near.contradicts(sheet, asked_at):
+            self.doubted[product_id] = entry
+            return "miss", None
+        return "hit", self._near.put(sheet, entry, asked_at)
 
 
 class DatabaseSheets:
@@ -148,8 +158,13 @@ class DatabaseSheets:
         asked_at = time.monotonic()
         with self._breaker.guarded(), DATABASE_READ_DURATION.time():
             stored = await bounded(published.read_sheets(self._database, product_ids))
+        if stored:
+            self._near.enter(stored[0].epoch, asked_at)
         await self._cached.fill(product_ids, stored, clock)
-        return {
-            sheet.product_id: self._near.put(sheets.sheet_of(sheet), sheets.entry(sheet).encode(), asked_at)
-            for sheet in stored
-        }
+        return {sheet.product_id: self._held(sheet, asked_at) for sheet in stored}
+
+    def _held(self, stored: StoredSheet, asked_at: float) -> PriceSheet:
+        sheet = sheets.sheet_of(stored)
+        if stored.epoch != self._near.epoch:
+            return sheet
+        return self._near.put(sheet, sheets.entry(stored).encode(), asked_at, from_database=True)

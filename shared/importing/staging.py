@@ -64,7 +64,7 @@ def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool) -> Staged:
 
 def _new(conn: Conn, chunk: Checked) -> list[bool]:
     """For each product of the chunk, whether it is new: neither stored before nor in an earlier row."""
-    there = {row["product_id"] for row in conn.execute(_THERE, [_joined(chunk.product_ids)])}
+    there = {row["product_id"] for row in conn.execute(_THERE, {"ids": _joined(chunk.product_ids)})}
     return [product_id not in there for product_id in chunk.product_ids]
 
 
@@ -145,8 +145,12 @@ CREATE TEMPORARY TABLE import_new (product_ids text[], lines bigint[]) ON COMMIT
 ALTER TABLE import_new ALTER product_ids SET STORAGE EXTERNAL, ALTER lines SET STORAGE EXTERNAL;
 """  # noqa: S608 # only names of columns
 
-# Ids have no commas; a text is sent in a hundredth of the time of an array.
-_THERE = "SELECT product_id FROM products WHERE product_id = ANY(string_to_array(%s, ','))"
+# Ids have no commas; a text is sent in a hundredth of the time of an array. A product that was deleted goes on with
+# its versions, and thus has no first price as the file's other products.
+_THERE = """
+SELECT product_id FROM products WHERE product_id = ANY(string_to_array(%(ids)s, ','))
+UNION ALL SELECT product_id FROM deleted_prices WHERE product_id = ANY(string_to_array(%(ids)s, ','))
+"""
 
 _STORED = "INSERT INTO import_new VALUES (string_to_array(%s, ','), string_to_array(%s, ',')::bigint[])"
 

@@ -104,14 +104,17 @@ INSERT INTO import_written SELECT * FROM written
 _FIRST_PRICES = """
 WITH priced AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
-    SELECT r.product_id, 1, %(policy_version)s, r.published_price, %(at)s, %(cause)s, %(cause_id)s, r.sheet
-    FROM import_rows r JOIN import_written w ON w.product_id = r.product_id AND r.reason IS NULL WHERE w.is_new
+    SELECT r.product_id, coalesce(d.version, 0) + 1, %(policy_version)s, r.published_price, %(at)s, %(cause)s,
+        %(cause_id)s, CASE WHEN d.version IS NULL THEN r.sheet
+            ELSE jsonb_set(r.sheet::jsonb, '{version}', to_jsonb(d.version + 1))::text END
+    FROM import_rows r JOIN import_written w ON w.product_id = r.product_id AND r.reason IS NULL
+    LEFT JOIN deleted_prices d ON d.product_id = r.product_id WHERE w.is_new
     ORDER BY r.product_id
-    RETURNING product_id, published_price
+    RETURNING product_id, version, published_price
 )
 INSERT INTO price_history
     (product_id, version, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
-SELECT product_id, 1, published_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s, %(trace_id)s, %(at)s
+SELECT product_id, version, published_price, currency, %(cause)s, %(cause_id)s, %(policy_version)s, %(trace_id)s, %(at)s
 FROM priced JOIN import_written USING (product_id)
 ON CONFLICT DO NOTHING
 """

@@ -48,6 +48,7 @@ class PricingInputs(msgspec.Struct, frozen=True):
         sheet: The JSON of the current sheet; None: the product has no price yet.
         last: The decoded fields of that sheet; None likewise.
         cause: The kind and the id of that sheet's cause; None likewise.
+        deleted_version: The version of the product's last deletion; 0: it was never deleted.
     """
 
     product: ProductInput
@@ -55,6 +56,7 @@ class PricingInputs(msgspec.Struct, frozen=True):
     sheet: str | None
     last: CurrentPrice | None
     cause: tuple[str, str] | None
+    deleted_version: int = 0
 
 
 def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
@@ -68,8 +70,15 @@ def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
     ids = arrays.texts(product.product_id for product in products)
     priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids})}
     signals = _signals(conn, ids)
+    deleted = dict(_rows(conn, _DELETED, {"ids": ids})) if len(priced) < len(products) else {}
     return [
-        _state(product, signals.get(product.product_id, ()), priced.get(product.product_id)) for product in products
+        _state(
+            product,
+            signals.get(product.product_id, ()),
+            priced.get(product.product_id),
+            deleted.get(product.product_id, 0),
+        )
+        for product in products
     ]
 
 
@@ -99,9 +108,11 @@ def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
     return found
 
 
-def _state(product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None) -> PricingInputs:
+def _state(
+    product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None, deleted_version: int
+) -> PricingInputs:
     if priced is None:
-        return PricingInputs(product, signals, None, None, None)
+        return PricingInputs(product, signals, None, None, None, deleted_version)
     _, sheet, *cause = priced
     return PricingInputs(product, signals, sheet, _last.decode(sheet), (cause[0], cause[1]))
 
@@ -119,6 +130,8 @@ _PRICED = """
 SELECT product_id, sheet, cause, cause_id FROM prices
 WHERE product_id = ANY(%(ids)s::text[])
 """
+
+_DELETED = "SELECT product_id, version FROM deleted_prices WHERE product_id = ANY(%(ids)s::text[])"
 
 _SIGNALS = """
 SELECT product_id, kind, source, value, currency, in_stock FROM signals

@@ -40,11 +40,17 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class StoredSheet(msgspec.Struct, frozen=True):
-    """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version."""
+    """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version.
+
+    Attributes:
+        json: Empty where the product was deleted; the version is then that of its deletion.
+        epoch: The database's epoch when the sheet was read or written there.
+    """
 
     product_id: str
     version: int
     json: str
+    epoch: int = 0
 
 
 class Repriced(msgspec.Struct, frozen=True):
@@ -104,9 +110,21 @@ def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActiveP
     return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__)
 
 
+def delete(conn: Conn, product_id: str) -> StoredSheet | None:
+    """Delete a product with its signals and its price; its history stays. None where there is no such product.
+
+    The deletion takes the product's next version. `SheetWriter.put` of the result removes the sheet from all caches,
+    and a product created again under the same id goes on with the version after it.
+    """
+    if not conn.execute("DELETE FROM products WHERE product_id = %s", [product_id]).rowcount:
+        return None
+    return next(iter(stored_sheets(conn, [product_id])), None)
+
+
 def stored_sheets(conn: Conn, product_ids: Sequence[str]) -> list[StoredSheet]:
-    """As `read_sheets`, for the workers."""
-    return [StoredSheet(*row.values()) for row in conn.execute(_SHEETS, [list(product_ids)])]
+    """The sheets of the products that exist, and the deletions of those that do not exist any more."""
+    ids = list(product_ids)
+    return [StoredSheet(*row.values()) for row in conn.execute(_SHEETS_AND_DELETIONS, [ids, ids])]
 
 
 async def read_sheets(pool: AsyncPool, product_ids: Sequence[str]) -> list[StoredSheet]:
@@ -133,19 +151,19 @@ def _reprice(
 ) -> Repriced:
     with stage("read"):
         found = inputs.lock_and_read(conn, chosen)
-        now = _now(conn)
+        now, epoch = _now(conn)
     sheets: dict[str, StoredSheet] = {}
     fresh: list[_NewVersion] = []
     with stage("decide"):
         for state in found:
             product_id = state.product.product_id
             cause = cause_of(product_id)
-            decided = None if cause is None or _is_decided(state, cause) else _decide(state, policy, now, cause)
+            decided = None if cause is None or _is_decided(state, cause) else _decide(state, policy, now, epoch, cause)
             if decided is not None:
                 fresh.append(decided)
                 sheets[product_id] = decided.stored
             elif state.sheet is not None and state.last is not None:
-                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet)
+                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet, epoch)
     with stage("write"):
         _write(conn, fresh, policy.version, now)
     return Repriced(
@@ -160,14 +178,16 @@ def _is_decided(state: PricingInputs, cause: Cause) -> bool:
     return cause.is_retry and state.cause == (cause.kind, cause.id)
 
 
-def _now(conn: Conn) -> datetime:
-    row = conn.execute("SELECT clock_timestamp() AS now").fetchone()
+def _now(conn: Conn) -> tuple[datetime, int]:
+    """The time and the epoch."""
+    row = conn.execute("SELECT clock_timestamp() AS now, current_epoch() AS epoch").fetchone()
     assert row  # noqa: S101 # the query always returns a row
-    now: datetime = row["now"]
-    return now
+    return row["now"], row["epoch"]
 
 
-def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, cause: Cause) -> "_NewVersion | None":
+def _decide(
+    state: PricingInputs, policy: ActivePolicy, now: datetime, epoch: int, cause: Cause
+) -> "_NewVersion | None":
     """The new version of a product's sheet; None where the sheet is unchanged."""
     product, last = state.product, state.last
     # The step limit does not apply to a price in another currency.
@@ -185,11 +205,11 @@ def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, cause: Ca
         )
 
     if last is None or state.sheet is None:
-        return _NewVersion(sheet(1, now), None, cause)
+        return _NewVersion(sheet(state.deleted_version + 1, now), epoch, None, cause, is_first=True)
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
         return None
-    return _NewVersion(sheet(last.version + 1, now), last.published_price, cause)
+    return _NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
@@ -198,16 +218,13 @@ def _is_same(sheet: PriceSheet, stored: str) -> bool:
 
 
 class _NewVersion:
-    """A sheet of a new version, to be stored."""
+    """A sheet of a new version, to be stored; `is_first`: the product had no price before."""
 
-    def __init__(self, sheet: PriceSheet, old_price: Decimal | None, cause: Cause) -> None:
-        self.sheet, self.old_price, self.cause = sheet, old_price, cause
-        self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode())
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the product had no price before."""
-        return self.sheet.version == 1
+    def __init__(
+        self, sheet: PriceSheet, epoch: int, old_price: Decimal | None, cause: Cause, *, is_first: bool = False
+    ) -> None:
+        self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
+        self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
 
 
 def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, now: datetime) -> None:
@@ -235,7 +252,13 @@ def _columns(batch: Sequence[_NewVersion]) -> dict[str, str]:
     }
 
 
-_SHEETS = "SELECT product_id, version, sheet FROM prices WHERE product_id = ANY(%s)"
+# Read with the sheets, in one snapshot. The subquery runs once a statement.
+_SHEETS = "SELECT product_id, version, sheet, (SELECT current_epoch()) AS epoch FROM prices WHERE product_id = ANY(%s)"
+
+_SHEETS_AND_DELETIONS = f"""{_SHEETS} UNION ALL
+SELECT product_id, version, '', (SELECT current_epoch()) FROM deleted_prices d WHERE product_id = ANY(%s)
+    AND NOT EXISTS (SELECT FROM prices p WHERE p.product_id = d.product_id)
+"""  # noqa: S608 # only our own parts
 
 _FRESH = """
 WITH fresh AS MATERIALIZED (

@@ -42,6 +42,10 @@ CHANGES_SUBSCRIPTION_UP = Gauge(
     "Whether every process receives announcements; 0: prices are up to a second old",
     multiprocess_mode="livemin",
 )
+EPOCH_CHANGES = Counter(
+    "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"
+)
+EPOCHS_BEGUN = Counter("pricing_epochs_begun", "Epochs begun because the data in PostgreSQL went back")
 CACHE_READS = Counter(
     "pricing_cache_reads",
     "Price sheets looked up in Redis: hit, missing (no such product), miss, corrupt (did not decode) or error (away)",

@@ -38,6 +38,8 @@ class Context:
         plain_price: What the plain products have to cost at the end.
         expected_events: How other events than the updates have to end: id → status.
         traffics: The updates; a case may add more of them.
+        restored_from: The number of reads before a backup was restored; versions go back then.
+        restored_to: The number of reads until all were those of the backup; both 0: there was no restore.
     """
 
     environment: Environment
@@ -52,6 +54,8 @@ class Context:
     windows: list[Window] = field(default_factory=list)
     plain_price: Decimal = FIRST_PRICE
     expected_events: dict[str, str] = field(default_factory=dict)
+    restored_from: int = 0
+    restored_to: int = 0
 
     @property
     def traffic(self) -> Traffic:

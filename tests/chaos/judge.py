@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import groupby, pairwise
 
+from shared.cache import sheets
+from shared.prices.published import StoredSheet
 from tests.chaos.reader import Read
 
 EXAMPLES = 3
@@ -42,13 +44,25 @@ class Change:
 
 @dataclass(frozen=True)
 class Published:
-    """A published price as it stands: in PostgreSQL, in Redis (None: not there)."""
+    """A published price as it stands: in PostgreSQL, in Redis (None: not there); and the database's epoch."""
 
     product_id: str
     version: int
     price: Decimal
     sheet: str
     cached: str | None
+    epoch: int = 0
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether Redis has a sheet of this epoch that is not the published one."""
+        if self.cached is None:
+            return False
+        entry = sheets.parts(self.cached.encode())
+        is_used = entry.is_of(self.epoch) and not entry.is_mark
+        return is_used and self.cached != sheets.entry(
+            StoredSheet(self.product_id, self.version, self.sheet, self.epoch)
+        )
 
 
 def failed_reads(reads: Iterable[Read], windows: Collection[Window]) -> list[str]:
@@ -118,7 +132,7 @@ def overlapping_runs(changes: Iterable[Change]) -> list[str]:
 
 def stale_sheets(published: Iterable[Published]) -> list[str]:
     """Cached sheets that are not what PostgreSQL says."""
-    wrong = [p for p in published if p.cached is not None and p.cached != f"{p.version}|{p.sheet}"]
+    wrong = [p for p in published if p.is_stale]
     lines = [f"{p.product_id}: {str(p.cached).partition('|')[0]} for {p.version}" for p in wrong]
     return shortened("cached sheets not the published ones", lines)
 

@@ -29,7 +29,8 @@ def of(context: Context) -> list[str]:
         *wrong,
         *(error for traffic in context.traffics for error in traffic.errors),
         *judge.failed_reads(reads, context.windows),
-        *judge.versions_backwards(reads),
+        *judge.versions_backwards(reads[: context.restored_from]),
+        *judge.versions_backwards(reads[context.restored_to :]),
         *context.watch.verdict(),
         *([] if reads and context.traffic.accepted else ["nothing was read, or no update accepted"]),
     ]
@@ -118,7 +119,8 @@ def _queues(context: Context) -> list[str]:
 
 
 def _published(context: Context) -> list[Published]:
-    rows = context.environment.engine.sql("SELECT product_id, version, published_price AS price, sheet FROM prices")
+    columns = "product_id, version, published_price AS price, sheet, current_epoch() AS epoch"
+    rows = context.environment.engine.sql(f"SELECT {columns} FROM prices")
     cached: list[str | None] = []
     for start in range(0, len(rows), BATCH):
         keys = [f"pricing:sheet:{row['product_id']}" for row in rows[start : start + BATCH]]

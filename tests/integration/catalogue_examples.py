@@ -41,10 +41,10 @@ def product(product_id: str, **fields: Any) -> ProductInput:
     return pricing_examples.product(product_id=product_id, **{"category": "electronics", **fields})
 
 
-def stored(product_id: str, version: int = 1, **fields: Any) -> StoredSheet:
+def stored(product_id: str, version: int = 1, *, epoch: int = 0, **fields: Any) -> StoredSheet:
     """A sheet as PostgreSQL has it."""
     sheet = pricing_examples.sheet(product_id=product_id, version=version, **fields)
-    return StoredSheet(product_id, version, msgspec.json.encode(sheet).decode())
+    return StoredSheet(product_id, version, msgspec.json.encode(sheet).decode(), epoch)
 
 
 def write(pool: Pool, policy: ActivePolicy, *inputs: ProductInput) -> Repriced:

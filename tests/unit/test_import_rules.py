@@ -58,6 +58,7 @@ ONLY = {
             "api.routes.products",
             "api.routes.recalculations",
             "api.routes.tasks",
+            "listener.epoch_watch",
             "listener.subscriber",
             "listener.sweep",
             # This waits for our own server.

@@ -46,7 +46,9 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         cache = clients.cache_client(to_redis.url(), "tests")
         stack.push_async_callback(cache.aclose, close_connection_pool=True)
         near = NearCache(near_entries, max_bytes=1_000_000)
-        yield Stand(PriceReader(cache, pool, TTL_S, near), near, to_redis, to_postgres)
+        reader = PriceReader(cache, pool, TTL_S, near)
+        await reader.prepare()
+        yield Stand(reader, near, to_redis, to_postgres)
 
 
 def run(settings: Settings, test: Callable[[Stand], Coroutine[None, None, None]], near_entries: int = 0) -> None:

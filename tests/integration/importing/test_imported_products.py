@@ -69,13 +69,13 @@ def test_a_product_that_was_deleted_comes_back_beside_others(pool: Pool, file: W
     imported(pool, file(f"{HEADER}\n{one},Kettle,USD,1.00\n{three},Kettle,USD,1.00\n"))
     with pool.connection() as conn:
         conn.execute("DELETE FROM products WHERE product_id = %s", [one])
-        assert not published.stored_sheets(conn, [one])
+        assert [sheet.json for sheet in published.stored_sheets(conn, [one])] == [""]
     path = file(f"{HEADER}\n{two},Lamp,USD,2.00\n{one},Kettle,USD,3.00\n{three},Kettle,USD,1.50\n")
     done = imported(pool, path)
     assert (done.code, counts(done)) == (0, "3 rows: 2 new, 1 changed, 0 unchanged, 0 rejected")
     with pool.connection() as conn:
         assert len(published.stored_sheets(conn, [one, two])) == 2
-        assert [len(published.history(conn, i, 9, None)) for i in (one, two, three)] == [1, 1, 2]
+        assert [len(published.history(conn, i, 9, None)) for i in (one, two, three)] == [2, 1, 2]
 
 
 def test_every_price_has_its_product_and_its_policy(pool: Pool) -> None:

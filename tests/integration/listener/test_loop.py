@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from listener.backlog import Backlog
+from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
@@ -33,13 +34,24 @@ class RefusingInbox(Inbox):
         return super().record(raw_messages)
 
 
+class NoWatch(EpochWatch):
+    """Needs no Redis."""
+
+    def __init__(self) -> None:
+        """Nothing to hold."""
+
+    def beat(self) -> None:
+        """Do nothing."""
+
+
 class Listener:
     """A loop in a thread of its own."""
 
     def __init__(self, pool: Pool, inbox: Inbox | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.queues, self.holder = Queues(), uuid4().hex
         self.backlog = Backlog(monotonic=monotonic)
-        self.loop = Loop(pool, self.holder, self.backlog, inbox or Inbox(pool), Sweep(pool, self.queues))
+        sweep = Sweep(pool, self.queues)
+        self.loop = Loop(pool, self.holder, self.backlog, inbox or Inbox(pool), sweep, NoWatch())
 
     @contextmanager
     def running(self) -> Iterator["Listener"]:

@@ -27,6 +27,8 @@ TABLES = {
     "run_partitions",
     "repricing_queue",
     "api_keys",
+    "epoch",
+    "deleted_prices",
     "alembic_version",
 }
 

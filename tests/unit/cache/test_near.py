@@ -50,7 +50,7 @@ def test_the_second_begins_when_redis_was_asked_not_when_it_answered(near: NearC
 
 def test_an_announced_version_is_asked_for_at_once(near: NearCache, clock: Clock) -> None:
     put(near, clock, version=3)
-    near.changed([("P-1", 3), ("P-1", 2), ("P-2", 9)])
+    near.changed([("P-1", 3), ("P-2", 9)])
     assert near.get("P-1") is not None
     near.changed([("P-1", 4)])
     assert near.get("P-1") is None
@@ -87,6 +87,46 @@ def test_a_version_never_goes_back(near: NearCache, clock: Clock) -> None:
     held = near.get("P-1")
     assert held is not None
     assert held.version == 5
+
+
+def test_an_announcement_of_an_older_version_is_a_reason_to_look_too(near: NearCache, clock: Clock) -> None:
+    put(near, clock, version=3)
+    near.changed([("P-1", 2)])
+    assert near.get("P-1") is None
+
+
+def test_the_database_replaces_a_later_version_that_was_read_before(near: NearCache, clock: Clock) -> None:
+    put(near, clock, version=10**15)
+    clock.now += 0.1
+    older = sheet(version=4)
+    assert near.contradicts(older, clock.now)
+    assert near.put(older, b"4|", clock.now, from_database=True).version == 4
+    assert not near.contradicts(older, clock.now)
+
+
+def test_the_database_does_not_replace_what_was_read_after_it(near: NearCache, clock: Clock) -> None:
+    asked_at = clock.now
+    clock.now += 0.1
+    put(near, clock, version=5)
+    near.changed([("P-1", 6)])
+    assert not near.contradicts(sheet(version=4), asked_at)
+    assert near.put(sheet(version=4), b"4|", asked_at, from_database=True).version == 5
+
+
+def test_another_epoch_drops_every_sheet_even_those_found_before(near: NearCache, clock: Clock) -> None:
+    near.enter(0, clock.now)
+    put(near, clock, version=5)
+    held = near.held("P-1")
+    assert held is not None
+    clock.now += 0.1
+    near.enter(0, clock.now)
+    assert near.given(held) is not None
+    near.enter(7, clock.now - 0.05)
+    assert near.given(held) is not None, "an answer that was overtaken"
+    near.enter(7, clock.now)
+    assert near.given(held) is None
+    assert (len(near), near.bytes_held, near.due(), near.epoch) == (0, 0, [], 7)
+    assert put(near, clock, version=1) == 1
 
 
 def test_what_was_checked_longest_ago_goes_first(near: NearCache, clock: Clock) -> None:
