@@ -115,6 +115,9 @@ def complete(app: Litestar) -> None:
             body.required = False
             if operation.operation_id == "publishMarketEvent":
                 body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
+    for schema in (app.openapi_schema.components.schemas or {}).values():
+        # Litestar moves a field's description to the schema of the field's type, or not: it depends on their order.
+        schema.description = None
 
 
 def _add_statuses(operation: Operation, *, is_get: bool) -> None:
