@@ -25,6 +25,7 @@ from litestar.openapi.spec import (
     Tag,
 )
 from litestar.plugins import OpenAPISchemaPlugin
+from litestar.routes import HTTPRoute
 from litestar.response import File
 from litestar.typing import FieldDefinition
 
@@ -104,6 +105,10 @@ def config() -> OpenAPIConfig:
 
 def complete(app: Litestar) -> None:
     """Add what Litestar cannot derive: optional bodies, the batch of CloudEvents, and the statuses of every request."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            # Litestar keeps the handlers of a path in a set. In its order, the document would differ by process.
+            route.route_handler_map = dict(sorted(route.route_handler_map.items()))
     for item in (app.openapi_schema.paths or {}).values():
         for operation in (item.get, item.put, item.post, item.delete, item.patch):
             if operation is None:
