@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
@@ -16,7 +17,7 @@ from api.edge.fast_path import FastPath, FastPathForKeys
 from api.edge.limits import Limits
 from api.edge.protocol import Protocol
 from api.edge.tracing import ReadTraces
-from api.http import negotiation, openapi, problems
+from api.http import idempotency, negotiation, openapi, problems
 from api.routes import health, market_events, prices, products, recalculations, tasks
 from api.services import Services
 from shared.processes import exit_with_parent
@@ -57,7 +58,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
         ],
         dependencies={"services": Provide(running_services, sync_to_thread=False)},
         lifespan=[lifespan],
-        before_request=negotiation.check,
+        before_request=_before,
         exception_handlers={Exception: problems.to_response},
         openapi_config=openapi.config(),
         plugins=[openapi.DecimalAsString()],
@@ -67,6 +68,12 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
     openapi.complete(app)
     app.state.query_parameters = negotiation.query_parameters(app)
     return app
+
+
+async def _before(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+    """What happens between the guards and a handler; the answer, where the handler has nothing to do."""
+    await negotiation.check(request)
+    return await idempotency.begin(request)
 
 
 def running_services(state: State) -> Services:

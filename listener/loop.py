@@ -14,6 +14,7 @@ from listener.backlog import Backlog
 from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.sweep import Sweep
+from shared.access import idempotency
 from shared.errors import retryable, translate
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
@@ -29,6 +30,8 @@ SLICE = 500
 WAIT_S = 0.2
 SWEEP_EVERY_S = 0.25
 BEAT_EVERY_S = 1.0
+PURGE_EVERY_S = 10.0
+PURGED_AT_ONCE = 1_000
 PAUSE_S = 0.5
 STANDBY_KEEPS_S = 30.0
 
@@ -60,7 +63,7 @@ class Loop:
         self._pool, self._holder, self._backlog = pool, holder, backlog
         self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
         self._is_active = False
-        self._renewed_at = self._swept_at = self._beat_at = float("-inf")
+        self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
 
     def sweep_soon(self) -> None:
@@ -75,6 +78,7 @@ class Loop:
                 healthy &= self._attempt("database", self._record)
                 healthy &= self._attempt("sweep", self._sweep_if_due)
                 healthy &= self._attempt("epoch", self._beat_if_due)
+                healthy &= self._attempt("purge", self._purge_if_due)
             else:
                 self._backlog.drop_older_than(STANDBY_KEEPS_S)
             if not healthy:
@@ -149,6 +153,15 @@ class Loop:
             return
         self._beat_at = self._monotonic()
         self._epoch.beat()
+
+    def _purge_if_due(self) -> None:
+        """Delete one slice of expired idempotency keys; the next slice in the next turn, while there are more."""
+        if self._monotonic() - self._purged_at < PURGE_EVERY_S:
+            return
+        with self._pool.connection() as conn:
+            purged = idempotency.purge(conn, PURGED_AT_ONCE)
+        if purged < PURGED_AT_ONCE:
+            self._purged_at = self._monotonic()
 
     def _attempt(self, name: str, step: Callable[[], None]) -> bool:
         """Run a step; logs once when it starts to fail with a transient error, and once when it works again."""

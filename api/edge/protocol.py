@@ -11,7 +11,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
 from api.edge.cors import Cors
-from api.http import etags
+from api.http import etags, idempotency
 from api.http.negotiation import SLASH
 from api.http.problems import Rendered, render
 
@@ -45,7 +45,7 @@ class Protocol:
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope["method"], scope["headers"], self._cors, send)
+        answer = _Answer(scope, self._cors, send)
         # PostgreSQL stores no NUL, so no resource has one in its path.
         if SLASH in scope["path"]:
             await answer.send_rendered(render(NotFoundException(), scope["path"]))
@@ -61,8 +61,9 @@ class Protocol:
 class _Answer:
     """Passes an answer on, with its headers completed."""
 
-    def __init__(self, method: str, asked: Iterable[tuple[bytes, bytes]], cors: Cors, send: Send) -> None:
-        self._method, self._asked, self._cors, self._send = method, asked, cors, send
+    def __init__(self, scope: HTTPScope, cors: Cors, send: Send) -> None:
+        self._scope, self._cors, self._send = scope, cors, send
+        self._method, self._asked = scope["method"], scope["headers"]
         self._held: HTTPResponseStartEvent | None = None
         self._is_empty = False
 
@@ -79,6 +80,7 @@ class _Answer:
         if message["type"] == "http.response.body":
             if self._held is not None:
                 start, self._held = self._held, None
+                await idempotency.end(self._scope, start["status"], start["headers"], message["body"])
                 self._complete(start, message["body"], is_whole=not message["more_body"])
                 self._is_empty = self._method in {"HEAD", "OPTIONS"} or start["status"] == 304
                 await self._send(start)

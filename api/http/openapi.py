@@ -25,10 +25,11 @@ from litestar.openapi.spec import (
     Tag,
 )
 from litestar.plugins import OpenAPISchemaPlugin
-from litestar.routes import HTTPRoute
 from litestar.response import File
+from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
+from api.http import idempotency
 from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
 from api.http.problems import MEANINGS
 from shared.errors import NotFound
@@ -109,12 +110,15 @@ def complete(app: Litestar) -> None:
         if isinstance(route, HTTPRoute):
             # Litestar keeps the handlers of a path in a set. In its order, the document would differ by process.
             route.route_handler_map = dict(sorted(route.route_handler_map.items()))
-    for item in (app.openapi_schema.paths or {}).values():
-        for operation in (item.get, item.put, item.post, item.delete, item.patch):
+    for path, item in (app.openapi_schema.paths or {}).items():
+        for method in ("get", "put", "post", "delete", "patch"):
+            operation: Operation | None = getattr(item, method)
             if operation is None:
                 continue
             body = operation.request_body
-            _add_statuses(operation, is_get=operation is item.get)
+            _add_statuses(operation, is_get=method == "get")
+            if idempotency.is_write(method.upper(), path):
+                _add_idempotency(operation)
             if not isinstance(body, RequestBody) or operation.operation_id not in BODIES_OPTIONAL:
                 continue
             body.required = False
@@ -140,6 +144,24 @@ def _add_statuses(operation: Operation, *, is_get: bool) -> None:
         found.headers = {**(found.headers or {}), "ETag": _ETAG}
 
 
+def _add_idempotency(operation: Operation) -> None:
+    responses = operation.responses or {}
+    responses["409"] = replace(responses["400"], description=MEANINGS[409])
+    operation.parameters = [*(operation.parameters or []), _IDEMPOTENCY_KEY]
+    for status, response in responses.items():
+        if status.startswith("2") and isinstance(response, OpenAPIResponse):
+            response.headers = {**(response.headers or {}), "Idempotency-Replayed": _REPLAYED}
+
+
+_IDEMPOTENCY_KEY = Parameter(
+    name="Idempotency-Key",
+    param_in="header",
+    schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=idempotency.LONGEST_KEY, pattern=r"^[ -~]+$"),
+    description="Your name for this request. Sent again within a day, it is answered as before and not done again",
+)
+_REPLAYED = OpenAPIHeader(
+    schema=Schema(type=OpenAPIType.STRING), description="`true`: the answer to an earlier request with this key"
+)
 _ETAG = OpenAPIHeader(schema=Schema(type=OpenAPIType.STRING), description="Stands for this state of the resource")
 _IF_NONE_MATCH = Parameter(
     name="If-None-Match",

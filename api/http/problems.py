@@ -61,7 +61,7 @@ MEANINGS = {
     403: "The key lacks a scope; `detail` names it",
     404: "Not found",
     406: "`Accept` excludes JSON",
-    409: "The task has ended",
+    409: "The task has ended, or the first request with this `Idempotency-Key` still runs",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",

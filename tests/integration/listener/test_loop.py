@@ -14,6 +14,7 @@ from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
+from shared.access import idempotency
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
@@ -173,3 +174,18 @@ def test_the_backlog_is_recorded_at_the_end(pool: Pool, message: Message) -> Non
         eventually(lambda: holder(pool) == listener.holder, "the listener has the lease")
         listener.backlog.add([message(data=demand(product_id)) for product_id in ids])
     assert [recorded(pool, product_id) for product_id in ids] == [1, 1, 1]
+
+
+def test_the_active_listener_purges_expired_idempotency_keys(pool: Pool) -> None:
+    caller = uuid4().hex
+    write = idempotency.Write(caller, "/", "key", b"digest")
+    with pool.connection() as conn:
+        idempotency.claim(conn, write)
+        conn.execute("UPDATE idempotency_keys SET expires_at = clock_timestamp() WHERE caller = %s", [caller])
+
+    def left() -> int:
+        with pool.connection() as conn:
+            return conn.execute("SELECT 1 FROM idempotency_keys WHERE caller = %s", [caller]).rowcount
+
+    with Listener(pool).running():
+        eventually(lambda: left() == 0, "the expired key is purged")

@@ -29,6 +29,7 @@ TABLES = {
     "api_keys",
     "epoch",
     "deleted_prices",
+    "idempotency_keys",
     "alembic_version",
 }
 
