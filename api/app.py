@@ -32,13 +32,13 @@ def create_app() -> ASGIApp:
     settings = load()
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)
-    limits = Limits(settings.body_timeout_s, settings.port)
+    limits = Limits(settings.body_timeout_s, settings.port, settings.max_requests)
     app = create_litestar(settings, limits)
     traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
     cors = Cors(settings.cors_origins)
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath
-    return Edge(Protocol(app, cors), kind(lambda: running_services(app.state), is_usual), traces, limits)
+    return Edge(Protocol(app, cors), kind(lambda: running_services(app.state), is_usual, limits.lanes), traces, limits)
 
 
 def create_litestar(settings: Settings, limits: Limits) -> Litestar:

@@ -9,12 +9,15 @@ import redis
 import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
+from api.lanes import is_write
+from api.scrapes import Scrapes
 from shared.access.known import KnownKeys
 from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
 from shared.errors import translated
+from shared.jobs import backlog_metrics
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.messages import Enqueuer
@@ -23,10 +26,12 @@ from shared.postgres.pools import AsyncPool, Conn, Pool
 from shared.processes import freeze_gc
 from shared.settings import Settings
 from shared.telemetry import tracing
+from shared.telemetry.exposition import exposition
 
 PROCESS = "pricing-api"
 READ_CONNECTIONS = 8
 WRITE_CONNECTIONS = 4
+LOOKUP_CONNECTIONS = 4
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -37,12 +42,14 @@ class Services(msgspec.Struct, frozen=True):
         near: The near cache of this process.
         keys: The live API keys.
         reads: Pool of the read path (asyncio).
-        writes: Pool of everything else; handlers that use it run on threads.
+        writes: Pool of writes; handlers that use it run on threads.
+        lookups: Pool of everything else on threads, so that writes that hang keep no connection from it.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
         enqueue: Sends messages to the queues.
         writer: Writes sheets to Redis after a product was written over HTTP.
         feed: The market-data feed.
+        scrapes: Collects the metrics.
     """
 
     settings: Settings
@@ -51,11 +58,13 @@ class Services(msgspec.Struct, frozen=True):
     keys: KnownKeys
     reads: AsyncPool
     writes: Pool
+    lookups: Pool
     cache: redis.asyncio.Redis
     events: redis.Redis
     enqueue: Enqueuer
     writer: SheetWriter
     feed: MarketDataFeed
+    scrapes: Scrapes
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -64,7 +73,7 @@ class Services(msgspec.Struct, frozen=True):
         Raises:
             DatabaseUnavailable: PostgreSQL is away, or no connection was free for 2 s.
         """
-        with translated(), self.writes.connection() as conn:
+        with translated(), (self.writes if is_write() else self.lookups).connection() as conn:
             yield conn
 
 
@@ -80,6 +89,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         writes = pools.pool(settings, PROCESS, WRITE_CONNECTIONS)
         writes.open(wait=False)
         stack.callback(writes.close)
+        lookups = pools.pool(settings, PROCESS, LOOKUP_CONNECTIONS)
+        lookups.open(wait=False)
+        stack.callback(lookups.close)
         stack.enter_context(clock.watched(writes))
         cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
@@ -108,6 +120,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         keeping_fresh = asyncio.create_task(keys.keep_fresh())
         stack.callback(keeping_fresh.cancel)
         freeze_gc()
+        scrapes = Scrapes(lambda: exposition(backlog_metrics.PriceStatistics(lookups)))
+        stack.callback(scrapes.close)
         yield Services(
             settings=settings,
             reader=reader,
@@ -115,9 +129,11 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             keys=keys,
             reads=reads,
             writes=writes,
+            lookups=lookups,
             cache=cache,
             events=events,
             enqueue=Enqueuer(queue),
             writer=SheetWriter(sync_cache, events, settings.cache_ttl_s, writes),
             feed=feed,
+            scrapes=scrapes,
         )

@@ -11,6 +11,7 @@ PricingError
 ├── Forbidden               the key lacks a scope
 └── Unavailable             transient: the same work may be tried again (`retryable`)
     ├── DatabaseUnavailable
+    ├── Overloaded          too many requests are under way in this process
     ├── StatementTimeout    a statement lasted too long, and may do so again
     ├── RedisUnavailable
     ├── LockLost            another run took over the recalculation lock
@@ -85,6 +86,10 @@ class Unavailable(PricingError):
 
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL is away, restarting, read-only or out of connections, or rolled back a transaction for another one."""
+
+
+class Overloaded(Unavailable):
+    """The process has as many requests of this kind under way as it takes."""
 
 
 class StatementTimeout(Unavailable):

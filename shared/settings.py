@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trace_read_ratio: Share of price queries that are traced where the caller did not decide.
         trace_reads_per_s: The largest number of them in a second and API process.
         trace_write_ratio: The share for all other requests and jobs.
+        max_requests: Requests under way in an API process, in each lane: prices, reads, writes.
         idle_timeout_s: Time in which a caller must send a request's header; an idle connection is closed after it.
         body_timeout_s: Time in which a caller must send a body, beside a second for each 50 kB.
         drain_timeout_s: Time in which a process must end after SIGTERM.
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     trace_read_ratio: Ratio = 0.01
     trace_reads_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
     trace_write_ratio: Ratio = 1.0
+    max_requests: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
     idle_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 30
     body_timeout_s: Annotated[float, msgspec.Meta(ge=0.5, le=600)] = 10.0
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15

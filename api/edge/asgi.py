@@ -15,8 +15,11 @@ from api.edge.protocol import NOSNIFF
 from api.edge.tracing import ReadTraces, RequestTrace
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.http.problems import render
+from shared.errors import Overloaded, UrlTooLong
 
 READS = (PRICE_PATH, PRICES_PATH)
+# Of a refused URL.
+INSTANCE_CHARACTERS = 200
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
 
 
@@ -129,11 +132,12 @@ class Edge:
             await send(message)
 
         try:
-            with trace.entered() if trace is not None else nullcontext(), self._limits.counted():
-                if refused := self._limits.refusal(scope):
-                    await answer_whole(refused, observed_send)
-                else:
-                    await self._app(scope, self._limits.in_time(receive), observed_send)
+            with trace.entered() if trace is not None else nullcontext():
+                try:
+                    with self._limits.admitted(scope):
+                        await self._app(scope, self._limits.in_time(receive), observed_send)
+                except (UrlTooLong, Overloaded) as error:
+                    await answer_whole(render(error, scope["path"][:INSTANCE_CHARACTERS]), observed_send)
         finally:
             method = scope["method"]
             route = str(scope.get("path_template") or "unmatched")

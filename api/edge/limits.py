@@ -13,7 +13,8 @@ from typing import cast
 from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
 from api.edge.protocol import NOSNIFF
-from api.http.problems import Rendered, render
+from api.http.problems import Rendered
+from api.lanes import Lanes, LaneThreads, lane_of
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
 MAX_URL_BYTES = 8_192
@@ -28,22 +29,24 @@ class Limits:
     """Ends requests that take too long to arrive, or that hold up the end of the process.
 
     Attributes:
+        lanes: The requests under way.
         waiting: The first messages that price queries wait for. A sweep over all of them cancels the late ones, since a
             timer for each would cost more than a price. A request whose message is gone from here is late.
     """
 
-    def __init__(self, body_timeout_s: float, port: int) -> None:
+    def __init__(self, body_timeout_s: float, port: int, most_requests: int = 256) -> None:
         """Limits of one process.
 
         Args:
             body_timeout_s: The time for a body, beside a second for each 50 kB.
             port: The port that the API listens on.
+            most_requests: The largest number of requests under way in each lane.
         """
         self.waiting: set[Awaitable[ReceiveMessage]] = set()
         self._body_timeout_s, self._port = body_timeout_s, port
         self._since: dict[Awaitable[ReceiveMessage], float] = {}
         self._reading: set[asyncio.Timeout] = set()
-        self._under_way = 0
+        self.lanes = Lanes(most_requests)
         self._draining: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -53,6 +56,8 @@ class Limits:
         The server's own handler of SIGTERM is one of the event loop, which is called as well.
         """
         loop = asyncio.get_running_loop()
+        threads = LaneThreads()
+        loop.set_default_executor(threads)
         sweeping = loop.create_task(self._sweep())
         former = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self.drain))
         try:
@@ -60,24 +65,22 @@ class Limits:
         finally:
             signal.signal(signal.SIGTERM, former)
             sweeping.cancel()
+            threads.shutdown(wait=False)
             if self._draining is not None:
                 self._draining.cancel()
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count a request as under way within the block."""
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
+    def admitted(self, scope: HTTPScope) -> Iterator[None]:
+        """Count a request as under way within the block.
 
-    def refusal(self, scope: HTTPScope) -> Rendered | None:
-        """The answer to a request that is refused unread."""
-        length = len(scope["path"]) + len(scope["query_string"])
-        if length > MAX_URL_BYTES:
-            return render(UrlTooLong(f"path and query have more than {MAX_URL_BYTES:,} bytes"), scope["path"][:200])
-        return None
+        Raises:
+            UrlTooLong: its path and query are too long.
+            Overloaded: its lane is full.
+        """
+        if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+            raise UrlTooLong(f"path and query have more than {MAX_URL_BYTES:,} bytes")
+        with self.lanes.taken(lane_of(scope)):
+            yield
 
     def in_time(self, receive: Receive) -> Receive:
         """ASGI's `receive`, until the body is whole.
@@ -119,7 +122,7 @@ class Limits:
         """Close the connections that are left once no request is under way: the server waits for half a header."""
         await asyncio.sleep(DRAIN_S)
         while True:
-            if not self.waiting and not self._under_way:
+            if not self.waiting and self.lanes.are_empty:
                 hang_up(self._port)
             await asyncio.sleep(DRAIN_POLL_S)
 

@@ -16,9 +16,7 @@ from api.http.problems import documented
 from api.services import Services
 from shared import VERSION
 from shared.errors import DatabaseUnavailable
-from shared.jobs import backlog_metrics
 from shared.postgres.pools import bounded
-from shared.telemetry.exposition import exposition
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +90,6 @@ async def ready(services: Services) -> Response[Readiness]:
     "/metrics",
     guards=[metrics_are_open],
     security=KEY_OPTIONAL,
-    sync_to_thread=True,
     media_type=MediaType.TEXT,
     operation_id="metrics",
     responses=documented(401, 503),
@@ -100,10 +97,9 @@ async def ready(services: Services) -> Response[Readiness]:
     description="The metrics of all API processes together; the workers' are at port 9191, the listener's at 9192. "
     "Open unless `PRICING_REQUIRE_METRICS_KEY` is set; any key then opens them.",
 )
-def metrics(services: Services) -> Response[bytes]:
+async def metrics(services: Services) -> Response[bytes]:
     """Return the metrics in Prometheus' text format."""
-    text = exposition(backlog_metrics.PriceStatistics(services.writes))
-    return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
+    return Response(await services.scrapes.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 async def _postgres_version(services: Services) -> str:

@@ -29,6 +29,9 @@ HTTP_DURATION = Histogram(
     ["method", "route", "status", "source"],
     buckets=LATENCY_BUCKETS_S,
 )
+REQUESTS_SHED = Counter(
+    "pricing_requests_shed", "Requests refused with 503 because too many of their lane were under way", ["lane"]
+)
 NEAR_READS = Counter("pricing_near_cache_reads", "Price sheets looked up in the process's own cache", ["result"])
 NEAR_ENTRIES = Gauge("pricing_near_cache_entries", "Price sheets in the near caches", multiprocess_mode="livesum")
 NEAR_BYTES = Gauge("pricing_near_cache_bytes", "Estimated memory of the near caches", multiprocess_mode="livesum")

@@ -106,6 +106,7 @@ RETRYABLE = {
     errors.Unavailable: True,
     errors.DatabaseUnavailable: True,
     errors.StatementTimeout: True,
+    errors.Overloaded: True,
     errors.RedisUnavailable: True,
     errors.LockLost: True,
     errors.LeaseLost: True,

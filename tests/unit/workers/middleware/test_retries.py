@@ -15,6 +15,7 @@ TRANSIENT = [
     errors.StatementTimeout("x"),
     errors.RedisUnavailable("x"),
     errors.LockLost("x"),
+    errors.Overloaded("x"),
     errors.LeaseLost("x"),
     errors.ExternalAPIError("x"),
     errors.ExternalAPITimeout("x"),

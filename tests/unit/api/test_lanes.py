@@ -1,0 +1,101 @@
+"""A lane that is full refuses its own requests and no others'; reads and writes have their own threads."""
+
+import asyncio
+import threading
+from contextlib import ExitStack
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from api.edge.asgi import Edge
+from api.edge.limits import Limits
+from api.edge.tracing import ReadTraces
+from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads, lane_of
+from shared.errors import Overloaded
+from tests.support.metrics import counted
+from tests.unit.api.price_examples import Reader
+from tests.unit.api.test_edge import Client, fast_path_of
+
+MOST = 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("GET", "/health/live", "health"),
+        ("GET", "/health/ready", "health"),
+        ("GET", "/metrics", "metrics"),
+        ("POST", PRICE_PATH, "prices"),
+        ("POST", PRICES_PATH, "prices"),
+        ("GET", "/api/v1/products/P-1", "reads"),
+        ("HEAD", "/docs", "reads"),
+        ("OPTIONS", "/api/v1/recalculate", "reads"),
+        ("PUT", "/api/v1/products/P-1", "writes"),
+        ("POST", "/api/v1/publish-market-event", "writes"),
+        ("DELETE", "/api/v1/tasks/1", "writes"),
+    ],
+)
+def test_each_request_has_its_lane(method: str, path: str, lane: Lane) -> None:
+    assert lane_of(cast(Any, {"method": method, "path": path})) == lane
+
+
+@pytest.mark.parametrize("lane", ["metrics", "prices", "reads", "writes"])
+def test_a_full_lane_refuses_its_own_and_no_others(lane: Lane) -> None:
+    lanes, before = Lanes(MOST), counted("pricing_requests_shed_total", lane=lane)
+    with ExitStack() as stack:
+        for _ in range(MOST):
+            stack.enter_context(lanes.taken(lane))
+        with pytest.raises(Overloaded, match=lane), lanes.taken(lane):
+            pass
+        for other in {"metrics", "prices", "reads", "writes", "health"} - {lane}:
+            with lanes.taken(cast(Lane, other)):
+                assert not lanes.are_empty
+    assert counted("pricing_requests_shed_total", lane=lane) == before + 1
+    with lanes.taken(lane):
+        pass
+    assert lanes.are_empty
+
+
+def test_health_is_never_refused() -> None:
+    lanes = Lanes(MOST)
+    with ExitStack() as stack:
+        for _ in range(MOST_SCRAPES + 1):
+            stack.enter_context(lanes.taken("health"))
+
+
+def test_a_request_that_fails_leaves_its_lane() -> None:
+    lanes = Lanes(1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="x"), lanes.taken("reads"):
+            raise ValueError("x")
+
+
+def test_a_request_beyond_its_lane_is_answered_503_and_may_come_again(reader: Reader) -> None:
+    limits = Limits(10, 8000, 1)
+    client = Client(reader)
+    client.edge = Edge(cast(Any, client.app), fast_path_of(reader), ReadTraces(0, 0), limits)
+    with limits.lanes.taken("writes"):
+        status, headers = client.answer("/api/v1/recalculate")
+        assert (status, headers[b"retry-after"]) == (503, b"1")
+        assert msgspec.json.decode(client.sent[-1]["body"])["type"] == "urn:pricing:unavailable"
+        assert client.answer("/health/live")[0] == 202
+    assert client.answer("/api/v1/recalculate")[0] == 202
+
+
+def test_writes_do_not_wait_for_the_threads_of_reads() -> None:
+    async def go() -> None:
+        loop, lanes, go_on = asyncio.get_running_loop(), Lanes(), threading.Event()
+        threads = LaneThreads()
+        loop.set_default_executor(threads)
+        with lanes.taken("reads"):
+            reads = [asyncio.create_task(asyncio.to_thread(go_on.wait, 60)) for _ in range(2 * READ_THREADS)]
+            await asyncio.sleep(0)
+        with lanes.taken("writes"):
+            assert "writes" in await asyncio.to_thread(lambda: threading.current_thread().name)
+        assert not any(read.done() for read in reads)
+        go_on.set()
+        assert all(await asyncio.gather(*reads))
+
+    asyncio.run(go())
