@@ -7,9 +7,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal, ParamSpec, TypeVar
 
-from litestar.types import HTTPScope
-
-from api.http.answers import PRICE_PATH, PRICES_PATH
 from shared.errors import Overloaded
 from shared.telemetry.metrics import REQUESTS_SHED
 
@@ -27,18 +24,6 @@ _current: ContextVar[Lane] = ContextVar("lane", default="reads")
 def is_write() -> bool:
     """Whether the current request is one of the lane of writes."""
     return _current.get() == "writes"
-
-
-def lane_of(scope: HTTPScope) -> Lane:
-    """The lane of a request."""
-    path = scope["path"]
-    if path.startswith("/health"):
-        return "health"
-    if path == "/metrics":
-        return "metrics"
-    if path in {PRICE_PATH, PRICES_PATH}:
-        return "prices"
-    return "reads" if scope["method"] in {"GET", "HEAD", "OPTIONS"} else "writes"
 
 
 class Lanes:

@@ -13,8 +13,9 @@ from typing import cast
 from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
 from api.edge.protocol import NOSNIFF
+from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.http.problems import Rendered
-from api.lanes import Lanes, LaneThreads, lane_of
+from api.lanes import Lane, Lanes, LaneThreads
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
 MAX_URL_BYTES = 8_192
@@ -139,6 +140,18 @@ class Limits:
     def slow(self) -> PricingError:
         """The error of a request whose body is late."""
         return SlowBody(f"the body did not come within {self._body_timeout_s:g} s")
+
+
+def lane_of(scope: HTTPScope) -> Lane:
+    """The lane of a request."""
+    path = scope["path"]
+    if path.startswith("/health"):
+        return "health"
+    if path == "/metrics":
+        return "metrics"
+    if path in {PRICE_PATH, PRICES_PATH}:
+        return "prices"
+    return "reads" if scope["method"] in {"GET", "HEAD", "OPTIONS"} else "writes"
 
 
 async def answer_whole(rendered: Rendered, send: Send) -> None:

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from api.edge.asgi import Edge
-from api.edge.limits import Limits
+from api.edge.limits import Limits, lane_of
 from api.edge.tracing import ReadTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
-from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads, lane_of
+from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads
 from shared.errors import Overloaded
 from tests.support.metrics import counted
 from tests.unit.api.price_examples import Reader
