@@ -9,6 +9,7 @@ PricingError
 ├── AlreadyEnded            the task can no longer be changed
 ├── Unauthorized            the key is missing, unknown, expired or revoked
 ├── Forbidden               the key lacks a scope
+├── UnusableProduct         the stored data of one product cannot be used; the others can
 └── Unavailable             transient: the same work may be tried again (`retryable`)
     ├── DatabaseUnavailable
     ├── Overloaded          too many requests are under way in this process
@@ -76,6 +77,10 @@ class Unauthorized(PricingError):
 
 class Forbidden(PricingError):
     """The key lacks a scope."""
+
+
+class UnusableProduct(PricingError):
+    """The stored data of one product cannot be used. The log has the reason; a write of the product replaces it."""
 
 
 class Unavailable(PricingError):

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.cache.reader import Found, Source
-from shared.errors import NotFound
+from shared.errors import NotFound, UnusableProduct
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import Quote
 from shared.pricing.sheet import PriceSheet
@@ -33,7 +33,10 @@ def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Sourc
 
     Raises:
         NotFound: there is no such product.
+        UnusableProduct: its sheet cannot be read.
     """
     if found is None:
         raise NotFound(f"no product {query.product_id!r}")
+    if found.sheet is None:
+        raise UnusableProduct(f"the stored data of product {query.product_id!r} cannot be used")
     return found.sheet, found.source

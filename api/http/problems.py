@@ -25,6 +25,7 @@ from shared.errors import (
     StatementTimeout,
     Unauthorized,
     Unavailable,
+    UnusableProduct,
     UrlTooLong,
     translate,
 )
@@ -49,6 +50,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (AlreadyEnded, 409),
     (Unauthorized, 401),
     (Forbidden, 403),
+    (UnusableProduct, 503),
     (Unavailable, 503),
 )
 
@@ -65,7 +67,7 @@ MEANINGS = {
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
-    503: "A server is away; try again after `Retry-After` seconds",
+    503: "A server is away; try again after `Retry-After` seconds. Or the product's stored data cannot be used",
 }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+import structlog
 from litestar import Request, Router, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
@@ -18,10 +19,11 @@ from api.http.problems import Problem, documented, problem_of
 from api.services import Services
 from shared.cache.markets import market_of
 from shared.cache.reader import Found
-from shared.errors import PricingError
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import NoPrice, public, quote
+from shared.pricing.quote import public, quote
+
+log = structlog.get_logger(__name__)
 
 # After this many items the event loop serves other requests.
 ITEMS_PER_TURN = 50
@@ -153,8 +155,11 @@ def _item(
 ) -> ItemAnswer:
     try:
         return ItemAnswer(price=_answer(query, found, markets, explained))
-    except (PricingError, NoPrice) as error:
-        return ItemAnswer(error=problem_of(error, instance))
+    except Exception as error:  # every item has its answer, as each single query
+        problem = problem_of(error, instance)
+        if problem.status == 500:
+            log.error("unforeseen error", path=instance, product_id=query.product_id, exc_info=error)
+        return ItemAnswer(error=problem)
 
 
 router = Router("/api/v1", route_handlers=[get_price, get_prices], tags=["Prices"])

@@ -19,12 +19,13 @@ from api.services import Services
 from shared.catalogue import products
 from shared.catalogue.product_set import ProductSet
 from shared.catalogue.products import ProductView
-from shared.errors import ExternalAPIError, InvalidInput
+from shared.errors import ExternalAPIError, InvalidInput, UnusableProduct
 from shared.jobs import tasks
 from shared.market_events.feed import FeedQuote
 from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.prices.published import Cause, PriceChange, Repriced
+from shared.prices.new_versions import Cause
+from shared.prices.published import PriceChange, Repriced
 from shared.pricing.product import ProductInput
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation, spans
@@ -167,6 +168,8 @@ def _write(services: Services, product: ProductInput, if_match: str | None, if_n
         policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
         rulebook.check_strategy(policy, product)
         repriced = published.write_products(conn, [product], policy, cause)
+        if repriced.failed:
+            raise UnusableProduct(f"the price of product {product.product_id!r} cannot be decided")
         if must_create and not repriced.created:
             raise etags.failed("it exists already: another request has created it meanwhile")
         if _is_update(repriced):

@@ -14,7 +14,7 @@ from opentelemetry import trace
 from shared.cache import sheets
 from shared.cache.markets import MarketsCopy
 from shared.cache.near import Held, NearCache
-from shared.cache.sources import DatabaseSheets, RedisSheets
+from shared.cache.sources import DatabaseSheets, RedisSheets, Unreadable
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool
 from shared.pricing.market import Market
@@ -35,9 +35,9 @@ _near_hit, _near_miss = NEAR_READS.labels("hit"), NEAR_READS.labels("miss")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A sheet, and where it came from: `cache` is the near cache or Redis."""
+    """A sheet, and where it came from: `cache` is the near cache or Redis; None: it cannot be read."""
 
-    sheet: PriceSheet
+    sheet: PriceSheet | None
     source: Source
 
 
@@ -135,7 +135,7 @@ class PriceReader:
         if cached is not None:
             return (Found(cached, "cache") if isinstance(cached, PriceSheet) else None), markets
         stored = await self._postgres.batched.get(product_id)
-        return (Found(stored, "database") if stored is not None else None), markets
+        return (_stored(stored) if stored is not None else None), markets
 
     async def read_ahead(self) -> None:
         """Loop: refresh hot sheets before they expire, repair doubted entries, flush counters."""
@@ -174,8 +174,12 @@ class PriceReader:
         found = {key: Found(sheet, "cache") for key, sheet in cached.items() if isinstance(sheet, PriceSheet)}
         if unknown := [product_id for product_id in product_ids if product_id not in cached]:
             stored = await self._postgres.batched.get_all(unknown)
-            found |= {product_id: Found(sheet, "database") for product_id, sheet in stored.items()}
+            found |= {product_id: _stored(sheet) for product_id, sheet in stored.items()}
         return found
+
+
+def _stored(stored: PriceSheet | Unreadable) -> Found:
+    return Found(stored if isinstance(stored, PriceSheet) else None, "database")
 
 
 def _look_up_span(products: int, not_held: int) -> AbstractContextManager[object]:

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from shared.errors import PricingError
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.sheet import PriceSheet
 
@@ -134,8 +134,12 @@ def decode(product_id: str, entry: bytes) -> PriceSheet:
 
 
 def sheet_of(stored: StoredSheet) -> PriceSheet:
-    """The sheet in a row of PostgreSQL."""
-    return _decoder.decode(stored.json)
+    """The sheet in a row of PostgreSQL.
+
+    Raises:
+        CorruptSheet: the row is not a price sheet.
+    """
+    return decode(stored.product_id, entry(stored).encode())
 
 
 def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str], list[bytes | str | int]]:

@@ -21,9 +21,9 @@ from shared.cache.sheets import CorruptSheet, Fill
 from shared.errors import DatabaseUnavailable, RedisUnavailable
 from shared.postgres.pools import AsyncPool, bounded
 from shared.prices import published
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.pricing.sheet import PriceSheet
-from shared.telemetry.metrics import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION
+from shared.telemetry.metrics import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION, UNREADABLE_SHEETS
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,10 @@ Clock = tuple[int, bytes | None]
 
 class Missing(msgspec.Struct, frozen=True):
     """A negative entry of Redis: there is no such product."""
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A row of PostgreSQL whose sheet cannot be read: the product exists, and has no price."""
 
 
 class RedisSheets:
@@ -146,10 +150,12 @@ class DatabaseSheets:
     def __init__(self, database: AsyncPool, cached: RedisSheets, near: NearCache) -> None:
         self._database, self._cached, self._near = database, cached, near
         self._breaker = Breaker("database", DatabaseUnavailable)
-        self.batched: Batcher[PriceSheet] = Batcher(self.look_up, DATABASE_CONCURRENCY, LOOK_UP)
+        self.batched: Batcher[PriceSheet | Unreadable] = Batcher(self.look_up, DATABASE_CONCURRENCY, LOOK_UP)
 
-    async def look_up(self, product_ids: Sequence[str]) -> Mapping[str, PriceSheet]:
+    async def look_up(self, product_ids: Sequence[str]) -> Mapping[str, PriceSheet | Unreadable]:
         """Read sheets by one statement; products that do not exist are left out.
+
+        A sheet that cannot be read is counted, named in the log, and put into no cache.
 
         Raises:
             DatabaseUnavailable: PostgreSQL is away.
@@ -160,11 +166,22 @@ class DatabaseSheets:
             stored = await bounded(published.read_sheets(self._database, product_ids))
         if stored:
             self._near.enter(stored[0].epoch, asked_at)
-        await self._cached.fill(product_ids, stored, clock)
-        return {sheet.product_id: self._held(sheet, asked_at) for sheet in stored}
+        known = {sheet.product_id: self._read(sheet, asked_at) for sheet in stored}
+        unreadable = {product_id for product_id, sheet in known.items() if isinstance(sheet, Unreadable)}
+        await self._cached.fill(
+            [product_id for product_id in product_ids if product_id not in unreadable],
+            [sheet for sheet in stored if sheet.product_id not in unreadable],
+            clock,
+        )
+        return known
 
-    def _held(self, stored: StoredSheet, asked_at: float) -> PriceSheet:
-        sheet = sheets.sheet_of(stored)
+    def _read(self, stored: StoredSheet, asked_at: float) -> PriceSheet | Unreadable:
+        try:
+            sheet = sheets.sheet_of(stored)
+        except CorruptSheet as error:
+            UNREADABLE_SHEETS.inc()
+            log.error("unreadable sheet in PostgreSQL", product_id=stored.product_id, error=str(error))
+            return Unreadable()
         if stored.epoch != self._near.epoch:
             return sheet
         return self._near.put(sheet, sheets.entry(stored).encode(), asked_at, from_database=True)

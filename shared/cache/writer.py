@@ -11,7 +11,7 @@ from shared.cache.sheets import Fill
 from shared.messaging.channel import announce
 from shared.postgres.pools import Pool
 from shared.prices import published
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
-from shared.prices import published
+from shared.prices import new_versions, published
 from shared.pricing.money import round_to
 from shared.pricing.product import ProductInput, Tier
 from shared.rulebook import store as rulebook
@@ -61,7 +61,7 @@ def load(conn: Conn) -> int:
     written = products.upsert(conn, catalogue)
     found = [signal for product in catalogue for signal in demo_signals(product)]
     signals.apply(conn, [SignalUpdate.of(signal, "demo", EPOCH, "demo") for signal in found])
-    published.reprice(conn, written, rulebook.active(conn), published.Cause("demo", "demo"))
+    published.reprice(conn, written, rulebook.active(conn), new_versions.Cause("demo", "demo"))
     return len(catalogue)
 
 

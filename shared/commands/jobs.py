@@ -32,6 +32,8 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
     for task in found:
         error = f"{task.error.type}: {task.error.message}" if task.error else ""
         progress = f"{task.progress.done}/{task.progress.total or '?'}"
+        if failed := (task.result or {}).get("failed"):
+            progress += f", {failed} failed"
         created = f"{task.created_at:%F %T}"
         add_row(rows, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
     out.print(rows, soft_wrap=False)
@@ -42,10 +44,16 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
 @click.argument("task_id", type=click.UUID)
 @click.pass_obj
 def show_task(settings: Settings, task_id: UUID) -> None:
-    """Show a task, with the traceback of its error."""
+    """Show a task, with the traceback of its error, and the first 100 products that failed in it."""
     with connection(settings) as conn:
         task, traceback = task_views.view(conn, task_id), task_views.traceback_of(conn, task_id)
+    failed: list[dict[str, str]] = (task.result or {}).pop("failed_products", [])
     show(task, TaskView.__struct_fields__, traceback)
+    if failed:
+        rows = table("failed product", "reason")
+        for product in failed:
+            add_row(rows, product["product_id"], product["reason"])
+        out.print(rows, soft_wrap=False)
 
 
 @tasks_command.command("replay")
@@ -82,6 +90,8 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
         raise failure(f"the recalculation ended {task.status}{reason}")
     assert task.result is not None  # noqa: S101 # a task that succeeded has one
     print_line(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
+    if failed := task.result.get("failed"):
+        print_line(f"{failed:,} products failed: just tasks show {task.task_id}")
 
 
 def _ended(settings: Settings, task_id: UUID) -> TaskView:

@@ -17,7 +17,7 @@ from shared.importing.source import Source
 from shared.importing.staging import Reject, Staged
 from shared.importing.writing import Written
 from shared.postgres.pools import Conn
-from shared.prices.published import Cause
+from shared.prices.new_versions import Cause
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.tracing import current_trace_id

@@ -9,7 +9,7 @@ from shared.importing.checking import PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.prices.published import Cause
+from shared.prices.new_versions import Cause
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id

@@ -4,11 +4,13 @@ A worker holds a partition under a lease of 15 s and a number, its attempt. The 
 writes of the earlier holder are refused, in the transaction of the write.
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
 
 from shared.catalogue import product_set
+from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter, ProductSet
 from shared.errors import LeaseLost
 from shared.jobs import endings, tasks
@@ -20,6 +22,7 @@ from shared.telemetry.metrics import QUARANTINES
 
 # Small enough that the rows are locked for a fraction of a second, large enough that commits cost little.
 PRODUCTS_PER_PARTITION = 1_000
+MOST_FAILURES = 100
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -96,8 +99,15 @@ def hold(conn: Conn, partition: Partition) -> None:
         raise LeaseLost(f"this worker has lost partition {partition.number}")
 
 
-def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
+def finish(conn: Conn, partition: Partition, done: int, changed: int, failed: Sequence[ProductFailure] = ()) -> None:
     """Count a partition as done, once; call when its sheets are in Redis.
+
+    Args:
+        conn: In a transaction.
+        partition: The partition, which this worker holds.
+        done: The number of its products, the failed ones included.
+        changed: The number of its prices that changed.
+        failed: The products that could not be decided. The run keeps the first 100, and the number of all.
 
     Raises:
         LeaseLost: another worker holds it and will count it.
@@ -114,6 +124,9 @@ def finish(conn: Conn, partition: Partition, done: int, changed: int) -> None:
     )
     if not counted.rowcount:
         raise LeaseLost("the run does not run any more")
+    if failed:
+        first = msgspec.json.encode(failed[:MOST_FAILURES]).decode()
+        conn.execute(_NOTE_FAILED, {"task_id": partition.task_id, "failed": len(failed), "first": first})
 
 
 def release(conn: Conn, partition: Partition) -> bool:
@@ -189,6 +202,12 @@ _RELEASE = f"""
 UPDATE run_partitions SET status = 'waiting', crashes = crashes - 1, lease_until = NULL WHERE {_OURS}
 """  # noqa: S608 # as above
 
+_NOTE_FAILED = f"""
+UPDATE tasks SET failed = failed + %(failed)s,
+    failed_products = jsonb_path_query_array(failed_products || %(first)s::jsonb, '$[0 to {MOST_FAILURES - 1}]')
+WHERE task_id = %(task_id)s
+"""  # noqa: S608 # only our own number
+
 _LEFT = """
 SELECT count(*) FILTER (WHERE status IN ('waiting', 'running')) AS open,
     count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
@@ -198,6 +217,7 @@ FROM run_partitions WHERE task_id = %s
 
 _SUCCEED = """
 UPDATE tasks SET status = 'succeeded', finished_at = clock_timestamp(), error = NULL,
-    result = jsonb_build_object('recalculated', done, 'changed', changed)
+    result = jsonb_build_object('recalculated', done - failed, 'changed', changed) || CASE failed WHEN 0 THEN '{}'
+        ELSE jsonb_build_object('failed', failed, 'failed_products', failed_products) END
 WHERE task_id = %s
 """

@@ -39,7 +39,9 @@ class TaskView(msgspec.Struct, frozen=True):
     result: Annotated[
         dict[str, Any] | None,
         Meta(
-            description="Numbers of recalculated and changed prices, or merged_into: the task that includes this one.",
+            description="Numbers of recalculated and changed prices, or merged_into: the task that includes this one. "
+            "Where products could not be decided: failed, their number, and failed_products, the first 100 of them "
+            "with product_id and reason.",
             examples=[{"recalculated": 900, "changed": 12}],
         ),
     ]

@@ -48,7 +48,7 @@ class CompetitorPriceChanged(EventData, frozen=True):
     type = "competitor_price_changed"
     product_id: ProductId
     competitor: Competitor
-    price: Annotated[Decimal, Meta(description="The competitor's unit price, ≥ 0", examples=["94.50"])]
+    price: Annotated[Decimal, Meta(description="The competitor's unit price, > 0", examples=["94.50"])]
     currency: CurrencyCode
     in_stock: Annotated[bool, Meta(description="Whether the competitor can deliver", examples=[True])] = True
 
@@ -56,6 +56,8 @@ class CompetitorPriceChanged(EventData, frozen=True):
         super().__post_init__()
         known_currency("currency", self.currency)
         amount_in_currency("price", self.price, self.currency)
+        if not self.price:
+            raise ValueError("`price` must be above 0")
 
 
 class DemandChanged(EventData, frozen=True):

@@ -11,15 +11,22 @@ from typing import Annotated
 
 import httpx
 import msgspec
+import structlog
 from msgspec import Meta
 from opentelemetry.trace import Span, SpanKind
 
 from shared.errors import ExternalAPIError, ExternalAPITimeout
 from shared.market_events.events import CompetitorPriceChanged
 from shared.telemetry import propagation
+from shared.telemetry.metrics import FEED_QUOTES_REFUSED
 from shared.telemetry.tracing import tracer
 from shared.wire.fields import AT
 
+log = structlog.get_logger(__name__)
+
+# Of the refused quotes of one answer, and of each one's text.
+MOST_LOGGED = 10
+QUOTE_CHARS = 200
 MAX_BODY_BYTES = 16_000_000  # 1,000 products with 100 quotes each
 
 
@@ -34,8 +41,11 @@ class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False
             raise ValueError("`time` needs a UTC offset")
 
 
+_quote = msgspec.json.Decoder(FeedQuote)
+
+
 class _Answer(msgspec.Struct):
-    quotes: list[FeedQuote]
+    quotes: list[msgspec.Raw]
 
 
 class MarketDataFeed:
@@ -58,6 +68,8 @@ class MarketDataFeed:
 
     def quotes(self, product_ids: Sequence[str]) -> list[FeedQuote]:
         """Competitors' prices of these products; [] where there is no feed.
+
+        An invalid quote is counted, named in the log and left out.
 
         Raises:
             ExternalAPITimeout: the feed did not answer in time.
@@ -105,9 +117,19 @@ class MarketDataFeed:
     def _decoded(body: bytes, product_ids: set[str]) -> list[FeedQuote]:
         try:
             answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ExternalAPIError(f"the market-data feed's answer is invalid: {error}") from error
-        return [quote for quote in answer.quotes if quote.product_id in product_ids]
+        quotes: list[FeedQuote] = []
+        refused: list[tuple[str, str]] = []
+        for raw in answer.quotes:
+            try:
+                quotes.append(_quote.decode(raw))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                refused.append((bytes(raw)[:QUOTE_CHARS].decode(errors="replace"), str(error)))
+        FEED_QUOTES_REFUSED.inc(len(refused))
+        for text, reason in refused[:MOST_LOGGED]:
+            log.warning("quote of the feed refused", quote=text, reason=reason, refused=len(refused))
+        return [quote for quote in quotes if quote.product_id in product_ids]
 
 
 def _without_credentials(url: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from psycopg.rows import tuple_row
 
+from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.catalogue.products import FIELDS
 from shared.postgres import arrays
@@ -45,41 +46,54 @@ class PricingInputs(msgspec.Struct, frozen=True):
     """The inputs of the decision about one product.
 
     Attributes:
-        sheet: The JSON of the current sheet; None: the product has no price yet.
+        version: The version of the current sheet, or else of the product's last deletion; 0: there was neither.
+        sheet: The JSON of that sheet; None: there is none, or it cannot be read.
         last: The decoded fields of that sheet; None likewise.
         cause: The kind and the id of that sheet's cause; None likewise.
-        deleted_version: The version of the product's last deletion; 0: it was never deleted.
+        is_priced: Whether there is a current sheet, readable or not.
     """
 
     product: ProductInput
     signals: Sequence[Signal]
+    version: int
     sheet: str | None
     last: CurrentPrice | None
     cause: tuple[str, str] | None
-    deleted_version: int = 0
+    is_priced: bool = False
 
 
-def lock_and_read(conn: Conn, chosen: ProductFilter) -> list[PricingInputs]:
+def lock_and_read(
+    conn: Conn, chosen: ProductFilter, *, repairs: bool = False
+) -> tuple[list[PricingInputs], list[ProductFailure]]:
     """Lock products in the order of their ids, so that two such calls never deadlock, and read their states.
 
     The lock is a separate statement: READ COMMITTED takes a statement's snapshot before it waits for locks.
+
+    Args:
+        conn: In a transaction.
+        chosen: The products.
+        repairs: Whether a product whose current sheet cannot be read counts as one without a last price.
+
+    Returns:
+        The inputs of the products, and the products that cannot be read.
     """
     with LOCK_WAIT.labels("decision").time():
         rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
-    products = [_product(row) for row in rows]
-    ids = arrays.texts(product.product_id for product in products)
+    ids = arrays.texts(row[_ID] for row in rows)
     priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids})}
     signals = _signals(conn, ids)
-    deleted = dict(_rows(conn, _DELETED, {"ids": ids})) if len(priced) < len(products) else {}
-    return [
-        _state(
-            product,
-            signals.get(product.product_id, ()),
-            priced.get(product.product_id),
-            deleted.get(product.product_id, 0),
-        )
-        for product in products
-    ]
+    deleted = dict(_rows(conn, _DELETED, {"ids": ids})) if len(priced) < len(rows) else {}
+    found: list[PricingInputs] = []
+    failed: list[ProductFailure] = []
+    for row in rows:
+        product_id = row[_ID]
+        current = priced.get(product_id)
+        try:
+            product, deleted_version = _product(row), deleted.get(product_id, 0)
+            found.append(_state(product, signals.get(product_id, ()), current, deleted_version, repairs=repairs))
+        except _UNREADABLE as error:
+            failed.append(ProductFailure.of(product_id, error))
+    return found, failed
 
 
 def ids(conn: Conn, chosen: ProductFilter) -> list[str]:
@@ -109,13 +123,28 @@ def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
 
 
 def _state(
-    product: ProductInput, signals: Sequence[Signal], priced: tuple[Any, ...] | None, deleted_version: int
+    product: ProductInput,
+    signals: Sequence[Signal],
+    priced: tuple[Any, ...] | None,
+    deleted_version: int,
+    *,
+    repairs: bool,
 ) -> PricingInputs:
     if priced is None:
-        return PricingInputs(product, signals, None, None, None, deleted_version)
-    _, sheet, *cause = priced
-    return PricingInputs(product, signals, sheet, _last.decode(sheet), (cause[0], cause[1]))
+        return PricingInputs(product, signals, deleted_version, None, None, None)
+    _, version, sheet, *cause = priced
+    try:
+        last = _last.decode(sheet)
+    except _UNREADABLE:
+        if not repairs:
+            raise
+        return PricingInputs(product, signals, version, None, None, None, is_priced=True)
+    return PricingInputs(product, signals, version, sheet, last, (cause[0], cause[1]), is_priced=True)
 
+
+# The errors of a document that does not have the expected form.
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+_ID = FIELDS.index("product_id")
 
 _tiers = msgspec.json.Decoder(tuple[Tier, ...])
 _last = msgspec.json.Decoder(CurrentPrice)
@@ -127,7 +156,7 @@ ORDER BY p.product_id COLLATE "C" FOR UPDATE
 """  # noqa: S608 # only names of columns
 
 _PRICED = """
-SELECT product_id, sheet, cause, cause_id FROM prices
+SELECT product_id, version, sheet, cause, cause_id FROM prices
 WHERE product_id = ANY(%(ids)s::text[])
 """
 

@@ -6,51 +6,27 @@ from decimal import Decimal
 from typing import Annotated
 
 import msgspec
+import structlog
 from msgspec import Meta
 
 from shared.catalogue import product_set, products
+from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import NotFound
-from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import inputs
+from shared.prices import inputs, new_versions
 from shared.prices.inputs import PricingInputs
+from shared.prices.new_versions import Cause, NewVersion, StoredSheet
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
-from shared.telemetry.metrics import stage
-from shared.telemetry.tracing import current_trace_id
+from shared.telemetry.metrics import PRODUCTS_FAILED, stage
 from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
-
-class Cause(msgspec.Struct, frozen=True):
-    """The cause of a decision: `event`, `task`, `write`, `import` or `demo`, and its id.
-
-    Attributes:
-        trace_id: The trace of the cause; empty: the current one.
-        is_retry: Whether an earlier attempt may have decided some of the products.
-    """
-
-    kind: str
-    id: str
-    trace_id: str = ""
-    is_retry: bool = False
-
-
-class StoredSheet(msgspec.Struct, frozen=True):
-    """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version.
-
-    Attributes:
-        json: Empty where the product was deleted; the version is then that of its deletion.
-        epoch: The database's epoch when the sheet was read or written there.
-    """
-
-    product_id: str
-    version: int
-    json: str
-    epoch: int = 0
+log = structlog.get_logger(__name__)
+MOST_LOGGED = 10  # of the failed products of one batch
 
 
 class Repriced(msgspec.Struct, frozen=True):
@@ -60,11 +36,13 @@ class Repriced(msgspec.Struct, frozen=True):
         sheets: Every product's current sheet, changed or not, by product id.
         changed: The ids of the products with a new version.
         created: The ids of those among them that had no price before.
+        failed: The products that were not decided, because of their own data. Their prices stay as they are.
     """
 
     sheets: dict[str, StoredSheet]
     changed: tuple[str, ...]
     created: tuple[str, ...]
+    failed: tuple[ProductFailure, ...] = ()
 
 
 class PriceChange(msgspec.Struct, frozen=True):
@@ -92,8 +70,11 @@ def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePol
 
 
 def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause: Cause) -> Repriced:
-    """Decide the prices of these products anew, as `reprice_selected`; unknown ids are ignored."""
-    return reprice_selected(conn, product_set.of_ids(product_ids), policy, cause)
+    """Decide the prices of these products anew, after a write by a person; unknown ids are ignored.
+
+    As `reprice_selected`, except that a current sheet that cannot be read is replaced.
+    """
+    return _reprice(conn, product_set.of_ids(product_ids), policy, lambda _: cause, repairs=True)
 
 
 def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
@@ -147,30 +128,50 @@ def history(conn: Conn, product_id: str, limit: int, before_version: int | None)
 
 
 def _reprice(
-    conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause_of: Callable[[str], Cause | None]
+    conn: Conn,
+    chosen: ProductFilter,
+    policy: ActivePolicy,
+    cause_of: Callable[[str], Cause | None],
+    *,
+    repairs: bool = False,
 ) -> Repriced:
     with stage("read"):
-        found = inputs.lock_and_read(conn, chosen)
+        found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs)
         now, epoch = _now(conn)
     sheets: dict[str, StoredSheet] = {}
-    fresh: list[_NewVersion] = []
+    fresh: list[NewVersion] = []
     with stage("decide"):
         for state in found:
             product_id = state.product.product_id
             cause = cause_of(product_id)
-            decided = None if cause is None or _is_decided(state, cause) else _decide(state, policy, now, epoch, cause)
+            due = None if cause is None or _is_decided(state, cause) else cause
+            try:
+                decided = None if due is None else _decide(state, policy, now, epoch, due)
+            except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
+                failed.append(ProductFailure.of(product_id, error))
+                continue
             if decided is not None:
                 fresh.append(decided)
                 sheets[product_id] = decided.stored
             elif state.sheet is not None and state.last is not None:
                 sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet, epoch)
     with stage("write"):
-        _write(conn, fresh, policy.version, now)
+        new_versions.write(conn, fresh, policy.version, now)
+    _note(failed, cause_of)
     return Repriced(
         sheets,
         changed=tuple(one.sheet.product_id for one in fresh),
         created=tuple(one.sheet.product_id for one in fresh if one.is_first),
+        failed=tuple(failed),
     )
+
+
+def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | None]) -> None:
+    for number, failure in enumerate(failed):
+        cause = cause_of(failure.product_id)
+        PRODUCTS_FAILED.labels(cause.kind if cause else "event").inc()
+        if number < MOST_LOGGED:
+            log.error("product failed", product_id=failure.product_id, reason=failure.reason, failed=len(failed))
 
 
 def _is_decided(state: PricingInputs, cause: Cause) -> bool:
@@ -185,9 +186,7 @@ def _now(conn: Conn) -> tuple[datetime, int]:
     return row["now"], row["epoch"]
 
 
-def _decide(
-    state: PricingInputs, policy: ActivePolicy, now: datetime, epoch: int, cause: Cause
-) -> "_NewVersion | None":
+def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, epoch: int, cause: Cause) -> NewVersion | None:
     """The new version of a product's sheet; None where the sheet is unchanged."""
     product, last = state.product, state.last
     # The step limit does not apply to a price in another currency.
@@ -205,51 +204,16 @@ def _decide(
         )
 
     if last is None or state.sheet is None:
-        return _NewVersion(sheet(state.deleted_version + 1, now), epoch, None, cause, is_first=True)
+        return NewVersion(sheet(state.version + 1, now), epoch, None, cause, is_first=not state.is_priced)
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
         return None
-    return _NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause)
+    return NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:
     """Whether a sheet equals a stored one; equal amounts may have other trailing zeros."""
     return msgspec.json.encode(sheet).decode() == stored or sheet == msgspec.json.decode(stored, type=PriceSheet)
-
-
-class _NewVersion:
-    """A sheet of a new version, to be stored; `is_first`: the product had no price before."""
-
-    def __init__(
-        self, sheet: PriceSheet, epoch: int, old_price: Decimal | None, cause: Cause, *, is_first: bool = False
-    ) -> None:
-        self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
-        self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
-
-
-def _write(conn: Conn, fresh: Sequence[_NewVersion], policy_version: int, now: datetime) -> None:
-    decision = {"policy_version": policy_version, "at": now}
-    for query, batch in (
-        (_INSERT, [one for one in fresh if one.is_first]),
-        (_UPDATE, [one for one in fresh if not one.is_first]),
-    ):
-        if batch:
-            conn.execute(query, _columns(batch) | decision)
-
-
-def _columns(batch: Sequence[_NewVersion]) -> dict[str, str]:
-    trace_id = current_trace_id()
-    return {
-        "product_id": arrays.texts(one.sheet.product_id for one in batch),
-        "version": arrays.numbers(one.sheet.version for one in batch),
-        "old": arrays.numbers(one.old_price for one in batch),
-        "new": arrays.numbers(one.sheet.published_price for one in batch),
-        "currency": arrays.texts(one.sheet.currency for one in batch),
-        "cause": arrays.texts(one.cause.kind for one in batch),
-        "cause_id": arrays.texts(one.cause.id for one in batch),
-        "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
-        "sheet": arrays.texts(one.stored.json for one in batch),
-    }
 
 
 # Read with the sheets, in one snapshot. The subquery runs once a statement.
@@ -259,32 +223,6 @@ _SHEETS_AND_DELETIONS = f"""{_SHEETS} UNION ALL
 SELECT product_id, version, '', (SELECT current_epoch()) FROM deleted_prices d WHERE product_id = ANY(%s)
     AND NOT EXISTS (SELECT FROM prices p WHERE p.product_id = d.product_id)
 """  # noqa: S608 # only our own parts
-
-_FRESH = """
-WITH fresh AS MATERIALIZED (
-    SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
-        %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[])
-    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet)
-), """
-
-_PAST = """
-INSERT INTO price_history
-    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
-SELECT product_id, version, old_price, new_price, currency, cause, cause_id, %(policy_version)s, trace_id, %(at)s
-FROM {}
-"""
-
-_INSERT = f"""{_FRESH} written AS (
-    INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
-    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet FROM fresh
-) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
-
-_UPDATE = f"""{_FRESH} written AS (
-    UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
-        computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet
-    FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
-    RETURNING f.*
-) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
 
 _HISTORY = """
 SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at AS at

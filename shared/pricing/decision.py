@@ -166,6 +166,8 @@ def _usable_competitors(draft: _Draft, signals: Iterable[Signal]) -> list[Signal
             draft.reject("competitor", f"{competitor.source} is out of stock")
         elif competitor.currency != draft.currency:
             draft.reject("competitor", f"{competitor.source} sells in {competitor.currency}, not in {draft.currency}")
+        elif not competitor.value:
+            draft.reject("competitor", f"{competitor.source} asks 0, which is nobody's price")
         else:
             usable.append(competitor)
     return usable

@@ -70,6 +70,11 @@ BREAKER_OPEN = Gauge(
 )
 DECISIONS = Counter("pricing_decisions", "Prices decided by the workers, changed or not", ["cause"])
 PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision changed", ["cause"])
+PRODUCTS_FAILED = Counter(
+    "pricing_products_failed", "Products whose price could not be decided because of their own data", ["cause"]
+)
+UNREADABLE_SHEETS = Counter("pricing_unreadable_sheets", "Price sheets in PostgreSQL that a query could not read")
+FEED_QUOTES_REFUSED = Counter("pricing_feed_quotes_refused", "Invalid quotes of the market-data feed")
 JOB_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 JOB_DURATION = Histogram(
     "pricing_job_duration_seconds", "Time of attempts at background jobs", ["actor"], buckets=JOB_BUCKETS_S

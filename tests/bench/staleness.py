@@ -17,7 +17,7 @@ from shared.cache.writer import SheetWriter
 from shared.commands import demo
 from shared.messaging import clients
 from shared.postgres import pools
-from shared.prices import published
+from shared.prices import new_versions, published
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 from tests.bench import arena, catalogue
@@ -79,7 +79,7 @@ class Changes:
         )
         with pools.connect(self.settings, catalogue.PROCESS) as conn:
             repriced = published.write_products(
-                conn, [product], rulebook.active(conn), published.Cause("write", "bench")
+                conn, [product], rulebook.active(conn), new_versions.Cause("write", "bench")
             )
         changed_at = time.perf_counter()
         SheetWriter(self.cache, events, self.settings.cache_ttl_s).put(list(repriced.sheets.values()))

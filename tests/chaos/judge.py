@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import groupby, pairwise
 
 from shared.cache import sheets
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from tests.chaos.reader import Read
 
 EXAMPLES = 3

@@ -14,7 +14,8 @@ from shared.market_events.events import CompetitorPriceChanged
 from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn, Pool
 from shared.prices import published
-from shared.prices.published import Cause, Repriced, StoredSheet
+from shared.prices.new_versions import Cause, StoredSheet
+from shared.prices.published import Repriced
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from tests.support import pricing_examples

@@ -103,6 +103,7 @@ RETRYABLE = {
     errors.AlreadyEnded: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,
+    errors.UnusableProduct: False,
     errors.Unavailable: True,
     errors.DatabaseUnavailable: True,
     errors.StatementTimeout: True,

@@ -9,6 +9,7 @@ import structlog
 from opentelemetry.trace import get_current_span
 
 from shared.catalogue import markets, products
+from shared.catalogue.failures import ProductFailure
 from shared.errors import InvalidInput, LeaseLost
 from shared.market_events import inbox, repricing_queue, signals
 from shared.market_events.events import CostChanged, MarketChanged, stored_data
@@ -17,7 +18,7 @@ from shared.market_events.repricing_queue import Lease
 from shared.market_events.signals import Register, SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.prices.published import Cause, StoredSheet
+from shared.prices.new_versions import Cause, StoredSheet
 from shared.rulebook import store as rulebook
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_COMPLETED, PRICES_CHANGED
@@ -32,26 +33,30 @@ Latest = dict[Register, tuple[SignalUpdate, WaitingEvent]]
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """The decisions for the products of a message: the sheets to put, and the outcome of each event."""
+    """The decisions for the products of a message: the sheets to put, and the outcome of each event.
+
+    Attributes:
+        failed: The products that could not be decided because of their own data.
+    """
 
     sheets: Sequence[StoredSheet]
     outcomes: Mapping[Key, Outcome]
+    failed: Sequence[ProductFailure] = ()
 
 
 def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
     """Apply all waiting events of products and decide each price once.
 
     A product that was decided less than a second ago is deferred. The events are completed only when the new sheets
-    are in Redis. A second run changes nothing, and puts the sheets again.
+    are in Redis. A second run changes nothing, and puts the sheets again. The events of a product that cannot be
+    decided fail; nothing of them is applied.
     """
     leases, waiting = _begin(services, product_ids)
     if not leases:
         return
     started_ns = time.time_ns()
     with _released(services, leases):
-        with services.pool.connection() as conn:
-            decided = _decide(conn, waiting, is_first=all(map(repricing_queue.is_first, leases)))
-            repricing_queue.hold(conn, leases)
+        decided = _decided(services, leases, waiting)
         services.writer.put(decided.sheets)
         _complete(services, leases, waiting, decided.outcomes)
     _trace(waiting, decided.outcomes, started_ns)
@@ -94,6 +99,25 @@ def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
         raise
 
 
+def _decided(services: Services, leases: Sequence[Lease], waiting: Waiting) -> Decided:
+    """The committed decisions; where products fail, the others are decided without them."""
+    is_first = all(map(repricing_queue.is_first, leases))
+    failed: dict[str, str] = {}
+    while True:
+        with services.pool.connection() as conn:
+            fine = {target: events for target, events in waiting.items() if target not in failed}
+            decided = _decide(conn, fine, is_first=is_first)
+            if not decided.failed:
+                repricing_queue.hold(conn, leases)
+                break
+            conn.rollback()
+            failed |= {failure.product_id: failure.reason for failure in decided.failed}
+    outcomes = dict(decided.outcomes)
+    for target, reason in failed.items():
+        outcomes |= {event.key: Outcome("failed", reason) for event in waiting[target]}
+    return Decided(decided.sheets, outcomes)
+
+
 def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     """Apply events, and decide the price of each product that has an applied event."""
     events = {event.key: event for of_product in waiting.values() for event in of_product}
@@ -104,6 +128,8 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     fresh = _apply(conn, latest, outcomes, is_first)
     causes = {product_id: _cause(waiting[product_id], fresh) for product_id in currencies}
     repriced = published.reprice_each(conn, causes, rulebook.active(conn))
+    if repriced.failed:
+        return Decided((), {}, repriced.failed)
     DECISIONS.labels("event").inc(sum(cause is not None for cause in causes.values()))
     PRICES_CHANGED.labels("event").inc(len(repriced.changed))
     for key, outcome in outcomes.items():

@@ -18,7 +18,8 @@ from shared.market_events.feed import FeedQuote
 from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published
-from shared.prices.published import Cause, Repriced, StoredSheet
+from shared.prices.new_versions import Cause, StoredSheet
+from shared.prices.published import Repriced
 from shared.rulebook import store as rulebook
 from shared.telemetry.metrics import (
     DECISIONS,
@@ -77,7 +78,8 @@ def _take_all(services: Services, task: RunningTask) -> None:
                 with stage("put"), tracer.start_as_current_span("put and announce"):
                     services.writer.put(_to_put(partition, repriced))
                 with stage("commit"), services.pool.connection() as conn:
-                    partitions.finish(conn, partition, len(repriced.sheets), len(repriced.changed))
+                    done = len(repriced.sheets) + len(repriced.failed)
+                    partitions.finish(conn, partition, done, len(repriced.changed), repriced.failed)
                     following = None if services.stopping.is_set() else partitions.take(conn, task)
         _count(repriced)
         partition = following

@@ -79,3 +79,25 @@ def test_a_key_of_another_redis_type_is_healed(engine: Engine, reader: str) -> N
     second = price(engine, product_id)
     assert (second.status_code, second.json().get("source")) == (200, "cache"), second.text
     assert second.json()["final_price"] == "100.00"
+
+
+def test_a_bad_row_of_postgresql_fails_its_product_alone_and_is_replaced_by_a_write(engine: Engine) -> None:
+    bad, good = (str(engine.put_product()["product_id"]) for _ in range(2))
+    sheet = engine.sql("SELECT sheet FROM prices WHERE product_id = %s", bad)[0]["sheet"]
+    engine.sql("UPDATE prices SET sheet = %s WHERE product_id = %s", sheet[:-5], bad)
+    engine.redis.delete(f"pricing:sheet:{bad}")
+
+    def is_unusable() -> bool:
+        return price(engine, bad).status_code == 503
+
+    eventually(is_unusable, "the row is read")
+    problem = price(engine, bad).json()
+    assert problem["type"] == "urn:pricing:unusable-product"
+    assert problem["detail"] == f"the stored data of product {bad!r} cannot be used"
+    items = engine.http.post("/api/v1/prices", json={"items": [{"product_id": bad}, {"product_id": good}]}).json()
+    assert [item.get("error", {}).get("type") for item in items["items"]] == ["urn:pricing:unusable-product", None]
+    task = engine.ended(engine.recalculate(product_ids=[bad, good]))
+    assert (task["status"], task["result"]["failed"]) == ("succeeded", 1)
+    assert task["result"]["failed_products"][0]["product_id"] == bad
+    engine.put_product(product_id=bad, base_price="120.00")
+    eventually(lambda: price(engine, bad).status_code == 200, "the write replaces the row")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.cache.near import NearCache
-from shared.cache.reader import PriceReader
+from shared.cache.reader import Found, PriceReader
 from shared.messaging import clients
 from shared.postgres import pools
 from shared.settings import Settings
@@ -66,3 +66,8 @@ async def eventually(look: Callable[[], Awaitable[bool]], what: str) -> None:
     while not await look():
         assert time.monotonic() < end, what
         await asyncio.sleep(0.05)
+
+
+def version_of(found: Found) -> int:
+    assert found.sheet
+    return found.sheet.version

@@ -21,11 +21,11 @@ from shared.commands.epoch import new_epoch
 from shared.postgres import epochs, migrations, pools
 from shared.postgres.pools import Pool
 from shared.prices import published
-from shared.prices.published import Cause
+from shared.prices.new_versions import Cause
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, stand
+from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, stand, version_of
 from tests.integration.catalogue_examples import new_id, product, stored, write
 
 FORGED = 10**15
@@ -61,7 +61,7 @@ def write_price(settings: Settings, cache: redis.Redis, product_id: str, price: 
 
 async def is_version(own: Stand, product_id: str, version: int) -> bool:
     found, _ = await own.reader.find([product_id])
-    return bool(found) and found[product_id].sheet.version == version
+    return bool(found) and version_of(found[product_id]) == version
 
 
 async def serves(own: Stand, product_id: str, version: int) -> None:

@@ -15,7 +15,7 @@ from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool, Pool
 from shared.prices import published
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings

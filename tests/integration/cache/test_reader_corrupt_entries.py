@@ -7,9 +7,11 @@ import redis
 from prometheus_client import REGISTRY
 
 from shared.cache import sheets
+from shared.postgres.pools import Pool
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.cache.reader_stand import Stand, eventually, run
-from tests.integration.catalogue_examples import stored
+from tests.integration.catalogue_examples import new_id, product, stored, write
 
 
 def corrupt_reads() -> float:
@@ -80,3 +82,37 @@ def test_a_key_of_another_type_is_read_again_and_healed(
         assert await own.sources(product_id) == {product_id: "cache"}
 
     run(settings, test)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sheet = 'garbage'",
+        "sheet = (sheet::jsonb - 'currency')::text",
+        "sheet = jsonb_set(sheet::jsonb, '{published_price}', '\"NaN\"')::text",
+        "sheet = jsonb_set(sheet::jsonb, '{product_id}', '\"P-1\"')::text",
+    ],
+)
+def test_a_row_of_postgresql_that_cannot_be_read_fails_its_product_alone(
+    settings: Settings, cache: redis.Redis, pool: Pool, policy: ActivePolicy, product_id: str, change: str
+) -> None:
+    good = new_id()
+    write(pool, policy, product(good))
+    with pool.connection() as conn:
+        conn.execute(f"UPDATE prices SET {change} WHERE product_id = %s".encode(), [product_id])
+    before = REGISTRY.get_sample_value("pricing_unreadable_sheets_total") or 0.0
+
+    async def test(own: Stand) -> None:
+        found, _ = await own.reader.find([product_id, good, "missing"])
+        assert {each: hit.sheet is not None for each, hit in found.items()} == {product_id: False, good: True}
+        one, _ = await own.reader.find_one(product_id)
+        assert (one and one.sheet, one and one.source) == (None, "database")
+        # Neither cache has it, and it is not taken for a missing product.
+        assert (cache.get(sheets.key(product_id)), len(own.near)) == (None, 1)
+        with pool.connection() as conn:
+            conn.execute("UPDATE prices SET sheet = %s WHERE product_id = %s", [stored(product_id).json, product_id])
+        found, _ = await own.reader.find([product_id])
+        assert found[product_id].sheet
+
+    run(settings, test, near_entries=10)
+    assert (REGISTRY.get_sample_value("pricing_unreadable_sheets_total") or 0.0) - before == 2

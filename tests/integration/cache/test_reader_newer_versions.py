@@ -14,7 +14,7 @@ from shared.messaging import channel, clients
 from shared.postgres.pools import Pool
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import DEADLINE_S, TTL_S, Stand, eventually, run
+from tests.integration.cache.reader_stand import DEADLINE_S, TTL_S, Stand, eventually, run, version_of
 from tests.integration.catalogue_examples import new_id, product, stored, write
 
 
@@ -23,7 +23,7 @@ def test_a_version_that_was_put_is_what_is_read(settings: Settings, cache: redis
 
     async def test(own: Stand) -> None:
         found, _ = await own.reader.find([product_id])
-        assert (found[product_id].source, found[product_id].sheet.version) == ("cache", 7)
+        assert (found[product_id].source, version_of(found[product_id])) == ("cache", 7)
 
     run(settings, test)
 
@@ -52,7 +52,7 @@ def test_what_was_put_is_read_in_the_end_without_any_announcement(
 
         async def is_read() -> bool:
             found, _ = await own.reader.find([product_id])
-            return found[product_id].sheet.version == 7
+            return version_of(found[product_id]) == 7
 
         await eventually(is_read, "version 7 is read")
 
@@ -65,7 +65,7 @@ def test_what_is_announced_is_read_at_once(settings: Settings, cache: redis.Redi
         SheetWriter(cache, cache, TTL_S).put([stored(product_id, 7)])
         own.near.changed([(product_id, 7)])
         found, _ = await own.reader.find([product_id])
-        assert found[product_id].sheet.version == 7
+        assert version_of(found[product_id]) == 7
 
     run(settings, test, near_entries=10)
 
@@ -101,7 +101,7 @@ def test_while_every_price_is_decided_anew_none_is_missed_in_the_cache(
             assert {hit.source for hit in found.values()} == {"cache"}
             assert len(found) == len(ids)
             own.near.changed((product_id, sys.maxsize) for product_id in ids)
-            seen.update(hit.sheet.version for hit in found.values())
+            seen.update(version_of(hit) for hit in found.values())
         await deciding
         assert len(seen) > 5, "it was asked while they changed"
 
@@ -124,7 +124,7 @@ def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: red
 
             async def is_read() -> bool:
                 found, _ = await own.reader.find([product_id])
-                return found[product_id].sheet.version == 7
+                return version_of(found[product_id]) == 7
 
             await eventually(is_read, "the new version is read")
         events.close()

@@ -14,7 +14,7 @@ from shared.cache import sheets
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.cache.writer import SheetWriter
 from shared.messaging.channel import PRICE_CHANGES
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from tests.integration.catalogue_examples import new_id, stored
 from tests.support.waiting import eventually
 

@@ -7,11 +7,13 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 
+from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductSet
 from shared.commands.events import events_command
 from shared.commands.jobs import recalculate, tasks_command
-from shared.jobs import endings, tasks
+from shared.jobs import endings, partitions, tasks
 from shared.jobs.endings import TaskError
+from shared.jobs.partitions import Partition
 from shared.market_events import inbox
 from shared.market_events.records import EventRecord
 from shared.postgres.pools import Pool
@@ -59,6 +61,26 @@ def test_a_failed_task_is_shown_with_its_traceback_and_replayed(just: Just, pool
     again = just("tasks", "replay", str(gone))
     assert again.exit_code == 1
     assert "queued" in again.stderr
+
+
+def test_the_products_that_failed_in_a_run_are_listed_and_shown_with_their_reasons(just: Just, pool: Pool) -> None:
+    with pool.connection() as conn:
+        task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(("P-1", "P-2")), ""))
+        assert task
+        partitions.split(conn, task)
+        partition = Partition(task.task_id, 0, 1, task.product_set, "", None)
+        conn.execute(
+            "INSERT INTO run_partitions (task_id, number, first, size, status, attempts)"
+            " VALUES (%s, 0, '', 2, 'running', 1) ON CONFLICT DO NOTHING",
+            [task.task_id],
+        )
+        partitions.finish(conn, partition, 2, 0, [ProductFailure("P-2", "ValueError: \x1b[31mno currency")])
+        assert partitions.end(conn, task.task_id) == "succeeded"
+    assert "2/0, 1 failed" in just("tasks").stdout.replace("/?", "/0")
+    shown = just("tasks", "show", str(task.task_id)).stdout
+    assert "P-2" in shown
+    assert "no currency" in shown
+    assert "\x1b" not in shown
 
 
 def test_events_that_were_given_up_are_listed_shown_and_replayed(just: Just, pool: Pool) -> None:

@@ -11,7 +11,7 @@ from shared.catalogue import products
 from shared.errors import NotFound
 from shared.importing import writing
 from shared.postgres.pools import Pool
-from shared.prices import published
+from shared.prices import new_versions, published
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import at_once, new_id
 from tests.integration.importing.import_results import Writing, counts, stored
@@ -50,7 +50,7 @@ def test_a_first_price_is_the_one_that_any_other_write_would_decide(
         with pool.connection() as conn:
             twin = products.view(conn, one).product
             twin = msgspec.structs.replace(twin, product_id=two)
-            published.write_products(conn, [twin], policy, published.Cause("write", "test"))
+            published.write_products(conn, [twin], policy, new_versions.Cause("write", "test"))
             sheets = {sheet.product_id: sheet for sheet in published.stored_sheets(conn, [one, two])}
             [first], [second] = published.history(conn, one, 9, None), published.history(conn, two, 9, None)
         assert _timeless(sheets[one].json) == _timeless(sheets[two].json.replace(two, one))

@@ -11,10 +11,10 @@ from shared.cache import sheets
 from shared.cache.writer import SheetWriter
 from shared.postgres.pools import Pool
 from shared.prices import published
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run
+from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, version_of
 from tests.integration.catalogue_examples import add_competitor, new_id, product, write
 from tests.integration.importing_examples import imported
 
@@ -71,7 +71,7 @@ def test_a_deleted_product_has_no_price_and_one_created_again_has_its_new_one(
     async def test(own: Stand) -> None:
         async def has(version: int | None) -> bool:
             found, _ = await own.reader.find([product_id])
-            return (found[product_id].sheet.version if found else None) == version
+            return (version_of(found[product_id]) if found else None) == version
 
         await eventually(lambda: has(1), "the product has its price")
         gone = await asyncio.to_thread(deleted, pool, product_id)

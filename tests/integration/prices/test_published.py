@@ -10,7 +10,8 @@ from shared.catalogue import products
 from shared.errors import NotFound
 from shared.postgres.pools import Pool
 from shared.prices import published
-from shared.prices.published import Cause, PriceChange, Repriced
+from shared.prices.new_versions import Cause
+from shared.prices.published import PriceChange, Repriced
 from shared.pricing.product import Tier
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, again, at_once, new_id, product, task_cause, write

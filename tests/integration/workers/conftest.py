@@ -14,7 +14,7 @@ from shared.market_events.feed import FeedQuote, MarketDataFeed
 from shared.messaging import lock
 from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings

@@ -19,7 +19,7 @@ from shared.cache.writer import SheetWriter
 from shared.jobs import tasks
 from shared.messaging import broker as brokers
 from shared.postgres.pools import Pool
-from shared.prices.published import StoredSheet
+from shared.prices.new_versions import StoredSheet
 from shared.settings import Settings
 from shared.telemetry import propagation
 from tests.integration.catalogue_examples import new_id

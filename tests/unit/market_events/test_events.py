@@ -24,7 +24,7 @@ VALID: dict[str, list[dict[str, Any]]] = {
     "competitor_price_changed": [
         {"product_id": "P-1", "competitor": "acme", "price": "94.50", "currency": "USD"},
         {"product_id": "P-1", "competitor": "acme", "price": 94.5, "currency": "USD", "in_stock": False},
-        {"product_id": "P-1", "competitor": "acme", "price": 0, "currency": "JPY"},
+        {"product_id": "P-1", "competitor": "acme", "price": 94, "currency": "JPY"},
     ],
     "demand_changed": [{"product_id": "P-1", "index": "0.01"}, {"product_id": "P-1", "index": 100}],
     "stock_changed": [{"product_id": "P-1", "stock": 0}, {"product_id": "P-1", "stock": 1_000_000_000}],
@@ -39,6 +39,8 @@ INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("competitor_price_changed", {"price": "1e999999"}, "$.data.price"),
     ("competitor_price_changed", {"price": "1.001"}, "$.data.price"),
     ("competitor_price_changed", {"price": "1000000000000"}, "$.data.price"),
+    ("competitor_price_changed", {"price": "0"}, "$.data.price"),
+    ("competitor_price_changed", {"price": "0.00"}, "$.data.price"),
     ("competitor_price_changed", {"price": None}, "$.data.price"),
     ("competitor_price_changed", {"price": True}, "$.data.price"),
     ("competitor_price_changed", {"price": "1.5", "currency": "JPY"}, "$.data.price"),

@@ -1,7 +1,6 @@
 """The client of the market-data feed: its requests, its bounds, its spans."""
 
 import itertools
-import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from shared.errors import ExternalAPIError, ExternalAPITimeout
 from shared.market_events.feed import MAX_BODY_BYTES, FeedQuote, MarketDataFeed
 from shared.telemetry.tracing import tracer
 from tests.support.feed import FakeFeed
+from tests.support.metrics import counted
 
 QUOTE: dict[str, object] = {"product_id": "P-1", "competitor": "acme", "price": "9.50", "currency": "USD"}
 LONG_S, SHORT_S = 30.0, 0.2
@@ -114,8 +114,6 @@ def test_any_status_but_a_success_with_a_document_is_an_error(status: int, spans
         b"\xff",
         b"[]",
         b'{"quotes": {}}',
-        json.dumps({"quotes": [QUOTE | {"price": "-1"}]}).encode(),
-        json.dumps({"quotes": [QUOTE | {"time": "2026-03-01T12:00:00"}]}).encode(),
     ],
 )
 def test_an_answer_that_is_no_list_of_quotes_is_an_error(body: bytes) -> None:
@@ -193,3 +191,28 @@ def test_the_current_trace_goes_along(fake: FakeFeed, spans: InMemorySpanExporte
 def attributes(spans: InMemorySpanExporter) -> dict[str, Any]:
     """Those of the first span that was ended."""
     return dict(spans.get_finished_spans()[0].attributes or {})
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        QUOTE | {"price": None},
+        QUOTE | {"price": "0"},
+        QUOTE | {"price": "-1"},
+        QUOTE | {"price": "1e99999999999999999999"},
+        QUOTE | {"currency": "XXX"},
+        QUOTE | {"competitor": ""},
+        QUOTE | {"time": "yesterday"},
+        {"product_id": "P-1"},
+        [],
+        None,
+        "P-1",
+    ],
+    ids=str,
+)
+def test_a_bad_quote_is_left_out_and_counted_and_the_others_count(fake: FakeFeed, bad: Any) -> None:
+    fake.quotes = {"P-1": [bad, QUOTE], "P-2": [QUOTE | {"product_id": "P-2"}]}
+    before = counted("pricing_feed_quotes_refused_total")
+    with client_of(fake.url) as client:
+        assert [quote.product_id for quote in client.quotes(["P-1", "P-2"])] == ["P-1", "P-2"]
+    assert counted("pricing_feed_quotes_refused_total") - before == 1

@@ -80,6 +80,12 @@ def test_a_rival_below_the_floor_leaves_the_floor_with_its_reason() -> None:
     assert (got.steps[-1].rule, got.steps[-1].reason) == ("floor", "not below 30.00")
 
 
+def test_a_competitor_at_zero_is_named_and_ignored() -> None:
+    got = decide(product(), [competitor("0", "acme"), competitor("90", "globex")], policy(), None)
+    assert got.published_price == 90
+    assert "acme asks 0, which is nobody's price" in reasons(got)
+
+
 def test_a_rival_in_another_currency_is_named_and_ignored() -> None:
     got = decide(product(), [competitor("60", "euroshop", currency="EUR"), competitor("90", "acme")], policy(), None)
     assert got.published_price == 90

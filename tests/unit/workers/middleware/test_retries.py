@@ -35,6 +35,7 @@ FINAL = [
     errors.AlreadyEnded("x"),
     errors.Unauthorized("x"),
     errors.Forbidden("x"),
+    errors.UnusableProduct("x"),
     ValueError("x"),
     TimeLimitExceeded(),
     Abort(),

@@ -1,0 +1,103 @@
+"""New versions of price sheets, as they are stored: the current sheet is replaced, the history grows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from shared.postgres import arrays
+from shared.postgres.pools import Conn
+from shared.pricing.sheet import PriceSheet
+from shared.telemetry.tracing import current_trace_id
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """The cause of a decision: `event`, `task`, `write`, `import` or `demo`, and its id.
+
+    Attributes:
+        trace_id: The trace of the cause; empty: the current one.
+        is_retry: Whether an earlier attempt may have decided some of the products.
+    """
+
+    kind: str
+    id: str
+    trace_id: str = ""
+    is_retry: bool = False
+
+
+class StoredSheet(msgspec.Struct, frozen=True):
+    """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version.
+
+    Attributes:
+        json: Empty where the product was deleted; the version is then that of its deletion.
+        epoch: The database's epoch when the sheet was read or written there.
+    """
+
+    product_id: str
+    version: int
+    json: str
+    epoch: int = 0
+
+
+class NewVersion:
+    """A sheet of a new version, to be stored; `is_first`: the product had no price before."""
+
+    def __init__(
+        self, sheet: PriceSheet, epoch: int, old_price: Decimal | None, cause: Cause, *, is_first: bool = False
+    ) -> None:
+        self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
+        self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
+
+
+def write(conn: Conn, fresh: Sequence[NewVersion], policy_version: int, now: datetime) -> None:
+    """Store new versions of sheets, and append them to the price history."""
+    decision = {"policy_version": policy_version, "at": now}
+    for query, batch in (
+        (_INSERT, [one for one in fresh if one.is_first]),
+        (_UPDATE, [one for one in fresh if not one.is_first]),
+    ):
+        if batch:
+            conn.execute(query, _columns(batch) | decision)
+
+
+def _columns(batch: Sequence[NewVersion]) -> dict[str, str]:
+    trace_id = current_trace_id()
+    return {
+        "product_id": arrays.texts(one.sheet.product_id for one in batch),
+        "version": arrays.numbers(one.sheet.version for one in batch),
+        "old": arrays.numbers(one.old_price for one in batch),
+        "new": arrays.numbers(one.sheet.published_price for one in batch),
+        "currency": arrays.texts(one.sheet.currency for one in batch),
+        "cause": arrays.texts(one.cause.kind for one in batch),
+        "cause_id": arrays.texts(one.cause.id for one in batch),
+        "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
+        "sheet": arrays.texts(one.stored.json for one in batch),
+    }
+
+
+_FRESH = """
+WITH fresh AS MATERIALIZED (
+    SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
+        %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[])
+    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet)
+), """
+
+_PAST = """
+INSERT INTO price_history
+    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
+SELECT product_id, version, old_price, new_price, currency, cause, cause_id, %(policy_version)s, trace_id, %(at)s
+FROM {}
+"""
+
+_INSERT = f"""{_FRESH} written AS (
+    INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
+    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet FROM fresh
+) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
+
+_UPDATE = f"""{_FRESH} written AS (
+    UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
+        computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet
+    FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
+    RETURNING f.*
+) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
