@@ -34,7 +34,8 @@ trace *arguments: setup
 # Print only the admin key
 [no-exit-message]
 key:
-    @cat "${PRICING_HOME:-.pricing}/admin.key"
+    @if test -n "${PRICING_ADMIN_KEY:-}"; then printf '%s\n' "$PRICING_ADMIN_KEY"; \
+        else cat "${PRICING_HOME:-.pricing}/admin.key"; fi
 
 # Migrate the database's schema to the newest version
 [no-exit-message]
@@ -81,6 +82,12 @@ events *arguments: setup
 [no-exit-message]
 new-epoch: setup
     @{{ python }} -m deploy catalogue new-epoch
+
+# Manage API keys: `just keys create --name N --scope S [--expires 90d]`, `just keys list`, `just keys revoke ID`
+[no-exit-message]
+[positional-arguments]
+keys *arguments: setup
+    @{{ python }} -m deploy catalogue keys "$@"
 
 # Show the settings in force with their sources, secrets hidden; `just settings --json`
 [no-exit-message]

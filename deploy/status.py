@@ -15,7 +15,7 @@ from shared.printable import printable
 
 TIMEOUT_S = 5
 QUEUES = ("events", "tasks")
-GOOD, BAD = "green", "bold red"
+GOOD, WARN, BAD = "green", "yellow", "bold red"
 WELL = {"up", "ready"}
 
 Figures = Mapping[tuple[str, str], float]
@@ -71,6 +71,10 @@ class StatusReport:
         figures = self._figures.get("listener", {})
         if figures and not figures.get(("pricing_market_events_subscription_up", "")):
             yield Text("The listener is not subscribed to market_events.", BAD)
+        former = [key_id for name, key_id in figures if name == "pricing_former_admin_key"]
+        if former:
+            ids = ", ".join(printable(key_id) for key_id in sorted(former, key=lambda found: (len(found), found)))
+            yield Text(f"Admin keys of former starts still work: {ids}. `just keys revoke ID` ends one.", WARN)
         if run_s := figures.get(("pricing_last_run_duration_seconds", "")):
             products = figures[("pricing_last_run_products", "")]
             yield Text(

@@ -18,6 +18,7 @@ from listener.loop import Loop
 from listener.subscriber import Subscriber
 from listener.sweep import Sweep
 from shared import VERSION
+from shared.access.key_metrics import FormerAdminKeys
 from shared.jobs.backlog_metrics import BacklogMetrics
 from shared.messaging import clients
 from shared.messaging.channel import MARKET_EVENTS
@@ -62,7 +63,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         stack.callback(cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
-        for collector in (BacklogMetrics(pool), Messages(queue)):
+        for collector in (BacklogMetrics(pool), Messages(queue), FormerAdminKeys(pool)):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)

@@ -185,7 +185,8 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str) -> None:
+    """Raise ValueError for a key that somebody chose and that can be guessed."""
     is_plain = key.isascii() and key.isprintable() and " " not in key
     if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or not is_plain:
         raise ValueError(
@@ -228,7 +229,7 @@ _URLS = {
 _CHECKS = {
     **_URLS,
     "host": addresses.check_ip,
-    "admin_key": _check_key,
+    "admin_key": check_key,
     "cors_origins": addresses.check_origins,
     "tls_certificate": _check_file,
     "tls_key": _check_file,

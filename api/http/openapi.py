@@ -96,6 +96,7 @@ def config() -> OpenAPIConfig:
             Tag("Market events", "Changes in the market."),
             Tag("Tasks", "Background jobs."),
             Tag("Products", "The catalogue, with published prices and their history."),
+            Tag("Keys", "API keys."),
             Tag("Operations", "Health and metrics."),
         ],
         components=Components(

@@ -8,15 +8,45 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from shared.access.scopes import ALL, Scope
-from shared.errors import NotFound
+from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import AsyncPool, Conn
+from shared.settings import check_key
+from shared.wire.fields import AT
 
 ADMIN_KEY_FILE = "admin.key"
 ADMIN_NAME = "admin"
+# Scanners for leaked secrets find keys by it.
+PREFIX = "pricing_"
+LONGEST_NAME = 100
+LARGEST_ID = 2**63 - 1
+
+KeyName = Annotated[
+    str, Meta(min_length=1, max_length=LONGEST_NAME, description="The key's name, for people", examples=["crawler"])
+]
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """A key for people: all but the key itself."""
+
+    id: Annotated[int, Meta(description="The key's id", examples=[7])]
+    name: KeyName
+    scopes: Annotated[list[str], Meta(description="What it may do", examples=[["events:write"]])]
+    state: Annotated[Literal["live", "expired", "revoked"], Meta(description="Whether it works", examples=["live"])]
+    created_at: Annotated[datetime, Meta(description="The time at which it was made", examples=[AT])]
+    created_by: Annotated[
+        str, Meta(description="just; start: the first key; or the key that made it", examples=["just", "key 1"])
+    ]
+    expires_at: Annotated[datetime | None, Meta(description="The end of its validity; null: none", examples=[AT])]
+    last_used_at: Annotated[
+        datetime | None, Meta(description="Its last use, some seconds late; null: never", examples=[AT])
+    ]
+    revoked_at: Annotated[datetime | None, Meta(description="The time of its revocation; null: none", examples=[None])]
 
 
 class LiveKey(msgspec.Struct, frozen=True):
@@ -38,6 +68,9 @@ def ensure_admin_key(conn: Conn, home: Path, given: str = "") -> None:
     """Store the hash of the admin key: the given key, else the key in the file.
 
     The file is created at the first start (mode 0600). Admin keys of former starts stay valid.
+
+    Raises:
+        InvalidInput: the key in the file is weak; `shared.settings` has checked the given one.
     """
     conn.execute(
         "INSERT INTO api_keys (key_hash, name, scopes, created_by, started_at)"
@@ -58,12 +91,17 @@ def create(
         scopes: At least one.
         created_by: `just`, or `key` and the id of the key that asked.
         expires_at: None: never.
+
+    Raises:
+        InvalidInput: the name is empty, too long or not printable.
     """
-    key = new_key()
+    if not 1 <= len(name.strip()) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidInput(f"needs 1 to {LONGEST_NAME} printable characters", "$.name")
+    key = f"{PREFIX}{_random()}"
     row = conn.execute(
         "INSERT INTO api_keys (key_hash, name, scopes, created_by, expires_at) VALUES (%s, %s, %s, %s, %s)"
         " RETURNING id",
-        [digest_of(key), name, list(scopes), created_by, expires_at],
+        [digest_of(key), name.strip(), sorted(set(scopes)), created_by, expires_at],
     ).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return row["id"], key
@@ -78,6 +116,29 @@ def revoke(conn: Conn, key_id: int) -> None:
     query = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE id = %s"
     if conn.execute(query, [key_id]).rowcount == 0:
         raise NotFound(f"no key {key_id}")
+
+
+def view(conn: Conn, key_id: int) -> KeyView:
+    """One key.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    row = conn.execute(f"{_VIEW} WHERE id = %s", [key_id]).fetchone()
+    if row is None:
+        raise NotFound(f"no key {key_id}")
+    return KeyView(**row)
+
+
+def listed(conn: Conn, limit: int, before: int | None = None) -> list[KeyView]:
+    """The newest keys, of those with a lower id than `before`."""
+    query = f"{_VIEW} WHERE id < coalesce(%s, {LARGEST_ID}) ORDER BY id DESC LIMIT %s"
+    return [KeyView(**row) for row in conn.execute(query, [before, limit])]
+
+
+def former_admin_keys(conn: Conn) -> list[int]:
+    """The ids of live admin keys that the last start was not given."""
+    return [row["id"] for row in conn.execute(_FORMER)]
 
 
 async def live(database: AsyncPool) -> list[LiveKey]:
@@ -110,17 +171,35 @@ def _in_file(home: Path) -> str:
     # mkstemp: mode 0600 from the start.
     descriptor, draft = tempfile.mkstemp(dir=home, prefix=ADMIN_KEY_FILE)
     with os.fdopen(descriptor, "w") as file:
-        file.write(new_key() + "\n")
+        file.write(_random() + "\n")
     with suppress(FileExistsError):
         os.link(draft, path)
     Path(draft).unlink()
-    return path.read_text().strip()
+    key = path.read_text().strip()
+    try:
+        check_key(key)
+    except ValueError as error:
+        raise InvalidInput(str(error), str(path)) from None
+    return key
 
 
-def new_key() -> str:
-    """A new random key."""
+def _random() -> str:
     return secrets.token_urlsafe(32)
 
+
+_VIEW = """
+SELECT id, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at,
+    CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= clock_timestamp() THEN 'expired'
+        ELSE 'live' END AS state
+FROM api_keys
+"""
+
+_FORMER = """
+SELECT id FROM api_keys
+WHERE created_by = 'start' AND revoked_at IS NULL
+    AND coalesce(started_at, '-infinity') < (SELECT max(started_at) FROM api_keys)
+ORDER BY id
+"""
 
 _LIVE = """
 SELECT id, name, scopes, key_hash, expires_at FROM api_keys

@@ -1,11 +1,11 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, policy, tasks, events, recalculate, new-epoch or settings.
+COMMAND is migrate, demo, import, export, policy, tasks, events, keys, recalculate, new-epoch or settings.
 """
 
 import click
 
-from shared.commands import catalogue, epoch, events, jobs, rulebook, settings
+from shared.commands import catalogue, epoch, events, jobs, keys, rulebook, settings
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -30,6 +30,7 @@ for command in (
     jobs.tasks_command,
     jobs.recalculate,
     events.events_command,
+    keys.keys_command,
     epoch.new_epoch,
     settings.settings_command,
 ):

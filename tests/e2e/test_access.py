@@ -28,6 +28,9 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("GET", "/api/v1/market-events/nobody", "catalogue:read"),
     ("POST", EVENTS, "events:write"),
     ("POST", "/api/v1/recalculate", "operate"),
+    ("POST", "/api/v1/keys", "admin"),
+    ("GET", "/api/v1/keys", "admin"),
+    ("DELETE", "/api/v1/keys/9007199254740991", "admin"),
 ]
 NewKey = Callable[..., dict[str, str]]
 
@@ -52,6 +55,7 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
     }
     listed = {(method, path.replace("P-100", "{product_id}"), scope) for method, path, scope in GUARDED}
     listed = {(method, path.replace(NOBODY, "{task_id}"), scope) for method, path, scope in listed}
+    listed = {(method, path.replace("9007199254740991", "{key_id}"), scope) for method, path, scope in listed}
     assert found == {(method, path.replace("/nobody", "/{event_id}"), scope) for method, path, scope in listed}
 
 

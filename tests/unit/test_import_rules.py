@@ -34,6 +34,7 @@ ONLY = {
     "the database driver only in the catalogue, the translation of its errors and the wait for our own server": Rule(
         ("psycopg", "psycopg_pool"),
         (
+            "shared.access.key_metrics",
             "shared.commands",
             "shared.importing",
             "shared.jobs",
@@ -70,6 +71,7 @@ ONLY = {
         (
             "shared.telemetry.metrics",
             "shared.telemetry.exposition",
+            "shared.access.key_metrics",
             "shared.jobs.backlog_metrics",
             "shared.messaging.queue_metrics",
             "api.routes.health",

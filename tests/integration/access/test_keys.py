@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from shared.access import keys
-from shared.errors import NotFound
+from shared.access.key_metrics import FormerAdminKeys
+from shared.errors import InvalidInput, NotFound
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn, Pool
 from shared.settings import Settings
@@ -54,10 +55,65 @@ def test_another_home_has_another_key_and_both_count(pool: Pool, home: Path) -> 
 
 def test_a_key_from_the_file_is_known_to_a_new_database(pool: Pool, home: Path) -> None:
     home.mkdir()
-    (home / keys.ADMIN_KEY_FILE).write_text("brought-along-by-the-operator\n")
+    (home / keys.ADMIN_KEY_FILE).write_text("brought-along-by-the-operator-of-the-shop\n")
     with pool.connection() as conn:
-        assert ensured(conn, home) == "brought-along-by-the-operator"
-        assert is_live(conn, "brought-along-by-the-operator")
+        assert ensured(conn, home) == "brought-along-by-the-operator-of-the-shop"
+        assert is_live(conn, "brought-along-by-the-operator-of-the-shop")
+
+
+@pytest.mark.parametrize("key", ["a", "short-and-brought-along", "a" * 40])
+def test_a_weak_key_in_the_file_is_refused_by_name(pool: Pool, home: Path, key: str) -> None:
+    home.mkdir()
+    (home / keys.ADMIN_KEY_FILE).write_text(f"{key}\n")
+    with pool.connection() as conn, pytest.raises(InvalidInput, match=r"admin\.key: must be random") as refused:
+        ensured(conn, home)
+    assert key not in str(refused.value).partition(": ")[2].split()
+
+
+def test_a_new_admin_key_is_added_and_the_former_one_is_named_until_it_is_revoked(pool: Pool, home: Path) -> None:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE api_keys")
+        former, given = ensured(conn, home), "another-one-of-the-operator-in-the-environment"
+        assert keys.former_admin_keys(conn) == []
+    with pool.connection() as conn:
+        keys.ensure_admin_key(conn, home, given)
+        keys.create(conn, "shop", ["admin"], "just")
+        assert is_live(conn, former)
+        [key_id] = keys.former_admin_keys(conn)
+        assert keys.view(conn, key_id).name == "admin"
+    with pool.connection() as conn:
+        ensured(conn, home)
+        assert keys.former_admin_keys(conn) != [key_id]
+        keys.ensure_admin_key(conn, home, given)
+    with pool.connection() as conn:
+        assert keys.former_admin_keys(conn) == [key_id]
+        keys.revoke(conn, key_id)
+        assert keys.former_admin_keys(conn) == []
+        assert is_live(conn, given)
+
+
+def test_the_metric_names_the_former_admin_keys(pool: Pool, home: Path) -> None:
+    with pool.connection() as conn:
+        conn.execute("TRUNCATE api_keys")
+        ensured(conn, home)
+    with pool.connection() as conn:
+        ensured(conn, home / "other")
+        found = keys.former_admin_keys(conn)
+    [family] = FormerAdminKeys(pool).collect()
+    assert [(sample.labels["key_id"], sample.value) for sample in family.samples] == [(str(found[0]), 1)]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\0b", "a\nb", "\x1b[2J", "x" * 101])
+def test_a_name_is_short_and_printable(pool: Pool, name: str) -> None:
+    with pool.connection() as conn, pytest.raises(InvalidInput, match="printable"):
+        keys.create(conn, name, ["operate"], "just")
+
+
+def test_a_new_key_is_long_random_and_recognisable(pool: Pool) -> None:
+    with pool.connection() as conn:
+        made = {keys.create(conn, "shop", ["operate"], "just")[1] for _ in range(20)}
+    assert len(made) == 20
+    assert all(key.startswith("pricing_") and len(key) >= 51 for key in made)
 
 
 def test_a_revoked_key_is_refused_and_stays_so_after_a_restart(pool: Pool, home: Path) -> None:

@@ -17,3 +17,11 @@ def test_no_text_of_an_answer_moves_the_cursor() -> None:
     lines = captured.get().splitlines()
     assert all(line.isprintable() for line in lines)
     assert sum("\\u001b[2J" in line and "[red]" in line for line in lines) == 2
+
+
+def test_admin_keys_of_former_starts_are_named() -> None:
+    scraped = 'pricing_former_admin_key{key_id="7"} 1.0\npricing_former_admin_key{key_id="12"} 1.0\n'
+    console = Console(width=400, no_color=True)
+    with answering(200, {"status": "ready"}) as (url, _), console.capture() as captured:
+        console.print(StatusReport(url, {"listener": lambda: scraped}).drawn())
+    assert "Admin keys of former starts still work: 7, 12. `just keys revoke ID` ends one." in captured.get()
