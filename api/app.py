@@ -7,16 +7,16 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, HTTPScope
 
 from api import services
-from api.edge import metrics
+from api.edge import identity, metrics
 from api.edge.asgi import Edge
 from api.edge.cors import Cors
 from api.edge.fast_path import FastPath, FastPathForKeys
 from api.edge.limits import Limits
 from api.edge.protocol import Protocol
-from api.edge.tracing import ReadTraces
+from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
 from api.routes import health, keys, market_events, prices, products, recalculations, tasks
 from api.services import Services
@@ -34,7 +34,11 @@ def create_app() -> ASGIApp:
     exit_with_parent(grace_s=settings.drain_timeout_s)
     limits = Limits(settings.body_timeout_s, settings.port, settings.max_requests)
     app = create_litestar(settings, limits)
-    traces = ReadTraces(settings.trace_read_ratio, settings.trace_reads_per_s)
+
+    def has_key(scope: HTTPScope) -> bool:
+        return identity.has_key(running_services(app.state), scope)
+
+    traces = RequestTraces(settings.trace_read_ratio, settings.trace_write_ratio, settings.trace_reads_per_s, has_key)
     cors = Cors(settings.cors_origins)
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath

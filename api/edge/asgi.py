@@ -7,12 +7,11 @@ from contextlib import nullcontext
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
-from api.edge import tracing
 from api.edge.fast_path import JSON, FastPath
 from api.edge.limits import Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
-from api.edge.tracing import ReadTraces, RequestTrace
+from api.edge.tracing import RequestTrace, RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.http.problems import render
 from shared.errors import Overloaded, UrlTooLong
@@ -29,13 +28,13 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: ReadTraces, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: RequestTraces, limits: Limits) -> None:
         """An edge.
 
         Args:
             app: The whole application.
             fast_path: Answers the usual price queries in its place.
-            traces: Begins the traces of price queries.
+            traces: Begins the traces.
             limits: Ends requests that ask for too much.
         """
         self._app, self._fast_path, self._traces, self._limits = app, fast_path, traces, limits
@@ -51,7 +50,7 @@ class Edge:
             else:
                 await self._app(scope, receive, send)
             return
-        trace = self._traces.begin(scope)
+        trace = self._traces.begin_read(scope)
         waiting = self._waiting
         waiting.add(coming := receive())
         try:
@@ -115,8 +114,8 @@ class Edge:
 
     def _trace(self, scope: HTTPScope) -> RequestTrace | None:
         if scope["path"] in READS:
-            return self._traces.begin(scope)
-        return None if scope["path"].startswith(UNTRACED) else tracing.begin(scope)
+            return self._traces.begin_read(scope)
+        return None if scope["path"].startswith(UNTRACED) else self._traces.begin_other(scope)
 
     async def _through_the_framework(
         self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float

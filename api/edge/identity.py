@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import HTTPScope
 
 from api.services import Services
 from shared.access import scopes
@@ -67,6 +68,12 @@ def key_in(authorization: str) -> str:
     """The key of a header `Authorization: Bearer KEY`; empty where there is none."""
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def has_key(services: Services, scope: HTTPScope) -> bool:
+    """Whether a request has a key that this process holds."""
+    found = [value for name, value in scope["headers"] if name == b"authorization"]
+    return len(found) == 1 and services.keys.held(key_in(found[0].decode("latin-1"))) is not None
 
 
 async def _caller(connection: Connection) -> LiveKey:

@@ -4,7 +4,7 @@ import os
 import random
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -65,50 +65,79 @@ class RequestTrace(msgspec.Struct, frozen=True, gc=False):
         return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags())
 
 
-class ReadTraces:
-    """Begins the traces of price queries. Of those without a caller's trace, a share is recorded, with a limit.
+class RequestTraces:
+    """Begins the traces of requests. A caller's sampled flag counts only with a live key.
 
-    Of the others nothing is created but an id: a span that is not recorded would cost more than the price.
+    Of the other requests a share is recorded, with a limit. For the rest nothing is created but an id: a span that is
+    not recorded would cost more than a price.
     """
 
-    def __init__(self, ratio: float, per_s: int) -> None:
+    def __init__(self, read_ratio: float, write_ratio: float, per_s: int, has_key: Callable[[HTTPScope], bool]) -> None:
         """Traces of one process.
 
         Args:
-            ratio: The share that is recorded.
-            per_s: The largest number that is recorded in a second.
+            read_ratio: The share of price queries that is recorded.
+            write_ratio: The share of all other requests.
+            per_s: The largest number that is recorded in a second, of price queries and of others without a key.
+            has_key: Whether a request has a live key.
         """
-        self._ratio, self._per_s = ratio, per_s
-        self._second_began, self._recorded = float("-inf"), 0
+        self._reads, self._others = Share(read_ratio, per_s), Share(write_ratio, per_s)
+        self._read_ratio = read_ratio
+        self._has_key = has_key
         self._drawn: list[bytes] = []
 
-    def begin(self, scope: HTTPScope) -> RequestTrace:
+    def begin_read(self, scope: HTTPScope) -> RequestTrace:
         """The trace of a price query: the caller's, or a new one."""
         for name, _ in scope["headers"]:
             if name == b"traceparent":
-                context = propagation.extract(_carrier(scope))
-                caller = get_current_span(context).get_span_context()
-                if caller.is_valid:
-                    return _recorded(scope, context) if caller.trace_flags.sampled else _unrecorded(caller.trace_id)
-        if random.random() < self._ratio and self._has_room():  # noqa: S311 # no secret
+                return self._begin(scope, self._reads)
+        # Most queries end here. As calls, these lines would cost a twentieth of the query.
+        if random.random() < self._read_ratio and self._reads.has_room():  # noqa: S311 # no secret
             return _recorded(scope, sampled(Context()))
         if not self._drawn:
-            digits = os.urandom(24 * DRAWN_AT_ONCE).hex().encode()
-            self._drawn = [b"00-%b-%b-00" % ids for ids in struct.iter_unpack("32s16s", digits)]
+            self._draw()
         return RequestTrace(None, self._drawn.pop())
 
-    def _has_room(self) -> bool:
-        """Count a trace, unless this second has had its number of them."""
+    def begin_other(self, scope: HTTPScope) -> RequestTrace:
+        """The trace of any other request: with a key, the caller decides, or else the sampler."""
+        if self._has_key(scope):
+            return _recorded(scope, propagation.extract(_carrier(scope)))
+        return self._begin(scope, self._others)
+
+    def _begin(self, scope: HTTPScope, share: "Share") -> RequestTrace:
+        context = propagation.extract(_carrier(scope))
+        caller = get_current_span(context).get_span_context()
+        if not caller.is_valid:
+            if share.takes_one():
+                return _recorded(scope, sampled(Context()))
+            return _unrecorded(random.getrandbits(128) or 1)
+        if caller.trace_flags.sampled and (self._has_key(scope) or share.takes_one()):
+            return _recorded(scope, context)
+        return _unrecorded(caller.trace_id)
+
+    def _draw(self) -> None:
+        digits = os.urandom(24 * DRAWN_AT_ONCE).hex().encode()
+        self._drawn = [b"00-%b-%b-00" % ids for ids in struct.iter_unpack("32s16s", digits)]
+
+
+class Share:
+    """A share of requests, with a largest number in a second."""
+
+    def __init__(self, ratio: float, per_s: int) -> None:
+        self._ratio, self._per_s = ratio, per_s
+        self._second_began, self._taken = float("-inf"), 0
+
+    def takes_one(self) -> bool:
+        """Whether this request belongs to it."""
+        return random.random() < self._ratio and self.has_room()  # noqa: S311 # no secret
+
+    def has_room(self) -> bool:
+        """Count a request, unless this second has had its number of them."""
         now = time.monotonic()
         if now - self._second_began >= 1:
-            self._second_began, self._recorded = now, 0
-        self._recorded += 1
-        return self._recorded <= self._per_s
-
-
-def begin(scope: HTTPScope) -> RequestTrace:
-    """The trace of any request but a price query: the sampler decides, unless the caller did."""
-    return _recorded(scope, propagation.extract(_carrier(scope)))
+            self._second_began, self._taken = now, 0
+        self._taken += 1
+        return self._taken <= self._per_s
 
 
 def _carrier(scope: HTTPScope) -> dict[str, str]:

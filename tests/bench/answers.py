@@ -36,12 +36,12 @@ def compare(urls: Mapping[str, str]) -> None:
                     raise CannotMeasure(f"{query}: {first} answers {found[first]}, {name} answers {answer}")
 
 
-def completeness(near: Series, redis: Series, collector: Collector) -> list[Bar]:
+def completeness(near: Series, redis: Series, collector: Collector, key: str) -> list[Bar]:
     """That with all this speed every request is in the histogram, and a sampled one shows its spans."""
     return [
         Bar("requests in the histogram, near cache, of those answered", _counted(near), "≥", 1),
-        Bar("spans of a sampled query, near cache", _spans(near, collector, 1), "≥", 1),
-        Bar("spans of a sampled query, Redis only", _spans(redis, collector, 2), "≥", 2),
+        Bar("spans of a sampled query, near cache", _spans(near, collector, key, 1), "≥", 1),
+        Bar("spans of a sampled query, Redis only", _spans(redis, collector, key, 2), "≥", 2),
     ]
 
 
@@ -62,9 +62,9 @@ def _counted(one: Series) -> float:
     return counted / one.sent if one.sent <= counted <= most else float("nan")
 
 
-def _spans(one: Series, collector: Collector, wanted: int) -> float:
+def _spans(one: Series, collector: Collector, key: str, wanted: int) -> float:
     trace_id = secrets.token_hex(16)
-    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
+    headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01", "authorization": f"Bearer {key}"}
     query = {"product_id": catalogue.HOT[0]}
     httpx.post(one.server.url + PRICE, json=query, headers=headers, timeout=30, trust_env=False).raise_for_status()
     with suppress(AssertionError):

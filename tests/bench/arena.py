@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 from deploy.errors import StackError
 from deploy.native import environment, stack, state
+from shared.access import keys
+from shared.postgres import pools
 from shared.settings import Settings, load
 from tests.bench import catalogue, server
 from tests.bench.cores import Cores
@@ -32,6 +34,7 @@ class Arena:
         redis_urls: The database of the engine's sheets and the one of the peer's, of the same Redis.
         collector: Takes all spans.
         cold: Products in PostgreSQL that nobody has asked for.
+        key: An API key: only with one a caller decides about its trace.
     """
 
     folder: Path
@@ -40,6 +43,7 @@ class Arena:
     redis_urls: tuple[str, str]
     collector: Collector
     cold: Sequence[str]
+    key: str
 
     def engine(
         self, name: str, values: Mapping[str, object] = MappingProxyType({}), cores: Sequence[int] = ()
@@ -93,4 +97,6 @@ def opened(cores: Cores, cold_products: int) -> Iterator[Arena]:
         settings = load({**environment.load(home), "PRICING_HOME": str(home)})
         cold = catalogue.fill(settings, cold_products)
         urls = (settings.redis_url, state.load(home).redis_url(PEER_DATABASE))
-        yield Arena(folder, cores, settings, urls, collector, cold)
+        with pools.connect(settings, "bench") as conn:
+            _, key = keys.create(conn, "bench", ["prices:read"], "just")
+        yield Arena(folder, cores, settings, urls, collector, cold, key)

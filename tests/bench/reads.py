@@ -46,7 +46,7 @@ def run(options: Options) -> Outcome:
         answers.compare({name: one.server.url for name, one in series.items() if not name.startswith("ceiling")})
         options.say("all answer the same; each is warmed up")
         alternate(list(series.values()), plan.rounds, plan.window_s, options.cores, options.say)
-        complete = answers.completeness(series["near"], series["redis"], place.collector)
+        complete = answers.completeness(series["near"], series["redis"], place.collector, place.key)
     return Outcome(
         figures={"rounds": plan.rounds, "window_s": plan.window_s, "ratios": _known(ratios(series))},
         series=list(series.values()),

@@ -16,7 +16,7 @@ from api.edge import metrics
 from api.edge.asgi import Edge
 from api.edge.fast_path import FastPath
 from api.edge.limits import Limits
-from api.edge.tracing import ReadTraces
+from api.edge.tracing import RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.services import Services
 from tests.unit.api.price_examples import BODY, Reader, Running
@@ -66,7 +66,8 @@ class Client:
     reader: Reader
     app: App = field(default_factory=App)
     read_ratio: float = 0.0
-    reads_per_s: int = 100
+    write_ratio: float = 0.0
+    per_s: int = 100
     sent: list[Any] = field(default_factory=list)
     rest: bytes | None = None
     edge: Edge | None = None
@@ -80,9 +81,13 @@ class Client:
         async def keep(message: Any) -> None:
             self.sent.append(message)
 
-        traces = ReadTraces(self.read_ratio, self.reads_per_s)
+        traces = RequestTraces(self.read_ratio, self.write_ratio, self.per_s, self.has_key)
         self.edge = self.edge or Edge(cast(Any, self.app), fast_path_of(self.reader), traces, Limits(10, 8000))
         await self.edge(cast(Any, http_scope(path, headers)), receive, send or keep)
+
+    @staticmethod
+    def has_key(scope: Any) -> bool:
+        return (b"authorization", b"Bearer known") in scope["headers"]
 
     def answer(self, path: str = PRICE_PATH, body: bytes = BODY, **headers: str) -> tuple[int, dict[bytes, bytes]]:
         """Status and headers of an answer."""
@@ -144,18 +149,47 @@ def test_what_watches_the_engine_is_not_traced(client: Client, spans: InMemorySp
 
 
 def test_a_connection_that_is_not_http_is_handed_on(client: Client) -> None:
-    edge = Edge(cast(Any, client.app), fast_path_of(client.reader), ReadTraces(0, 0), Limits(10, 8000))
+    edge = Edge(
+        cast(Any, client.app), fast_path_of(client.reader), RequestTraces(0, 0, 0, client.has_key), Limits(10, 8000)
+    )
     asyncio.run(edge(cast(Any, {"type": "lifespan"}), cast(Any, None), cast(Any, None)))
     assert client.app.seen == [{"type": "lifespan"}]
 
 
 @pytest.mark.parametrize("path", [PRICE_PATH, "/api/v1/products/P-1"])
 def test_the_callers_trace_goes_on(client: Client, spans: InMemorySpanExporter, path: str) -> None:
-    _, headers = client.answer(path, traceparent=SAMPLED)
+    _, headers = client.answer(path, traceparent=SAMPLED, authorization="Bearer known")
     [span] = spans.get_finished_spans()
     assert span.context
     assert f"{span.context.trace_id:032x}" == TRACE
     assert headers[b"traceresponse"].decode() == f"00-{TRACE}-{span.context.span_id:016x}-01"
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer unknown"])
+@pytest.mark.parametrize("path", [PRICE_PATH, PRICES_PATH, "/api/v1/products/P-1", "/nothing"])
+def test_a_stranger_does_not_raise_the_sampling_and_keeps_its_trace_id(
+    client: Client, spans: InMemorySpanExporter, path: str, authorization: str
+) -> None:
+    _, headers = client.answer(path, traceparent=SAMPLED, authorization=authorization)
+    assert spans.get_finished_spans() == ()
+    assert headers[b"traceresponse"].startswith(f"00-{TRACE}-".encode())
+    assert headers[b"traceresponse"].endswith(b"-00")
+
+
+@pytest.mark.parametrize("path", [PRICE_PATH, PRICES_PATH, "/api/v1/products/P-1", "/nothing"])
+@pytest.mark.parametrize("traceparent", [SAMPLED, "nonsense"])
+def test_strangers_are_recorded_by_the_ratio_and_the_limit_alone(
+    client: Client, spans: InMemorySpanExporter, path: str, traceparent: str
+) -> None:
+    client.read_ratio = client.write_ratio = 1.0
+    client.per_s = 3
+    began = time.monotonic()
+    traceresponses = [client.answer(path, traceparent=traceparent)[1][b"traceresponse"] for _ in range(30)]
+    seconds = math.ceil(time.monotonic() - began)
+    recorded = [each for each in traceresponses if not each.endswith(b"-00")]
+    assert 3 <= len(recorded) <= 3 * seconds
+    assert len(recorded) == len(spans.get_finished_spans())
+    assert traceparent != SAMPLED or all(TRACE.encode() in each for each in traceresponses)
 
 
 def test_a_caller_who_does_not_sample_gets_its_trace_id_and_no_span(
@@ -189,7 +223,7 @@ def test_a_remembered_answer_is_the_same_and_observed_as_a_computed_one(client: 
 
 
 def test_a_second_has_at_most_its_number_of_recorded_queries(client: Client, spans: InMemorySpanExporter) -> None:
-    client.read_ratio, client.reads_per_s = 1.0, 3
+    client.read_ratio, client.per_s = 1.0, 3
     began = time.monotonic()
     traceresponses = [client.answer()[1][b"traceresponse"] for _ in range(30)]
     seconds = math.ceil(time.monotonic() - began)
@@ -214,7 +248,7 @@ def test_an_answer_that_cannot_be_sent_is_observed_and_its_span_ended(
     source = "cache" if path == PRICE_PATH else ""
     before = observed(route, status, source)
     with pytest.raises(ConnectionResetError):
-        asyncio.run(client.ask(path, send=gone, traceparent=SAMPLED))
+        asyncio.run(client.ask(path, send=gone, traceparent=SAMPLED, authorization="Bearer known"))
     assert observed(route, status, source) == before + 1
     assert [span.name for span in spans.get_finished_spans()] == [f"POST {route}"]
 
@@ -238,7 +272,7 @@ async def cancelled_while_it_waits(client: Client, path: str) -> None:
         await asyncio.Event().wait()
 
     client.reader.holds, client.reader.before_find, client.app.before = False, wait, wait
-    request = asyncio.create_task(client.ask(path, traceparent=SAMPLED))
+    request = asyncio.create_task(client.ask(path, traceparent=SAMPLED, authorization="Bearer known"))
     await waits.wait()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from api.edge.fast_path import FastPath
-from api.edge.tracing import ReadTraces, RequestTrace
+from api.edge.tracing import RequestTrace, RequestTraces
 from api.http.answers import PRICE_PATH
 from api.http.problems import Rendered
 from api.services import Services
@@ -106,7 +106,7 @@ def test_a_recorded_span_has_the_source_of_the_price(
     reader: Reader, spans: InMemorySpanExporter, holds: bool, source: str
 ) -> None:
     reader.holds = holds
-    trace = ReadTraces(ratio=1, per_s=1).begin(scope())
+    trace = RequestTraces(1, 1, 1, lambda _: False).begin_read(scope())
     answer = answered(reader, query(), trace=trace)
     trace.end("POST", PRICE_PATH, 200)
     [span] = spans.get_finished_spans()

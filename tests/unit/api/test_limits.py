@@ -11,7 +11,7 @@ import pytest
 from api.edge import limits
 from api.edge.asgi import Edge
 from api.edge.limits import Limits, hang_up
-from api.edge.tracing import ReadTraces
+from api.edge.tracing import RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from shared.errors import SlowBody
 from tests.unit.api.price_examples import BODY, Reader
@@ -31,7 +31,7 @@ class Slow:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask(self, path: str) -> None:
-        edge = Edge(cast(Any, App()), fast_path_of(self.reader), ReadTraces(0, 0), self.limits)
+        edge = Edge(cast(Any, App()), fast_path_of(self.reader), RequestTraces(0, 0, 0, lambda _: False), self.limits)
         async with self.limits.in_force():
             await edge(cast(Any, http_scope(path, {})), self.receive, self.send)
 
