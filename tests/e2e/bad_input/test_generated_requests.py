@@ -57,7 +57,9 @@ def test_no_generated_request_is_an_error_of_the_engines(
     @EXAMPLES
     def probe(case: Case[Any]) -> None:
         request = case.as_transport_kwargs(base_url=str(engine.http.base_url))
-        headers = {name: value for name, value in request["headers"].items() if name.lower() != "authorization"}
+        headers = {
+            name: value.encode() for name, value in request["headers"].items() if name.lower() != "authorization"
+        }
         response = http.request(
             request["method"],
             request["url"],
