@@ -2,33 +2,28 @@
 
 import asyncio
 from typing import Annotated
-from uuid import uuid4
 
 import msgspec
-import redis
 import structlog
-from litestar import Response, Router, get, put
+from litestar import Response, Router, delete, get, put
 from litestar.params import HeaderParameter, Parameter
 from msgspec import Meta
 
+from api import product_writes
 from api.edge.identity import needs
 from api.http import etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
+from api.product_writes import Conditions
 from api.services import Services
 from shared.catalogue import products
-from shared.catalogue.product_set import ProductSet
 from shared.catalogue.products import ProductView
-from shared.errors import ExternalAPIError, InvalidInput, UnusableProduct
-from shared.jobs import tasks
+from shared.errors import ExternalAPIError, InvalidInput
 from shared.market_events.feed import FeedQuote
-from shared.postgres.pools import Conn
 from shared.prices import published
-from shared.prices.new_versions import Cause
-from shared.prices.published import PriceChange, Repriced
+from shared.prices.published import PriceChange
 from shared.pricing.product import ProductInput
-from shared.rulebook import store as rulebook
-from shared.telemetry import propagation, spans
+from shared.telemetry import spans
 
 log = structlog.get_logger(__name__)
 
@@ -100,10 +95,27 @@ def put_product(
     """Write a product."""
     if data.product_id != product_id:
         raise InvalidInput(f"not the id in the path, {product_id!r}", "$.product_id")
-    _write(services, data, if_match, if_none_match)
+    product_writes.write(services, data, Conditions(if_match, if_none_match))
     view = _view(services, product_id)
     spans.annotate(product_id=product_id, version=view.version)
     return Response(view, headers=_tagged(view))
+
+
+@delete(
+    "/products/{product_id:str}",
+    guards=[needs("catalogue:write")],
+    security=[{"key": ["catalogue:write"]}],
+    sync_to_thread=True,
+    operation_id="deleteProduct",
+    responses=documented(401, 403, 404, 412, 422, 503),
+    summary="Delete a product",
+    description="Deletes the product, its signals and its published price; its price history stays. Events that wait "
+    "for it are rejected. A product that is written again under this id goes on with the next version.",
+)
+def delete_product(services: Services, product_id: ProductPath, if_match: IfMatch = None) -> None:
+    """Delete a product."""
+    sheet = product_writes.delete(services, product_id, Conditions(if_match))
+    spans.annotate(product_id=product_id, version=sheet.version)
 
 
 @get(
@@ -146,62 +158,6 @@ def _tagged(view: ProductView) -> dict[str, str]:
     return {"etag": etags.tag_of(view), "cache-control": "private, no-cache"}
 
 
-def _check_conditions(conn: Conn, product_id: str, if_match: str | None, if_none_match: str | None) -> bool:
-    """Whether the write must create the product. The product is locked, so that true conditions stay true.
-
-    Raises:
-        HTTPException: 412: a condition is false.
-    """
-    if if_match is None and if_none_match is None:
-        return False
-    is_there = bool(products.lock(conn, [product_id]))
-    current = etags.tag_of(products.view(conn, product_id)) if is_there else None
-    etags.check_write(if_match, if_none_match, current)
-    return not is_there
-
-
-def _write(services: Services, product: ProductInput, if_match: str | None, if_none_match: str | None) -> None:
-    """Write and decide in one transaction, then put the sheet into Redis; after a crash a task does the latter."""
-    task_id = None
-    with services.transaction() as conn:
-        must_create = _check_conditions(conn, product.product_id, if_match, if_none_match)
-        policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
-        rulebook.check_strategy(policy, product)
-        repriced = published.write_products(conn, [product], policy, cause)
-        if repriced.failed:
-            raise UnusableProduct(f"the price of product {product.product_id!r} cannot be decided")
-        if must_create and not repriced.created:
-            raise etags.failed("it exists already: another request has created it meanwhile")
-        if _is_update(repriced):
-            product_set = ProductSet(product_ids=repriced.changed)
-            task_id = tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
-            tasks.claim_one(conn, task_id)
-    # This process serves the new price at once; the others receive its announcement.
-    services.near.changed((sheet.product_id, sheet.version) for sheet in repriced.sheets.values())
-    if repriced.created:
-        _note_creation(services)
-    if task_id is None:
-        return
-    try:
-        services.writer.put(list(repriced.sheets.values()))
-    except redis.RedisError as error:
-        log.warning("redis away, the sweep will publish the price", product_id=product.product_id, error=str(error))
-        with services.transaction() as conn:
-            tasks.release(conn, [task_id])
-        return
-    with services.transaction() as conn:
-        tasks.done_by_writer(conn, task_id)
-
-
-def _note_creation(services: Services) -> None:
-    try:
-        services.writer.created()
-    except redis.RedisError as error:
-        log.warning("redis away, queries may not find the new product for some seconds", error=str(error))
-
-
-def _is_update(repriced: Repriced) -> bool:
-    return bool(set(repriced.changed) - set(repriced.created))
-
-
-router = Router("/api/v1", route_handlers=[get_product, put_product, get_price_history], tags=["Products"])
+router = Router(
+    "/api/v1", route_handlers=[get_product, put_product, delete_product, get_price_history], tags=["Products"]
+)

@@ -104,6 +104,11 @@ def release(conn: Conn, leases: Sequence[Lease]) -> bool:
     return conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S}).rowcount == len(leases)
 
 
+def forget(conn: Conn, target: str) -> None:
+    """Remove a target that exists no more. Where events wait for it, the row stays: a worker rejects them."""
+    conn.execute("DELETE FROM repricing_queue WHERE target = %s AND due_at IS NULL AND NOT has_more", [target])
+
+
 def trust(conn: Conn, targets: Iterable[str]) -> None:
     """Reset the crashes of targets: none of their events is the cause."""
     conn.execute(f"UPDATE repricing_queue SET crashes = 0 WHERE target IN ({_THESE.format('')})", _values(targets))  # noqa: S608 # as above

@@ -72,3 +72,13 @@ def test_tasks_and_events_are_not_sent_again(engine: Engine) -> None:
     engine.ended(task)
     for url in (f"/api/v1/market-events/{event}", f"/api/v1/tasks/{task}"):
         assert get(engine, url, if_none_match=get(engine, url).headers["etag"]).status_code == 304
+
+
+def test_a_product_that_has_changed_is_not_deleted(engine: Engine) -> None:
+    product = engine.put_product()
+    url = f"/api/v1/products/{product['product_id']}"
+    seen = get(engine, url).headers["etag"]
+    current = put(engine, product | {"name": "Another"}).headers["etag"]
+    problem(engine.http.delete(url, headers=engine.authorized | {"if-match": seen}), 412)
+    assert engine.http.delete(url, headers=engine.authorized | {"if-match": current}).status_code == 204
+    problem(engine.http.delete(url, headers=engine.authorized | {"if-match": current}), 412)

@@ -56,7 +56,7 @@ ONLY = {
             *COMPOSITION_ROOTS,
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
             "api.event_intake",
-            "api.routes.products",
+            "api.product_writes",
             "api.routes.recalculations",
             "api.routes.tasks",
             "listener.epoch_watch",

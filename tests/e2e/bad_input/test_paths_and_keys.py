@@ -21,6 +21,7 @@ NOBODY = str(uuid4())
         ("GET", "/api/v1/market-events/nobody?source=nobody"),
         ("GET", f"/api/v1/tasks/{NOBODY}"),
         ("DELETE", f"/api/v1/tasks/{NOBODY}"),
+        ("DELETE", "/api/v1/products/nobody"),
         ("GET", "/api/v1/tasks/no-uuid"),
         ("DELETE", "/api/v1/tasks/no-uuid"),
         ("GET", "/nowhere"),
@@ -43,7 +44,7 @@ def test_what_does_not_exist_is_not_found(engine: Engine, method: str, url: str)
     [
         ("GET", PRICE),
         ("PUT", PRICES),
-        ("DELETE", "/api/v1/products/P-100"),
+        ("POST", "/api/v1/products/P-100"),
         ("PATCH", RECALCULATE),
         ("POST", "/metrics"),
     ],
@@ -60,6 +61,7 @@ def test_a_wrong_method_is_refused(engine: Engine, method: str, url: str) -> Non
         ("POST", EVENTS),
         ("POST", RECALCULATE),
         ("PUT", "/api/v1/products/P-100"),
+        ("DELETE", "/api/v1/products/P-100"),
         ("DELETE", f"/api/v1/tasks/{NOBODY}"),
     ],
 )

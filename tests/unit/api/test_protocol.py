@@ -29,7 +29,7 @@ def problem(answer: Answer, status: int) -> dict[str, object]:
     ("path", "methods"),
     [
         ("/api/v1/price", "OPTIONS, POST"),
-        (PRODUCT, "GET, HEAD, OPTIONS, PUT"),
+        (PRODUCT, "DELETE, GET, HEAD, OPTIONS, PUT"),
         (TASK, "DELETE, GET, HEAD, OPTIONS"),
         ("/health/live", "GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
@@ -129,7 +129,11 @@ def test_the_pages_of_named_origins_may_read_answers(origins: str, origin: str, 
 def test_a_preflight_names_the_methods_of_the_path_and_the_headers_of_the_api() -> None:
     preflight = Framework(ORIGIN).ask("OPTIONS", PRODUCT, origin=ORIGIN, access_control_request_method="PUT")
     assert preflight.status == 204
-    assert preflight.headers["access-control-allow-methods"] == preflight.headers["allow"] == "GET, HEAD, OPTIONS, PUT"
+    assert (
+        preflight.headers["access-control-allow-methods"]
+        == preflight.headers["allow"]
+        == "DELETE, GET, HEAD, OPTIONS, PUT"
+    )
     assert {"authorization", "content-type", "if-match", "idempotency-key"} <= set(
         preflight.headers["access-control-allow-headers"].split(", ")
     )
