@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, 
 
 from api.edge.cors import Cors
 from api.http import etags, idempotency
+from api.http.compression import compressed
 from api.http.negotiation import SLASH
 from api.http.problems import Rendered, render
 
@@ -83,6 +84,10 @@ class _Answer:
                 await idempotency.end(self._scope, start["status"], start["headers"], message["body"])
                 self._complete(start, message["body"], is_whole=not message["more_body"])
                 self._is_empty = self._method in {"HEAD", "OPTIONS"} or start["status"] == 304
+                if start["status"] != 304 and not message["more_body"]:
+                    start["headers"], message["body"] = await compressed(
+                        self._asked, list(start["headers"]), message["body"]
+                    )
                 await self._send(start)
             if self._is_empty:
                 message["body"] = b""

@@ -16,6 +16,7 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from shared.errors import InvalidInput
 
 JSON_TYPE, ANY_TYPE = b"application/json", b"*/*"
+_JSON_RANGES = ("application/json", "application/*", "*/*")
 # `curl -d` sends the form type unless it is given another one.
 _BODY_TYPES = frozenset({b"", JSON_TYPE, b"application/x-www-form-urlencoded"})
 MOST_PARAMETERS = 100
@@ -74,15 +75,24 @@ def query_parameters(app: Litestar) -> QueryParameters:
 
 def accepts_json(values: Iterable[str]) -> bool:
     """Whether the values of `Accept` allow `application/json`; the most specific range decides (RFC 9110, 12.5.1)."""
+    qualities = _qualities(values)
+    return next((qualities[name] > 0 for name in _JSON_RANGES if name in qualities), not qualities)
+
+
+def accepts_gzip(values: Iterable[str]) -> bool:
+    """Whether the values of `Accept-Encoding` ask for gzip."""
+    qualities = _qualities(values)
+    return next((qualities[name] > 0 for name in ("gzip", "x-gzip", "*") if name in qualities), False)
+
+
+def _qualities(values: Iterable[str]) -> dict[str, float]:
+    """The quality of each name in a header such as `Accept`."""
     qualities: dict[str, float] = {}
-    for media_range in ",".join(values).split(","):
-        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+    for each in ",".join(values).split(","):
+        name, *parameters = (part.strip().lower() for part in each.split(";"))
         if name:
             qualities[name] = max(qualities.get(name, 0.0), _quality(parameters))
-    for name in ("application/json", "application/*", "*/*"):
-        if name in qualities:
-            return qualities[name] > 0
-    return not qualities
+    return qualities
 
 
 @lru_cache(256)

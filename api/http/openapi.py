@@ -36,6 +36,7 @@ from shared.errors import NotFound
 
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
+LARGEST_ASSET = 10_000_000
 
 
 class DecimalAsString(OpenAPISchemaPlugin):
@@ -67,7 +68,8 @@ def assets() -> HTTPRouteHandler:
     async def asset(name: str) -> File:
         if name not in files:
             raise NotFound(f"no file {name!r}")
-        return File(files[name], filename=name, content_disposition_type="inline")
+        # In one piece: an answer in pieces is not compressed.
+        return File(files[name], filename=name, content_disposition_type="inline", chunk_size=LARGEST_ASSET)
 
     return asset
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.edge.cors import Cors
-from api.http.negotiation import accepts_json, is_usual
+from api.http.negotiation import accepts_gzip, accepts_json, is_usual
 from tests.unit.api.framework import Framework, body
 
 PRICE = "/api/v1/price"
@@ -128,3 +128,20 @@ def test_a_page_of_another_origin_is_answered_by_the_framework() -> None:
     cors = Cors("https://shop.example.com")
     assert cors.is_usual([(b"host", b"x")])
     assert not cors.is_usual([(b"host", b"x"), (b"origin", b"https://shop.example.com")])
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_asked"),
+    [
+        ("gzip", True),
+        ("gzip, deflate, br", True),
+        ("br;q=1.0, GZIP;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0, *", False),
+        ("gzip;q=0", False),
+        ("identity, br", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_sent_where_the_caller_asks_for_it(accepted: str, is_asked: bool) -> None:
+    assert accepts_gzip([accepted]) is is_asked

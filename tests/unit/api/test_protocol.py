@@ -1,6 +1,7 @@
 """Methods, odd paths, bodies that break off, and the headers of every answer."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -158,3 +159,33 @@ def test_an_answer_that_the_caller_has_is_not_sent_again(framework: Framework, p
 def test_an_error_has_no_tag(framework: Framework) -> None:
     missing = framework.ask("GET", "/assets/swagger-ui/nothing", if_none_match="*")
     assert (missing.status, missing.headers.get("etag")) == (404, None)
+
+
+def test_a_large_answer_is_compressed_where_the_caller_accepts_it(framework: Framework) -> None:
+    path = "/assets/swagger-ui/swagger-ui-bundle.js"
+    plain, packed = framework.ask("GET", path), framework.ask("GET", path, accept_encoding="br, gzip")
+    assert len(plain.body) == int(plain.headers["content-length"]) > 200_000
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert gzip.decompress(packed.body) == plain.body
+    assert int(packed.headers["content-length"]) == len(packed.body) < len(plain.body) / 2
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    # The tag of either form stands for both.
+    assert packed.headers["etag"] == f"W/{plain.headers['etag']}"
+    assert framework.ask("GET", path, if_none_match=packed.headers["etag"]).status == 304
+    head = framework.ask("HEAD", path, accept_encoding="gzip")
+    assert (head.headers, head.body) == (packed.headers, b"")
+
+
+@pytest.mark.parametrize(
+    "path", ["/assets/swagger-ui/swagger-ui.css", "/health/live", "/assets/swagger-ui/favicon-32x32.png"]
+)
+def test_a_small_answer_is_not_compressed(framework: Framework, path: str) -> None:
+    answer = framework.ask("GET", path, accept_encoding="gzip")
+    assert (answer.status, answer.headers.get("content-encoding")) == (200, None)
+    assert len(answer.body) < 200_000
+
+
+def test_a_compressed_answer_may_be_read_by_a_page_of_a_named_origin() -> None:
+    path = "/assets/swagger-ui/swagger-ui-bundle.js"
+    answer = Framework(ORIGIN).ask("GET", path, accept_encoding="gzip", origin=ORIGIN)
+    assert set(answer.headers["vary"].split(", ")) == {"Origin", "Accept-Encoding"}
