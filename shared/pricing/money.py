@@ -133,6 +133,13 @@ def share(field: str, value: Decimal) -> None:
     _decimals(field, value, 4)
 
 
+def number(field: str, value: Decimal, lowest: Decimal, highest: Decimal, places: int = 6) -> None:
+    """Raise ValueError unless `value` is in [lowest, highest] with at most `places` decimals; it may be negative."""
+    if not value.is_finite() or not lowest <= value <= highest:
+        raise ValueError(f"`{field}` must be a number from {lowest} to {highest}")
+    _decimals(field, value, places)
+
+
 def _within(field: str, value: Decimal, lowest: Decimal, highest: Decimal) -> None:
     # A comparison never expands the zeros of 1e999999. The sign of -0 is refused as well.
     if not value.is_finite() or value.is_signed() or not lowest <= value <= highest:

@@ -1,0 +1,167 @@
+"""The check of a rulebook at its write: what no part can see by itself."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.pricing.context import location_key
+from shared.pricing.rulebook import OfList, PriceList, Promotion, Rulebook
+from shared.pricing.windows import instant, window
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 5
+
+_POINTER = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+_FIELD = re.compile(r"`(?P<name>[^`]+)` ")
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+
+Part = TypeVar("Part", PriceList, Promotion)
+
+
+class RulebookRefused(ValueError):
+    """A rulebook that cannot be accepted; the text starts with the path of the field in backticks.
+
+    Attributes:
+        path: The first wrong field, as `price_lists[0].conditions[1].attribute`; empty for the whole document.
+        reason: The fault and the remedy, in words for people.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"`{path}` {reason}" if path else reason)
+        self.path = path
+        self.reason = reason
+
+
+def checked(rulebook: Rulebook) -> Rulebook:
+    """The rulebook with the instants of its windows, as it is stored and compiled.
+
+    Raises:
+        RulebookRefused: parts contradict each other, a window or a reference is wrong, or the document is too large.
+    """
+    _unique("price_lists", [part.id for part in rulebook.price_lists])
+    _unique("promotions", [part.id for part in rulebook.promotions])
+    _check_markets(rulebook)
+    _check_adjustments(rulebook.price_lists)
+    resolved = replace(
+        rulebook,
+        price_lists=tuple(_resolved("price_lists", rulebook.price_lists)),
+        promotions=tuple(_resolved("promotions", rulebook.promotions)),
+    )
+    size = len(msgspec.json.encode(resolved))
+    if size > MAX_BYTES:
+        raise RulebookRefused("", f"the rulebook has {size} bytes; at most {MAX_BYTES} are allowed: take parts out")
+    return resolved
+
+
+def read(document: Any) -> Rulebook:
+    """The checked rulebook of a decoded JSON document, whose numbers are ints and Decimals.
+
+    Raises:
+        RulebookRefused: as `checked`, or a field has the wrong type or value.
+    """
+    try:
+        return checked(msgspec.convert(document, Rulebook))
+    except msgspec.ValidationError as error:
+        raise _refused(_named(document, str(error))) from None
+
+
+def _refused(text: str, under: str = "") -> RulebookRefused:
+    match = _POINTER.fullmatch(text)
+    reason, path = (match["reason"], under + (match["path"] or "")) if match else (text, under)
+    if field := _FIELD.match(reason):
+        path, reason = f"{path}.{field['name']}", reason[field.end() :]
+    elif field := _UNKNOWN.search(reason):
+        path = f"{path}.{field['name']}"
+    return RulebookRefused(path.lstrip("."), reason)
+
+
+def _named(document: Any, text: str) -> str:
+    """The error with a key in place of `[...]`, as msgspec writes it for any value of a map: each is tried alone."""
+    while (at := text.find("[...]")) > 0:
+        way = text[text.index("`$") + 3 : at].split(".")
+        for key in _inside(document, way):
+            alone = _only(document, way, key)
+            try:
+                msgspec.convert(alone, Rulebook)
+            except msgspec.ValidationError as error:
+                if "[...]" in str(error):
+                    document, text = alone, str(error).replace("[...]", f".{key}", 1)
+                    break
+        else:
+            break
+    return text
+
+
+def _inside(document: Any, way: Sequence[str]) -> Any:
+    for key in way:
+        document = document[key]
+    return document
+
+
+def _only(document: Any, way: Sequence[str], key: str) -> Any:
+    """The document in which the map at the end of `way` has one key only."""
+    if not way:
+        return {key: document[key]}
+    return {**document, way[0]: _only(document[way[0]], way[1:], key)}
+
+
+def _unique(field: str, ids: Sequence[str]) -> None:
+    seen: dict[str, int] = {}
+    for index, name in enumerate(ids):
+        if name in seen:
+            raise RulebookRefused(
+                f"{field}[{index}].id", f"must be unique; {name} is also the id of {field}[{seen[name]}]"
+            )
+        seen[name] = index
+
+
+def _check_markets(rulebook: Rulebook) -> None:
+    seen: dict[str, str] = {}
+    for code, market in rulebook.markets.items():
+        key = location_key(code)
+        if key in seen or code != code.strip():
+            raise RulebookRefused(
+                f"markets.{code}", f"must differ from {seen.get(key, code)!r} by more than case and blanks"
+            )
+        seen[key] = code
+        try:
+            instant(None, market.zone, "from")
+        except ValueError as error:
+            raise _refused(str(error), f"markets.{code}") from None
+    home = rulebook.policy.home_market
+    if location_key(home) not in seen and home != "DEFAULT":
+        raise RulebookRefused("policy.home_market", f"must be one of the markets; there is no market {home}")
+
+
+def _resolved(field: str, parts: Iterable[Part]) -> Iterator[Part]:
+    for index, part in enumerate(parts):
+        try:
+            opens, closes = window(part)
+        except ValueError as error:
+            raise _refused(str(error), f"{field}[{index}]") from None
+        yield replace(part, opens=opens, closes=closes)
+
+
+def _check_adjustments(lists: Sequence[PriceList]) -> None:
+    by_id = {part.id: part for part in lists}
+    for index, part in enumerate(lists):
+        path = f"price_lists[{index}].adjustment.of.list"
+        chain, last = [part.id], part
+        while (base := _base(last)) is not None:
+            if base not in by_id:
+                raise RulebookRefused(path, f"must be the id of a price list; there is no list {base}")
+            chain.append(base)
+            if chain.count(base) > 1:
+                raise RulebookRefused(path, f"must not lead back to its own list: {' → '.join(chain)}")
+            if len(chain) > MAX_DEPTH + 1:
+                raise RulebookRefused(path, f"must lead through at most {MAX_DEPTH} lists: {' → '.join(chain)}")
+            last = by_id[base]
+
+
+def _base(part: PriceList) -> str | None:
+    if part.adjustment is None or not isinstance(part.adjustment.of, OfList):
+        return None
+    return part.adjustment.of.list
