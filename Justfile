@@ -133,7 +133,7 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
-# Send hostile inputs over HTTP, the channel, imports and policies, to a private stack: `just fuzz --inputs 20000`
+# Send hostile inputs to a private stack over every way in: `just fuzz --inputs 20000`, `just fuzz openapi`
 [no-exit-message]
 fuzz *arguments: setup
     @{{ python }} -m tests.fuzz {{ arguments }}

@@ -65,7 +65,6 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
         before_request=_before,
         exception_handlers={Exception: problems.to_response},
         openapi_config=openapi.config(),
-        plugins=[openapi.DecimalAsString()],
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )

@@ -1,10 +1,8 @@
 """The OpenAPI document, and the page that displays it."""
 
 from dataclasses import replace
-from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from litestar import Litestar, get
 from litestar.handlers import HTTPRouteHandler
@@ -24,12 +22,10 @@ from litestar.openapi.spec import (
     SecurityScheme,
     Tag,
 )
-from litestar.plugins import OpenAPISchemaPlugin
 from litestar.response import File
 from litestar.routes import HTTPRoute
-from litestar.typing import FieldDefinition
 
-from api.http import idempotency
+from api.http import idempotency, schemas
 from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
 from api.http.problems import MEANINGS
 from shared.errors import NotFound
@@ -37,19 +33,6 @@ from shared.errors import NotFound
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
 LARGEST_ASSET = 10_000_000
-
-
-class DecimalAsString(OpenAPISchemaPlugin):
-    """Documents amounts as they are on the wire: strings of digits."""
-
-    @staticmethod
-    def is_plugin_supported_type(value: Any) -> bool:
-        """Whether this is a Decimal."""
-        return value is Decimal
-
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """A string; numbers are accepted too, and read exactly from their digits."""
-        return Schema(type=OpenAPIType.STRING, pattern=r"^\d+(\.\d+)?$")
 
 
 def swagger_ui() -> Path:
@@ -127,9 +110,7 @@ def complete(app: Litestar) -> None:
             body.required = False
             if operation.operation_id == "publishMarketEvent":
                 body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
-    for schema in (app.openapi_schema.components.schemas or {}).values():
-        # Litestar moves a field's description to the schema of the field's type, or not: it depends on their order.
-        schema.description = None
+    schemas.replace(app)
 
 
 def _add_statuses(operation: Operation, *, is_get: bool) -> None:
@@ -177,10 +158,9 @@ _EVENTS = Schema(
     type=OpenAPIType.ARRAY,
     min_items=1,
     max_items=MOST_EVENTS,
-    description="CloudEvents 1.0 in JSON",
+    description="CloudEvents 1.0 in JSON. Each is answered by itself, a wrong one by an error",
     items=Schema(
         type=OpenAPIType.OBJECT,
-        required=["specversion", "id", "source", "type"],
         properties={
             "specversion": Schema(type=OpenAPIType.STRING, examples=["1.0"], description="The version of CloudEvents"),
             "id": Schema(type=OpenAPIType.STRING, examples=["e-1"], description="With `source`, identifies the event"),

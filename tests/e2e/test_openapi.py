@@ -137,10 +137,18 @@ def test_every_operation_says_whether_it_needs_a_key(document: Document) -> None
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
-def test_an_amount_is_a_string(document: Document) -> None:
+def test_an_amount_is_a_string_and_a_request_may_have_a_number(document: Document) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["PriceAnswer"]["properties"]["final_price"]["type"] == "string"
-    assert schemas["ProductInput"]["properties"]["base_price"]["type"] == "string"
+    assert schemas["ProductInput"]["properties"]["base_price"]["type"] == ["string", "number"]
+
+
+def test_a_request_says_which_values_are_refused(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    for name in ("PriceQuery", "PriceQueries", "ProductInput", "Tier", "MarketEvent", "RecalculationRequested"):
+        assert schemas[name]["additionalProperties"] is False, name
+    currency, _ = schemas["PriceQuery"]["properties"]["currency"]["anyOf"]
+    assert currency["pattern"] == "^[A-Z]{3}$"
 
 
 def test_an_answer_has_the_fields_that_the_document_says(engine: Engine, document: Document) -> None:

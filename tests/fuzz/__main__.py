@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deploy.errors import StackError
+from tests.fuzz import openapi
 from tests.fuzz.targets import TARGETS, drive
 from tests.fuzz.watch import Watch
 from tests.support import private_stack
@@ -21,6 +22,10 @@ from tests.support.private_stack import PrivateStack
 
 # How many of all inputs a way gets.
 SHARES = {"http": 0.6, "channel": 0.3, "import": 0.07, "policy": 0.03}
+OPENAPI = "openapi"
+WAYS = (*TARGETS, OPENAPI)
+# Examples of each operation: 200,000 inputs are about 10,000 requests.
+OPENAPI_SHARE = 1 / 1_000
 # Full after the first inputs, so that growth later is a leak.
 NEAR_CACHE_ENTRIES = 200
 WARM_UP = 0.1
@@ -29,12 +34,12 @@ LONGEST_HEALTH_S = 1.0
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[http|channel|import|policy]...", type=click.Choice(list(TARGETS)))
+@click.argument("names", nargs=-1, metavar="[http|channel|import|policy|openapi]...", type=click.Choice(WAYS))
 @click.option("--inputs", default=200_000, show_default=True, type=click.IntRange(100), help="Of all ways together.")
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same inputs.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures.")
 def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None) -> None:
-    """Send hostile inputs over HTTP and the channel and into imports and policies.
+    """Send hostile inputs over HTTP and the channel and into imports and policies, and requests made from OpenAPI.
 
     Nothing may end with a server error, no process may die, /health/live answers within a second, and memory does not
     grow by more than 20 MB once the caches are full.
@@ -44,7 +49,7 @@ def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None)
     console = Console(highlight=False)
     try:
         with private_stack.running(PRICING_NEAR_CACHE_ENTRIES=str(NEAR_CACHE_ENTRIES)) as stack:
-            found = _fuzz(stack, names or tuple(TARGETS), inputs, seed, console)
+            found = _fuzz(stack, names or WAYS, inputs, seed, console)
     except StackError as error:
         console.print(f"[red]The stack did not start:[/] {escape(str(error))}")
         sys.exit(3)
@@ -57,9 +62,10 @@ def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None)
 def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, console: Console) -> dict[str, object]:
     watch = Watch(stack.processes, str(stack.engine.http.base_url))
     family, failures, sent = watch.family(), [], 0
-    whole = sum(SHARES[name] for name in names)
+    ways = [name for name in names if name in TARGETS]
+    whole = sum(SHARES[name] for name in ways)
     for part, (share, first_seed) in {"warm-up": (WARM_UP, seed), "main": (1 - WARM_UP, seed + 1_000_000)}.items():
-        for name in names:
+        for name in ways:
             count = max(1, round(inputs * share * SHARES[name] / whole))
             began, target = time.monotonic(), TARGETS[name](stack.engine)
             try:
@@ -72,6 +78,12 @@ def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, c
             console.print(f"· {part}: {name}: {count:,} inputs in {time.monotonic() - began:.0f} s")
         if part == "warm-up":
             before = watch.megabytes()
+    if OPENAPI in names:
+        began = time.monotonic()
+        with watch.watching():
+            requests, found = openapi.run(stack.engine, max(2, round(inputs * OPENAPI_SHARE)), seed)
+        sent, failures = sent + requests, failures + found
+        console.print(f"· {OPENAPI}: {requests:,} requests in {time.monotonic() - began:.0f} s")
     after = watch.megabytes()
     growth = {name: after[name] - before[name] for name in after}
     if watch.family() != family:

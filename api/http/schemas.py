@@ -1,0 +1,74 @@
+"""The component schemas of the OpenAPI document, from msgspec: they state all that msgspec refuses.
+
+Litestar's own schemas omit the limits of optional fields, and that unknown fields are refused.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, get_args
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi.spec import Schema
+
+from api.http.problems import Problem
+
+# An amount in an answer is a string of digits. A request may also have a number, which is read by its digits.
+_AMOUNT = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
+_AMOUNT_TAKEN = {"type": ["string", "number"], "pattern": r"^\d+(\.\d+)?$", "minimum": 0}
+
+
+def replace(app: Litestar) -> None:
+    """Replace the component schemas of an application's document."""
+    components: dict[str, Any] = dict(app.openapi_schema.components.schemas)
+    handlers: list[Any] = [handler for route in app.routes for handler in getattr(route, "route_handlers", ())]
+    documented = [handler for handler in handlers if handler.operation_id]
+    taken = _schemas(
+        _structs(each.parsed_fn_signature.parameters["data"].annotation for each in documented if _has_body(each))
+    )
+    answered = _schemas([Problem, *_structs(each.parsed_return_field.annotation for each in documented)])
+    for name, former in list(components.items()):
+        if (schema := taken.get(name) or answered.get(name)) is None:
+            continue
+        if isinstance(former, Schema) and former.examples:
+            schema["examples"] = former.examples
+        amount = _AMOUNT_TAKEN if name in taken else _AMOUNT
+        components[name] = _completed(schema, amount)
+    app.openapi_schema.components.schemas = components
+
+
+def _has_body(handler: Any) -> bool:
+    return "data" in handler.parsed_fn_signature.parameters
+
+
+def _structs(annotations: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
+    """The structs in annotations, in unions and responses, too."""
+    for annotation in annotations:
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            yield annotation
+        else:
+            yield from _structs(get_args(annotation))
+
+
+def _schemas(structs: Iterable[type[msgspec.Struct]]) -> dict[str, dict[str, Any]]:
+    _, found = msgspec.json.schema_components(set(structs), ref_template="#/components/schemas/{name}")
+    return found
+
+
+def _completed(schema: Any, amount: dict[str, Any]) -> Any:
+    """A schema with its amounts as on the wire, and with the first paragraph of its descriptions."""
+    if isinstance(schema, list):
+        return [_completed(each, amount) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {
+        name: value if name in {"examples", "default"} else _completed(value, amount) for name, value in schema.items()
+    }
+    if found.get("format") == "decimal":
+        del found["format"]
+        found |= amount
+    for choice in found.get("anyOf", ()):
+        # An optional field is described as the type that it may have.
+        found = {name: choice[name] for name in ("description", "examples") if name in choice} | found
+    if isinstance(found.get("description"), str):
+        found["description"] = found["description"].partition("\n\n")[0]
+    return found
