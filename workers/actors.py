@@ -18,7 +18,8 @@ from workers.services import Services
 # Dramatiq takes the lowest number first: a free thread takes events before tasks.
 TASK_PRIORITY = 10
 EVENT_TIME_LIMIT_MS = 60_000
-TASK_TIME_LIMIT_MS = 3_600_000
+# Far above the minute that a message of a run works, and above any cache sync.
+TASK_TIME_LIMIT_MS = 600_000
 
 
 def register(broker: Broker, services: Services) -> None:

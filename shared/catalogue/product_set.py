@@ -64,3 +64,29 @@ def of_range(product_set: ProductSet, first: str, before: str | None) -> Product
     if before is None:
         return ProductFilter(condition, values)
     return ProductFilter(f"p.product_id < %(before)s AND {condition}", values | {"before": before})
+
+
+def walk(product_set: ProductSet, first: str, most: int) -> ProductFilter:
+    """A query of the first products of a set from an id on, in the order of the ids.
+
+    It reads at most `most` entries of an index for everything, and for each category.
+    """
+    values: dict[str, Any] = {"first": first, "walked": most}
+    if product_set.is_everything:
+        return ProductFilter(_EVERYTHING, values)
+    return ProductFilter(_CHOSEN, values | of_set(product_set).values)
+
+
+_EVERYTHING = """
+SELECT p.product_id FROM products p WHERE p.product_id >= %(first)s ORDER BY p.product_id LIMIT %(walked)s
+"""
+
+_CHOSEN = """
+SELECT product_id FROM (
+    SELECT c.product_id FROM unnest(%(categories)s::text[]) AS wanted (category), LATERAL (
+        SELECT p.product_id FROM products p WHERE p.category = wanted.category AND p.product_id >= %(first)s
+        ORDER BY p.product_id LIMIT %(walked)s) c
+    UNION
+    SELECT p.product_id FROM products p WHERE p.product_id = ANY(%(ids)s::text[]) AND p.product_id >= %(first)s
+) AS chosen ORDER BY product_id LIMIT %(walked)s
+"""

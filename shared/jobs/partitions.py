@@ -13,15 +13,13 @@ from shared.catalogue import product_set
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter, ProductSet
 from shared.errors import LeaseLost
-from shared.jobs import endings, tasks
+from shared.jobs import endings
 from shared.jobs.endings import TaskError
 from shared.jobs.tasks import RunningTask
 from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
 from shared.telemetry.metrics import QUARANTINES
 
-# Small enough that the rows are locked for a fraction of a second, large enough that commits cost little.
-PRODUCTS_PER_PARTITION = 1_000
 MOST_FAILURES = 100
 
 
@@ -44,22 +42,6 @@ class Partition(msgspec.Struct, frozen=True):
     def products(self) -> ProductFilter:
         """The partition's products."""
         return product_set.of_range(self.product_set, self.first, self.before)
-
-
-def split(conn: Conn, task: RunningTask, size: int = PRODUCTS_PER_PARTITION) -> int:
-    """Split a run's product set into partitions; returns the number of its products.
-
-    Raises:
-        LeaseLost: another worker took the run over, or its abort is requested.
-    """
-    total = tasks.size(conn, task.product_set)
-    chosen = product_set.of_set(task.product_set)
-    query = _SPLIT.format(chosen.condition)
-    conn.execute(query.encode(), chosen.values | {"task_id": task.task_id, "size": size, "total": total})
-    if not tasks.advance(conn, task, total=total):
-        raise LeaseLost("another worker took the run over, or its abort is requested")
-    conn.execute("UPDATE tasks SET crashes = 0 WHERE task_id = %s", [task.task_id])
-    return total
 
 
 def take(conn: Conn, task: RunningTask) -> Partition | None:
@@ -165,16 +147,6 @@ def end(conn: Conn, task_id: UUID) -> str | None:
 def _holder(partition: Partition) -> dict[str, object]:
     return {"task_id": partition.task_id, "number": partition.number, "attempt": partition.attempt}
 
-
-_SPLIT = """
-WITH ordered AS (
-    SELECT p.product_id, row_number() OVER (ORDER BY p.product_id) - 1 AS n FROM products p WHERE {}
-), firsts AS (SELECT product_id, n FROM ordered WHERE n %% %(size)s = 0)
-INSERT INTO run_partitions (task_id, number, first, before, size)
-SELECT %(task_id)s, n / %(size)s, CASE n WHEN 0 THEN '' ELSE product_id END, lead(product_id) OVER (ORDER BY n),
-    least(%(size)s, %(total)s - n)
-FROM firsts ON CONFLICT DO NOTHING
-"""
 
 _TAKE = """
 UPDATE run_partitions SET status = 'running', attempts = attempts + 1, crashes = crashes + 1,

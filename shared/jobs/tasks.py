@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg.errors
 
-from shared.catalogue.product_set import ProductSet, of_set
+from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs import endings
 from shared.postgres.leases import LEASE_S, MAX_CRASHES, QUARANTINED
@@ -111,14 +111,6 @@ def status(conn: Conn, task_id: UUID) -> str | None:
     """A task's status; None: there is no such task."""
     row = conn.execute("SELECT status FROM tasks WHERE task_id = %s", [task_id]).fetchone()
     return str(row["status"]) if row else None
-
-
-def size(conn: Conn, product_set: ProductSet) -> int:
-    """The number of products in a product set."""
-    chosen = of_set(product_set)
-    query = f"SELECT count(*) AS n FROM products p WHERE {chosen.condition}"  # noqa: S608 # only our own condition
-    row = conn.execute(query.encode(), chosen.values).fetchone()
-    return int(row["n"]) if row else 0
 
 
 def advance(conn: Conn, task: RunningTask, *, done: int = 0, changed: int = 0, total: int | None = None) -> bool:
@@ -245,7 +237,7 @@ UPDATE tasks SET enqueued_at = clock_timestamp() WHERE task_id IN (
     WHERE (status = 'queued' OR (status = 'running' AND (lease_until < clock_timestamp() OR EXISTS (
             SELECT FROM run_partitions r WHERE r.task_id = t.task_id AND r.status = 'running'
                 AND r.lease_until < clock_timestamp()
-        ) OR (lease_until < clock_timestamp() + make_interval(secs => %(stalled_s)s) AND EXISTS (
+        ) OR (total IS NOT NULL AND lease_until < clock_timestamp() + make_interval(secs => %(stalled_s)s) AND EXISTS (
             SELECT FROM run_partitions r WHERE r.task_id = t.task_id AND r.status = 'waiting')))))
         AND (enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(
             secs => CASE status WHEN 'queued' THEN %(queued_s)s ELSE %(running_s)s END))

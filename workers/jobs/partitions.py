@@ -36,13 +36,15 @@ from workers.services import Services
 log = structlog.get_logger(__name__)
 
 JOIN_EVERY_S = 1.0
+# A message works this long and is then enqueued again, so that no run outlasts the time limit of a message.
+MESSAGE_S = 60.0
 # With one of these statuses of the run, a partition that this worker lost was taken over by another one.
 TAKEN_OVER = ("running", "succeeded")
 HANDOVER_S = 5.0
 
 
-def work(services: Services, task: RunningTask, *, is_claimant: bool = False) -> None:
-    """Take partitions until none waits; end the run with its last one.
+def work(services: Services, task: RunningTask, *, is_claimant: bool = False, most_s: float = MESSAGE_S) -> bool:
+    """Take partitions until none waits, or for a minute; end the run with its last one.
 
     A process works on two partitions at a time, on two of its threads. The other threads serve events.
 
@@ -50,19 +52,26 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False) ->
         services: Of this process.
         task: The run.
         is_claimant: This message has just claimed the run: wait for a thread that is still busy with the previous run.
+        most_s: No partition is taken after this many seconds.
+
+    Returns:
+        Whether the time was over and partitions may be left: the message is to be enqueued again.
     """
     if not services.partition_slots.acquire(timeout=HANDOVER_S if is_claimant else 0):
-        return
+        return False
+    is_over = False
     try:
-        _take_all(services, task)
+        is_over = _take_all(services, task, time.monotonic() + most_s)
     except LeaseLost as lost:
         log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
     finally:
         services.partition_slots.release()
-    run_ending.end(services, task)
+    return not run_ending.end(services, task) and is_over
 
 
-def _take_all(services: Services, task: RunningTask) -> None:
+def _take_all(services: Services, task: RunningTask, until: float) -> bool:
+    """Take partitions until none waits, the process stops or the time is over; returns whether the time is over."""
+    is_over = False
     recruiter = _Recruiter(services, task)
     with services.pool.connection() as conn:
         partition = partitions.take(conn, task)
@@ -80,11 +89,14 @@ def _take_all(services: Services, task: RunningTask) -> None:
                 with stage("commit"), services.pool.connection() as conn:
                     done = len(repriced.sheets) + len(repriced.failed)
                     partitions.finish(conn, partition, done, len(repriced.changed), repriced.failed)
-                    following = None if services.stopping.is_set() else partitions.take(conn, task)
+                    is_over = time.monotonic() >= until
+                    following = None if is_over or services.stopping.is_set() else partitions.take(conn, task)
         _count(repriced)
         partition = following
     if services.stopping.is_set():
         services.enqueue.task("recalculation", task.task_id)
+        return False
+    return is_over
 
 
 @contextmanager

@@ -3,19 +3,23 @@
 from uuid import UUID
 
 import structlog
+from dramatiq.middleware import Shutdown
 
-from shared.jobs import merging, partitions, tasks
+from shared.errors import LeaseLost
+from shared.jobs import merging, splitting, tasks
 from shared.jobs.tasks import Busy, RunningTask
 from shared.telemetry.metrics import LOCK_REFUSALS
 from workers.jobs import run_ending
-from workers.jobs.partitions import work
+from workers.jobs.partitions import MESSAGE_S, work
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
 
-def run(services: Services, task_id: UUID) -> None:
+def run(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
     """Run a recalculation or help with it, unless it has ended or another one includes it.
+
+    After `most_s` seconds no further partition is taken, and the message is enqueued again.
 
     Raises:
         Unavailable: a server is away; finished partitions stay finished, and the next attempt takes the others.
@@ -28,7 +32,7 @@ def run(services: Services, task_id: UUID) -> None:
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
         services.claim.task = task
-        work(services, task)
+        _work(services, task, most_s)
         return
     task = _claim(services, task_id)
     if task is None:
@@ -37,19 +41,43 @@ def run(services: Services, task_id: UUID) -> None:
         return
     log.info("recalculation runs", task_id=str(task_id), attempt=task.attempt)
     if task.total is None:
-        with services.pool.connection() as conn:
-            partitions.split(conn, task)
-    work(services, task, is_claimant=True)
+        _split(services, task)
+    _work(services, task, most_s, is_claimant=True)
 
 
-def join(services: Services, task_id: UUID) -> None:
+def join(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
     """Take partitions of a run that another worker has split, if it still runs."""
     services.claim.task = None
     with services.pool.connection() as conn:
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
         services.claim.task = task
-        work(services, task)
+        if work(services, task, most_s=most_s):
+            services.enqueue.join_run(task_id)
+
+
+def _work(services: Services, task: RunningTask, most_s: float, *, is_claimant: bool = False) -> None:
+    if work(services, task, is_claimant=is_claimant, most_s=most_s):
+        services.enqueue.task("recalculation", task.task_id)
+
+
+def _split(services: Services, task: RunningTask) -> None:
+    """Split a run.
+
+    Raises:
+        LeaseLost: another worker took the run over, or its abort was requested.
+        Shutdown: the process stops; Dramatiq enqueues the message again.
+    """
+
+    def go_on() -> None:
+        if services.stopping.is_set():
+            raise Shutdown
+
+    try:
+        splitting.split(services.pool, task, before_slice=go_on)
+    except LeaseLost:
+        run_ending.end(services, task)
+        raise
 
 
 def _claim(services: Services, task_id: UUID) -> RunningTask | None:

@@ -12,18 +12,19 @@ from workers.services import Services
 log = structlog.get_logger(__name__)
 
 
-def end(services: Services, task: RunningTask) -> None:
-    """End a run if no partition is left, and enqueue the follow-up."""
+def end(services: Services, task: RunningTask) -> bool:
+    """End a run if no partition is left, and enqueue the follow-up; returns whether it has ended here."""
     with services.pool.connection() as conn:
         ended = partitions.end(conn, task.task_id)
     if ended is None:
-        return
+        return False
     spans.annotate(task_id=str(task.task_id), outcome=ended)
     services.lock.release(task.task_id, attempt=None)
     with services.pool.connection() as conn:
         RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))
     log.info("recalculation done", task_id=str(task.task_id), status=ended)
     enqueue_follow_up(services)
+    return True
 
 
 def enqueue_follow_up(services: Services) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.catalogue.product_set import ProductSet
-from shared.jobs import endings, partitions, tasks
+from shared.jobs import endings, partitions, splitting, tasks
 from shared.jobs.tasks import RunningTask
 from shared.postgres.pools import Conn, Pool
 from shared.rulebook.store import ActivePolicy
@@ -67,9 +67,7 @@ def run(jobs: Tasks, pool: Pool, policy: ActivePolicy) -> Iterator[RunningTask]:
     ids = [new_id() for _ in range(3)]
     write(pool, policy, *map(product, ids))
     task = jobs.started(ProductSet(tuple(ids)))
-    with pool.connection() as conn:
-        conn.execute("TRUNCATE run_partitions")
-        partitions.split(conn, task, 1)
+    splitting.split(pool, task, 1)
     yield task
     with pool.connection() as conn:
         conn.execute("TRUNCATE run_partitions")

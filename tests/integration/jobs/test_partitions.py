@@ -7,7 +7,7 @@ import pytest
 
 from shared.catalogue.product_set import ProductSet
 from shared.errors import LeaseLost
-from shared.jobs import endings, partitions, tasks
+from shared.jobs import endings, partitions, splitting, tasks
 from shared.jobs import views as task_views
 from shared.jobs.endings import TaskError
 from shared.jobs.partitions import Partition
@@ -86,8 +86,8 @@ def run(pool: Pool, policy: ActivePolicy) -> Iterator[Run]:
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
         task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(categories=(category,)), ""))
-        assert task
-        assert partitions.split(conn, task, SIZE) == 5
+    assert task
+    assert splitting.split(pool, task, SIZE) == 5
     yield Run(pool, task, ids)
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
@@ -257,8 +257,9 @@ def test_a_run_of_no_products_ends_at_once(pool: Pool) -> None:
     with pool.connection() as conn:
         conn.execute("TRUNCATE tasks, run_partitions")
         task = tasks.start(conn, tasks.create(conn, "recalculation", ProductSet(("unknown",)), ""))
-        assert task
-        assert partitions.split(conn, task) == 0
+    assert task
+    assert splitting.split(pool, task) == 0
+    with pool.connection() as conn:
         assert partitions.take(conn, task) is None
         assert partitions.end(conn, task.task_id) == "succeeded"
 
@@ -270,5 +271,5 @@ def test_a_run_that_another_worker_took_over_is_not_split_by_the_first(pool: Poo
         assert task
         conn.execute("UPDATE tasks SET lease_until = now() - interval '1 minute'")
         assert tasks.start(conn, task.task_id)
-    with pytest.raises(LeaseLost), pool.connection() as conn:
-        partitions.split(conn, task)
+    with pytest.raises(LeaseLost):
+        splitting.split(pool, task)

@@ -48,6 +48,7 @@ ATTEMPTS = [
     *away(redis.ConnectionError("away"), "RedisUnavailable"),
     *away(redis.TimeoutError("away"), "RedisUnavailable"),
     *tried_again(errors.StatementTimeout("slow")),
+    *tried_again(errors.Overloaded("busy")),
     *tried_again(errors.LockLost("taken")),
     *tried_again(errors.ExternalAPIError("503")),
     *tried_again(errors.ExternalAPITimeout("slow")),

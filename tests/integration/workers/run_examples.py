@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.catalogue.product_set import ProductSet
-from shared.jobs import partitions, tasks
+from shared.jobs import partitions, splitting, tasks
 from shared.jobs import views as task_views
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
@@ -50,8 +50,7 @@ class Runs:
     def split(self, ids: Sequence[str]) -> RunningTask:
         """A run that another worker started, in partitions of two products."""
         task = self.started(self.requested(ids))
-        with self._pool.connection() as conn:
-            partitions.split(conn, task, SIZE)
+        splitting.split(self._pool, task, SIZE)
         return task
 
     def take(self, task: RunningTask) -> Partition | None:

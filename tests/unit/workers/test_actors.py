@@ -15,12 +15,11 @@ from workers.middleware.outcomes import never
 from workers.services import Services
 
 MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
 
 # An event's job is short and cannot be aborted. An aborted task is no error. A shutdown interrupts a cache sync; a run
 # ends its partition first.
 EVENT: dict[str, Any] = {"time_limit": MINUTE_MS, "abortable": False}
-TASK: dict[str, Any] = {"time_limit": HOUR_MS, "throws": (Abort,)}
+TASK: dict[str, Any] = {"time_limit": 10 * MINUTE_MS, "throws": (Abort,)}
 DECLARED = {
     "reprice_products": ("events", EVENT, Completion.products),
     "change_market": ("events", EVENT, Completion.market),
