@@ -18,7 +18,7 @@ from api.edge.limits import Limits
 from api.edge.protocol import Protocol
 from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
-from api.routes import health, keys, market_events, prices, products, recalculations, tasks
+from api.routes import health, keys, lists, market_events, prices, products, recalculations, tasks
 from api.services import Services
 from shared.processes import exit_with_parent
 from shared.settings import Settings, load
@@ -57,7 +57,10 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
 
     app = Litestar(
         route_handlers=[
-            *(module.router for module in (prices, market_events, recalculations, tasks, products, keys, health)),
+            *(
+                module.router
+                for module in (prices, market_events, recalculations, tasks, products, lists, keys, health)
+            ),
             openapi.assets(),
         ],
         dependencies={"services": Provide(running_services, sync_to_thread=False)},

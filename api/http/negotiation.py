@@ -123,7 +123,9 @@ def _quality(parameters: Iterable[str]) -> float:
 
 
 def _is_list(parameter: Parameter) -> bool:
-    return isinstance(parameter.schema, Schema) and parameter.schema.type == OpenAPIType.ARRAY
+    schema = parameter.schema
+    kinds = [schema, *(schema.one_of or ())] if isinstance(schema, Schema) else []
+    return any(isinstance(kind, Schema) and kind.type == OpenAPIType.ARRAY for kind in kinds)
 
 
 def _check_query(text: bytes, known: Mapping[str, bool]) -> None:

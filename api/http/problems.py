@@ -144,6 +144,8 @@ def render(error: Exception, instance: str, headers: Mapping[str, str] | None = 
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for every error."""
+    if isinstance(error, ValidationException):
+        _name_as_sent(error, request)
     rendered = render(error, request.url.path, getattr(error, "headers", None))
     headers = {name.decode(): value.decode("latin-1") for name, value in rendered.headers}
     return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)
@@ -171,6 +173,15 @@ def _log_unavailable(path: str, error: Exception) -> None:
 
 
 _logged_at = {"unavailable": float("-inf")}
+
+
+def _name_as_sent(error: ValidationException, request: Request[Any, Any, Any]) -> None:
+    """Name a wrong parameter as callers do, where the handler's own name is another one."""
+    handler: Any = request.route_handler
+    for each in error.extra if isinstance(error.extra, list) else []:
+        parameter = handler.parsed_fn_signature.parameters.get(each.get("key"))
+        if parameter is not None and (name := getattr(parameter.kwarg_definition, "name", None)):
+            each["key"] = name
 
 
 def _wrong_parameter(error: ValidationException) -> InvalidInput:

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import NotFound
-from shared.postgres.pools import Conn
-from shared.pricing.product import ProductInput
+from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
+from shared.pricing.currencies import CurrencyCode
+from shared.pricing.product import ProductId, ProductInput
 from shared.telemetry.metrics import LOCK_WAIT
 from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version
 
@@ -39,6 +40,20 @@ class ProductView(msgspec.Struct, frozen=True):
     policy_version: PolicyVersion
     computed_at: ComputedAt
     signals: Annotated[tuple[SignalView, ...], Meta(description="The latest signals.")]
+
+
+class ListedProduct(msgspec.Struct, frozen=True):
+    """A product in a list."""
+
+    product_id: ProductId
+    name: Annotated[str, Meta(description="The product's name.", examples=["Kettle, 1.7 l"])]
+    category: Annotated[str, Meta(description="The product's category.", examples=["electronics"])]
+    currency: CurrencyCode
+    base_price: Annotated[Decimal, Meta(description="The list price of one unit.", examples=["49.90"])]
+    published_price: Annotated[
+        Decimal, Meta(description="Before market, quantity and membership; not rounded.", examples=["47.50"])
+    ]
+    version: Version
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
@@ -74,6 +89,23 @@ def view(conn: Conn, product_id: str) -> ProductView:
     )
 
 
+def page(conn: Conn, text: str | None, category: str | None, limit: int, after: str | None) -> list[ListedProduct]:
+    """Products in the order of their ids, behind the id `after`.
+
+    Args:
+        conn: In a transaction.
+        text: Part of the id or the name, in any case; None: any.
+        category: None: any.
+        limit: The largest number of products.
+        after: The last id of the page before; None: the first page.
+    """
+    # A condition that is not needed is left out: as `IS NULL OR …` it would keep the category's index out of the plan.
+    conditions = "".join(condition for condition, value in ((_IN_CATEGORY, category), (_WITH_TEXT, text)) if value)
+    values = {"after": after or "", "category": category, "text": text, "limit": limit}
+    bound_statement(conn, LIST_TIMEOUT_S)
+    return [ListedProduct(**row) for row in conn.execute(_PAGE.format(conditions).encode(), values)]
+
+
 def product_of(row: Mapping[str, Any]) -> ProductInput:
     """The product in a row of the table `products`."""
     return msgspec.convert({name: row[name] for name in (*FIELDS, "tiers")}, ProductInput)
@@ -107,3 +139,12 @@ SELECT {_OWN}, r.published_price, r.version, r.policy_version, r.computed_at, co
     FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
 FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
 """  # noqa: S608 # only names of columns
+
+_IN_CATEGORY = " AND p.category = %(category)s"
+_WITH_TEXT = """
+    AND (strpos(lower(p.product_id), lower(%(text)s)) > 0 OR strpos(lower(p.name), lower(%(text)s)) > 0)"""
+
+_PAGE = """
+SELECT p.product_id, p.name, p.category, p.currency, p.base_price, r.published_price, r.version
+FROM products p JOIN prices r USING (product_id) WHERE p.product_id > %(after)s{} ORDER BY p.product_id LIMIT %(limit)s
+"""

@@ -1,7 +1,7 @@
 """Tasks as the API and operators see them: look-up, lists, and replay."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -11,8 +11,13 @@ from msgspec import Meta
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs.endings import TaskError
-from shared.postgres.pools import Conn
+from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
 from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
+
+TaskKind = Literal["recalculation", "cache_sync"]
+TaskStatus = Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"]
+# The creation and the id of the last task of a page.
+Position = tuple[datetime, UUID]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -26,12 +31,12 @@ class TaskView(msgspec.Struct, frozen=True):
     """A background job in the API."""
 
     task_id: TaskId
-    kind: Annotated[Literal["recalculation", "cache_sync"], Meta(description="The job's kind.")]
+    kind: Annotated[TaskKind, Meta(description="The job's kind.")]
     product_set: Annotated[
         ProductSet, Meta(description="The job's products; empty: all.", examples=[{"categories": ["grocery"]}])
     ] = msgspec.field(name="scope")
     status: Annotated[
-        Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"],
+        TaskStatus,
         Meta(description="queued, also between two attempts; skipped: another task includes it."),
     ]
     progress: Annotated[Progress, Meta(description="The progress.", examples=[{"done": 500, "total": 900}])]
@@ -68,6 +73,16 @@ def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[TaskView]:
     """The newest tasks with these statuses; with any status where none is given."""
     values = {"any": not statuses, "statuses": list(statuses), "limit": limit}
     return [_of(row) for row in conn.execute(_LIST, values)]
+
+
+def page(
+    conn: Conn, statuses: Sequence[TaskStatus], kinds: Sequence[TaskKind], limit: int, after: Position | None
+) -> list[TaskView]:
+    """The newest tasks with these statuses and kinds, older than `after`; without a status or kind: with any."""
+    created_at, task_id = after or _NEWEST
+    values = {"statuses": list(statuses), "kinds": list(kinds), "limit": limit, "at": created_at, "id": task_id}
+    bound_statement(conn, LIST_TIMEOUT_S)
+    return [_of(row) for row in conn.execute(_PAGE, values)]
 
 
 def counts(conn: Conn) -> dict[str, int]:
@@ -123,3 +138,12 @@ FROM tasks
 """
 
 _LIST = f"{_SELECT} WHERE %(any)s OR status = ANY(%(statuses)s) ORDER BY created_at DESC LIMIT %(limit)s"
+
+# Later than any row: PostgreSQL's clock has not come so far.
+_NEWEST: Position = (datetime.max.replace(tzinfo=UTC), UUID(int=0))
+_PAGE = f"""{_SELECT}
+WHERE (%(statuses)s::text[] = '{{}}' OR status = ANY(%(statuses)s))
+    AND (%(kinds)s::text[] = '{{}}' OR kind = ANY(%(kinds)s))
+    AND (created_at, task_id) < (%(at)s, %(id)s)
+ORDER BY created_at DESC, task_id DESC LIMIT %(limit)s
+"""

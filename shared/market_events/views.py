@@ -1,7 +1,7 @@
 """Market events as the API and operators see them: look-up, lists, and replay."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,8 +12,12 @@ from shared.errors import AlreadyEnded, NotFound
 from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, decode, parse_data
 from shared.market_events.records import EventRecord
-from shared.postgres.pools import Conn
+from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
 from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, EventId, EventSource, EventType, TraceId
+
+EventStatus = Literal["received", "applied", "superseded", "rejected", "failed"]
+# The time of receipt, the source and the id of the last event of a page.
+Position = tuple[datetime, str, str]
 
 
 class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -23,7 +27,7 @@ class EventView(msgspec.Struct, frozen=True, omit_defaults=True):
     source: EventSource
     type: EventType
     status: Annotated[
-        Literal["received", "applied", "superseded", "rejected", "failed"],
+        EventStatus,
         Meta(description="received: the event waits; superseded: a later event replaced it."),
     ]
     attempts: Attempts
@@ -72,6 +76,16 @@ def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[ListedEvent]
     return [ListedEvent(**row) for row in rows]
 
 
+def page(
+    conn: Conn, statuses: Sequence[EventStatus], types: Sequence[str], limit: int, after: Position | None
+) -> list[EventView]:
+    """The newest events with these statuses and types, older than `after`; without a status or type: with any."""
+    at, source, event_id = after or _NEWEST
+    values = {"statuses": list(statuses), "types": list(types), "limit": limit}
+    bound_statement(conn, LIST_TIMEOUT_S)
+    return [EventView(**row) for row in conn.execute(_PAGE, values | {"at": at, "source": source, "id": event_id})]
+
+
 def counts(conn: Conn) -> dict[str, int]:
     """The number of events by status."""
     return {
@@ -115,11 +129,22 @@ CASE status WHEN 'received' THEN coalesce((SELECT q.attempts FROM repricing_queu
     ELSE attempts END AS attempts
 """
 
-_VIEW = f"""
+_SELECT = f"""
 SELECT id AS event_id, source, type, status, {_ATTEMPTS}, recorded_at AS received_at,
     split_part(traceparent, '-', 2) AS trace_id, data, reason, applied_at, task_id, version
-FROM market_events e WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY recorded_at DESC LIMIT 1
+FROM market_events e
 """  # noqa: S608 # our own part
+
+_VIEW = f"{_SELECT} WHERE id = %s AND (%s::text IS NULL OR source = %s::text) ORDER BY recorded_at DESC LIMIT 1"
+
+# Later than any row: PostgreSQL's clock has not come so far.
+_NEWEST: Position = (datetime.max.replace(tzinfo=UTC), "", "")
+_PAGE = f"""{_SELECT}
+WHERE (%(statuses)s::text[] = '{{}}' OR status = ANY(%(statuses)s))
+    AND (%(types)s::text[] = '{{}}' OR type = ANY(%(types)s))
+    AND (recorded_at, source, id) < (%(at)s, %(source)s, %(id)s)
+ORDER BY recorded_at DESC, source DESC, id DESC LIMIT %(limit)s
+"""
 
 _LIST = f"""
 SELECT source, id, type, status, coalesce(product_id, market) AS target, {_ATTEMPTS},

@@ -23,6 +23,8 @@ RECONNECT_S = 2.0
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
+# A list that finds its page among millions of others gives up sooner.
+LIST_TIMEOUT_S = 5
 # Shorter than a lease: the locks of a frozen process are released before another process takes over.
 IDLE_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 10_000
@@ -122,6 +124,11 @@ async def bounded(work: Coroutine[None, None, T], timeout_s: float = READ_TIMEOU
         return task.result()
     task.cancel()
     raise DatabaseUnavailable(f"PostgreSQL: no answer within {timeout_s} s")
+
+
+def bound_statement(conn: Conn, timeout_s: int) -> None:
+    """End the statements of this transaction sooner than others; they then raise StatementTimeout."""
+    conn.execute("SELECT set_config('statement_timeout', %s, true)", [f"{timeout_s}s"])
 
 
 def connect(settings: Settings, process: str) -> Conn:

@@ -1,0 +1,135 @@
+"""Lists of products, tasks and market events: filtered, and paged by a cursor."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, get
+from litestar.params import Parameter, QueryParameter
+from msgspec import Meta
+
+from api.edge.identity import needs
+from api.http import cursors
+from api.http.problems import documented
+from api.services import Services
+from shared.catalogue import products
+from shared.catalogue.products import ListedProduct
+from shared.jobs import views as task_views
+from shared.jobs.views import TaskKind, TaskStatus, TaskView
+from shared.market_events import views as event_views
+from shared.market_events.views import EventStatus, EventView
+
+Limit = Annotated[int, Parameter(ge=1, le=1000, description="The largest number of items to return")]
+Cursor = Annotated[str | None, Parameter(description="`next` of the page before, for the next page")]
+Next = Annotated[
+    str | None,
+    Meta(description="The `cursor` of the next page; null: this is the last page", examples=["WyJQLTEwMCJd"]),
+]
+
+
+class ProductList(msgspec.Struct, frozen=True):
+    """A page of products."""
+
+    items: Annotated[list[ListedProduct], Meta(description="In the order of their ids")]
+    next: Next
+
+
+class TaskList(msgspec.Struct, frozen=True):
+    """A page of background jobs."""
+
+    items: Annotated[list[TaskView], Meta(description="Newest first")]
+    next: Next
+
+
+class EventList(msgspec.Struct, frozen=True):
+    """A page of market events."""
+
+    items: Annotated[list[EventView], Meta(description="Newest first")]
+    next: Next
+
+
+@get(
+    "/products",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
+    sync_to_thread=True,
+    operation_id="listProducts",
+    tags=["Products"],
+    responses=documented(401, 403, 422, 503),
+    summary="Products, by text and category",
+    description="In the order of their ids. A text that few of millions of products have takes too long without a "
+    "category: 503 after 5 s.",
+)
+def list_products(
+    services: Services,
+    text: Annotated[
+        str | None,
+        QueryParameter(
+            name="query", min_length=1, max_length=200, description="Part of the id or the name, in any case"
+        ),
+    ] = None,
+    category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category only")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> ProductList:
+    """List products."""
+    after: str | None = cursors.decode(cursor, str)
+    with services.transaction() as conn:
+        items, last = cursors.split(products.page(conn, text, category, limit + 1, after), limit)
+    return ProductList(items, cursors.encode(last.product_id) if last else None)
+
+
+@get(
+    "/tasks",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
+    sync_to_thread=True,
+    operation_id="listTasks",
+    tags=["Tasks"],
+    responses=documented(401, 403, 422, 503),
+    summary="Background jobs, by status and kind",
+    description="Newest first. `status` and `kind` may be repeated.",
+)
+def list_tasks(
+    services: Services,
+    status: Annotated[list[TaskStatus] | None, Parameter(description="Of these statuses only")] = None,
+    kind: Annotated[list[TaskKind] | None, Parameter(description="Of these kinds only")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> TaskList:
+    """List tasks."""
+    after: task_views.Position | None = cursors.decode(cursor, task_views.Position)
+    with services.transaction() as conn:
+        found = task_views.page(conn, status or [], kind or [], limit + 1, after)
+    items, last = cursors.split(found, limit)
+    return TaskList(items, cursors.encode((last.created_at, last.task_id)) if last else None)
+
+
+@get(
+    "/market-events",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
+    sync_to_thread=True,
+    operation_id="listMarketEvents",
+    tags=["Market events"],
+    responses=documented(401, 403, 422, 503),
+    summary="Market events, by status and type",
+    description="Newest first. `status` and `type` may be repeated.",
+)
+def list_market_events(
+    services: Services,
+    status: Annotated[list[EventStatus] | None, Parameter(description="Of these statuses only")] = None,
+    kind: Annotated[
+        list[str] | None, QueryParameter(name="type", max_items=20, description="Of these types only")
+    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> EventList:
+    """List market events."""
+    after: event_views.Position | None = cursors.decode(cursor, event_views.Position)
+    with services.transaction() as conn:
+        found = event_views.page(conn, status or [], kind or [], limit + 1, after)
+    items, last = cursors.split(found, limit)
+    return EventList(items, cursors.encode((last.received_at, last.source, last.event_id)) if last else None)
+
+
+router = Router("/api/v1", route_handlers=[list_products, list_tasks, list_market_events])
