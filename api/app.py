@@ -12,14 +12,18 @@ from litestar.types import ASGIApp, HTTPScope
 from api import services
 from api.edge import identity, metrics
 from api.edge.asgi import Edge
+from api.edge.callers import Callers
 from api.edge.cors import Cors
 from api.edge.fast_path import FastPath, FastPathForKeys
 from api.edge.limits import Limits
 from api.edge.protocol import Protocol
+from api.edge.rates import Rates
 from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
 from api.routes import health, keys, lists, market_events, prices, products, recalculations, tasks
 from api.services import Services
+from shared import addresses
+from shared.access.keys import LiveKey
 from shared.processes import exit_with_parent
 from shared.settings import Settings, load
 from shared.telemetry import logs
@@ -35,14 +39,18 @@ def create_app() -> ASGIApp:
     limits = Limits(settings.body_timeout_s, settings.port, settings.max_requests)
     app = create_litestar(settings, limits)
 
-    def has_key(scope: HTTPScope) -> bool:
-        return identity.has_key(running_services(app.state), scope)
+    def key_of(scope: HTTPScope) -> LiveKey | None:
+        return identity.key_of(running_services(app.state), scope)
 
-    traces = RequestTraces(settings.trace_read_ratio, settings.trace_write_ratio, settings.trace_reads_per_s, has_key)
+    traces = RequestTraces(settings.trace_read_ratio, settings.trace_write_ratio, settings.trace_reads_per_s, key_of)
+    callers = Callers(addresses.networks(settings.trusted_proxies))
+    rates = Rates(lambda: running_services(app.state).rate_limits, key_of, callers, settings.limit_loopback)
     cors = Cors(settings.cors_origins)
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath
-    return Edge(Protocol(app, cors), kind(lambda: running_services(app.state), is_usual, limits.lanes), traces, limits)
+    return Edge(
+        Protocol(app, cors), kind(lambda: running_services(app.state), is_usual, limits.lanes), traces, limits, rates
+    )
 
 
 def create_litestar(settings: Settings, limits: Limits) -> Litestar:

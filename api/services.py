@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from api.lanes import is_write
 from api.scrapes import Scrapes
 from shared.access.known import KnownKeys
+from shared.access.rate_limits import Kind, RateLimits
 from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
@@ -50,6 +51,7 @@ class Services(msgspec.Struct, frozen=True):
         writer: Writes sheets to Redis after a product was written over HTTP.
         feed: The market-data feed.
         scrapes: Collects the metrics.
+        rate_limits: Buckets of callers, shared by all processes.
     """
 
     settings: Settings
@@ -65,6 +67,7 @@ class Services(msgspec.Struct, frozen=True):
     writer: SheetWriter
     feed: MarketDataFeed
     scrapes: Scrapes
+    rate_limits: RateLimits
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -122,6 +125,12 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         freeze_gc()
         scrapes = Scrapes(lambda: exposition(backlog_metrics.PriceStatistics(lookups)))
         stack.callback(scrapes.close)
+        rates: dict[Kind, int] = {
+            "writes": settings.writes_per_s,
+            "lists": settings.lists_per_s,
+            "failed-keys": settings.failed_keys_per_s,
+        }
+        rate_limits = RateLimits(cache, rates)
         yield Services(
             settings=settings,
             reader=reader,
@@ -136,4 +145,5 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             writer=SheetWriter(sync_cache, events, settings.cache_ttl_s, writes),
             feed=feed,
             scrapes=scrapes,
+            rate_limits=rate_limits,
         )

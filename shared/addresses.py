@@ -72,6 +72,18 @@ def check_ip(text: str) -> None:
         raise ValueError("must be an IP address such as 127.0.0.1 or 0.0.0.0; names are not looked up") from None
 
 
+def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of a list with commas; an address is a network of one.
+
+    Raises:
+        ValueError: a part is neither.
+    """
+    try:
+        return [ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ValueError("must be IP addresses and networks such as 10.0.0.5, 172.16.0.0/12, with commas") from None
+
+
 def masked(text: str) -> str:
     """The address without user, password and other secrets; `***` where it cannot be read."""
     if "://" in text:

@@ -4,6 +4,7 @@ PricingError
 ├── InvalidInput            the caller's document has the wrong shape or content
 │   └── NotJson             … or is not JSON
 ├── UrlTooLong
+├── RateLimited             the caller's bucket is empty
 ├── SlowBody                the caller took too long to send its body
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
@@ -22,8 +23,9 @@ PricingError
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
@@ -57,6 +59,18 @@ class NotJson(InvalidInput):
 
 class UrlTooLong(PricingError):
     """The request's path and query are longer than the API reads."""
+
+
+class RateLimited(PricingError):
+    """The caller sends more than its rate limit allows.
+
+    Attributes:
+        headers: Of the answer: the limit, and when the caller may try again.
+    """
+
+    def __init__(self, reason: str, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(reason)
+        self.headers = headers
 
 
 class SlowBody(PricingError):

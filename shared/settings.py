@@ -12,6 +12,7 @@ from shared import addresses
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Processes = Annotated[int, msgspec.Meta(ge=1, le=256)]
+Rate = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 STACK_FILE = "stack.env"
@@ -47,6 +48,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trace_reads_per_s: The largest number of them in a second and API process.
         trace_write_ratio: The share for all other requests and jobs.
         max_requests: Requests under way in an API process, in each lane: prices, reads, writes.
+        writes_per_s: Writes of one key a second, over all processes; 0: without a limit.
+        lists_per_s: The same for reads below `/api`, of one key, or of one address without a key.
+        failed_keys_per_s: The same for requests of one address with a key that is not known.
+        limit_loopback: Whether callers on the same machine are limited.
+        trusted_proxies: Addresses and networks of proxies, whose `Forwarded` and `X-Forwarded-For` count.
         idle_timeout_s: Time in which a caller must send a request's header; an idle connection is closed after it.
         body_timeout_s: Time in which a caller must send a body, beside a second for each 50 kB.
         drain_timeout_s: Time in which a process must end after SIGTERM.
@@ -81,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     trace_reads_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
     trace_write_ratio: Ratio = 1.0
     max_requests: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
+    writes_per_s: Rate = 500
+    lists_per_s: Rate = 50
+    failed_keys_per_s: Rate = 2
+    limit_loopback: bool = False
+    trusted_proxies: str = ""
     idle_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 30
     body_timeout_s: Annotated[float, msgspec.Meta(ge=0.5, le=600)] = 10.0
     drain_timeout_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 15
@@ -231,6 +242,7 @@ _CHECKS = {
     "host": addresses.check_ip,
     "admin_key": check_key,
     "cors_origins": addresses.check_origins,
+    "trusted_proxies": addresses.networks,
     "tls_certificate": _check_file,
     "tls_key": _check_file,
 }

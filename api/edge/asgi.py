@@ -11,10 +11,11 @@ from api.edge.fast_path import JSON, FastPath
 from api.edge.limits import Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
+from api.edge.rates import Rates
 from api.edge.tracing import RequestTrace, RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.http.problems import render
-from shared.errors import Overloaded, UrlTooLong
+from shared.errors import Overloaded, RateLimited, UrlTooLong
 
 READS = (PRICE_PATH, PRICES_PATH)
 # Of a refused URL.
@@ -28,7 +29,9 @@ class Edge:
     The answer's `traceresponse` header names the trace, as `00-<trace id>-<span id>-<flags>`.
     """
 
-    def __init__(self, app: ASGIApp, fast_path: FastPath, traces: RequestTraces, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, fast_path: FastPath, traces: RequestTraces, limits: Limits, rates: Rates | None = None
+    ) -> None:
         """An edge.
 
         Args:
@@ -36,9 +39,10 @@ class Edge:
             fast_path: Answers the usual price queries in its place.
             traces: Begins the traces.
             limits: Ends requests that ask for too much.
+            rates: Limits how often a caller may send requests; None: as often as it likes.
         """
         self._app, self._fast_path, self._traces, self._limits = app, fast_path, traces, limits
-        self._waiting = limits.waiting
+        self._waiting, self._rates = limits.waiting, rates
         self._remembered_series = series("POST", PRICE_PATH, 200, "cache")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,24 +124,31 @@ class Edge:
     async def _through_the_framework(
         self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float
     ) -> None:
-        status = 500
+        status, limit = 500, dict[str, str]()
 
         async def observed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                more = [(name.encode(), value.encode()) for name, value in limit.items()]
                 if trace is not None:
-                    message["headers"] = [*message.get("headers", ()), (b"traceresponse", trace.traceresponse)]
+                    more.append((b"traceresponse", trace.traceresponse))
+                message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 
         try:
             with trace.entered() if trace is not None else nullcontext():
                 try:
-                    with self._limits.admitted(scope):
+                    with self._limits.admitted(scope) as lane:
+                        if self._rates is not None:
+                            limit = await self._rates.take(scope, lane)
                         await self._app(scope, self._limits.in_time(receive), observed_send)
-                except (UrlTooLong, Overloaded) as error:
-                    await answer_whole(render(error, scope["path"][:INSTANCE_CHARACTERS]), observed_send)
+                except (UrlTooLong, Overloaded, RateLimited) as error:
+                    named = error.headers if isinstance(error, RateLimited) else None
+                    await answer_whole(render(error, scope["path"][:INSTANCE_CHARACTERS], named), observed_send)
         finally:
+            if self._rates is not None:
+                self._rates.note(scope, status)
             method = scope["method"]
             route = str(scope.get("path_template") or "unmatched")
             observe(series(method, route, status, scope.get("state", {}).get(SOURCE, "")), started)

@@ -70,10 +70,10 @@ def key_in(authorization: str) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-def has_key(services: Services, scope: HTTPScope) -> bool:
-    """Whether a request has a key that this process holds."""
+def key_of(services: Services, scope: HTTPScope) -> LiveKey | None:
+    """The live key of a request, where this process holds it."""
     found = [value for name, value in scope["headers"] if name == b"authorization"]
-    return len(found) == 1 and services.keys.held(key_in(found[0].decode("latin-1"))) is not None
+    return services.keys.held(key_in(found[0].decode("latin-1"))) if len(found) == 1 else None
 
 
 async def _caller(connection: Connection) -> LiveKey:

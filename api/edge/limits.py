@@ -71,8 +71,8 @@ class Limits:
                 self._draining.cancel()
 
     @contextmanager
-    def admitted(self, scope: HTTPScope) -> Iterator[None]:
-        """Count a request as under way within the block.
+    def admitted(self, scope: HTTPScope) -> Iterator[Lane]:
+        """Count a request as under way within the block, in its lane.
 
         Raises:
             UrlTooLong: its path and query are too long.
@@ -80,8 +80,9 @@ class Limits:
         """
         if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise UrlTooLong(f"path and query have more than {MAX_URL_BYTES:,} bytes")
-        with self.lanes.taken(lane_of(scope)):
-            yield
+        lane = lane_of(scope)
+        with self.lanes.taken(lane):
+            yield lane
 
     def in_time(self, receive: Receive) -> Receive:
         """ASGI's `receive`, until the body is whole.

@@ -72,18 +72,20 @@ class RequestTraces:
     not recorded would cost more than a price.
     """
 
-    def __init__(self, read_ratio: float, write_ratio: float, per_s: int, has_key: Callable[[HTTPScope], bool]) -> None:
+    def __init__(
+        self, read_ratio: float, write_ratio: float, per_s: int, key_of: Callable[[HTTPScope], object]
+    ) -> None:
         """Traces of one process.
 
         Args:
             read_ratio: The share of price queries that is recorded.
             write_ratio: The share of all other requests.
             per_s: The largest number that is recorded in a second, of price queries and of others without a key.
-            has_key: Whether a request has a live key.
+            key_of: The live key of a request; None: it has none.
         """
         self._reads, self._others = Share(read_ratio, per_s), Share(write_ratio, per_s)
         self._read_ratio = read_ratio
-        self._has_key = has_key
+        self._key_of = key_of
         self._drawn: list[bytes] = []
 
     def begin_read(self, scope: HTTPScope) -> RequestTrace:
@@ -100,7 +102,7 @@ class RequestTraces:
 
     def begin_other(self, scope: HTTPScope) -> RequestTrace:
         """The trace of any other request: with a key, the caller decides, or else the sampler."""
-        if self._has_key(scope):
+        if self._key_of(scope) is not None:
             return _recorded(scope, propagation.extract(_carrier(scope)))
         return self._begin(scope, self._others)
 
@@ -111,7 +113,7 @@ class RequestTraces:
             if share.takes_one():
                 return _recorded(scope, sampled(Context()))
             return _unrecorded(random.getrandbits(128) or 1)
-        if caller.trace_flags.sampled and (self._has_key(scope) or share.takes_one()):
+        if caller.trace_flags.sampled and (self._key_of(scope) is not None or share.takes_one()):
             return _recorded(scope, context)
         return _unrecorded(caller.trace_id)
 

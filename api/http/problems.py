@@ -20,6 +20,7 @@ from shared.errors import (
     InvalidInput,
     NotFound,
     NotJson,
+    RateLimited,
     RedisUnavailable,
     SlowBody,
     StatementTimeout,
@@ -43,6 +44,7 @@ LOG_INTERVAL_S = 1.0
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotJson, 400),
     (SlowBody, 408),
+    (RateLimited, 429),
     (UrlTooLong, 414),
     (InvalidInput, 422),
     (NoPrice, 422),
@@ -67,6 +69,7 @@ MEANINGS = {
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
+    429: "The rate limit of the key or address is reached; try again after `Retry-After` seconds",
     503: "A server is away; try again after `Retry-After` seconds. Or the product's stored data cannot be used",
 }
 

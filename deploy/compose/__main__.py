@@ -24,6 +24,8 @@ from shared import settings
 READY_S = 180
 POLL_S = 0.5
 GATEWAY = "gateway"
+# The address ranges that Docker takes its networks from.
+CONTAINERS = "172.16.0.0/12,192.168.0.0/16"
 MONITORING = "monitoring"
 MONITORING_PORTS = {"prometheus": "PROMETHEUS_PORT", "grafana": "GRAFANA_PORT"}
 SERVICES = (
@@ -145,7 +147,10 @@ def _publish(several: bool) -> None:
     """Publish the port by the API's single container, or by the gateway in front of several."""
     host = os.environ.get("PRICING_HOST", "127.0.0.1")
     os.environ["API_ADDRESS"] = "127.0.0.1:" if several else f"{host}:{port('PRICING_PORT')}"
-    if not several:
+    if several:
+        # The gateway is in the containers' network, and nothing else reaches the API's port from outside.
+        os.environ.setdefault("PRICING_TRUSTED_PROXIES", CONTAINERS)
+    else:
         command.run("rm", "--stop", "--force", GATEWAY, capture=True)
 
 

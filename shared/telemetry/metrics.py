@@ -32,6 +32,11 @@ HTTP_DURATION = Histogram(
 REQUESTS_SHED = Counter(
     "pricing_requests_shed", "Requests refused with 503 because too many of their lane were under way", ["lane"]
 )
+RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["kind"])
+RATE_LIMITS_SKIPPED = Counter(
+    "pricing_rate_limits_skipped", "Requests that were let through unlimited because Redis was away"
+)
+FAILED_KEYS = Counter("pricing_failed_keys", "Requests with a key that was unknown, expired or revoked")
 NEAR_READS = Counter("pricing_near_cache_reads", "Price sheets looked up in the process's own cache", ["result"])
 NEAR_ENTRIES = Gauge("pricing_near_cache_entries", "Price sheets in the near caches", multiprocess_mode="livesum")
 NEAR_BYTES = Gauge("pricing_near_cache_bytes", "Estimated memory of the near caches", multiprocess_mode="livesum")

@@ -64,7 +64,7 @@ def serving(settings: Settings, home: Path, **chosen: object) -> Iterator[ApiSer
     process = subprocess.Popen([sys.executable, "-m", "api"], cwd=REPOSITORY, env=env)
     try:
         server = ApiServer(process, port, (home / keys.ADMIN_KEY_FILE).read_text().strip())
-        eventually(server.answers, "the API answers")
+        eventually(server.answers, "the API answers", deadline_s=180)
         yield server
     finally:
         process.terminate()

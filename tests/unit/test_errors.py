@@ -99,6 +99,7 @@ RETRYABLE = {
     errors.NotJson: False,
     errors.UrlTooLong: False,
     errors.SlowBody: False,
+    errors.RateLimited: False,
     errors.NotFound: False,
     errors.AlreadyEnded: False,
     errors.Unauthorized: False,

@@ -42,6 +42,7 @@ ONLY = {
             "shared.postgres",
             "shared.errors",
             "shared.addresses",
+            "shared.access.rate_limits",
             "deploy.native",
         ),
     ),

@@ -81,13 +81,13 @@ class Client:
         async def keep(message: Any) -> None:
             self.sent.append(message)
 
-        traces = RequestTraces(self.read_ratio, self.write_ratio, self.per_s, self.has_key)
+        traces = RequestTraces(self.read_ratio, self.write_ratio, self.per_s, self.key_of)
         self.edge = self.edge or Edge(cast(Any, self.app), fast_path_of(self.reader), traces, Limits(10, 8000))
         await self.edge(cast(Any, http_scope(path, headers)), receive, send or keep)
 
     @staticmethod
-    def has_key(scope: Any) -> bool:
-        return (b"authorization", b"Bearer known") in scope["headers"]
+    def key_of(scope: Any) -> str | None:
+        return "known" if (b"authorization", b"Bearer known") in scope["headers"] else None
 
     def answer(self, path: str = PRICE_PATH, body: bytes = BODY, **headers: str) -> tuple[int, dict[bytes, bytes]]:
         """Status and headers of an answer."""
@@ -150,7 +150,7 @@ def test_what_watches_the_engine_is_not_traced(client: Client, spans: InMemorySp
 
 def test_a_connection_that_is_not_http_is_handed_on(client: Client) -> None:
     edge = Edge(
-        cast(Any, client.app), fast_path_of(client.reader), RequestTraces(0, 0, 0, client.has_key), Limits(10, 8000)
+        cast(Any, client.app), fast_path_of(client.reader), RequestTraces(0, 0, 0, client.key_of), Limits(10, 8000)
     )
     asyncio.run(edge(cast(Any, {"type": "lifespan"}), cast(Any, None), cast(Any, None)))
     assert client.app.seen == [{"type": "lifespan"}]

@@ -106,7 +106,7 @@ def test_a_recorded_span_has_the_source_of_the_price(
     reader: Reader, spans: InMemorySpanExporter, holds: bool, source: str
 ) -> None:
     reader.holds = holds
-    trace = RequestTraces(1, 1, 1, lambda _: False).begin_read(scope())
+    trace = RequestTraces(1, 1, 1, lambda _: None).begin_read(scope())
     answer = answered(reader, query(), trace=trace)
     trace.end("POST", PRICE_PATH, 200)
     [span] = spans.get_finished_spans()

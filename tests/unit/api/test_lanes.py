@@ -75,7 +75,7 @@ def test_a_request_that_fails_leaves_its_lane() -> None:
 def test_a_request_beyond_its_lane_is_answered_503_and_may_come_again(reader: Reader) -> None:
     limits = Limits(10, 8000, 1)
     client = Client(reader)
-    client.edge = Edge(cast(Any, client.app), fast_path_of(reader), RequestTraces(0, 0, 0, lambda _: False), limits)
+    client.edge = Edge(cast(Any, client.app), fast_path_of(reader), RequestTraces(0, 0, 0, lambda _: None), limits)
     with limits.lanes.taken("writes"):
         status, headers = client.answer("/api/v1/recalculate")
         assert (status, headers[b"retry-after"]) == (503, b"1")

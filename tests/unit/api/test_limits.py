@@ -31,7 +31,7 @@ class Slow:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ask(self, path: str) -> None:
-        edge = Edge(cast(Any, App()), fast_path_of(self.reader), RequestTraces(0, 0, 0, lambda _: False), self.limits)
+        edge = Edge(cast(Any, App()), fast_path_of(self.reader), RequestTraces(0, 0, 0, lambda _: None), self.limits)
         async with self.limits.in_force():
             await edge(cast(Any, http_scope(path, {})), self.receive, self.send)
 

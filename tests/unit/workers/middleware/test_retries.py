@@ -31,6 +31,7 @@ FINAL = [
     errors.NotJson("x"),
     errors.UrlTooLong("x"),
     errors.SlowBody("x"),
+    errors.RateLimited("x"),
     errors.NotFound("x"),
     errors.AlreadyEnded("x"),
     errors.Unauthorized("x"),
