@@ -42,7 +42,6 @@ ONLY = {
             "shared.postgres",
             "shared.errors",
             "shared.addresses",
-            "shared.access.rate_limits",
             "deploy.native",
         ),
     ),
@@ -54,6 +53,7 @@ ONLY = {
             "shared.messaging",
             "shared.errors",
             "shared.addresses",
+            "shared.access.rate_limits",
             *COMPOSITION_ROOTS,
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
             "api.event_intake",
