@@ -67,7 +67,7 @@ def of_range(product_set: ProductSet, first: str, before: str | None) -> Product
 
 
 def walk(product_set: ProductSet, first: str, most: int) -> ProductFilter:
-    """A query of the first products of a set from an id on, in the order of the ids.
+    """A query of the first products of a set from an id on, with their numbers from 0, in the order of the ids.
 
     It reads at most `most` entries of an index for everything, and for each category.
     """
@@ -78,11 +78,12 @@ def walk(product_set: ProductSet, first: str, most: int) -> ProductFilter:
 
 
 _EVERYTHING = """
-SELECT p.product_id FROM products p WHERE p.product_id >= %(first)s ORDER BY p.product_id LIMIT %(walked)s
+SELECT p.product_id, row_number() OVER (ORDER BY p.product_id) - 1 AS n FROM products p
+WHERE p.product_id >= %(first)s ORDER BY p.product_id LIMIT %(walked)s
 """
 
 _CHOSEN = """
-SELECT product_id FROM (
+SELECT product_id, row_number() OVER (ORDER BY product_id) - 1 AS n FROM (
     SELECT c.product_id FROM unnest(%(categories)s::text[]) AS wanted (category), LATERAL (
         SELECT p.product_id FROM products p WHERE p.category = wanted.category AND p.product_id >= %(first)s
         ORDER BY p.product_id LIMIT %(walked)s) c

@@ -74,9 +74,7 @@ def _add_slice(conn: Conn, task: RunningTask, walked: _Walked, size: int, slice_
 # The walk returns one product more than the slice has: the first one of the next slice, and the end of the last
 # partition.
 _ADD_SLICE = """
-WITH walk AS MATERIALIZED ({}),
-numbered AS MATERIALIZED (SELECT product_id, row_number() OVER (ORDER BY product_id) - 1 AS n FROM walk),
-bounds AS (
+WITH numbered AS MATERIALIZED ({}), bounds AS (
     SELECT n, product_id, lead(product_id) OVER (ORDER BY n) AS following FROM numbered WHERE n %% %(size)s = 0
 ), added AS (
     INSERT INTO run_partitions (task_id, number, first, before, size)
