@@ -13,12 +13,16 @@ import structlog
 from shared.cache.near import NearCache
 from shared.messaging.channel import PRICE_CHANGES, PriceChanges
 from shared.messaging.subscription import Subscription
-from shared.telemetry.metrics import CHANGES_SUBSCRIPTION_UP, NEAR_STALENESS
+from shared.telemetry.metrics import CHANGES_REFUSED, CHANGES_SUBSCRIPTION_UP, NEAR_STALENESS
 
 log = structlog.get_logger(__name__)
 
 WAIT_S = 0.25
 RECONNECT_S = 0.5
+# Of an invalid message, for the log.
+MESSAGE_BYTES = 200
+# An announcement that claims to be older, or younger, is no measurement.
+MOST_AGE_S = 3_600.0
 
 
 @asynccontextmanager
@@ -65,11 +69,13 @@ def _apply(message: bytes, near: NearCache) -> None:
     try:
         announced = _decoder.decode(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        log.warning("invalid announcement", error=str(error))
+        CHANGES_REFUSED.inc()
+        log.warning("invalid announcement", message=message[:MESSAGE_BYTES].decode(errors="replace"), error=str(error))
         return
     near.changed(announced.changes)
-    if announced.at:
-        NEAR_STALENESS.observe(max(0.0, time.time() - announced.at))
+    age_s = time.time() - announced.at
+    if abs(age_s) <= MOST_AGE_S:
+        NEAR_STALENESS.observe(max(0.0, age_s))
 
 
 _decoder = msgspec.json.Decoder(PriceChanges)

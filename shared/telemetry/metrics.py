@@ -50,6 +50,7 @@ CHANGES_SUBSCRIPTION_UP = Gauge(
     "Whether every process receives announcements; 0: prices are up to a second old",
     multiprocess_mode="livemin",
 )
+CHANGES_REFUSED = Counter("pricing_price_changes_refused", "Invalid messages on the channel of price changes")
 EPOCH_CHANGES = Counter(
     "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"
 )

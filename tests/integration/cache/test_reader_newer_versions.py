@@ -16,6 +16,7 @@ from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.cache.reader_stand import DEADLINE_S, TTL_S, Stand, eventually, run, version_of
 from tests.integration.catalogue_examples import new_id, product, stored, write
+from tests.support.metrics import counted
 
 
 def test_a_version_that_was_put_is_what_is_read(settings: Settings, cache: redis.Redis, product_id: str) -> None:
@@ -117,8 +118,12 @@ def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: red
                 return bool(cache.pubsub_numsub(channel.PRICE_CHANGES)[0][1])
 
             await eventually(is_heard, "a subscriber is there")
-            for garbage in (b"", b"{", b'{"changes": 7}', b"\xff"):
-                cache.publish(channel.PRICE_CHANGES, garbage)
+            before = counted("pricing_price_changes_refused_total")
+            garbage = (b"", b"{", b'{"changes": 7}', b"\xff", b"[" * 100_000, b'{"changes": [["P-1", 1e999]]}')
+            for message in garbage:
+                cache.publish(channel.PRICE_CHANGES, message)
+            # A valid one whose time cannot be measured.
+            cache.publish(channel.PRICE_CHANGES, b'{"changes": [], "at": -1e308}')
             await own.reader.find([product_id])
             await asyncio.to_thread(SheetWriter(cache, cache, TTL_S).put, [stored(product_id, 7)])
 
@@ -127,6 +132,8 @@ def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: red
                 return version_of(found[product_id]) == 7
 
             await eventually(is_read, "the new version is read")
+            assert counted("pricing_price_changes_refused_total") - before == len(garbage)
+            assert counted("pricing_near_cache_staleness_seconds_sum") < 1e300
         events.close()
 
     run(settings, test, near_entries=10)
