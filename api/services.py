@@ -96,6 +96,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         lookups.open(wait=False)
         stack.callback(lookups.close)
         stack.enter_context(clock.watched(writes))
+        clients.warn_of_shared_database(settings)
         cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
         traced = clients.cache_client(settings.redis_for("cache"), PROCESS)

@@ -57,6 +57,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         pool.open(wait=False)
         stack.callback(pool.close)
         stack.enter_context(clock.watched(pool))
+        clients.warn_of_shared_database(settings)
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         cache = clients.client(settings.redis_for("cache"), PROCESS)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from psycopg import ProgrammingError
@@ -105,3 +105,20 @@ def _is_port(port: int | None) -> bool:
 def _check_characters(text: str, more: str = "") -> None:
     if not text.isprintable() or any(c in text for c in f" {more}"):
         raise ValueError
+
+
+def database_of(redis_url: str) -> tuple[str, int]:
+    """The server of a Redis address, and the number of its database."""
+    options = redis.ConnectionPool.from_url(redis_url).connection_kwargs
+    server = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return server, int(options.get("db") or 0)
+
+
+def next_database(redis_url: str) -> str:
+    """The same address with the next database of its server."""
+    number = database_of(redis_url)[1] + 1
+    address, _, text = redis_url.partition("?")
+    query = dict(parse_qsl(text))
+    if not redis_url.startswith("unix:") and "db" not in query:
+        return urlunsplit(urlsplit(redis_url)._replace(path=f"/{number}"))
+    return f"{address}?{urlencode(query | {'db': str(number)})}"

@@ -34,7 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         tls_certificate: PEM file with the API's certificate chain; empty: the API speaks plain HTTP.
         tls_key: PEM file with its private key.
         database_url: PostgreSQL, as libpq reads it: a URL or key=value pairs, of one host or several.
-        redis_url: Redis for all three roles; `cache_url`, `broker_url` and `events_url` split them.
+        redis_url: Redis for all three roles, the broker in the database after it; `cache_url`, `broker_url` and
+            `events_url` split them.
         api_processes: Granian worker processes.
         admin_key: The first API key; empty: it is generated, and stored in `home`.
         cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
@@ -109,8 +110,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         return Path(self.home).absolute()
 
     def redis_for(self, role: str) -> str:
-        """The Redis URL of a role: `cache`, `broker` or `events`."""
-        return str(getattr(self, f"{role}_url")) or self.redis_url
+        """The Redis URL of a role: `cache`, `broker` or `events`; the broker's default is the next database."""
+        if given := str(getattr(self, f"{role}_url")):
+            return given
+        return addresses.next_database(self.redis_url) if role == "broker" else self.redis_url
+
+    @property
+    def broker_shares_database(self) -> bool:
+        """Whether the queues are in the database of the sheets, which somebody may flush, and fill."""
+        return addresses.database_of(self.redis_for("broker")) == addresses.database_of(self.redis_for("cache"))
 
     def shown(self) -> dict[str, Any]:
         """Variable → value for people and logs: without keys, passwords and users."""

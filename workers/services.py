@@ -89,6 +89,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
     pool.open(wait=False)
     watches = ExitStack()
     watches.enter_context(clock.watched(pool))
+    clients.warn_of_shared_database(settings)
     cache = clients.client(settings.redis_for("cache"), PROCESS)
     events = clients.client(settings.redis_for("events"), PROCESS)
     queue = clients.client(settings.redis_for("broker"), PROCESS)

@@ -26,6 +26,8 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         "requirepass": state.redis_password,
         "save": '""',
         "appendonly": "no",
+        # Only sheets expire; the queues share this memory.
+        "maxmemory": "1gb",
         "maxmemory-policy": "volatile-lru",
         # A burst of market events waits here for the listener; beyond it Redis ends the subscription.
         "client-output-buffer-limit": "pubsub 256mb 64mb 60",

@@ -27,6 +27,8 @@ from shared.pricing.sheet import PriceSheet
 BATCH = 250
 FILL_WITHIN_MS = 2_000
 ABSENCE_TTL_S = 3.0
+# Longer than a fill may take: a fill whose read began before the mark is older than it, and refused.
+MARK_TTL_MS = 5_000
 GENERATION = "pricing:generation"
 MARK = b"?"
 # A published price is not rounded and may be a multiple of the largest list price.
@@ -143,7 +145,7 @@ def sheet_of(stored: StoredSheet) -> PriceSheet:
 
 
 def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str], list[bytes | str | int]]:
-    """Keys and arguments of `PUT` for new versions, which replace older ones."""
+    """Keys and arguments of `PUT` for new versions, which replace older ones; a mark where there was no sheet."""
     return _arguments([Fill(sheet) for sheet in sheets], ttl_s, read_at_ms=0)
 
 
@@ -159,7 +161,7 @@ def _amounts(sheet: PriceSheet) -> list[Decimal]:
 
 
 def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
-    arguments: list[bytes | str | int] = [read_at_ms, FILL_WITHIN_MS]
+    arguments: list[bytes | str | int] = [read_at_ms, FILL_WITHIN_MS, MARK_TTL_MS]
     for fill in fills:
         # The TTL varies, so that keys written together do not expire together.
         lasting_s = ttl_s if fill.sheet.version else ABSENCE_TTL_S
@@ -176,13 +178,15 @@ _ZERO, _ONE = Decimal(0), Decimal(1)
 # (GET fails) is replaced. An entry starts with its epoch and version. The script returns the numbers of the keys that
 # keep their entry.
 # A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: later its data may be outdated.
+# A new version (ARGV[1] = 0) replaces a sheet, whose lifetime goes on. Where there is none, nobody has asked for the
+# product lately: the short mark suffices. Thus only readers create sheets in Redis, and a late writer creates none.
 PUT = """
-local read_at, within = tonumber(ARGV[1]), tonumber(ARGV[2])
+local read_at, within, mark_ttl_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local now = redis.call('TIME')
 local late = read_at > 0 and now[1] * 1000 + now[2] / 1000 - read_at > within
 local kept = {}
 for i, key in ipairs(KEYS) do
-  local at = 3 + (i - 1) * 5
+  local at = 4 + (i - 1) * 5
   local version, value, ttl_ms, seen, epoch = tonumber(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local held = seen == '' and redis.pcall('GETRANGE', key, 0, 63) or redis.pcall('GET', key)
   if type(held) == 'table' or held == seen then held = false end
@@ -190,6 +194,12 @@ for i, key in ipairs(KEYS) do
   if not held_version then held_epoch, held_version = '', string.match(held or '', '^(%d+)|') end
   if late or (held_version and held_epoch == epoch and tonumber(held_version) > version) then
     kept[#kept + 1] = i
+  elseif read_at == 0 and string.find(value, '|{', 1, true) then
+    if held and string.find(held, '|{', 1, true) then
+      redis.call('SET', key, value, 'KEEPTTL')
+    else
+      redis.call('SET', key, string.match(value, '^[^|]*|') .. '?', 'PX', mark_ttl_ms)
+    end
   else
     redis.call('SET', key, value, 'PX', ttl_ms)
   end

@@ -139,8 +139,8 @@ class RedisSheets:
         if not parts.is_of(self._near.epoch):
             return "miss", None
         if self._near.contradicts(sheet, asked_at):
+            # Redis is behind for a moment, or what is held is untrue: PostgreSQL decides soon, and no query waits.
             self.doubted[product_id] = entry
-            return "miss", None
         return "hit", self._near.put(sheet, entry, asked_at)
 
 

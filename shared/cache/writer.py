@@ -33,6 +33,9 @@ class SheetWriter:
     def put(self, stored: Sequence[StoredSheet]) -> None:
         """Put these versions, in scripts of 250, and announce them on `price_changes`.
 
+        Where Redis has no sheet of a product, because nobody asked for it lately, a short-lived mark with the version
+        takes its place.
+
         Putting an older version, or the same version again, changes nothing. A later version in Redis that PostgreSQL
         does not have is replaced: somebody else wrote it there, or PostgreSQL's data went back.
         """

@@ -1,6 +1,7 @@
 """The Dramatiq broker on Redis, with this engine's bounds in place of Dramatiq's defaults."""
 
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +12,12 @@ from dramatiq.middleware import Middleware
 from dramatiq_abort import Abortable
 from dramatiq_abort.backends import RedisBackend
 
+from shared.errors import RedisUnavailable, translate
+
 NAMESPACE = "pricing:dramatiq"
+# Events have a queue of their own, so that they never wait behind a run.
+EVENTS_QUEUE = "events"
+TASKS_QUEUE = "tasks"
 # A worker without a heartbeat for 15 s counts as crashed; the others check on every tenth command. With the defaults,
 # 60 s and every thousandth, a crashed worker's messages waited for up to 13 minutes.
 HEARTBEAT_TIMEOUT_MS = 15_000
@@ -21,20 +27,36 @@ ABORT_TTL_MS = 600_000
 # An idle consumer polls. Retries and runs are less urgent than events, and each poll costs 0.3 ms of CPU.
 PATIENT_POLL_MS = 250
 
+# Dramatiq's maintenance looks for the messages that a crashed worker held by KEYS, which stops Redis for as long as it
+# passes every key of the database. Their names are known.
+_KEYS = 'local ack_queues = redis.call("keys", dead_worker_acks .. "*")'
+_KNOWN_KEYS = f"""local ack_queues = {{}}
+        for _, name in ipairs({{queue_name, "{EVENTS_QUEUE}", "{TASKS_QUEUE}"}}) do
+            for _, key in ipairs({{name, name .. ".DQ"}}) do
+                if redis.call("exists", dead_worker_acks .. "." .. key) > 0 then table.insert(ack_queues, key) end
+            end
+        end"""
+
 
 class LossProofBroker(RedisBroker):
-    """A Redis broker that strands no message when a reply is lost.
+    """A Redis broker that strands no message when a reply is lost, and never passes over all keys.
 
     Redis assigns a message to the id of a worker, and redelivers it once that id has no heartbeat. If the reply to a
     fetch is lost, no worker works on the message, and the id keeps its heartbeat: the message would wait for ever. So
     the worker changes its id. Messages held under the old id are redelivered after 15 s, as after a crash. The lost
-    reply to any other command becomes a ConnectionError; Dramatiq then repeats an acknowledgement until it succeeds.
+    reply to any other command becomes a ConnectionError, and so does the refusal of a Redis that is full or a replica;
+    Dramatiq then repeats an acknowledgement until it succeeds.
 
     Attributes:
         urgent_queues: Queues that are polled at the worker's own interval; the others are polled less often.
     """
 
     urgent_queues: frozenset[str] = frozenset()
+
+    def __init__(self, client: redis.Redis, **options: Any) -> None:
+        """A broker on this client; the other options are Dramatiq's."""
+        super().__init__(client=client, **options)  # type: ignore[no-untyped-call] # Dramatiq has no types here
+        self.scripts["dispatch"] = client.register_script(_DISPATCH)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer of a queue; when idle it sleeps longer on queues that are not urgent."""
@@ -50,12 +72,28 @@ class LossProofBroker(RedisBroker):
         def answered(queue_name: str, *args: Any) -> Any:
             try:
                 return dispatch(queue_name, *args)
-            except (redis.ConnectionError, redis.TimeoutError) as error:
-                if command == "fetch":
+            except redis.RedisError as error:
+                if not isinstance(translate(error), RedisUnavailable):
+                    raise
+                if command == "fetch" and isinstance(error, redis.ConnectionError | redis.TimeoutError):
                     self.broker_id = str(uuid4())
                 raise redis.ConnectionError(str(error)) from error
 
         return answered
+
+
+def without_keys(script: str) -> str:
+    """Dramatiq's script with its one KEYS replaced.
+
+    Raises:
+        RuntimeError: this release of Dramatiq has another script.
+    """
+    if script.count(_KEYS) != 1:
+        raise RuntimeError("Dramatiq's script has changed: replace its KEYS anew in shared/messaging/broker.py")
+    return script.replace(_KEYS, _KNOWN_KEYS)
+
+
+_DISPATCH = without_keys((files("dramatiq.brokers") / "redis" / "dispatch.lua").read_text())
 
 
 def create(client: redis.Redis, middleware: Sequence[Middleware] = (), urgent: Sequence[str] = ()) -> Broker:
@@ -66,7 +104,7 @@ def create(client: redis.Redis, middleware: Sequence[Middleware] = (), urgent: S
         middleware: In the order in which it runs before an actor; after the actor it runs in the reverse order.
         urgent: Queues that a worker polls every few milliseconds.
     """
-    broker = LossProofBroker(  # type: ignore[no-untyped-call] # Dramatiq has no types here
+    broker = LossProofBroker(
         client=client,
         middleware=list(middleware),
         namespace=NAMESPACE,

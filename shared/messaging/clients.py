@@ -5,12 +5,23 @@ from typing import Any
 
 import redis
 import redis.asyncio
+import structlog
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
 CACHE_TIMEOUT_S = 0.25
 COMMAND_TIMEOUT_S = 2.0
+
+
+def warn_of_shared_database(settings: Settings) -> None:
+    """Log a warning where the queues are in the database of the sheets."""
+    if settings.broker_shares_database:
+        log.warning("the broker shares a Redis database with the cache: set PRICING_BROKER_URL to another one")
 
 
 def client(url: str, process: str) -> redis.Redis:

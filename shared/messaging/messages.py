@@ -18,9 +18,7 @@ from shared.messaging import broker
 from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import tracer
 
-# Events have a queue of their own, so that they never wait behind a run.
-EVENTS_QUEUE = "events"
-TASKS_QUEUE = "tasks"
+EVENTS_QUEUE, TASKS_QUEUE = broker.EVENTS_QUEUE, broker.TASKS_QUEUE
 
 REPRICE_PRODUCTS = "reprice_products"
 CHANGE_MARKET = "change_market"

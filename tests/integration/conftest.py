@@ -9,6 +9,7 @@ import pytest
 import redis
 from psycopg import sql
 
+from shared.cache import sheets
 from shared.catalogue import markets
 from shared.messaging import clients
 from shared.postgres import migrations, pools
@@ -52,6 +53,12 @@ def cache(settings: Settings) -> Iterator[redis.Redis]:
     client = clients.client(settings.redis_for("cache"), PROCESS)
     yield client
     client.close()
+
+
+@pytest.fixture
+def lasting_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Marks that outlive a test on a slow machine."""
+    monkeypatch.setattr(sheets, "MARK_TTL_MS", 600_000)
 
 
 @pytest.fixture

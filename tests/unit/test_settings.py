@@ -96,7 +96,8 @@ def test_other_programs_variables_are_left_alone(home: Path) -> None:
 
 def test_one_redis_serves_all_roles_unless_they_are_split(home: Path) -> None:
     together = load(home, PRICING_REDIS_URL="redis://one")
-    assert {together.redis_for(role) for role in ("cache", "broker", "events")} == {"redis://one"}
+    assert {together.redis_for(role) for role in ("cache", "events")} == {"redis://one"}
+    assert together.redis_for("broker") == "redis://one/1"
     split = load(
         home,
         PRICING_REDIS_URL="redis://one",
@@ -109,6 +110,22 @@ def test_one_redis_serves_all_roles_unless_they_are_split(home: Path) -> None:
         "redis://broker",
         "redis://events",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "following"),
+    [
+        ("redis://:p%40s@h:6379/0", "redis://:p%40s@h:6379/1"),
+        ("rediss://u:p@h:6380/3?ssl_cert_reqs=none", "rediss://u:p@h:6380/4?ssl_cert_reqs=none"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock?db=1"),
+        ("redis://h/0?db=2", "redis://h/0?db=3"),
+    ],
+)
+def test_the_broker_has_the_next_database_by_default(home: Path, address: str, following: str) -> None:
+    found = load(home, PRICING_REDIS_URL=address)
+    assert found.redis_for("broker") == following
+    assert not found.broker_shares_database
+    assert load(home, PRICING_REDIS_URL=address, PRICING_BROKER_URL=address).broker_shares_database
 
 
 def test_settings_cannot_be_changed_afterwards(home: Path) -> None:

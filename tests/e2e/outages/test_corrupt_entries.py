@@ -73,6 +73,8 @@ def test_a_key_of_another_redis_type_is_healed(engine: Engine, reader: str) -> N
     engine.redis.rpush(key, "not", "a", "sheet")
     if reader == "an-event":
         is_applied(engine, an_event(product_id, "100.00"))
+        assert engine.redis.type(key) != b"list"
+        price(engine, product_id)
     else:
         first = price(engine, product_id)
         assert (first.status_code, first.json().get("source")) == (200, "database"), first.text

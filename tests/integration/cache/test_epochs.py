@@ -132,7 +132,7 @@ def test_within_an_epoch_an_older_version_is_refused(cache: redis.Redis) -> None
     sheet, older = (stored(product_id, version, epoch=77) for version in (10, 9))
     put = cache.register_script(sheets.PUT)
     for arguments in (
-        sheets.put_arguments([sheet], TTL_S),
+        sheets.fill_arguments([Fill(sheet)], TTL_S, read_at_ms=2**52),
         sheets.put_arguments([older], TTL_S),
         sheets.fill_arguments([Fill(older)], TTL_S, read_at_ms=2**52),
     ):
@@ -153,11 +153,31 @@ def test_a_foreign_sheet_ends_with_a_flush(
 
     async def test(own: Stand) -> None:
         async with stand(settings, near_entries=10) as other:
+            ahead = [asyncio.create_task(process.reader.read_ahead()) for process in (own, other)]
             for process in (own, other):
                 await serves(process, product_id, FORGED)
             cache.delete(sheets.key(product_id))
             for process in (own, other):
                 await serves(process, product_id, 1)
+            for task in ahead:
+                task.cancel()
+
+    run(settings, test, near_entries=10)
+
+
+def test_while_postgresql_is_away_a_lower_version_in_redis_is_no_reason_to_fail(
+    settings: Settings, cache: redis.Redis, pool: Pool, policy: ActivePolicy
+) -> None:
+    product_id = new_id()
+    write(pool, policy, product(product_id))
+    cache.set(sheets.key(product_id), sheets.entry(stored(product_id, 7)), ex=1000)
+
+    async def test(own: Stand) -> None:
+        await serves(own, product_id, 7)
+        own.postgres.shut()
+        cache.set(sheets.key(product_id), sheets.entry(stored(product_id, 6)), ex=1000)
+        own.near.changed([(product_id, 6)])
+        assert await is_version(own, product_id, 7)
 
     run(settings, test, near_entries=10)
 
@@ -170,12 +190,14 @@ def test_a_foreign_sheet_ends_with_the_next_write(
     cache.set(sheets.key(product_id), sheets.entry(stored(product_id, FORGED)), ex=1000)
 
     async def test(own: Stand) -> None:
+        ahead = asyncio.create_task(own.reader.read_ahead())
         await serves(own, product_id, FORGED)
         written = write(pool, policy, product(product_id, base_price=Decimal(77)))
         writer = SheetWriter(cache, cache, TTL_S, pool)
         await asyncio.to_thread(writer.put, list(written.sheets.values()))
         await serves(own, product_id, 2)
         assert await own.reader.cached_version(product_id) == 2
+        ahead.cancel()
 
     run(settings, test, near_entries=10)
 
@@ -201,7 +223,7 @@ def test_a_stale_writer_does_not_replace_what_postgresql_confirms(
     old = write(pool, policy, product(product_id)).sheets[product_id]
     new = write(pool, policy, product(product_id, base_price=Decimal(77))).sheets[product_id]
     writer = SheetWriter(cache, cache, TTL_S, pool)
-    writer.put([new])
+    cache.set(sheets.key(product_id), sheets.entry(new), ex=1000)
     writer.put([old])
     entry = cache.get(sheets.key(product_id))
     assert isinstance(entry, bytes)

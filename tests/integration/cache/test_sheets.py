@@ -19,6 +19,7 @@ from tests.integration.catalogue_examples import new_id, stored
 from tests.support.waiting import eventually
 
 TTL_S = 1000.0
+FILL_S, MARK_S = sheets.FILL_WITHIN_MS / 1000, sheets.MARK_TTL_MS / 1000
 
 
 class Puts:
@@ -40,7 +41,7 @@ class Puts:
 
     def version(self, product_id: str) -> int | None:
         entry = self.entry(product_id)
-        return sheets.decode(product_id, entry).version if entry else None
+        return int(sheets.parts(entry).version) if entry else None
 
     def entry(self, product_id: str) -> bytes | None:
         entry = self._client.get(sheets.key(product_id))
@@ -52,6 +53,11 @@ class Puts:
 
     def _run(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> int:
         return len(keys) - len(self._script(keys=keys, args=arguments))
+
+
+@pytest.fixture(autouse=True)
+def _lasting_marks(lasting_marks: None) -> None:
+    """Versions of marks are looked at."""
 
 
 @pytest.fixture
@@ -94,8 +100,41 @@ def test_the_newest_version_wins_in_any_order(puts: Puts, order: tuple[int, ...]
 def test_an_equal_version_heals_an_entry_whose_document_is_broken(puts: Puts) -> None:
     product_id = new_id()
     puts.plant(product_id, b'3|{"product_id":')
-    assert puts.put(stored(product_id, 3)) == 1
-    assert puts.version(product_id) == 3
+    sheet = stored(product_id, 3)
+    assert puts.put(sheet) == 1
+    assert puts.entry(product_id) == sheets.entry(sheet).encode()
+
+
+def test_where_nobody_asked_for_a_product_a_new_version_leaves_a_short_mark(puts: Puts, cache: redis.Redis) -> None:
+    product_id = new_id()
+    puts.put(stored(product_id, 7))
+    assert puts.entry(product_id) == b"7|?"
+    assert 0 < cache.pttl(sheets.key(product_id)) <= sheets.MARK_TTL_MS
+    assert puts.fill(stored(product_id, 6)) == 0, "a read that began before"
+    assert puts.entry(product_id) == b"7|?"
+    assert puts.fill(stored(product_id, 7)) == 1
+    assert puts.entry(product_id) == sheets.entry(stored(product_id, 7)).encode()
+
+
+def test_a_mark_outlives_a_fill_that_is_late() -> None:
+    assert FILL_S < MARK_S
+
+
+def test_a_new_version_does_not_prolong_the_life_of_a_sheet(puts: Puts, cache: redis.Redis) -> None:
+    product_id = new_id()
+    puts.fill(stored(product_id, 1))
+    cache.expire(sheets.key(product_id), 50)
+    puts.put(stored(product_id, 2))
+    assert puts.entry(product_id) == sheets.entry(stored(product_id, 2)).encode()
+    assert 0 < cache.ttl(sheets.key(product_id)) <= 50
+
+
+def test_a_writer_that_was_late_by_minutes_creates_no_sheet(puts: Puts) -> None:
+    product_id = new_id()
+    puts.put(stored(product_id, 9))
+    assert puts.entry(product_id) == b"9|?"
+    assert puts.fill(stored(product_id, 10)) == 1
+    assert puts.put(stored(product_id, 9)) == 0
 
 
 @pytest.mark.parametrize("entry", [b"", b"garbage", b"|", b"x|{}", b"-1|{}", b"\xff\xfe|{}", b"1.5|{}"])
@@ -145,12 +184,13 @@ def test_sheets_of_one_batch_are_judged_one_by_one(puts: Puts) -> None:
 
 def test_entries_end_within_ten_percent_of_the_ttl_and_not_together(cache: redis.Redis) -> None:
     product_ids = [new_id() for _ in range(200)]
-    keys, arguments = sheets.put_arguments([stored(product_id) for product_id in product_ids], TTL_S)
-    ttls = [int(ttl) for ttl in arguments[4::5]]
+    fills = [Fill(stored(product_id)) for product_id in product_ids]
+    keys, arguments = sheets.fill_arguments(fills, TTL_S, read_at_ms=2**52)
+    ttls = [int(ttl) for ttl in arguments[5::5]]
     assert len(ttls) == len(product_ids)
     assert all(0.9 * TTL_S * 1000 <= ttl <= 1.1 * TTL_S * 1000 for ttl in ttls)
     assert len(set(ttls)) > 100
-    Puts(cache).put(*(stored(product_id) for product_id in product_ids))
+    cache.register_script(sheets.PUT)(keys=keys, args=arguments)
     assert all(0 < cache.pttl(key) <= 1.1 * TTL_S * 1000 for key in keys)
 
 
@@ -191,7 +231,7 @@ def test_what_is_no_sheet_is_corrupt(entry: bytes) -> None:
 
 def test_a_sheet_comes_out_as_it_went_in(puts: Puts) -> None:
     sheet = stored(new_id(), 4)
-    puts.put(sheet)
+    puts.fill(sheet)
     entry = puts.entry(sheet.product_id)
     assert entry
     assert sheets.decode(sheet.product_id, entry) == sheets.sheet_of(sheet)

@@ -8,6 +8,7 @@ import pytest
 import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import ConnectionClosed
 
 from shared.messaging import broker
 from tests.support.waiting import eventually
@@ -19,11 +20,18 @@ class LossyClient(redis.Redis):
     """Passes everything on, and loses the reply to one command where it is told so."""
 
     lost: str | None = None
+    refused: tuple[str, str] | None = None
 
     def lose(self, command: str) -> None:
         self.lost = command
 
+    def refuse(self, command: str, reply: str) -> None:
+        self.refused = command, reply
+
     def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Any:
+        if self.refused is not None and self.refused[0] in keys_and_args:
+            (_, reply), self.refused = self.refused, None
+            raise redis.ResponseError(reply)
         reply = super().evalsha(sha, numkeys, *keys_and_args)
         if self.lost is not None and self.lost in keys_and_args:
             self.lost = None
@@ -87,3 +95,48 @@ def test_an_acknowledgement_without_an_answer_can_be_repeated(quick: RedisBroker
     consumer.ack(message)
     assert left(client) == 0
     assert quick.broker_id == name
+
+
+def test_maintenance_finds_the_messages_of_crashed_workers_without_passing_over_all_keys(
+    client: LossyClient, quick: RedisBroker
+) -> None:
+    """Messages that a crashed worker held of two queues: maintenance of one queue does not forget the other."""
+    crashed = cast(RedisBroker, broker.create(client))
+    held = {}
+    for queue in (broker.EVENTS_QUEUE, broker.TASKS_QUEUE):
+        message: Message[None] = Message(queue, "nobody", (), {}, {}, message_id=str(uuid4()))
+        crashed.enqueue(message)
+        held[queue] = eventually(fetched(crashed.consume(queue, timeout=20)), "it is fetched").message_id
+    before = key_scans(client)
+    for queue, message_id in held.items():
+        again = eventually(fetched(quick.consume(queue, timeout=20)), "it is given out again")
+        assert again.message_id == message_id
+    heartbeats = f"{broker.NAMESPACE}:__heartbeats__"
+    look: Any = quick.consume(broker.EVENTS_QUEUE, timeout=20)
+    eventually(lambda: [next(look), client.zscore(heartbeats, crashed.broker_id)][1] is None, "it is forgotten")
+    assert key_scans(client) == before
+
+
+@pytest.mark.parametrize(
+    "refusal", ["OOM command not allowed", "READONLY You can't write against a read only replica."]
+)
+def test_an_acknowledgement_that_redis_refused_can_be_repeated(
+    quick: RedisBroker, client: LossyClient, refusal: str
+) -> None:
+    send(quick)
+    consumer: Any = quick.consume(QUEUE, timeout=20)
+    message = eventually(lambda: next(consumer), "it is fetched")
+    client.refuse("ack", refusal)
+    with pytest.raises(ConnectionClosed):
+        consumer.ack(message)
+    consumer.ack(message)
+    assert left(client) == 0
+
+
+def test_another_script_of_dramatiq_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="has changed"):
+        broker.without_keys("return 1")
+
+
+def key_scans(client: redis.Redis) -> int:
+    return int(client.info("commandstats").get("cmdstat_keys", {}).get("calls", 0))

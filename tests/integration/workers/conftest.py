@@ -14,6 +14,7 @@ from shared.market_events.feed import FeedQuote, MarketDataFeed
 from shared.messaging import lock
 from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
+from shared.prices import published
 from shared.prices.new_versions import StoredSheet
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
@@ -104,12 +105,17 @@ Cached = Callable[[str], PriceSheet | None]
 
 
 @pytest.fixture
-def cached(cache: redis.Redis) -> Cached:
-    """Reads a product's sheet in Redis; None: there is none."""
+def cached(cache: redis.Redis, pool: Pool, lasting_marks: None) -> Cached:  # it is only in force
+    """The sheet to which Redis leads a reader: its own, or at a mark PostgreSQL's; None: nothing was put."""
 
     def cached(product_id: str) -> PriceSheet | None:
         entry: Any = cache.get(sheets.key(product_id))
-        return sheets.decode(product_id, entry) if entry else None
+        if not entry or not (parts := sheets.parts(entry)).is_mark:
+            return sheets.decode(product_id, entry) if entry else None
+        with pool.connection() as conn:
+            [stored] = published.stored_sheets(conn, [product_id])
+        assert stored.version >= int(parts.version)
+        return sheets.sheet_of(stored)
 
     return cached
 
