@@ -48,9 +48,8 @@ def create_app() -> ASGIApp:
     cors = Cors(settings.cors_origins)
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath
-    return Edge(
-        Protocol(app, cors), kind(lambda: running_services(app.state), is_usual, limits.lanes), traces, limits, rates
-    )
+    fast_path = kind(lambda: running_services(app.state), is_usual, limits.lanes)
+    return Edge(Protocol(app, cors), fast_path, traces, limits, rates, cors)
 
 
 def create_litestar(settings: Settings, limits: Limits) -> Litestar:

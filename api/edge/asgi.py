@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 
+from api.edge.cors import Cors
 from api.edge.fast_path import JSON, FastPath
 from api.edge.limits import Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
@@ -30,7 +31,13 @@ class Edge:
     """
 
     def __init__(
-        self, app: ASGIApp, fast_path: FastPath, traces: RequestTraces, limits: Limits, rates: Rates | None = None
+        self,
+        app: ASGIApp,
+        fast_path: FastPath,
+        traces: RequestTraces,
+        limits: Limits,
+        rates: Rates | None = None,
+        cors: Cors | None = None,
     ) -> None:
         """An edge.
 
@@ -40,9 +47,10 @@ class Edge:
             traces: Begins the traces.
             limits: Ends requests that ask for too much.
             rates: Limits how often a caller may send requests; None: as often as it likes.
+            cors: The origins whose pages may read refusals; None: none.
         """
         self._app, self._fast_path, self._traces, self._limits = app, fast_path, traces, limits
-        self._waiting, self._rates = limits.waiting, rates
+        self._waiting, self._rates, self._cors = limits.waiting, rates, cors or Cors("")
         self._remembered_series = series("POST", PRICE_PATH, 200, "cache")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,7 +153,9 @@ class Edge:
                         await self._app(scope, self._limits.in_time(receive), observed_send)
                 except (UrlTooLong, Overloaded, RateLimited) as error:
                     named = error.headers if isinstance(error, RateLimited) else None
-                    await answer_whole(render(error, scope["path"][:INSTANCE_CHARACTERS], named), observed_send)
+                    refusal = render(error, scope["path"][:INSTANCE_CHARACTERS], named)
+                    headers = [*refusal.headers, *self._cors.headers(scope["headers"], b"")]
+                    await answer_whole(refusal._replace(headers=headers), observed_send)
         finally:
             if self._rates is not None:
                 self._rates.note(scope, status)

@@ -43,7 +43,10 @@ class Cors:
 
 
 _VARY = (b"vary", b"Origin")
-_READ = (b"access-control-expose-headers", b"etag, idempotency-replayed, retry-after, traceresponse")
+_READ = (
+    b"access-control-expose-headers",
+    b"etag, idempotency-replayed, ratelimit, ratelimit-policy, retry-after, traceresponse",
+)
 _PREFLIGHT = (
     (
         b"access-control-allow-headers",

@@ -8,7 +8,17 @@ from urllib.parse import unquote
 
 from litestar.enums import ScopeType
 from litestar.exceptions import ClientException, NotFoundException
-from litestar.types import ASGIApp, HTTPResponseStartEvent, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
+from litestar.types import (
+    ASGIApp,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
+    Receive,
+    ReceiveMessage,
+    Scope,
+    Send,
+)
 
 from api.edge.cors import Cors
 from api.http import etags, idempotency
@@ -74,24 +84,27 @@ class _Answer:
         await self.send({"type": "http.response.body", "body": rendered.body, "more_body": False})
 
     async def send(self, message: Message) -> None:
-        """ASGI's `send`; the start is held until the body is known."""
+        """ASGI's `send`; the start of an answer that is no stream is held until its body is known."""
         if message["type"] == "http.response.start":
-            self._held = message
-            return
-        if message["type"] == "http.response.body":
+            if _is_whole(message):
+                self._held = message
+                return
+            self._complete(message, b"", is_whole=False)
+        elif message["type"] == "http.response.body":
             if self._held is not None:
                 start, self._held = self._held, None
-                await idempotency.end(self._scope, start["status"], start["headers"], message["body"])
-                self._complete(start, message["body"], is_whole=not message["more_body"])
-                self._is_empty = self._method in {"HEAD", "OPTIONS"} or start["status"] == 304
-                if start["status"] != 304 and not message["more_body"]:
-                    start["headers"], message["body"] = await compressed(
-                        self._asked, list(start["headers"]), message["body"]
-                    )
-                await self._send(start)
+                await self._begin(start, message)
             if self._is_empty:
                 message["body"] = b""
         await self._send(message)
+
+    async def _begin(self, start: HTTPResponseStartEvent, first: HTTPResponseBodyEvent) -> None:
+        is_whole = not first["more_body"]
+        await idempotency.end(self._scope, start["status"], start["headers"], first["body"])
+        self._complete(start, first["body"], is_whole=is_whole)
+        if is_whole and start["status"] != 304:
+            start["headers"], first["body"] = await compressed(self._asked, list(start["headers"]), first["body"])
+        await self._send(start)
 
     def _complete(self, start: HTTPResponseStartEvent, body: bytes, *, is_whole: bool) -> None:
         headers, allowed = [*start["headers"], NOSNIFF], b""
@@ -111,6 +124,7 @@ class _Answer:
                 start["status"] = 304
                 headers = [header for header in headers if header[0] not in _OF_BODIES]
         start["headers"] = [*headers, *self._cors.headers(self._asked, allowed)]
+        self._is_empty = self._method in {"HEAD", "OPTIONS"} or start["status"] == 304
 
 
 def _prepare(scope: HTTPScope) -> None:
@@ -138,6 +152,11 @@ def _unbroken(receive: Receive) -> Receive:
         return message
 
     return receive_unbroken
+
+
+def _is_whole(start: HTTPResponseStartEvent) -> bool:
+    """Whether an answer is no stream: its length is known, or it has no body."""
+    return start["status"] == 204 or bool(_first(start["headers"], b"content-length"))
 
 
 def _first(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:

@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from api.edge import metrics
 from api.edge.asgi import Edge
+from api.edge.cors import Cors
 from api.edge.fast_path import FastPath
 from api.edge.limits import Limits
 from api.edge.tracing import RequestTraces
@@ -277,3 +278,11 @@ async def cancelled_while_it_waits(client: Client, path: str) -> None:
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+
+
+def test_a_page_of_a_named_origin_may_read_a_refusal(client: Client) -> None:
+    origin = "https://shop.example.com"
+    traces = RequestTraces(0, 0, 0, client.key_of)
+    client.edge = Edge(cast(Any, client.app), fast_path_of(client.reader), traces, Limits(10, 8000), cors=Cors(origin))
+    status, headers = client.answer("/" + "x" * 10_000, origin=origin)
+    assert (status, headers[b"access-control-allow-origin"]) == (414, origin.encode())

@@ -1,13 +1,17 @@
 """Methods, odd paths, bodies that break off, and the headers of every answer."""
 
+import asyncio
 import base64
 import gzip
 import hashlib
 import json
 import re
+from typing import Any, cast
 
 import pytest
 
+from api.edge.cors import Cors
+from api.edge.protocol import Protocol
 from tests.unit.api.framework import Answer, Framework, body
 
 PRODUCT, TASK = "/api/v1/products/P-1", f"/api/v1/tasks/{'0' * 8}-{'-'.join(['0' * 4] * 3)}-{'0' * 12}"
@@ -189,3 +193,21 @@ def test_a_compressed_answer_may_be_read_by_a_page_of_a_named_origin() -> None:
     path = "/assets/swagger-ui/swagger-ui-bundle.js"
     answer = Framework(ORIGIN).ask("GET", path, accept_encoding="gzip", origin=ORIGIN)
     assert set(answer.headers["vary"].split(", ")) == {"Origin", "Accept-Encoding"}
+
+
+def test_a_stream_begins_before_its_first_event() -> None:
+    sent: list[Any] = []
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        assert [message["type"] for message in sent] == ["http.response.start"]
+        await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/stream", "headers": [], "state": {}}
+    asyncio.run(Protocol(cast(Any, stream), Cors(""))(cast(Any, scope), cast(Any, None), keep))
+    assert [message.get("body") for message in sent] == [None, b"data: 1\n\n", b""]
+    assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
