@@ -13,6 +13,7 @@ from tests.chaos import (
     reply_lost,
     restored_database,
     run_holder,
+    slow_callers,
     terminated,
     worker_killed,
     writer_killed,
@@ -35,4 +36,5 @@ ALL: tuple[Case, ...] = (
     *aborted.CASES,
     *poison.CASES,
     *terminated.CASES,
+    *slow_callers.CASES,
 )
