@@ -12,6 +12,7 @@ from litestar.types import ASGIApp, HTTPScope
 from api import services
 from api.edge import identity, metrics
 from api.edge.asgi import Edge
+from api.edge.audit import Audit
 from api.edge.callers import Callers
 from api.edge.cors import Cors
 from api.edge.fast_path import FastPath, FastPathForKeys
@@ -20,7 +21,7 @@ from api.edge.protocol import Protocol
 from api.edge.rates import Rates
 from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
-from api.routes import health, keys, lists, market_events, prices, products, recalculations, tasks
+from api.routes import audit_log, health, keys, lists, market_events, prices, products, recalculations, tasks
 from api.services import Services
 from shared import addresses
 from shared.access.keys import LiveKey
@@ -48,8 +49,9 @@ def create_app() -> ASGIApp:
     cors = Cors(settings.cors_origins)
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath
+    audited = Audit(Protocol(app, cors), lambda: running_services(app.state).audit_log)
     fast_path = kind(lambda: running_services(app.state), is_usual, limits.lanes)
-    return Edge(Protocol(app, cors), fast_path, traces, limits, rates, cors)
+    return Edge(audited, fast_path, traces, limits, rates, cors)
 
 
 def create_litestar(settings: Settings, limits: Limits) -> Litestar:
@@ -66,7 +68,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
         route_handlers=[
             *(
                 module.router
-                for module in (prices, market_events, recalculations, tasks, products, lists, keys, health)
+                for module in (prices, market_events, recalculations, tasks, products, lists, keys, audit_log, health)
             ),
             openapi.assets(),
         ],

@@ -11,6 +11,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 from api.lanes import is_write
 from api.scrapes import Scrapes
+from shared.access.audit_log import AuditLog
 from shared.access.known import KnownKeys
 from shared.access.rate_limits import Kind, RateLimits
 from shared.cache import changes
@@ -42,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
         reader: Finds sheets and markets for quotes.
         near: The near cache of this process.
         keys: The live API keys.
+        audit_log: Stores who wrote what.
         reads: Pool of the read path (asyncio).
         writes: Pool of writes; handlers that use it run on threads.
         lookups: Pool of everything else on threads, so that writes that hang keep no connection from it.
@@ -58,6 +60,7 @@ class Services(msgspec.Struct, frozen=True):
     reader: PriceReader
     near: NearCache
     keys: KnownKeys
+    audit_log: AuditLog
     reads: AsyncPool
     writes: Pool
     lookups: Pool
@@ -123,6 +126,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(keys.note_use)
         keeping_fresh = asyncio.create_task(keys.keep_fresh())
         stack.callback(keeping_fresh.cancel)
+        audit_log = AuditLog(reads)
+        stack.push_async_callback(audit_log.close)
         freeze_gc()
         scrapes = Scrapes(lambda: exposition(backlog_metrics.PriceStatistics(lookups)))
         stack.callback(scrapes.close)
@@ -137,6 +142,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             reader=reader,
             near=near,
             keys=keys,
+            audit_log=audit_log,
             reads=reads,
             writes=writes,
             lookups=lookups,

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import structlog
@@ -25,7 +26,7 @@ from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Subscription
-from shared.postgres import clock, pools
+from shared.postgres import clock, partitions, pools
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
 from shared.telemetry.exposition import CachedCollector, group_registry
@@ -71,7 +72,12 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         log.info("listening", channel=MARKET_EVENTS, version=VERSION)
         backlog = Backlog()
         holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-        loop = Loop(pool, holder, backlog, Inbox(pool), Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache))
+
+        def maintain() -> None:
+            partitions.maintain(pool, settings, datetime.now(UTC))
+
+        sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
+        loop = Loop(pool, holder, backlog, Inbox(pool), sweep, epoch, maintain)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         reading.start()

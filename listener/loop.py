@@ -32,6 +32,7 @@ SWEEP_EVERY_S = 0.25
 BEAT_EVERY_S = 1.0
 PURGE_EVERY_S = 10.0
 PURGED_AT_ONCE = 1_000
+MAINTAIN_EVERY_S, RETRY_MAINTENANCE_S = 3_600.0, 60.0
 PAUSE_S = 0.5
 STANDBY_KEEPS_S = 30.0
 
@@ -47,6 +48,7 @@ class Loop:
         inbox: Inbox,
         sweep: Sweep,
         epoch: EpochWatch,
+        maintain: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """A loop.
@@ -58,10 +60,12 @@ class Loop:
             inbox: Records the messages.
             sweep: Enqueues due targets and waiting tasks.
             epoch: Notices that PostgreSQL's data went back.
+            maintain: Makes and drops the partitions of tables.
             monotonic: The clock.
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
         self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
+        self._maintain, self._maintain_at = maintain, float("-inf")
         self._is_active = False
         self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
@@ -79,6 +83,7 @@ class Loop:
                 healthy &= self._attempt("sweep", self._sweep_if_due)
                 healthy &= self._attempt("epoch", self._beat_if_due)
                 healthy &= self._attempt("purge", self._purge_if_due)
+                healthy &= self._attempt("partitions", self._maintain_if_due)
             else:
                 self._backlog.drop_older_than(STANDBY_KEEPS_S)
             if not healthy:
@@ -162,6 +167,13 @@ class Loop:
             purged = idempotency.purge(conn, PURGED_AT_ONCE)
         if purged < PURGED_AT_ONCE:
             self._purged_at = self._monotonic()
+
+    def _maintain_if_due(self) -> None:
+        if self._monotonic() < self._maintain_at:
+            return
+        self._maintain_at = self._monotonic() + RETRY_MAINTENANCE_S
+        self._maintain()
+        self._maintain_at = self._monotonic() + MAINTAIN_EVERY_S
 
     def _attempt(self, name: str, step: Callable[[], None]) -> bool:
         """Run a step; logs once when it starts to fail with a transient error, and once when it works again."""

@@ -10,8 +10,10 @@ from litestar.params import Body, Parameter
 from msgspec import Meta
 
 from api.edge.identity import needs
+from api.http import cursors
 from api.http.bodies import StrictBody
 from api.http.problems import documented
+from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access import keys
 from shared.access.keys import KeyName, KeyView, LiveKey
@@ -45,9 +47,7 @@ class KeyList(msgspec.Struct, frozen=True):
     """A page of keys."""
 
     items: Annotated[list[KeyView], Meta(description="Newest first, also revoked and expired ones")]
-    next: Annotated[
-        int | None, Meta(description="`before` of the next page; null: this is the last page", examples=[17])
-    ]
+    next: Next
 
 
 @post(
@@ -88,15 +88,14 @@ def create_key(
 )
 def list_keys(
     services: Services,
-    limit: Annotated[int, Parameter(ge=1, le=1000, description="The largest number of keys to return")] = 100,
-    before: Annotated[
-        int | None, Parameter(ge=1, le=keys.LARGEST_ID, description="`next` of the page before, for the next page")
-    ] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> KeyList:
     """List keys."""
+    before: keys.Position | None = cursors.decode(cursor, keys.Position)
     with services.transaction() as conn:
-        found = keys.listed(conn, limit + 1, before)
-    return KeyList(found[:limit], found[limit - 1].id if len(found) > limit else None)
+        items, last = cursors.split(keys.listed(conn, limit + 1, before), limit)
+    return KeyList(items, cursors.encode(last.id) if last else None)
 
 
 @delete(

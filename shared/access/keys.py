@@ -25,6 +25,7 @@ ADMIN_NAME = "admin"
 PREFIX = "pricing_"
 LONGEST_NAME = 100
 LARGEST_ID = 2**63 - 1
+Position = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 
 KeyName = Annotated[
     str, Meta(min_length=1, max_length=LONGEST_NAME, description="The key's name, for people", examples=["crawler"])

@@ -2,7 +2,7 @@
 
 import click
 
-from shared.commands.terminal import connection, print_line
+from shared.commands.terminal import print_line, writing
 from shared.postgres import epochs
 from shared.settings import Settings
 
@@ -15,6 +15,6 @@ def new_epoch(settings: Settings) -> None:
     For rows of the database that were set back by hand, and for foreign entries in Redis. A restore and a failover
     begin a new epoch by themselves.
     """
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         number = epochs.begin(conn)
     print_line(f"epoch {number} begins; cached prices of earlier epochs are invalid")

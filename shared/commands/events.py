@@ -2,7 +2,7 @@
 
 import click
 
-from shared.commands.terminal import add_row, connection, counted, out, print_line, show, table
+from shared.commands.terminal import add_row, connection, counted, out, print_line, show, table, writing
 from shared.market_events import views as event_views
 from shared.settings import Settings
 
@@ -47,6 +47,6 @@ def show_event(settings: Settings, event_id: str, source: str | None) -> None:
 @click.pass_obj
 def replay_event(settings: Settings, event_id: str, source: str | None) -> None:
     """Apply an event that was rejected or failed."""
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         event_views.replay(conn, event_id, source)
     print_line(f"event {event_id} waits to be applied")

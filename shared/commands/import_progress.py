@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shared.commands.terminal import print_line
+from shared.commands.terminal import note_write, print_line
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.importer import Imported
@@ -28,6 +28,7 @@ def run(
     if dry_run or done.is_refused:
         conn.rollback()
     else:
+        note_write(conn)
         conn.commit()
     _report(console, done, rejects, dry_run=dry_run)
     return done.exit_code

@@ -7,7 +7,18 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import add_row, connection, console, counted, failure, out, print_line, show, table
+from shared.commands.terminal import (
+    add_row,
+    connection,
+    console,
+    counted,
+    failure,
+    out,
+    print_line,
+    show,
+    table,
+    writing,
+)
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
@@ -61,7 +72,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 @click.pass_obj
 def replay_task(settings: Settings, task_id: UUID) -> None:
     """Queue a failed task again; the work that it has done is kept."""
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         task_views.replay(conn, task_id)
     print_line(f"task {task_id} is queued again")
 
@@ -76,7 +87,7 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
 
     With --wait the exit code is 0 for success, 1 otherwise.
     """
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         task_id = tasks.create(conn, "recalculation", ProductSet(product_ids, categories), "")
     click.echo(str(task_id))
     if not wait:

@@ -7,7 +7,7 @@ import click
 
 from shared.access import keys
 from shared.access.scopes import SCOPES, Scope
-from shared.commands.terminal import add_row, connection, out, print_line, table
+from shared.commands.terminal import add_row, connection, out, print_line, table, writing
 from shared.settings import Settings
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -41,7 +41,7 @@ def keys_command() -> None:
 @click.pass_obj
 def create_key(settings: Settings, name: str, scopes: tuple[Scope, ...], expires: timedelta | None) -> None:
     """Make a key, and print it alone on standard output. Nobody can read it again."""
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         expires_at = datetime.now(UTC) + expires if expires else None
         key_id, key = keys.create(conn, name, scopes, "just", expires_at)
     print_line(f"key {key_id}: {', '.join(scopes)}{f', until {expires_at:%F %T} UTC' if expires_at else ''}")
@@ -67,6 +67,6 @@ def list_keys(settings: Settings, limit: int) -> None:
 @click.pass_obj
 def revoke_key(settings: Settings, key_id: int) -> None:
     """End a key; every process refuses it within 2 seconds."""
-    with connection(settings) as conn:
+    with writing(settings) as conn:
         keys.revoke(conn, key_id)
     print_line(f"key {key_id} is revoked")

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import connection, failure, print_line
+from shared.commands.terminal import connection, failure, note_write, print_line
 from shared.errors import translate
 from shared.jobs import tasks
 from shared.pricing.policy import Policy
@@ -30,4 +30,5 @@ def policy(settings: Settings, file: Path | None) -> None:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise failure(f"{file}: {translate(error)}") from None
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")
+        note_write(conn)
     print_line(f"policy {version} is active; task {task_id} recalculates every price")

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.access import audit
 from shared.errors import PricingError, translate
 from shared.postgres import pools
 from shared.postgres.pools import Conn
@@ -34,6 +35,29 @@ def connection(settings: Settings) -> Iterator[Conn]:
         raise failure(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
     except PricingError as error:
         raise failure(str(error)) from None
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[Conn]:
+    """As `connection`, for a command that writes: the same transaction stores its entry in the audit log."""
+    with connection(settings) as conn:
+        yield conn
+        note_write(conn)
+
+
+def note_write(conn: Conn) -> None:
+    """Store the running command's entry in the audit log, in the transaction of what it writes."""
+    audit.record(conn, audit.by_command(_typed(click.get_current_context(silent=True))))
+
+
+def _typed(context: click.Context | None) -> str:
+    """The command with its arguments and options, as names and values: `just keys revoke key_id=7`."""
+    words = [f"{name}={value}" for name, value in context.params.items() if value] if context else []
+    level = context
+    while level is not None and level.command.name not in (None, "main"):
+        words.insert(0, str(level.command.name))
+        level = level.parent
+    return " ".join(["just", *words])
 
 
 def failure(text: str) -> click.ClickException:

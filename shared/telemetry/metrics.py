@@ -142,6 +142,7 @@ CLOCK_OFFSET = Gauge(
     multiprocess_mode="livemostrecent",
 )
 SPANS_LOST = Counter("pricing_spans_lost", "Spans that could not be exported")
+AUDIT_LOST = Counter("pricing_audit_entries_lost", "Writes whose entry in the audit log could not be stored")
 LOOP_ERRORS = Counter("pricing_loop_errors", "Errors that a process's outermost loop has survived", ["error"])
 
 

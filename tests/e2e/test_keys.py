@@ -51,12 +51,11 @@ def test_keys_are_listed_page_by_page(engine: Engine) -> None:
     found: list[int] = []
     page: dict[str, Any] = {"next": None}
     while not set(ids) <= set(found):
-        before = {} if page["next"] is None else {"before": page["next"]}
-        page = engine.http.get(KEYS, params={"limit": 2, **before}).json()
+        cursor = {} if page["next"] is None else {"cursor": page["next"]}
+        page = engine.http.get(KEYS, params={"limit": 2, **cursor}).json()
         found += [item["id"] for item in page["items"]]
     assert found == sorted(set(found), reverse=True)
-    last = engine.http.get(KEYS, params={"before": 2}).json()
-    assert last["next"] is None
+    assert engine.http.get(KEYS, params={"cursor": "nonsense"}).status_code == 422
 
 
 @pytest.mark.parametrize(

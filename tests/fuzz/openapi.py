@@ -22,6 +22,8 @@ def run(engine: Engine, examples: int, seed: int) -> tuple[int, list[str]]:
     url = f"{str(engine.http.base_url).rstrip('/')}/docs/openapi.json"
     program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--config-file", str(CONFIG), "run", url, "--checks", "all", "--max-examples", str(examples)]
+    # A revocation would end the key of the requests themselves.
+    options += ["--exclude-operation-id", "revokeKey"]
     done = subprocess.run(
         [program, *options, "--seed", str(seed), "--no-color"],
         capture_output=True,

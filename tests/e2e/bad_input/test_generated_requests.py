@@ -19,7 +19,7 @@ TAKING_ANYTHING = ("getProduct", "live", "ready", "metrics")
 
 TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
-    "getPriceHistory", "createKey", "listKeys", "listProducts", "listTasks", "listMarketEvents",
+    "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
 )  # fmt: skip
 
 

@@ -176,6 +176,15 @@ def test_the_backlog_is_recorded_at_the_end(pool: Pool, message: Message) -> Non
     assert [recorded(pool, product_id) for product_id in ids] == [1, 1, 1]
 
 
+def test_the_active_listener_maintains_the_partitions(pool: Pool) -> None:
+    maintained: list[str] = []
+    listener = Listener(pool)
+    listener.loop._maintain = lambda: maintained.append(holder(pool) or "")
+    with listener.running():
+        eventually(lambda: maintained, "the partitions are maintained")
+    assert maintained == [listener.holder]
+
+
 def test_the_active_listener_purges_expired_idempotency_keys(pool: Pool) -> None:
     caller = uuid4().hex
     write = idempotency.Write(caller, "/", "key", b"digest")

@@ -27,6 +27,8 @@ TABLES = {
     "run_partitions",
     "repricing_queue",
     "api_keys",
+    "audit_log",
+    "audit_log_default",
     "epoch",
     "deleted_prices",
     "idempotency_keys",
