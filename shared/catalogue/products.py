@@ -144,7 +144,9 @@ _IN_CATEGORY = " AND p.category = %(category)s"
 _WITH_TEXT = """
     AND (strpos(lower(p.product_id), lower(%(text)s)) > 0 OR strpos(lower(p.name), lower(%(text)s)) > 0)"""
 
+# Both tables begin behind `after`: a merge join would read the prices from the first one on.
 _PAGE = """
 SELECT p.product_id, p.name, p.category, p.currency, p.base_price, r.published_price, r.version
-FROM products p JOIN prices r USING (product_id) WHERE p.product_id > %(after)s{} ORDER BY p.product_id LIMIT %(limit)s
+FROM products p JOIN prices r USING (product_id)
+WHERE p.product_id > %(after)s AND r.product_id > %(after)s{} ORDER BY p.product_id LIMIT %(limit)s
 """
