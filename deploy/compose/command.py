@@ -82,7 +82,7 @@ def catalogue(arguments: Sequence[str]) -> int:
     folders = {str(path.resolve().parent) for path in named if len(path.parts) > 1 or path.is_file()}
     mounts = [part for folder in sorted(folders | {str(Path.cwd())}) for part in ("-v", f"{folder}:{folder}")]
     options = ["--rm", "--no-deps", "-T", "-u", f"{os.getuid()}:{os.getgid()}", "-w", str(Path.cwd())]
-    command = [*_command(), "run", *options, *mounts, "-e", "PYTHONPATH=/app", "worker"]
+    command = [*_command(), "run", *options, *mounts, "-e", "PYTHONPATH=/app", "migrate"]
     return _run([*command, "python", "-m", "shared.commands", *arguments], capture=False).returncode
 
 

@@ -33,7 +33,9 @@ def _ensure(repository: Path, home: Path) -> None:
     made = {
         PROJECT: f"pricing-{secrets.token_hex(4)}",
         "POSTGRES_PASSWORD": secrets.token_hex(24),
+        "POSTGRES_SUPERUSER_PASSWORD": secrets.token_hex(24),
         "REDIS_PASSWORD": secrets.token_hex(24),
+        "REDIS_ENGINE_PASSWORD": secrets.token_hex(24),
         "GRAFANA_PASSWORD": secrets.token_hex(24),
         ADMIN_KEY: _native_key(home) or secrets.token_hex(24),
     }

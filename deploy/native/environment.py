@@ -9,6 +9,8 @@ from deploy.native import programs
 from deploy.native.state import State
 from shared import settings as app_settings
 
+ADMIN_KEY = "PRICING_ADMIN_KEY"
+
 
 def given(env: Mapping[str, str], state: State) -> dict[str, str]:
     """The settings that the caller chose; the addresses of the stack's own servers do not count as a choice.
@@ -16,7 +18,13 @@ def given(env: Mapping[str, str], state: State) -> dict[str, str]:
     Raises:
         StackError: a value has more than one line, which `stack.env` cannot hold.
     """
-    own = {state.database_url, state.redis_url(0), state.redis_url(1)}
+    own = {
+        state.database_url,
+        state.redis_url(0),
+        state.redis_url(1),
+        state.redis_admin_url(0),
+        state.redis_admin_url(1),
+    }
     values = {name: value for name, value in env.items() if _is_setting(name, value) and value not in own}
     if broken := [name for name, value in values.items() if len(value.splitlines()) > 1]:
         raise StackError(f"{broken[0]} must be one line.")
@@ -63,8 +71,9 @@ def settings_of(home: Path, values: Mapping[str, str]) -> app_settings.Settings:
 
 
 def save(home: Path, values: Mapping[str, str]) -> None:
-    """Write `stack.env`, one `NAME=value` a line, with mode 0600."""
-    write_private(home / ENV_FILE, "".join(f"{name}={value}\n" for name, value in values.items()))
+    """Write `stack.env`, one `NAME=value` a line, with mode 0600; the programs need no admin key."""
+    kept = {name: value for name, value in values.items() if name != ADMIN_KEY}
+    write_private(home / ENV_FILE, "".join(f"{name}={value}\n" for name, value in kept.items()))
 
 
 def load(home: Path) -> dict[str, str]:

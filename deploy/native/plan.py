@@ -53,7 +53,10 @@ def resolve(home: Path, env: Mapping[str, str], progress: Progress) -> Stack:
     choice = environment.given(env, kept)
     if living & set(programs.APPS):
         stack = read(home, env)
-        if other := [name for name, value in choice.items() if stack.values.get(name) != value]:
+        # Passwords that an older release did not have were made when the state was read.
+        state.save(home, stack.state)
+        kept_settings = {name: value for name, value in choice.items() if name != environment.ADMIN_KEY}
+        if other := [name for name, value in kept_settings.items() if stack.values.get(name) != value]:
             progress(f"running programs keep their {', '.join(sorted(other))}: to change that, `just down` first")
         return stack
     available = environment.available(choice, env)

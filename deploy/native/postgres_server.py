@@ -12,7 +12,7 @@ import psutil
 
 from deploy.errors import StackError
 from deploy.home import write_private
-from deploy.native.state import State
+from deploy.native.state import SUPERUSER, State
 
 # PostgreSQL refuses to run as root. In a user namespace it runs as an ordinary user, and its files belong to root.
 _UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
@@ -36,7 +36,7 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         return
     new, password_file = home / "postgres.new", home / "postgres.password"
     shutil.rmtree(new, ignore_errors=True)
-    write_private(password_file, state.postgres_password)
+    write_private(password_file, state.postgres_superuser_password)
     try:
         _initdb([str(tools / "initdb"), "-D", str(new), "--pwfile", str(password_file)], env)
     finally:
@@ -61,7 +61,7 @@ def _data(home: Path) -> Path:
 
 
 def _initdb(command: Sequence[str], env: Mapping[str, str]) -> None:
-    options = ("--username=pricing", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
+    options = (f"--username={SUPERUSER}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C")
     done = _run(_as_ordinary_user([*command, *options]), env)
     if done.returncode:
         raise StackError(f"PostgreSQL could not create its data folder:\n{done.stdout.strip()}")

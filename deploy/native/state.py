@@ -10,18 +10,29 @@ from deploy import ports
 from deploy.home import STATE_FILE, write_private
 from deploy.ports import free_port
 
+SUPERUSER = "postgres"
+# Redis' user of the engine. The default user, with all rights, is the operator's.
+REDIS_USER = "pricing"
+
 
 def _password() -> str:
     return secrets.token_urlsafe(24)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The stack's own ports and passwords, and its programs."""
+    """The stack's own ports and passwords, and its programs.
+
+    Attributes:
+        postgres_password: Of the role `pricing`, which the engine uses.
+        redis_password: Of the default user, which the engine does not use.
+    """
 
     postgres_port: int = msgspec.field(default_factory=free_port)
     postgres_password: str = msgspec.field(default_factory=_password)
+    postgres_superuser_password: str = msgspec.field(default_factory=_password)
     redis_port: int = msgspec.field(default_factory=free_port)
     redis_password: str = msgspec.field(default_factory=_password)
+    redis_engine_password: str = msgspec.field(default_factory=_password)
     supervisor_port: int = msgspec.field(default_factory=free_port)
     supervisor_password: str = msgspec.field(default_factory=_password)
     programs: tuple[str, ...] = ()
@@ -33,6 +44,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def redis_url(self, database: int) -> str:
         """The address of one numbered database of the stack's own Redis, password included."""
+        return f"redis://{REDIS_USER}:{self.redis_engine_password}@127.0.0.1:{self.redis_port}/{database}"
+
+    @property
+    def superuser_url(self) -> str:
+        """The address of the stack's own PostgreSQL for its superuser, password included."""
+        password = self.postgres_superuser_password
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.postgres_port}/pricing"
+
+    def redis_admin_url(self, database: int) -> str:
+        """As `redis_url`, for the default user, who may do everything."""
         return f"redis://:{self.redis_password}@127.0.0.1:{self.redis_port}/{database}"
 
 

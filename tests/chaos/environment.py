@@ -12,7 +12,7 @@ import msgspec
 import redis
 
 from deploy.native import environment as stack_environment
-from deploy.native import stack
+from deploy.native import stack, state
 from shared import settings
 from shared.settings import Settings
 from tests.support import private_stack
@@ -28,7 +28,7 @@ class Environment:
 
     Attributes:
         engine: Over HTTP, and to the servers directly: no fault of the proxies touches it.
-        broker: Redis' database of the queues, directly.
+        broker: Redis' database of the queues, directly, with all rights.
         apps: The processes of api, worker and listener.
         servers: Those of postgres and redis, under a supervisor of their own.
         to_postgres: The engine's way to PostgreSQL.
@@ -62,7 +62,7 @@ def standing() -> Iterator[Environment]:
         running = undo.enter_context(private_stack.running(**_by_proxies(direct, to_postgres, to_redis)))
         engine = Engine(running.engine.home, _directly(running.engine.settings, direct))
         undo.callback(engine.close)
-        broker = redis.Redis.from_url(direct.redis_for("broker"), socket_timeout=2)
+        broker = redis.Redis.from_url(state.load(home).redis_admin_url(1), socket_timeout=2)
         undo.callback(broker.close)
         yield Environment(engine, broker, running.processes, Processes(home), to_postgres, to_redis, running.feed)
 

@@ -23,7 +23,7 @@ LONGEST_COMMAND_S = 0.15
 @contextmanager
 def _full(context: Context) -> Iterator[None]:
     """Redis is at its limit, and nothing may be evicted: writes are OutOfMemory errors."""
-    server = context.environment.engine.redis
+    server = context.environment.broker
     before = server.config_get("maxmemory*")
     server.config_set("maxmemory-policy", "noeviction")
     server.config_set("maxmemory", "1mb")
@@ -37,7 +37,7 @@ def _full(context: Context) -> Iterator[None]:
 @contextmanager
 def _readonly(context: Context) -> Iterator[None]:
     """Redis became the replica of a primary that is away: it reads, and refuses writes."""
-    server = context.environment.engine.redis
+    server = context.environment.broker
     server.config_set("replica-serve-stale-data", "yes")
     server.replicaof("127.0.0.1", "1")
     try:

@@ -9,6 +9,7 @@ import pytest
 import redis
 from psycopg import sql
 
+from deploy.native import state
 from shared.cache import sheets
 from shared.catalogue import markets
 from shared.messaging import clients
@@ -70,10 +71,11 @@ def new_database(servers: Settings) -> Iterator[Callable[[], Settings]]:
     def make() -> Settings:
         name = f"t_{uuid4().hex[:12]}"
         names.append(sql.Identifier(name))
-        server.execute(sql.SQL("CREATE DATABASE {}").format(names[-1]))
+        server.execute(sql.SQL("CREATE DATABASE {} OWNER pricing").format(names[-1]))
         return msgspec.structs.replace(servers, database_url=f"{address}/{name}")
 
-    with psycopg.connect(servers.database_url, autocommit=True) as server:
+    superuser = state.load(servers.home_dir).superuser_url
+    with psycopg.connect(superuser, autocommit=True) as server:
         yield make
         for name in names:
             server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))

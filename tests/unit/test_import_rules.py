@@ -95,7 +95,8 @@ SQL_ALLOWED = (
     "shared.postgres",
     "shared.prices",
     "shared.rulebook",
-    "deploy.native.readiness",
+    # Roles and the database itself, which precede every table.
+    "deploy.native.postgres_roles",
 )
 # The question whether PostgreSQL answers at all is no knowledge of our tables.
 PROBE = "SELECT 1"

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import psycopg
 
+from deploy.native import state
 from shared.pricing.policy import DEFAULT_POLICY, CompetitorRule, Policy, Strategy
 from tests.support.engine import Engine
 
@@ -27,7 +28,7 @@ def fill(engine: Engine, products: int) -> None:
 
 def tidy(engine: Engine) -> None:
     """Leave no housekeeping of PostgreSQL for the measurement."""
-    with psycopg.connect(engine.settings.database_url, autocommit=True) as conn:
+    with psycopg.connect(state.load(engine.home).superuser_url, autocommit=True) as conn:
         conn.execute("VACUUM ANALYZE")
         conn.execute("CHECKPOINT")
 

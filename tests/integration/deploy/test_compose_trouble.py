@@ -172,7 +172,16 @@ def test_compose_takes_the_file_with_all_of_its_profiles(tmp_path: Path) -> None
     need("docker", shutil.which("docker-compose") or shutil.which("docker"), "install Docker with its Compose plugin")
     folder = copied(tmp_path)
     code = "from deploy.compose import command; print(command.run('config', capture=True))"
-    environ = dict.fromkeys(("POSTGRES_PASSWORD", "REDIS_PASSWORD", "PRICING_ADMIN_KEY"), "x")
+    environ = dict.fromkeys(
+        (
+            "POSTGRES_PASSWORD",
+            "POSTGRES_SUPERUSER_PASSWORD",
+            "REDIS_PASSWORD",
+            "REDIS_ENGINE_PASSWORD",
+            "PRICING_ADMIN_KEY",
+        ),
+        "x",
+    )
     environ |= {"COMPOSE_PROFILES": "gateway,monitoring"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=os.environ | environ, capture_output=True, text=True, check=False

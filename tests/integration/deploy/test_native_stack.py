@@ -104,8 +104,9 @@ def test_redis_answers_with_the_password_and_refuses_without(home: Path) -> None
 
 
 def test_redis_evicts_only_keys_with_a_ttl(home: Path) -> None:
-    with redis.Redis.from_url(environment.load(home)["PRICING_REDIS_URL"], protocol=2) as client:
-        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
+    with redis.Redis.from_url(state.load(home).redis_admin_url(0), protocol=2) as client:
+        found = client.config_get("maxmemory*")
+    assert (found["maxmemory-policy"], found["maxmemory"]) == ("volatile-lru", str(2**30))
 
 
 def test_home_and_secrets_are_closed_and_the_parent_is_left_alone(folder: Path) -> None:

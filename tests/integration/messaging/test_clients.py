@@ -8,6 +8,7 @@ import pytest
 import redis
 from redis.exceptions import ReadOnlyError
 
+from deploy.native import state
 from shared.errors import RedisUnavailable, translate
 from shared.messaging import clients
 from shared.postgres.pools import Pool
@@ -70,7 +71,7 @@ def test_a_server_that_is_away_is_told_at_the_first_command_and_not_before() -> 
 @pytest.fixture
 def demoted(settings: Settings) -> Iterator[redis.Redis]:
     """A Redis that became a replica while it was in use, as in a failover."""
-    operator = redis.Redis.from_url(settings.redis_for("cache"))
+    operator = redis.Redis.from_url(state.load(settings.home_dir).redis_admin_url(0))
     client = clients.client(settings.redis_for("cache"), "tests")
     client.set("pricing:test:failover", "1")
     operator.replicaof("127.0.0.1", 1)

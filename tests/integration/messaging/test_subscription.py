@@ -149,7 +149,7 @@ def test_a_pong_that_lay_there_while_the_caller_was_busy_counts(stand: Stand) ->
 
 
 def test_a_server_that_refuses_is_an_error_of_the_connection(settings: Settings) -> None:
-    client = redis.Redis.from_url(settings.redis_url.replace("//:", "//:wrong"), protocol=2)
+    client = redis.Redis.from_url(settings.redis_url.replace("//pricing:", "//pricing:wrong"), protocol=2)
     with pytest.raises(redis.ConnectionError, match=r"(?i)password|auth"):
         Subscription(client, "refused").take(SOON_S)
     client.close()
