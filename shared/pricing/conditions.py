@@ -12,7 +12,7 @@ from shared.pricing.context import QueryContext, location_key
 
 Key = str | int | Decimal | tuple[bool]
 Reader = Callable[[QueryContext], tuple[Key, ...]]
-Test = Callable[[QueryContext], bool]
+Predicate = Callable[[QueryContext], bool]
 
 _NUMBERS, _FLAGS = "quantity", "is_prime_member"
 _TEXTS = ("user_location", "currency", "channel", "customer_id", "customer_groups")
@@ -104,7 +104,7 @@ def keys(condition: Condition) -> frozenset[Key] | None:
     return frozenset.intersection(*named)
 
 
-def predicate(condition: Condition) -> Test:
+def predicate(condition: Condition) -> Predicate:
     """The condition as a function of the query."""
     read, wanted = reader(condition.attribute), keys(condition)
     tests: list[Callable[[tuple[Key, ...]], bool]] = []

@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.pricing import money
+from shared.pricing.ratio import ONE, ZERO, Mode, Ratio, add, multiply, subtract, whole
 
 SMALLEST_STEP, LARGEST_STEP = Decimal("0.000001"), Decimal(1_000_000)
 
@@ -22,3 +23,37 @@ class Ending(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         money.number("plus", self.plus, -LARGEST_STEP, LARGEST_STEP)
         if abs(self.plus) >= self.multiple_of:
             raise ValueError("`plus` must be smaller than multiple_of")
+
+
+def multiple(amount: Ratio, step: Decimal, plus: Decimal, mode: Mode) -> Decimal:
+    """step × k + plus for the k that is nearest to, or next above or below (amount − plus) / step; k is 0 or more."""
+    num, den = amount.num, amount.den
+    if plus:
+        num = subtract(num, multiply(plus, den))
+    count = whole(num, step if den is ONE else multiply(den, step), mode)
+    return add(multiply(count, step), plus)
+
+
+_MODES: dict[str, Mode] = {"nearest": "HALF_UP", "up": "CEILING", "down": "FLOOR"}
+
+
+def ended(amount: Ratio, ending: Ending, floor: Decimal, ceiling: Decimal | None) -> Decimal | None:
+    """The price with the ending; one that would cross a bound takes the next ending inside it, else the bound.
+
+    A price of 0 stays 0, and any other stays above 0. None: the price has no such ending.
+    """
+    if not amount.num:
+        return ZERO
+    if ceiling is not None and ceiling < floor:
+        ceiling = None  # the floor wins
+    step, plus = ending.multiple_of, ending.plus
+    price = multiple(amount, step, plus, _MODES[ending.to])
+    crossed: Decimal | None = None
+    if ceiling is not None and price > ceiling:
+        price, crossed = multiple(Ratio(ceiling), step, plus, "FLOOR"), ceiling
+    if price < floor:
+        crossed = floor if crossed is None else crossed
+        price = multiple(Ratio(floor), step, plus, "CEILING")
+    if price <= 0:
+        price = add(price, step)
+    return crossed if ceiling is not None and price > ceiling else price

@@ -85,7 +85,7 @@ def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool
         raise NoPrice(sheet.product_id, query.currency)
     tier = tier_of(sheet.tiers, query.quantity)
     rate = sheet.membership_rate if query.is_prime_member else _NONE
-    prices = _prices(sheet, market, tier, rate)
+    prices = prices_of(sheet, market.multiplier, tier, rate)
     return Quote(
         product_id=sheet.product_id,
         currency=sheet.currency,
@@ -116,7 +116,7 @@ def public(priced: Quote, sheet: PriceSheet) -> tuple[Quote, int]:
     return replace(priced, steps=shown_steps, rejected=rejected), hidden
 
 
-def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
+def tier_of(tiers: tuple[Tier, ...], quantity: int | Decimal) -> Tier | None:
     """The tier whose range holds the whole quantity (`up_to` is inclusive); None where there are no tiers."""
     for tier in tiers:
         if tier.up_to is None or quantity <= tier.up_to:
@@ -124,7 +124,7 @@ def tier_of(tiers: tuple[Tier, ...], quantity: int) -> Tier | None:
     return None
 
 
-class _Prices(NamedTuple):
+class Prices(NamedTuple):
     """The unit price after each rule; the price after the tier is `in_tier` / `divisor`."""
 
     in_market: Decimal
@@ -136,13 +136,14 @@ class _Prices(NamedTuple):
     unit: Decimal
 
 
-def _prices(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal) -> _Prices:
-    in_market = in_tier = multiply(sheet.published_price, market.multiplier)
+def prices_of(sheet: PriceSheet, multiplier: Decimal, tier: Tier | None, rate: Decimal) -> Prices:
+    """The unit price after each rule, for a multiplier of the market and a share off for membership."""
+    in_market = in_tier = multiply(sheet.published_price, multiplier)
     divisor = _ONE
     if tier is not None and sheet.list_price:
         in_tier, divisor = multiply(in_market, tier.unit_price), sheet.list_price
     elif tier is not None:  # a list price of 0 has no proportion: the tier's own price applies
-        in_tier = multiply(tier.unit_price, market.multiplier)
+        in_tier = multiply(tier.unit_price, multiplier)
     # The division comes last: a tie of the exact result is then still a tie at the rounding.
     for_member = multiply(in_tier, subtract(_ONE, rate)) if rate else in_tier
     if divisor is not _ONE:
@@ -150,10 +151,10 @@ def _prices(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal)
     under_ceiling = for_member if sheet.ceiling is None or for_member <= sheet.ceiling else sheet.ceiling
     over_floor = under_ceiling if under_ceiling >= sheet.floor else sheet.floor
     unit = round_to(over_floor, sheet.currency, sheet.rounding)
-    return _Prices(in_market, in_tier, divisor, for_member, under_ceiling, over_floor, unit)
+    return Prices(in_market, in_tier, divisor, for_member, under_ceiling, over_floor, unit)
 
 
-def _steps(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal, prices: _Prices) -> Iterator[Step]:
+def _steps(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal, prices: Prices) -> Iterator[Step]:
     def step(rule: str, before: Decimal, after: Decimal, reason: str) -> Step:
         return Step(rule=rule, before=shown(before, sheet.currency), after=shown(after, sheet.currency), reason=reason)
 

@@ -133,7 +133,7 @@ class Adjustment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
             raise ValueError("`min_margin` must not be above max_margin")
 
 
-class _InWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class InWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """A window as written, and as instants: `opens` and `closes` are computed at the write and replace any others."""
 
     from_: str | None = None
@@ -143,7 +143,7 @@ class _InWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
     closes: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-class PriceList(_InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class PriceList(InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """The header of a price list; its entries are stored by product.
 
     Attributes:
@@ -174,7 +174,7 @@ class PriceList(_InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True
             currencies.known_currency("currency", self.currency)
 
 
-class Promotion(_InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class Promotion(InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """A share or an amount per unit off the running price, or off the reference price.
 
     An exclusive promotion that fits applies alone, without membership. `amount` is in `currency`.

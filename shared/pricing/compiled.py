@@ -1,0 +1,180 @@
+"""A compiled rulebook: the rules that can touch a product are bound once per version of its sheet."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Generic
+
+from msgspec import Struct
+
+from shared.pricing.bounds import Bounds
+from shared.pricing.context import QueryContext, location_key
+from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
+from shared.pricing.market import DEFAULT_MARKET_CODE
+from shared.pricing.ratio import ONE
+from shared.pricing.rule_pool import Part, Pool, Rule
+from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
+from shared.pricing.shop_sheet import PriceEntry, ShopSheet
+from shared.pricing.tax import TaxForm, tax_form
+
+_NO_MARKET = MarketRules()
+
+
+class _Reach(Generic[Part]):
+    """Rules by the products to which they apply."""
+
+    def __init__(self, rules: Iterable[tuple[Rule[Part], AppliesTo | None]]) -> None:
+        everything: list[Rule[Part]] = []
+        self._named: dict[tuple[str, str], list[Rule[Part]]] = defaultdict(list)
+        for rule, applies_to in rules:
+            if applies_to is None:
+                everything.append(rule)
+                continue
+            for field in AppliesTo.__struct_fields__:
+                for name in getattr(applies_to, field) or ():
+                    self._named[field, name].append(rule)
+        self.everything = Pool(everything) if everything else None
+
+    def of(self, sheet: ShopSheet) -> list[Rule[Part]]:
+        """The rules that name the product, its category, its brand or one of its tags, each once."""
+        if not self._named:
+            return []
+        names = [("products", sheet.product_id), ("categories", sheet.category)]
+        names += [("brands", sheet.brand)] if sheet.brand is not None else []
+        names += [("tags", tag) for tag in sheet.tags]
+        return list({id(rule): rule for name in names for rule in self._named.get(name, ())}.values())
+
+
+class CompiledRulebook:
+    """One version of the rulebook, made once per process; it holds no market values."""
+
+    def __init__(self, rulebook: Rulebook, version: int) -> None:
+        self.version = version
+        self.rulebook = rulebook
+        self.policy = rulebook.policy
+        self.lists = {part.id: Rule(part) for part in rulebook.price_lists}
+        adjusted = (
+            (rule, part.adjustment) for rule, part in zip(self.lists.values(), rulebook.price_lists, strict=True)
+        )
+        self.adjustments = _Reach((rule, formula.applies_to) for rule, formula in adjusted if formula is not None)
+        self.promotions = _Reach((Rule(part), part.applies_to) for part in rulebook.promotions)
+
+
+class Fitting(Struct, frozen=True, gc=False):
+    """The rules that fit a query, and the next edge of a window among the rules whose conditions hold."""
+
+    lists: list[Rule[PriceList]]
+    promotions: list[Rule[Promotion]]
+    until: datetime | None
+
+
+class BoundSheet:
+    """A sheet with the rules that can touch its product; made once per version of the sheet and of the rulebook."""
+
+    def __init__(self, rules: CompiledRulebook, sheet: ShopSheet) -> None:
+        self.sheet = sheet
+        self.rules = rules
+        entries = [rules.lists[entry.list].with_entry(entry) for entry in sheet.entries if entry.list in rules.lists]
+        self.by_list: dict[str, list[Rule[PriceList]]] = defaultdict(list)
+        for rule in entries:
+            self.by_list[rule.part.id].append(rule)
+        self.lists = _pools([*entries, *rules.adjustments.of(sheet)], rules.adjustments)
+        self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
+        self.bounds = Bounds(sheet.floor, sheet.ceiling)
+        # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
+        self.plain = (
+            sheet.content is None
+            and sheet.map_price is None
+            and sheet.price_decimals is None
+            and rules.policy.ending is None
+            and rules.policy.rounds == "unit"
+        )
+
+    def fitting(self, query: QueryContext, at: datetime) -> Fitting:
+        """The lists and promotions that are open and whose conditions hold."""
+        until = self.sheet.valid_until
+        lists: list[Rule[PriceList]] = []
+        for pool in self.lists:
+            found, edge = pool.fitting(query, at)
+            lists += found
+            until = until if edge is None else earliest(until, edge)
+        promotions: list[Rule[Promotion]] = []
+        for of_promotions in self.promotions:
+            off, edge = of_promotions.fitting(query, at)
+            promotions += off
+            until = until if edge is None else earliest(until, edge)
+        return Fitting(lists, promotions, until)
+
+    def contract(self, entries: Iterable[PriceEntry]) -> Iterator[Rule[PriceList]]:
+        """The lists with the entries of the query's customer; they are more specific by one attribute."""
+        for entry in entries:
+            if (rule := self.rules.lists.get(entry.list)) is not None:
+                yield rule.with_entry(entry, more_specific=1)
+
+    def adjusts(self, part: PriceList) -> bool:
+        """Whether the list's adjustment applies to the product."""
+        formula = part.adjustment
+        if formula is None:
+            return False
+        return formula.applies_to is None or any(rule.part is part for rule in self.rules.adjustments.of(self.sheet))
+
+
+def _pools(own: list[Rule[Part]], reach: _Reach[Part]) -> tuple[Pool[Part], ...]:
+    pools = (Pool(own) if own else None, reach.everything)
+    return tuple(pool for pool in pools if pool is not None)
+
+
+class Place:
+    """A market with its multipliers. `plain`: it computes no tax, and totals need no rounding to coins."""
+
+    __slots__ = ("_multipliers", "code", "plain", "rules")
+
+    def __init__(self, code: str, rules: MarketRules, multipliers: Timeline) -> None:
+        self.code = code
+        self.rules = rules
+        self.plain = not rules.tax_rates and rules.cash_step is None
+        self._multipliers = multipliers
+
+    def multiplier(self, at: datetime) -> tuple[Decimal, datetime | None]:
+        """The multiplier in force, 1 where there is none, and the next instant at which it changes."""
+        rows = self._multipliers
+        if rows and rows[-1].since <= at:
+            return ONE if (value := rows[-1].value) is None else value, None
+        value, until = in_force(rows, at)
+        return ONE if value is None else value, until
+
+
+class Terms:
+    """A compiled rulebook together with market values: everything beside the sheet that a quote needs."""
+
+    def __init__(self, rules: CompiledRulebook, values: MarketValues) -> None:
+        self.rules = rules
+        self.values = values
+        codes = {location_key(code): code for code in (*values.multipliers, *rules.rulebook.markets)}
+        multipliers = {location_key(code): timeline for code, timeline in values.multipliers.items()}
+        codes.setdefault(location_key(DEFAULT_MARKET_CODE), DEFAULT_MARKET_CODE)
+        self._places = {
+            key: Place(code, rules.rulebook.markets.get(code, _NO_MARKET), multipliers.get(key, ()))
+            for key, code in codes.items()
+        }
+        self.default = self._places[location_key(DEFAULT_MARKET_CODE)]
+        self._by_code = {place.code: place for place in self._places.values()}
+        home = self._places.get(location_key(rules.policy.home_market))
+        self._home = home.rules if home is not None else None
+        if self._home is not None and self._home.tax_rates:
+            for place in self._places.values():
+                place.plain = False
+        self._tax_forms: dict[tuple[str, str], TaxForm] = {}
+
+    def place(self, location: str) -> Place | None:
+        """The market of a location, without case and outer blanks; None where there is none."""
+        return self._by_code.get(location) or self._places.get(location_key(location))
+
+    def tax_form(self, place: Place, tax_class: str) -> TaxForm:
+        """How prices of the tax class are shown in the market."""
+        key = place.code, tax_class
+        form = self._tax_forms.get(key)
+        if form is None:
+            form = self._tax_forms[key] = tax_form(self.rules.policy, self._home, place.rules, tax_class)
+        return form

@@ -1,0 +1,224 @@
+"""Price lists: the lines that lists offer for a query, and the choice between them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from msgspec import Struct
+
+from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
+from shared.pricing.context import QueryContext
+from shared.pricing.endings import multiple
+from shared.pricing.exchange import earliest
+from shared.pricing.product import Tier
+from shared.pricing.promotions import less
+from shared.pricing.quote import tier_of
+from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract
+from shared.pricing.rule_pool import Rule
+from shared.pricing.rulebook import Adjustment, OfList, PriceList
+from shared.pricing.shop_sheet import PriceEntry
+from shared.pricing.tax import TaxForm
+from shared.pricing.tiers import Line, tiered
+
+Missing = Literal["other_currency", "no_rate", "no_price"]
+
+_HUNDREDTH = Decimal("0.01")
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """A list that fits, with its line."""
+
+    rule: Rule[PriceList]
+    line: Line
+
+
+class Situation:
+    """One query at one instant: what every line of it is computed from.
+
+    `until` is the next instant at which a window or a value changes that was looked at.
+    """
+
+    __slots__ = (
+        "_factors",
+        "at",
+        "bound",
+        "currency",
+        "fitting",
+        "place",
+        "quantity",
+        "query",
+        "sheet",
+        "tax",
+        "terms",
+        "until",
+    )
+
+    def __init__(
+        self,
+        terms: Terms,
+        bound: BoundSheet,
+        query: QueryContext,
+        at: datetime,
+        place: Place,
+        currency: str,
+        fitting: Fitting,
+    ) -> None:
+        self.terms = terms
+        self.bound = bound
+        self.sheet = bound.sheet
+        self.query = query
+        self.at = at
+        self.place = place
+        self.currency = currency
+        self.quantity = Decimal(query.quantity)
+        self.tax: TaxForm = terms.tax_form(place, bound.sheet.tax_class)
+        self.fitting = fitting
+        self.until = fitting.until
+        self._factors: dict[str, Ratio] = {}
+
+    def convert(self, amount: Ratio, currency: str) -> Ratio | None:
+        """The amount in the query's currency; None where the policy or a missing rate forbids it."""
+        if currency == self.currency:
+            return amount
+        if not self.terms.rules.policy.convert:
+            return None
+        factor = self._factors.get(currency)
+        if factor is None:
+            rate = self.terms.values.rate(currency, self.currency, self.at)
+            if rate is None:
+                return None
+            factor = self._factors[currency] = rate.factor
+            self.until = earliest(self.until, rate.until)
+        return amount.by(factor)
+
+    def multiplier(self) -> Decimal:
+        """The market's multiplier in force, 1 where there is none."""
+        value, until = self.place.multiplier(self.at)
+        self.until = earliest(self.until, until)
+        return value
+
+    def in_tier(self, price: Decimal, multiplier: Decimal) -> tuple[Ratio, Tier | None]:
+        """The published price in the market, after the product's own tier, in proportion to the list price."""
+        if not self.sheet.tiers:
+            return Ratio(price), None
+        tier = tier_of(self.sheet.tiers, self.query.quantity)
+        if tier is None:
+            return Ratio(price), None
+        if self.sheet.list_price:
+            return Ratio(multiply(price, tier.unit_price), self.sheet.list_price), tier
+        # A list price of 0 has no proportion: the tier's own price applies.
+        return Ratio(multiply(tier.unit_price, multiplier)), tier
+
+    def missing(self) -> Missing:
+        """Why an amount in another currency has no price here."""
+        return "no_rate" if self.terms.rules.policy.convert else "other_currency"
+
+
+def line_of(rule: Rule[PriceList], here: Situation, published: Line | None) -> Line | Missing:
+    """The line of a list in its own currency; the code of the reason where it has none."""
+    header, entry = rule.part, rule.entry
+    currency = header.currency or (here.sheet.currency if entry is not None else here.currency)
+    if currency != here.currency:
+        return "other_currency"
+    if entry is not None:
+        return _entry_line(entry, here.quantity) or "no_price"
+    if header.adjustment is None:
+        return "no_price"
+    return _adjusted(header.adjustment, here, published)
+
+
+def choose(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Highest priority, then most distinct attributes in the conditions, then lowest line, then id."""
+    best: Candidate | None = None
+    for one in candidates:
+        if best is None or _before(one, best):
+            best = one
+    return best
+
+
+def own_entries(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates without the adjustments of lists that have an entry for the product."""
+    listed = {one.rule.part.id for one in candidates if one.rule.entry is not None}
+    return [one for one in candidates if one.rule.entry is not None or one.rule.part.id not in listed]
+
+
+def _before(one: Candidate, other: Candidate) -> bool:
+    mine = one.rule.part.priority, one.rule.specificity
+    theirs = other.rule.part.priority, other.rule.specificity
+    if mine != theirs:
+        return mine > theirs
+    if one.line.unit.below(other.line.unit):
+        return True
+    return not other.line.unit.below(one.line.unit) and one.rule.part.id < other.rule.part.id
+
+
+def _entry_line(entry: PriceEntry, quantity: Decimal) -> Line | None:
+    if entry.amount is not None:
+        return Line(Ratio(entry.amount), True)
+    return tiered(entry.tier_mode, entry.tiers, quantity)
+
+
+def _adjusted(formula: Adjustment, here: Situation, published: Line | None) -> Line | Missing:
+    """Base, less percent or amount, to a multiple, plus a surcharge, within margins; never below 0, and 0 stays 0."""
+    base = _base(formula, here, published)
+    if not isinstance(base, Line):
+        return base
+    price = base.unit
+    if formula.percent:
+        price = price.times(subtract(ONE, multiply(formula.percent, _HUNDREDTH)))
+    if formula.amount:
+        price = less(price, Ratio(formula.amount))
+    if not price.num:
+        return Line(Ratio(ZERO), base.by_unit)
+    if formula.multiple_of is not None:
+        price = Ratio(multiple(price, formula.multiple_of, ZERO, "HALF_UP"))
+    if formula.plus:
+        price = less(price, Ratio(formula.plus.copy_negate()))
+    return Line(_within_margins(formula, price, here), base.by_unit)
+
+
+def _base(formula: Adjustment, here: Situation, published: Line | None) -> Line | Missing:
+    if isinstance(formula.of, OfList):
+        return _other_list(formula.of.list, here, published)
+    if formula.of == "published":
+        return here.missing() if published is None else published
+    amount = here.sheet.list_price if formula.of == "list_price" else here.sheet.cost
+    if amount is None:
+        return "no_price"
+    price = here.convert(Ratio(amount), here.sheet.currency)
+    if price is None:
+        return here.missing()
+    return Line(price.by(here.tax.cost) if formula.of == "cost" else price, True)
+
+
+def _other_list(list_id: str, here: Situation, published: Line | None) -> Line | Missing:
+    """The other list's price at this instant, whatever its conditions, in the query's currency."""
+    lines = []
+    for rule in here.bound.by_list.get(list_id, ()):
+        here.until = earliest(here.until, rule.edge(here.at))
+        if rule.entry is not None and rule.state(here.at) is None:
+            line = _entry_line(rule.entry, here.quantity)
+            lines += [] if line is None else [Candidate(rule, line)]
+    if (entry := choose(lines)) is not None:
+        unit = here.convert(entry.line.unit, entry.rule.part.currency or here.sheet.currency)
+        return here.missing() if unit is None else Line(unit, entry.line.by_unit)
+    rule = here.bound.rules.lists[list_id]
+    here.until = earliest(here.until, rule.edge(here.at))
+    if rule.part.adjustment is None or rule.state(here.at) is not None or not here.bound.adjusts(rule.part):
+        return "no_price"
+    return _adjusted(rule.part.adjustment, here, published)
+
+
+def _within_margins(formula: Adjustment, price: Ratio, here: Situation) -> Ratio:
+    if (formula.min_margin is None and formula.max_margin is None) or here.sheet.cost is None:
+        return price
+    cost = here.convert(Ratio(here.sheet.cost), here.sheet.currency)
+    if cost is None:
+        return price
+    cost = cost.by(here.tax.cost)
+    if formula.max_margin is not None and (most := cost.times(add(ONE, formula.max_margin))).below(price):
+        price = most
+    if formula.min_margin is not None and price.below(least := cost.times(add(ONE, formula.min_margin))):
+        price = least
+    return price

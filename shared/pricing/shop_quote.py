@@ -1,0 +1,263 @@
+"""Quotes by a rulebook: the answer to one query from sheet, rulebook, market values and instant."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from shared.pricing import beside, charging
+from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
+from shared.pricing.context import QueryContext
+from shared.pricing.currencies import exponent
+from shared.pricing.exchange import earliest
+from shared.pricing.price_lists import Candidate, Situation, choose, line_of, own_entries
+from shared.pricing.promotions import NO_PROMOTION, Discounting, Outcome
+from shared.pricing.quote import prices_of, tier_of
+from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded, subtract
+from shared.pricing.rule_pool import Rule
+from shared.pricing.rulebook import PriceList
+from shared.pricing.shop_answer import NoPriceHere, ShopQuote, UnknownMarket
+from shared.pricing.shop_explanation import Trail, rejections
+from shared.pricing.shop_sheet import PriceEntry
+from shared.pricing.tax import UNCHANGED, tax_of
+from shared.pricing.tiers import Line
+
+
+class _Chosen(Struct, frozen=True, gc=False):
+    """The line to be charged and the reference's, with the lists that they come from; None: the published price."""
+
+    line: Line
+    rule: Rule[PriceList] | None
+    reference: Line
+    reference_rule: Rule[PriceList] | None
+
+
+def price(
+    terms: Terms,
+    bound: BoundSheet,
+    query: QueryContext,
+    at: datetime,
+    *,
+    contract: Sequence[PriceEntry] = (),
+    explain: bool = False,
+) -> ShopQuote:
+    """Price one query at an instant; the same inputs give the same quote everywhere.
+
+    Market and currency → candidates → reference and sale → promotions and membership → shown form and ending → bounds
+    → rounding, once → what is shown beside it. Every amount is exact until the rounding.
+
+    Args:
+        terms: The compiled rulebook with the market values.
+        bound: The product's sheet, bound to the same rulebook.
+        query: The query; its `product_id` is the sheet's.
+        at: The instant, aware.
+        contract: The product's entries for the query's customer.
+        explain: Adds `steps` and `rejected`; it changes no figure.
+
+    Raises:
+        NoPriceHere: the product has no price in the query's currency.
+        UnknownMarket: the policy refuses the query's location.
+    """
+    sheet, policy = bound.sheet, terms.rules.policy
+    location = query.user_location
+    place = terms.default if location is None else terms.place(location)
+    known = None if place is not None else False
+    if place is None:
+        if policy.unknown_market == "refuse":
+            raise UnknownMarket(location or "")
+        place = terms.default
+    currency = query.currency or place.rules.currency or sheet.currency
+    fitting = bound.fitting(query, at)
+    if (
+        bound.plain
+        and place.plain
+        and currency == sheet.currency
+        and not (explain or contract or fitting.lists or fitting.promotions)
+        and type(query.quantity) is int
+    ):
+        return _plain(terms, bound, query, at, place, known, fitting)
+    here = Situation(terms, bound, query, at, place, currency, fitting)
+    trail = Trail(sheet, currency) if explain else None
+
+    published = _published(here, trail)
+    chosen = _chosen(here, published, contract, trail)
+    unit, reference = chosen.line.unit, chosen.reference.unit
+    header = chosen.rule.part if chosen.rule is not None else None
+
+    off, rate = NO_PROMOTION, ZERO
+    if header is None or header.combinable:
+        if fitting.promotions:
+            off = _promoted(here, unit, reference)
+            if off.applied:
+                unit = off.applied[-1].price
+        if query.is_prime_member and sheet.membership_rate and not off.exclusive:
+            rate = sheet.membership_rate
+        if trail is not None:
+            trail.promotions(off)
+        if rate:
+            unit = unit.times(subtract(ONE, rate))
+            if trail is not None:
+                trail.membership(unit, rate)
+
+    tax = here.tax
+    if tax.price is not UNCHANGED:
+        same = reference is unit
+        unit, reference = unit.by(tax.price), reference.by(tax.price)
+        reference = unit if same else reference
+        if trail is not None:
+            trail.step("tax", unit, f"shown {tax.show}")
+    digits = exponent(currency)
+    places = charging.places_of(chosen.rule, sheet.price_decimals, digits)
+    limits = charging.bounds_of(here, header, places, digits, trail)
+    undiscounted = reference is unit
+    unit = charging.with_ending(here, unit, header, limits, trail)
+    unit = charging.inside(unit, limits, trail)
+
+    final = rounded(unit, places, sheet.rounding)
+    by_unit = chosen.line.by_unit and policy.rounds == "unit"
+    total = charging.total_of(final if by_unit else None, unit, here, places, digits, limits)
+    if trail is not None:
+        trail.rounding(final, unit, sheet.rounding)
+    rules = place.rules
+    return ShopQuote(
+        product_id=sheet.product_id,
+        currency=currency,
+        quantity=query.quantity,
+        base_price=charging.as_shown(here, sheet.list_price, places),
+        reference_price=final
+        if undiscounted
+        else charging.reference_price(here, chosen.reference_rule, reference, limits, places),
+        final_price=final,
+        total=total,
+        discount_rate=rate,
+        market=place.code,
+        market_known=known,
+        price_list=None if header is None else header.id,
+        promotions=tuple(one.promotion.id for one in off.applied) if off.applied else (),
+        tax=None
+        if tax.rate is None
+        else tax_of(total, final if by_unit else None, here.quantity, tax, digits, sheet.rounding),
+        unit_price=None
+        if sheet.content is None
+        else beside.unit_price(final, sheet.content, rules.unit_price_per, digits, sheet.rounding),
+        advertised_price=None if sheet.map_price is None else charging.advertised(here, sheet.map_price, final, places),
+        cash_total=None
+        if rules.cash_step is None or rules.currency not in (None, currency)
+        else beside.cash_total(total, rules.cash_step, digits),
+        version=sheet.version,
+        rulebook_version=terms.rules.version,
+        computed_at=sheet.computed_at,
+        valid_until=here.until,
+        steps=None if trail is None else trail.steps(),
+        rejected=None if trail is None else rejections(here, trail, contract),
+    )
+
+
+def _plain(
+    terms: Terms,
+    bound: BoundSheet,
+    query: QueryContext,
+    at: datetime,
+    place: Place,
+    known: bool | None,
+    fitting: Fitting,
+) -> ShopQuote:
+    """The same quote in less time, where no list and no promotion fits and only market, tier and membership count."""
+    sheet = bound.sheet
+    multiplier, until = place.multiplier(at)
+    tier = tier_of(sheet.tiers, query.quantity) if sheet.tiers else None
+    rate = sheet.membership_rate if query.is_prime_member else ZERO
+    final = reference = prices_of(sheet, multiplier, tier, rate).unit
+    if rate:
+        reference = prices_of(sheet, multiplier, tier, ZERO).unit
+    return ShopQuote(
+        product_id=sheet.product_id,
+        currency=sheet.currency,
+        quantity=query.quantity,
+        base_price=sheet.list_price,
+        reference_price=reference,
+        final_price=final,
+        total=multiply(final, query.quantity),
+        discount_rate=rate,
+        market=place.code,
+        market_known=known,
+        version=sheet.version,
+        rulebook_version=terms.rules.version,
+        computed_at=sheet.computed_at,
+        valid_until=fitting.until if until is None else earliest(fitting.until, until),
+    )
+
+
+def _published(here: Situation, trail: Trail | None) -> Line | None:
+    """The published price in the market, with the product's tier, in the query's currency."""
+    sheet = here.sheet
+    multiplier = here.multiplier()
+    in_market = multiply(sheet.published_price, multiplier)
+    unit, tier = here.in_tier(in_market, multiplier)
+    if trail is not None:
+        trail.market(in_market, here.place.code, multiplier)
+        if tier is not None:
+            trail.tier(unit, tier)
+    if here.currency == sheet.currency:
+        return Line(unit, True)
+    converted = here.convert(unit, sheet.currency)
+    if converted is None:
+        return None
+    if trail is not None:
+        trail.exchange(converted, here)
+    return Line(converted, True)
+
+
+def _chosen(here: Situation, published: Line | None, contract: Sequence[PriceEntry], trail: Trail | None) -> _Chosen:
+    reference = sale = None
+    if here.fitting.lists or contract:
+        candidates = _candidates(here, published, contract, trail)
+        reference = choose(one for one in candidates if one.rule.part.kind == "override")
+        sale = choose(one for one in candidates if one.rule.part.kind == "sale")
+        if trail is not None:
+            trail.losers(candidates, reference, sale)
+    line = published if reference is None else reference.line
+    if trail is not None and reference is not None:
+        trail.step("price_list", reference.line.unit, f"list {reference.rule.part.id}")
+    if sale is not None:
+        if line is None or sale.line.unit.below(line.unit):
+            if trail is not None:
+                trail.step("sale", sale.line.unit, f"sale {sale.rule.part.id}")
+            if line is None:
+                return _Chosen(sale.line, sale.rule, sale.line, sale.rule)
+            return _Chosen(sale.line, sale.rule, line, None if reference is None else reference.rule)
+        if trail is not None:
+            trail.reject("price_list", "no_effect", f"sale {sale.rule.part.id} is not below the reference price")
+    if line is None:
+        raise NoPriceHere(here.sheet.product_id, here.currency, here.missing())
+    rule = None if reference is None else reference.rule
+    return _Chosen(line, rule, line, rule)
+
+
+def _candidates(
+    here: Situation, published: Line | None, contract: Sequence[PriceEntry], trail: Trail | None
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    rules = here.fitting.lists.copy()
+    for rule in here.bound.contract(contract) if contract else ():
+        if rule.fits(here.query):
+            here.until = earliest(here.until, rule.edge(here.at))
+            rules += [rule] if rule.state(here.at) is None else []
+    for rule in rules:
+        line = line_of(rule, here, published)
+        if isinstance(line, Line):
+            found.append(Candidate(rule, line))
+        elif trail is not None:
+            trail.no_line(rule, line)
+    return own_entries(found) if len(found) > 1 else found
+
+
+def _promoted(here: Situation, unit: Ratio, reference: Ratio) -> Outcome:
+    policy = here.terms.rules.policy
+    discounting = Discounting(
+        reference,
+        policy.stacking,
+        lambda amount, currency: here.convert(Ratio(amount), currency),
+        "no_rate" if policy.convert else "other_currency",
+    )
+    return discounting.apply(here.fitting.promotions, unit)

@@ -1,0 +1,79 @@
+"""A rulebook, its terms and a bound sheet to start from, for quotes by a rulebook."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from shared.pricing.compiled import BoundSheet, CompiledRulebook, Terms
+from shared.pricing.context import QueryContext
+from shared.pricing.exchange import MarketValues, Since
+from shared.pricing.policy import DEFAULT_POLICY
+from shared.pricing.rulebook import Rulebook
+from shared.pricing.rulebook_check import read
+from shared.pricing.shop_quote import price
+from shared.pricing.shop_sheet import EntryInput, PriceEntry, ShopSheet
+from tests.support.pricing_examples import NOON, sheet
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+POLICY = msgspec.to_builtins(DEFAULT_POLICY)
+
+
+def rulebook(
+    *,
+    lists: Sequence[Any] = (),
+    promotions: Sequence[Any] = (),
+    markets: Mapping[str, Any] | None = None,
+    **policy: Any,
+) -> Rulebook:
+    """A checked rulebook; `policy` are fields of its policy beside the shipped ones."""
+    document = {"policy": {**POLICY, **policy}, "price_lists": lists, "promotions": promotions}
+    return read({**document, "markets": {"DEFAULT": {}} if markets is None else markets})
+
+
+def shop_sheet(entries: Sequence[PriceEntry] = (), **fields: Any) -> ShopSheet:
+    extra = {name: fields.pop(name) for name in list(fields) if name in ShopSheet.__struct_fields__[-9:]}
+    return widened(sheet(**{"membership_rate": Decimal(0), **fields}), entries=tuple(entries), **extra)
+
+
+def widened(narrow: Any, **extra: Any) -> ShopSheet:
+    """A sheet of today with the fields that a rulebook reads."""
+    return ShopSheet(**{name: getattr(narrow, name) for name in narrow.__struct_fields__}, **extra)
+
+
+def entry(list_id: str, amount: str | None = None, **fields: Any) -> PriceEntry:
+    document = {"product_id": "P-1", "amount": amount, **fields}
+    return msgspec.convert(document, EntryInput).entry(list_id)
+
+
+def values(multipliers: Mapping[str, str] | None = None, rates: Mapping[str, str] | None = None) -> MarketValues:
+    """Values in force since 2000; rates are written as `USD/EUR`."""
+    return MarketValues(
+        {code: (Since(EPOCH, Decimal(value)),) for code, value in (multipliers or {}).items()},
+        {pair(name): (Since(EPOCH, Decimal(value)),) for name, value in (rates or {}).items()},
+        version=1,
+    )
+
+
+def pair(name: str) -> tuple[str, str]:
+    source, _, target = name.partition("/")
+    return source, target
+
+
+def quoted(
+    book: Rulebook,
+    priced: ShopSheet,
+    *,
+    at: datetime = NOON,
+    world: MarketValues | None = None,
+    contract: Sequence[PriceEntry] = (),
+    explain: bool = False,
+    **query: Any,
+) -> Any:
+    """The quote of one query from scratch; not typed, since tests compare its Decimals with ints."""
+    rules = CompiledRulebook(book, 1)
+    terms = Terms(rules, world or values())
+    asked = QueryContext(product_id="P-1", **query)
+    return price(terms, BoundSheet(rules, priced), asked, at, contract=contract, explain=explain)
