@@ -14,16 +14,28 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Lane = Literal["health", "metrics", "prices", "reads", "writes"]
+Threads = Lane | Literal["feed"]
 # Callers of /metrics share scrapes, and need no more.
 MOST_SCRAPES = 64
 READ_THREADS = WRITE_THREADS = 8
+FEED_THREADS = 2
 
-_current: ContextVar[Lane] = ContextVar("lane", default="reads")
+_current: ContextVar[Threads] = ContextVar("lane", default="reads")
 
 
 def is_write() -> bool:
     """Whether the current request is one of the lane of writes."""
     return _current.get() == "writes"
+
+
+@contextmanager
+def on_feed_threads() -> Iterator[None]:
+    """Calls of threads by tasks that begin within the block use those of the market-data feed, which is slow."""
+    former = _current.set("feed")
+    try:
+        yield
+    finally:
+        _current.reset(former)
 
 
 class Lanes:
@@ -65,19 +77,22 @@ class Lanes:
 
 
 class LaneThreads(ThreadPoolExecutor):
-    """Threads of handlers: writes have their own."""
+    """Threads of handlers: writes have their own, and so have requests to the market-data feed."""
 
     def __init__(self) -> None:
         super().__init__(READ_THREADS, "reads")
-        self._writes = ThreadPoolExecutor(WRITE_THREADS, "writes")
+        self._others: dict[Threads, ThreadPoolExecutor] = {
+            "writes": ThreadPoolExecutor(WRITE_THREADS, "writes"),
+            "feed": ThreadPoolExecutor(FEED_THREADS, "feed"),
+        }
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a call on a thread of the current request's lane."""
-        if is_write():
-            return self._writes.submit(fn, *args, **kwargs)
-        return super().submit(fn, *args, **kwargs)
+        threads = self._others.get(_current.get())
+        return super().submit(fn, *args, **kwargs) if threads is None else threads.submit(fn, *args, **kwargs)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""
-        self._writes.shutdown(wait, cancel_futures=cancel_futures)
+        for threads in self._others.values():
+            threads.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)

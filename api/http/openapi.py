@@ -114,11 +114,11 @@ def complete(app: Litestar) -> None:
 
 
 def _add_statuses(operation: Operation, *, is_get: bool) -> None:
-    """The statuses of `api.http.negotiation` and of entity tags, beside the documented 400."""
+    """The statuses of `api.http.negotiation`, of the limits and of entity tags, beside the documented 400."""
     responses = operation.responses or {}
     if "400" not in responses:
         return
-    for status in (406, 415) if operation.request_body else (406,):
+    for status in (406, 414, 429, *((408, 413, 415) if operation.request_body else ())):
         responses[str(status)] = replace(responses["400"], description=MEANINGS[status])
     if is_get:
         responses["304"] = OpenAPIResponse(description="The caller has the answer: `If-None-Match` names its `ETag`")

@@ -65,12 +65,16 @@ MEANINGS = {
     403: "The key lacks a scope; `detail` names it",
     404: "Not found",
     406: "`Accept` excludes JSON",
+    408: "The body did not come in time",
     409: "The task has ended, or the first request with this `Idempotency-Key` still runs",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
+    413: "The body is too large",
+    414: "Path and query are too long",
     415: "The body has a content type other than JSON, or is compressed",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
     429: "The rate limit of the key or address is reached; try again after `Retry-After` seconds",
-    503: "A server is away; try again after `Retry-After` seconds. Or the product's stored data cannot be used",
+    503: "A server is away, or too many requests are under way; try again after `Retry-After` seconds. "
+    "Or the product's stored data cannot be used",
 }
 
 

@@ -14,6 +14,7 @@ from api.edge.identity import needs
 from api.http import etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
+from api.lanes import on_feed_threads
 from api.product_writes import Conditions
 from api.services import Services
 from shared.catalogue import products
@@ -67,7 +68,7 @@ async def get_product(services: Services, product_id: ProductPath) -> Response[P
     view, version, market_data = await asyncio.gather(
         asyncio.to_thread(_view, services, product_id),
         services.reader.cached_version(product_id),
-        asyncio.to_thread(_market_data, services, product_id),
+        _market_data(services, product_id),
     )
     return Response(ProductAnswer(view, version, market_data), headers=_tagged(view))
 
@@ -146,11 +147,14 @@ def _view(services: Services, product_id: str) -> ProductView:
         return products.view(conn, product_id)
 
 
-def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
+async def _market_data(services: Services, product_id: str) -> list[FeedQuote] | None:
+    """The feed's quotes; None where it is away, or has too many requests before this one."""
+    with on_feed_threads():
+        asking = asyncio.create_task(asyncio.to_thread(services.feed.quotes, [product_id]))
     try:
-        return services.feed.quotes([product_id])
-    except ExternalAPIError as error:
-        log.warning("market-data feed away", error=str(error))
+        return await asyncio.wait_for(asking, services.settings.feed_timeout_s)
+    except (ExternalAPIError, TimeoutError) as error:
+        log.warning("market-data feed away", error=str(error) or "no answer in time")
         return None
 
 

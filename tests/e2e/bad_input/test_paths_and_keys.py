@@ -88,7 +88,8 @@ def test_an_id_with_odd_characters_is_refused_as_a_path_as_in_a_body(engine: Eng
     url = f"/api/v1/products/{quote(product_id, safe='')}"
     if product_id not in {".", "a\0b"}:  # clients take the first one out of a path; no path has NUL
         problem(engine.http.put(url, json=product(product_id), headers=engine.authorized), 422, "$.product_id")
-    for asked in (url, f"{url}/price-history"):
+    # Clients make the path of the list from a dot.
+    for asked in (url, f"{url}/price-history")[product_id == "." :]:
         assert engine.http.get(asked).status_code in {404, 422}
 
 

@@ -12,7 +12,7 @@ from api.edge.asgi import Edge
 from api.edge.limits import Limits, lane_of
 from api.edge.tracing import RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
-from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads
+from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads, on_feed_threads
 from shared.errors import Overloaded
 from tests.support.metrics import counted
 from tests.unit.api.price_examples import Reader
@@ -82,6 +82,21 @@ def test_a_request_beyond_its_lane_is_answered_503_and_may_come_again(reader: Re
         assert msgspec.json.decode(client.sent[-1]["body"])["type"] == "urn:pricing:unavailable"
         assert client.answer("/health/live")[0] == 202
     assert client.answer("/api/v1/recalculate")[0] == 202
+
+
+def test_reads_do_not_wait_for_the_threads_of_the_feed() -> None:
+    async def go() -> None:
+        loop, go_on = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(LaneThreads())
+        with Lanes().taken("reads"):
+            with on_feed_threads():
+                slow = [asyncio.create_task(asyncio.to_thread(go_on.wait, 60)) for _ in range(2 * READ_THREADS)]
+            await asyncio.sleep(0)
+            assert "reads" in await asyncio.to_thread(lambda: threading.current_thread().name)
+        go_on.set()
+        assert all(await asyncio.gather(*slow))
+
+    asyncio.run(go())
 
 
 def test_writes_do_not_wait_for_the_threads_of_reads() -> None:
