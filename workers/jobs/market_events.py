@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import msgspec
 import structlog
+from dramatiq.middleware import Interrupt
 from opentelemetry.trace import get_current_span
 
 from shared.catalogue import markets, products
@@ -94,7 +95,7 @@ def _released(services: Services, leases: Sequence[Lease]) -> Iterator[None]:
     except BaseException as error:
         with services.pool.connection() as conn:
             is_held = repricing_queue.release(conn, leases)
-        if not is_held and isinstance(error, Exception):
+        if not is_held and isinstance(error, Exception | Interrupt):
             raise LeaseLost("this worker has lost a target") from error
         raise
 

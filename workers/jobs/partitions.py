@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
+from dramatiq.middleware import Interrupt
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from shared.catalogue import products
@@ -126,7 +127,7 @@ def _released(services: Services, partition: Partition) -> Iterator[None]:
             if is_lost and tasks.status(conn, partition.task_id) in TAKEN_OVER:
                 STALE_WRITES.inc()
                 log.warning("stale write refused", task_id=str(partition.task_id), partition=partition.number)
-        if is_lost and isinstance(error, Exception):
+        if is_lost and isinstance(error, Exception | Interrupt):
             raise LeaseLost(f"this worker has lost partition {partition.number}") from error
         raise
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import redis
 from dramatiq import Message, MessageProxy
-from dramatiq.middleware import TimeLimitExceeded
+from dramatiq.middleware import Shutdown, TimeLimitExceeded
 from dramatiq_abort import Abort
 
 from shared.errors import DatabaseUnavailable, LeaseLost
@@ -67,9 +67,9 @@ def test_its_failed_attempt_leaves_a_run_to_the_worker_that_has_its_partition(
     assert (runs.view(task.task_id), queues.sent) == (before, [])
 
 
-@pytest.mark.parametrize("error", ERRORS[:2], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [*ERRORS, Abort(), Shutdown()], ids=lambda error: type(error).__name__)
 def test_its_error_in_a_partition_that_it_lost_ends_its_message_without_an_error(
-    services: Services, runs: Runs, error: Exception
+    services: Services, runs: Runs, error: BaseException
 ) -> None:
     task = runs.split(runs.products(2))
 
