@@ -83,10 +83,10 @@ def test_a_write_without_a_key_says_nothing_of_its_body(engine: Engine) -> None:
     problem(engine.anonymous.post(EVENTS, content=b"{"), 401)
 
 
-@pytest.mark.parametrize("product_id", ["é", "😀", "a b", "-a", ".", "x" * 65, "a\0b", "a\n", "%"])
+@pytest.mark.parametrize("product_id", ["é", "😀", "a b", "-a", ".a", "x" * 65, "a\0b", "a\n", "%"])
 def test_an_id_with_odd_characters_is_refused_as_a_path_as_in_a_body(engine: Engine, product_id: str) -> None:
     url = f"/api/v1/products/{quote(product_id, safe='')}"
-    if product_id not in {".", "a\0b"}:  # clients take the first one out of a path; no path has NUL
+    if product_id != "a\0b":  # no path has NUL
         problem(engine.http.put(url, json=product(product_id), headers=engine.authorized), 422, "$.product_id")
     # Clients make the path of the list from a dot.
     for asked in (url, f"{url}/price-history")[product_id == "." :]:
