@@ -109,7 +109,7 @@ setup:
 test *arguments: setup
     @{{ python }} -m pytest {{ arguments }}
 
-# Run the tests that take minutes each: the commands of all pages in docs/, and an outage of the collector
+# Run the tests that take minutes each or need servers of the system: pages of docs/, TLS, rolling restarts
 test-long *arguments: setup
     @{{ python }} -m pytest -m long {{ arguments }}
 

@@ -1,4 +1,4 @@
-"""TLS on every way: from the caller to the API, and from the engine to PostgreSQL and Redis."""
+"""TLS on every way: from the caller to the API, and from the engine to PostgreSQL and Redis. `just test-long`."""
 
 import ssl
 from collections.abc import Iterator
@@ -18,6 +18,8 @@ from tests.support.private_stack import PrivateStack
 from tests.support.tls_servers import Authority, TlsServers
 
 QUERY = {"product_id": "P-100"}
+
+pytestmark = pytest.mark.long
 
 
 class Stack(NamedTuple):
