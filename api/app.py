@@ -50,7 +50,7 @@ def create_app() -> ASGIApp:
     is_usual = cors.is_usual if cors.is_on else negotiation.is_usual
     kind = FastPathForKeys if settings.require_read_key else FastPath
     audited = Audit(Protocol(app, cors), lambda: running_services(app.state).audit_log)
-    fast_path = kind(lambda: running_services(app.state), is_usual, limits.lanes)
+    fast_path = kind(lambda: running_services(app.state), is_usual, limits.bulkheads)
     return Edge(audited, fast_path, traces, limits, rates, cors)
 
 

@@ -9,7 +9,7 @@ import redis
 import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
-from api.lanes import is_write
+from api.bulkheads import is_write
 from api.scrapes import Scrapes
 from shared.access.audit_log import AuditLog
 from shared.access.known import KnownKeys

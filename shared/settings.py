@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trace_read_ratio: Share of price queries that are traced where the caller did not decide.
         trace_reads_per_s: The largest number of them in a second and API process.
         trace_write_ratio: The share for all other requests and jobs.
-        max_requests: Requests under way in an API process, in each lane: prices, reads, writes.
+        max_requests: Requests under way in an API process, of each kind: prices, reads, writes.
         writes_per_s: Writes of one key a second, over all processes; 0: without a limit.
         lists_per_s: The same for reads below `/api`, of one key, or of one address without a key.
         failed_keys_per_s: The same for requests of one address with a key that is not known.

@@ -147,9 +147,9 @@ class Edge:
         try:
             with trace.entered() if trace is not None else nullcontext():
                 try:
-                    with self._limits.admitted(scope) as lane:
+                    with self._limits.admitted(scope) as kind:
                         if self._rates is not None:
-                            limit = await self._rates.take(scope, lane)
+                            limit = await self._rates.take(scope, kind)
                         await self._app(scope, self._limits.in_time(receive), observed_send)
                 except (UrlTooLong, Overloaded, RateLimited) as error:
                     named = error.headers if isinstance(error, RateLimited) else None

@@ -12,12 +12,12 @@ from typing import TypeGuard
 import msgspec
 from litestar.types import HTTPScope, ReceiveMessage, Scope
 
+from api.bulkheads import Bulkheads
 from api.edge.identity import key_in
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH, sheet_for
 from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
-from api.lanes import Lanes
 from api.services import Services
 from shared.access import scopes
 from shared.cache.markets import market_of
@@ -57,16 +57,16 @@ class FastPath:
     """
 
     def __init__(
-        self, services: Callable[[], Services], is_usual: IsUsual = is_usual, lanes: Lanes | None = None
+        self, services: Callable[[], Services], is_usual: IsUsual = is_usual, bulkheads: Bulkheads | None = None
     ) -> None:
         """A fast path.
 
         Args:
             services: Returns the process's services, once the application has started.
             is_usual: Whether the headers of a request leave nothing to the framework.
-            lanes: Counts the queries that wait for a sheet.
+            bulkheads: Counts the queries that wait for a sheet.
         """
-        self._services, self._is_usual, self._lanes = services, is_usual, lanes or Lanes()
+        self._services, self._is_usual, self._bulkheads = services, is_usual, bulkheads or Bulkheads()
         self._reader: PriceReader | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
 
@@ -111,7 +111,7 @@ class FastPath:
             if len(asked) <= ANSWERED_BYTES:
                 self._remember(asked, _Remembered(basis, answer.body))
             return answer
-        with self._lanes.taken("prices"):
+        with self._bulkheads.taken("prices"):
             found, markets = await reader.find_one(query.product_id)
         sheet, source = sheet_for(query, found)
         return _priced(sheet, markets, query, source)

@@ -12,10 +12,10 @@ from typing import cast
 
 from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
+from api.bulkheads import Bulkheads, BulkheadThreads, Traffic
 from api.edge.protocol import NOSNIFF
 from api.http.answers import PRICE_PATH, PRICES_PATH
 from api.http.problems import Rendered
-from api.lanes import Lane, Lanes, LaneThreads
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
 MAX_URL_BYTES = 8_192
@@ -30,7 +30,7 @@ class Limits:
     """Ends requests that take too long to arrive, or that hold up the end of the process.
 
     Attributes:
-        lanes: The requests under way.
+        bulkheads: The requests under way.
         waiting: The first messages that price queries wait for. A sweep over all of them cancels the late ones, since a
             timer for each would cost more than a price. A request whose message is gone from here is late.
     """
@@ -41,13 +41,13 @@ class Limits:
         Args:
             body_timeout_s: The time for a body, beside a second for each 50 kB.
             port: The port that the API listens on.
-            most_requests: The largest number of requests under way in each lane.
+            most_requests: The largest number of requests under way of each kind.
         """
         self.waiting: set[Awaitable[ReceiveMessage]] = set()
         self._body_timeout_s, self._port = body_timeout_s, port
         self._since: dict[Awaitable[ReceiveMessage], float] = {}
         self._reading: set[asyncio.Timeout] = set()
-        self.lanes = Lanes(most_requests)
+        self.bulkheads = Bulkheads(most_requests)
         self._draining: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -57,7 +57,7 @@ class Limits:
         The server's own handler of SIGTERM is one of the event loop, which is called as well.
         """
         loop = asyncio.get_running_loop()
-        threads = LaneThreads()
+        threads = BulkheadThreads()
         loop.set_default_executor(threads)
         sweeping = loop.create_task(self._sweep())
         former = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self.drain))
@@ -71,18 +71,18 @@ class Limits:
                 self._draining.cancel()
 
     @contextmanager
-    def admitted(self, scope: HTTPScope) -> Iterator[Lane]:
-        """Count a request as under way within the block, in its lane.
+    def admitted(self, scope: HTTPScope) -> Iterator[Traffic]:
+        """Count a request as under way within the block, by its kind.
 
         Raises:
             UrlTooLong: its path and query are too long.
-            Overloaded: its lane is full.
+            Overloaded: its kind has its number.
         """
         if len(scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
             raise UrlTooLong(f"path and query have more than {MAX_URL_BYTES:,} bytes")
-        lane = lane_of(scope)
-        with self.lanes.taken(lane):
-            yield lane
+        kind = kind_of(scope)
+        with self.bulkheads.taken(kind):
+            yield kind
 
     def in_time(self, receive: Receive) -> Receive:
         """ASGI's `receive`, until the body is whole.
@@ -124,7 +124,7 @@ class Limits:
         """Close the connections that are left once no request is under way: the server waits for half a header."""
         await asyncio.sleep(DRAIN_S)
         while True:
-            if not self.waiting and self.lanes.are_empty:
+            if not self.waiting and self.bulkheads.are_empty:
                 hang_up(self._port)
             await asyncio.sleep(DRAIN_POLL_S)
 
@@ -143,8 +143,8 @@ class Limits:
         return SlowBody(f"the body did not come within {self._body_timeout_s:g} s")
 
 
-def lane_of(scope: HTTPScope) -> Lane:
-    """The lane of a request."""
+def kind_of(scope: HTTPScope) -> Traffic:
+    """The kind of a request."""
     path = scope["path"]
     if path.startswith("/health"):
         return "health"

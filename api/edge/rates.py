@@ -7,8 +7,8 @@ from ipaddress import IPv6Address, IPv6Network
 import structlog
 from litestar.types import HTTPScope
 
+from api.bulkheads import Traffic
 from api.edge.callers import Address, Callers
-from api.lanes import Lane
 from shared.access.keys import LiveKey
 from shared.access.rate_limits import Kind, RateLimits
 from shared.errors import RateLimited
@@ -16,7 +16,7 @@ from shared.telemetry.metrics import FAILED_KEYS
 
 log = structlog.get_logger(__name__)
 
-KINDS: dict[Lane, Kind] = {"writes": "writes", "reads": "lists"}
+KINDS: dict[Traffic, Kind] = {"writes": "writes", "reads": "lists"}
 LIMITED = "/api/"
 LOG_INTERVAL_S = 1.0
 # One subscriber of IPv6 has a network of addresses.
@@ -45,7 +45,7 @@ class Rates:
         self._includes_loopback = includes_loopback
         self._logged_at, self._failed = float("-inf"), 0
 
-    async def take(self, scope: HTTPScope, lane: Lane) -> dict[str, str]:
+    async def take(self, scope: HTTPScope, traffic: Traffic) -> dict[str, str]:
         """Take what a request needs from the caller's buckets; the headers that tell what is left.
 
         Raises:
@@ -58,7 +58,7 @@ class Rates:
         if key is None and _has_authorization(scope):
             # A key of the last second may not be known here yet: it costs its caller a token.
             await self._take("failed-keys", bucket_of(address))
-        kind = KINDS.get(lane)
+        kind = KINDS.get(traffic)
         if kind is None or not scope["path"].startswith(LIMITED):
             return {}
         return await self._take(kind, bucket_of(address) if key is None else f"key:{key.id}")

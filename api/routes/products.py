@@ -10,11 +10,11 @@ from litestar.params import HeaderParameter, Parameter
 from msgspec import Meta
 
 from api import product_writes
+from api.bulkheads import on_feed_threads
 from api.edge.identity import needs
 from api.http import etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
-from api.lanes import on_feed_threads
 from api.product_writes import Conditions
 from api.services import Services
 from shared.catalogue import products

@@ -30,7 +30,7 @@ HTTP_DURATION = Histogram(
     buckets=LATENCY_BUCKETS_S,
 )
 REQUESTS_SHED = Counter(
-    "pricing_requests_shed", "Requests refused with 503 because too many of their lane were under way", ["lane"]
+    "pricing_requests_shed", "Requests refused with 503 because too many of their kind were under way", ["kind"]
 )
 RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["kind"])
 RATE_LIMITS_SKIPPED = Counter(

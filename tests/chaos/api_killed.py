@@ -39,8 +39,8 @@ def _kill(context: Context) -> Figure:
 
 
 def _answers(context: Context) -> bool:
-    """Whether each of the reader's lanes had an answer lately."""
-    reads = context.reader.reads[-context.reader.lanes :]
+    """Whether each of the reader's connections had an answer lately."""
+    reads = context.reader.reads[-context.reader.connections :]
     return all(read.status == 200 for read in reads)
 
 

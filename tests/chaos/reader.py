@@ -34,22 +34,22 @@ class Read:
 
 
 class Reader:
-    """Asks for prices at a fixed rate, whatever the answers: a late answer delays no other lane's query.
+    """Asks for prices at a fixed rate, whatever the answers: a late answer delays no other connection's query.
 
     Attributes:
         reads: What was asked and answered so far.
         product_ids: What is asked for.
-        lanes: How many connections are kept.
+        connections: How many connections are kept.
     """
 
-    def __init__(self, port: int, product_ids: list[str], rng: Random, per_s: float = 40.0, lanes: int = 4) -> None:
+    def __init__(self, port: int, product_ids: list[str], rng: Random, per_s: float = 40, connections: int = 4) -> None:
         self.reads: list[Read] = []
-        self._port, self.product_ids, self.lanes = port, product_ids, lanes
+        self._port, self.product_ids, self.connections = port, product_ids, connections
         self._stop = threading.Event()
         self._connections = 0
-        self._interval_s = lanes / per_s
-        seeds = [rng.random() for _ in range(lanes)]
-        self._threads = [threading.Thread(target=self._lane, args=(Random(seed),), daemon=True) for seed in seeds]
+        self._interval_s = connections / per_s
+        seeds = [rng.random() for _ in range(connections)]
+        self._threads = [threading.Thread(target=self._connection, args=(Random(seed),), daemon=True) for seed in seeds]
 
     def __enter__(self) -> "Reader":
         for thread in self._threads:
@@ -61,7 +61,7 @@ class Reader:
         for thread in self._threads:
             thread.join(timeout=2 * TIMEOUT_S)
 
-    def _lane(self, rng: Random) -> None:
+    def _connection(self, rng: Random) -> None:
         due = time.monotonic() + rng.random() * self._interval_s
         http_client = self._connect()
         # What is late is sent at once: the rate stays what it is.

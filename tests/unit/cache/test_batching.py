@@ -72,7 +72,7 @@ def test_a_thousand_who_ask_for_one_key_cause_one_look_up() -> None:
     run(test)
 
 
-def test_those_who_come_while_all_lanes_are_taken_share_the_next_look_up() -> None:
+def test_those_who_come_while_all_slots_are_taken_share_the_next_look_up() -> None:
     async def test(shelf: Shelf) -> None:
         batcher = Batcher(shelf.load, max_concurrency=2, batch=3)
         shelf.open.clear()

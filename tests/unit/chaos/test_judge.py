@@ -163,7 +163,7 @@ def api() -> Iterator[ThreadingHTTPServer]:
 
 
 def test_the_reader_notes_every_answer_and_every_failure(api: ThreadingHTTPServer) -> None:
-    with Reader(api.server_address[1], ["a"], Random(1), per_s=100, lanes=1) as reader:
+    with Reader(api.server_address[1], ["a"], Random(1), per_s=100, connections=1) as reader:
         eventually(lambda: len(reader.reads) >= 5, "five queries")
     seen = [(read.status, read.version, read.connection) for read in reader.reads[:5]]
     assert seen == [(200, 2, 1), (200, 1, 1), (503, 0, 1), (0, 0, 1), (0, 0, 2)]

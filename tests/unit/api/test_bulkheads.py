@@ -1,4 +1,4 @@
-"""A lane that is full refuses its own requests and no others'; reads and writes have their own threads."""
+"""A bulkhead that is full refuses its own requests and no others'; reads and writes have their own threads."""
 
 import asyncio
 import threading
@@ -8,11 +8,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from api.bulkheads import MOST_SCRAPES, READ_THREADS, Bulkheads, BulkheadThreads, Traffic, on_feed_threads
 from api.edge.asgi import Edge
-from api.edge.limits import Limits, lane_of
+from api.edge.limits import Limits, kind_of
 from api.edge.tracing import RequestTraces
 from api.http.answers import PRICE_PATH, PRICES_PATH
-from api.lanes import MOST_SCRAPES, READ_THREADS, Lane, Lanes, LaneThreads, on_feed_threads
 from shared.errors import Overloaded
 from tests.support.metrics import counted
 from tests.unit.api.price_examples import Reader
@@ -22,7 +22,7 @@ MOST = 3
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "lane"),
+    ("method", "path", "kind"),
     [
         ("GET", "/health/live", "health"),
         ("GET", "/health/ready", "health"),
@@ -37,46 +37,46 @@ MOST = 3
         ("DELETE", "/api/v1/tasks/1", "writes"),
     ],
 )
-def test_each_request_has_its_lane(method: str, path: str, lane: Lane) -> None:
-    assert lane_of(cast(Any, {"method": method, "path": path})) == lane
+def test_each_request_has_its_kind(method: str, path: str, kind: Traffic) -> None:
+    assert kind_of(cast(Any, {"method": method, "path": path})) == kind
 
 
-@pytest.mark.parametrize("lane", ["metrics", "prices", "reads", "writes"])
-def test_a_full_lane_refuses_its_own_and_no_others(lane: Lane) -> None:
-    lanes, before = Lanes(MOST), counted("pricing_requests_shed_total", lane=lane)
+@pytest.mark.parametrize("kind", ["metrics", "prices", "reads", "writes"])
+def test_a_full_bulkhead_refuses_its_own_kind_and_no_other(kind: Traffic) -> None:
+    bulkheads, before = Bulkheads(MOST), counted("pricing_requests_shed_total", kind=kind)
     with ExitStack() as stack:
         for _ in range(MOST):
-            stack.enter_context(lanes.taken(lane))
-        with pytest.raises(Overloaded, match=lane), lanes.taken(lane):
+            stack.enter_context(bulkheads.taken(kind))
+        with pytest.raises(Overloaded, match=kind), bulkheads.taken(kind):
             pass
-        for other in {"metrics", "prices", "reads", "writes", "health"} - {lane}:
-            with lanes.taken(cast(Lane, other)):
-                assert not lanes.are_empty
-    assert counted("pricing_requests_shed_total", lane=lane) == before + 1
-    with lanes.taken(lane):
+        for other in {"metrics", "prices", "reads", "writes", "health"} - {kind}:
+            with bulkheads.taken(cast(Traffic, other)):
+                assert not bulkheads.are_empty
+    assert counted("pricing_requests_shed_total", kind=kind) == before + 1
+    with bulkheads.taken(kind):
         pass
-    assert lanes.are_empty
+    assert bulkheads.are_empty
 
 
 def test_health_is_never_refused() -> None:
-    lanes = Lanes(MOST)
+    bulkheads = Bulkheads(MOST)
     with ExitStack() as stack:
         for _ in range(MOST_SCRAPES + 1):
-            stack.enter_context(lanes.taken("health"))
+            stack.enter_context(bulkheads.taken("health"))
 
 
-def test_a_request_that_fails_leaves_its_lane() -> None:
-    lanes = Lanes(1)
+def test_a_request_that_fails_leaves_its_bulkhead() -> None:
+    bulkheads = Bulkheads(1)
     for _ in range(2):
-        with pytest.raises(ValueError, match="x"), lanes.taken("reads"):
+        with pytest.raises(ValueError, match="x"), bulkheads.taken("reads"):
             raise ValueError("x")
 
 
-def test_a_request_beyond_its_lane_is_answered_503_and_may_come_again(reader: Reader) -> None:
+def test_a_request_beyond_its_bulkhead_is_answered_503_and_may_come_again(reader: Reader) -> None:
     limits = Limits(10, 8000, 1)
     client = Client(reader)
     client.edge = Edge(cast(Any, client.app), fast_path_of(reader), RequestTraces(0, 0, 0, lambda _: None), limits)
-    with limits.lanes.taken("writes"):
+    with limits.bulkheads.taken("writes"):
         status, headers = client.answer("/api/v1/recalculate")
         assert (status, headers[b"retry-after"]) == (503, b"1")
         assert msgspec.json.decode(client.sent[-1]["body"])["type"] == "urn:pricing:unavailable"
@@ -87,8 +87,8 @@ def test_a_request_beyond_its_lane_is_answered_503_and_may_come_again(reader: Re
 def test_reads_do_not_wait_for_the_threads_of_the_feed() -> None:
     async def go() -> None:
         loop, go_on = asyncio.get_running_loop(), threading.Event()
-        loop.set_default_executor(LaneThreads())
-        with Lanes().taken("reads"):
+        loop.set_default_executor(BulkheadThreads())
+        with Bulkheads().taken("reads"):
             with on_feed_threads():
                 slow = [asyncio.create_task(asyncio.to_thread(go_on.wait, 60)) for _ in range(2 * READ_THREADS)]
             await asyncio.sleep(0)
@@ -101,13 +101,13 @@ def test_reads_do_not_wait_for_the_threads_of_the_feed() -> None:
 
 def test_writes_do_not_wait_for_the_threads_of_reads() -> None:
     async def go() -> None:
-        loop, lanes, go_on = asyncio.get_running_loop(), Lanes(), threading.Event()
-        threads = LaneThreads()
+        loop, bulkheads, go_on = asyncio.get_running_loop(), Bulkheads(), threading.Event()
+        threads = BulkheadThreads()
         loop.set_default_executor(threads)
-        with lanes.taken("reads"):
+        with bulkheads.taken("reads"):
             reads = [asyncio.create_task(asyncio.to_thread(go_on.wait, 60)) for _ in range(2 * READ_THREADS)]
             await asyncio.sleep(0)
-        with lanes.taken("writes"):
+        with bulkheads.taken("writes"):
             assert "writes" in await asyncio.to_thread(lambda: threading.current_thread().name)
         assert not any(read.done() for read in reads)
         go_on.set()

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 import httpx
 import pytest
 
-from api.lanes import WRITE_THREADS
+from api.bulkheads import WRITE_THREADS
 from shared.postgres import pools
 from shared.settings import Settings
 from tests.support.api_server import ApiServer, serving
 
 MOST = WRITE_THREADS + 2
-PRODUCT = {"product_id": "T-lanes", "name": "Test", "currency": "USD", "base_price": "100.00"}
+PRODUCT = {"product_id": "T-bulkheads", "name": "Test", "currency": "USD", "base_price": "100.00"}
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def test_writes_that_hang_starve_nothing_else(settings: Settings, server: ApiSer
             refused = next(as_completed(writes)).result()
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
             assert "writes" in refused.json()["detail"]
-            assert http.post("/api/v1/price", json={"product_id": "T-lanes"}).status_code == 200
+            assert http.post("/api/v1/price", json={"product_id": "T-bulkheads"}).status_code == 200
             scrapes = [callers.submit(http.get, "/metrics") for _ in range(MOST)]
             assert http.get(path).status_code == 200
             assert http.get("/health/live").status_code == 200
             assert {scrape.result().status_code for scrape in scrapes} == {200}
-            assert 'pricing_requests_shed_total{lane="writes"}' in http.get("/metrics").text
-        # Of those in the lane, some found no connection in time.
+            assert 'pricing_requests_shed_total{kind="writes"}' in http.get("/metrics").text
+        # Of those of the kind, some found no connection in time.
         assert {write.result().status_code for write in writes} == {200, 503}
         assert http.put(path, json=PRODUCT).status_code == 200

@@ -1,4 +1,4 @@
-"""Lanes: requests that cannot starve those of another lane, each with a number of its own and its own threads."""
+"""Bulkheads: requests that cannot starve those of another kind, each with a number of its own and its own threads."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,18 +13,18 @@ from shared.telemetry.metrics import REQUESTS_SHED
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Lane = Literal["health", "metrics", "prices", "reads", "writes"]
-Threads = Lane | Literal["feed"]
+Traffic = Literal["health", "metrics", "prices", "reads", "writes"]
+Threads = Traffic | Literal["feed"]
 # Callers of /metrics share scrapes, and need no more.
 MOST_SCRAPES = 64
 READ_THREADS = WRITE_THREADS = 8
 FEED_THREADS = 2
 
-_current: ContextVar[Threads] = ContextVar("lane", default="reads")
+_current: ContextVar[Threads] = ContextVar("kind", default="reads")
 
 
 def is_write() -> bool:
-    """Whether the current request is one of the lane of writes."""
+    """Whether the current request is a write."""
     return _current.get() == "writes"
 
 
@@ -38,19 +38,19 @@ def on_feed_threads() -> Iterator[None]:
         _current.reset(former)
 
 
-class Lanes:
-    """Counts the requests under way, and refuses those of a lane that is full. Health is never refused."""
+class Bulkheads:
+    """Counts the requests under way, and refuses those of a kind that has its number. Health is never refused."""
 
     def __init__(self, most: int = 256) -> None:
-        """Lanes of one process.
+        """Bulkheads of one process.
 
         Args:
-            most: The largest number of requests under way in a lane.
+            most: The largest number of requests under way of a kind.
         """
         self._most = {"health": float("inf"), "metrics": min(MOST_SCRAPES, most)} | dict.fromkeys(
             ("prices", "reads", "writes"), most
         )
-        self._under_way: Counter[Lane] = Counter()
+        self._under_way: Counter[Traffic] = Counter()
 
     @property
     def are_empty(self) -> bool:
@@ -58,25 +58,25 @@ class Lanes:
         return not any(self._under_way.values())
 
     @contextmanager
-    def taken(self, lane: Lane) -> Iterator[None]:
-        """Count a request in its lane within the block; its calls of threads use the lane's.
+    def taken(self, kind: Traffic) -> Iterator[None]:
+        """Count a request of a kind within the block; its calls of threads use the kind's own.
 
         Raises:
-            Overloaded: the lane is full.
+            Overloaded: the kind has its number.
         """
-        if self._under_way[lane] >= self._most[lane]:
-            REQUESTS_SHED.labels(lane).inc()
-            raise Overloaded(f"too many {lane} are under way in this process")
-        self._under_way[lane] += 1
-        former = _current.set(lane)
+        if self._under_way[kind] >= self._most[kind]:
+            REQUESTS_SHED.labels(kind).inc()
+            raise Overloaded(f"too many {kind} are under way in this process")
+        self._under_way[kind] += 1
+        former = _current.set(kind)
         try:
             yield
         finally:
             _current.reset(former)
-            self._under_way[lane] -= 1
+            self._under_way[kind] -= 1
 
 
-class LaneThreads(ThreadPoolExecutor):
+class BulkheadThreads(ThreadPoolExecutor):
     """Threads of handlers: writes have their own, and so have requests to the market-data feed."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class LaneThreads(ThreadPoolExecutor):
         }
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Run a call on a thread of the current request's lane."""
+        """Run a call on a thread of the current request's kind."""
         threads = self._others.get(_current.get())
         return super().submit(fn, *args, **kwargs) if threads is None else threads.submit(fn, *args, **kwargs)
 
