@@ -8,6 +8,7 @@ import click
 from shared.access import keys
 from shared.access.scopes import SCOPES, Scope
 from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.printable import printable
 from shared.settings import Settings
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -45,7 +46,7 @@ def create_key(settings: Settings, name: str, scopes: tuple[Scope, ...], expires
         expires_at = datetime.now(UTC) + expires if expires else None
         key_id, key = keys.create(conn, name, scopes, "just", expires_at)
     print_line(f"key {key_id}: {', '.join(scopes)}{f', until {expires_at:%F %T} UTC' if expires_at else ''}")
-    click.echo(key)
+    click.echo(printable(key))
 
 
 @keys_command.command("list")
