@@ -58,8 +58,9 @@ ESCAPED = (
     "out.print(rows, ",
     "click.echo(printable(",
     "click.UsageError(printable(",
-    # No foreign text: our own settings, ids of ours, and a constant.
+    # No foreign text: our own settings, ids and keys of ours, and a constant.
     "click.ClickException(str(error))",
+    "click.echo(key)",
     "click.echo(str(task_id))",
     "click.UsageError('",
 )
