@@ -81,6 +81,7 @@ class BoundSheet:
             self.by_list[rule.part.id].append(rule)
         self.lists = _pools([*entries, *rules.adjustments.of(sheet)], rules.adjustments)
         self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
+        self._nothing = None if self.lists or self.promotions else Fitting([], [], sheet.valid_until)
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
         # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
         self.plain = (
@@ -93,6 +94,8 @@ class BoundSheet:
 
     def fitting(self, query: QueryContext, at: datetime) -> Fitting:
         """The lists and promotions that are open and whose conditions hold."""
+        if self._nothing is not None:
+            return self._nothing
         until = self.sheet.valid_until
         lists: list[Rule[PriceList]] = []
         for pool in self.lists:

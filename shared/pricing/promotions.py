@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct
@@ -10,6 +11,9 @@ from shared.pricing.money import plain
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Promotion
+
+# By descending priority, then by id.
+_ORDER = attrgetter("order")
 
 Convert = Callable[[Decimal, str], Ratio | None]
 Unconverted = Literal["no_rate", "other_currency"]
@@ -57,7 +61,7 @@ class Discounting(Struct, frozen=True, gc=False):
 
     def apply(self, fitting: Iterable[Rule[Promotion]], price: Ratio) -> Outcome:
         """Take the promotions that fit, in any order, off the price of one unit; it never gets below 0."""
-        ordered = sorted(fitting, key=_order)
+        ordered = sorted(fitting, key=_ORDER)
         exclusive = next((rule for rule in ordered if rule.part.exclusive), None)
         if exclusive is not None:
             outcome = self._one_by_one([exclusive], price)
@@ -121,8 +125,3 @@ def less(price: Ratio, off: Ratio) -> Ratio:
         num = subtract(multiply(price.num, off.den), multiply(off.num, price.den))
         den = multiply(price.den, off.den)
     return Ratio(num, den) if num > 0 else Ratio(ZERO)
-
-
-def _order(rule: Rule[Promotion]) -> tuple[int, str]:
-    """Promotions apply by descending priority, then by id."""
-    return rule.order

@@ -63,10 +63,11 @@ class Rule(Generic[Part]):
         return all(test(query) for test in self.predicates)
 
     def edge(self, at: datetime) -> datetime | None:
-        """The next instant at which the window opens or closes."""
-        if self.opens is not None and at < self.opens:
-            return self.opens
-        return self.closes if self.closes is not None and at < self.closes else None
+        """The next instant at which the window opens or closes; an entry outside its list's window has none."""
+        opens, closes = self.opens, self.closes
+        if closes is not None and (at >= closes or (opens is not None and closes <= opens)):
+            return None
+        return opens if opens is not None and at < opens else closes
 
     def state(self, at: datetime) -> str | None:
         """`not_started` or `expired`; None while the window is open."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -58,12 +59,12 @@ def price(
         NoPriceHere: the product has no price in the query's currency.
         UnknownMarket: the policy refuses the query's location.
     """
-    sheet, policy = bound.sheet, terms.rules.policy
+    sheet = bound.sheet
     location = query.user_location
     place = terms.default if location is None else terms.place(location)
     known = None if place is not None else False
     if place is None:
-        if policy.unknown_market == "refuse":
+        if terms.rules.policy.unknown_market == "refuse":
             raise UnknownMarket(location or "")
         place = terms.default
     currency = query.currency or place.rules.currency or sheet.currency
@@ -77,75 +78,56 @@ def price(
     ):
         return _plain(terms, bound, query, at, place, known, fitting)
     here = Situation(terms, bound, query, at, place, currency, fitting)
-    trail = Trail(sheet, currency) if explain else None
+    return _by_rules(here, known, contract, Trail(sheet, currency) if explain else None)
 
-    published = _published(here, trail)
-    chosen = _chosen(here, published, contract, trail)
-    unit, reference = chosen.line.unit, chosen.reference.unit
+
+def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry], trail: Trail | None) -> ShopQuote:
+    sheet, tax, market = here.sheet, here.tax, here.place.rules
+    chosen = _chosen(here, _published(here, trail), contract, trail)
     header = chosen.rule.part if chosen.rule is not None else None
-
-    off, rate = NO_PROMOTION, ZERO
-    if header is None or header.combinable:
-        if fitting.promotions:
-            off = _promoted(here, unit, reference)
-            if off.applied:
-                unit = off.applied[-1].price
-        if query.is_prime_member and sheet.membership_rate and not off.exclusive:
-            rate = sheet.membership_rate
-        if trail is not None:
-            trail.promotions(off)
-        if rate:
-            unit = unit.times(subtract(ONE, rate))
-            if trail is not None:
-                trail.membership(unit, rate)
-
-    tax = here.tax
+    unit, off, rate = _discounted(here, chosen, header, trail)
+    reference = chosen.reference.unit
+    undiscounted = unit is reference
     if tax.price is not UNCHANGED:
-        same = reference is unit
         unit, reference = unit.by(tax.price), reference.by(tax.price)
-        reference = unit if same else reference
         if trail is not None:
             trail.step("tax", unit, f"shown {tax.show}")
-    digits = exponent(currency)
+
+    digits = exponent(here.currency)
     places = charging.places_of(chosen.rule, sheet.price_decimals, digits)
     limits = charging.bounds_of(here, header, places, digits, trail)
-    undiscounted = reference is unit
-    unit = charging.with_ending(here, unit, header, limits, trail)
-    unit = charging.inside(unit, limits, trail)
-
+    unit = charging.inside(charging.with_ending(here, unit, header, limits, trail), limits, trail)
     final = rounded(unit, places, sheet.rounding)
-    by_unit = chosen.line.by_unit and policy.rounds == "unit"
-    total = charging.total_of(final if by_unit else None, unit, here, places, digits, limits)
+    by_unit = final if chosen.line.by_unit and here.terms.rules.policy.rounds == "unit" else None
+    total = charging.total_of(by_unit, unit, here, places, digits, limits)
+    if not undiscounted:
+        reference_price = charging.reference_price(here, chosen.reference_rule, reference, limits, places)
     if trail is not None:
         trail.rounding(final, unit, sheet.rounding)
-    rules = place.rules
+
     return ShopQuote(
         product_id=sheet.product_id,
-        currency=currency,
-        quantity=query.quantity,
+        currency=here.currency,
+        quantity=here.query.quantity,
         base_price=charging.as_shown(here, sheet.list_price, places),
-        reference_price=final
-        if undiscounted
-        else charging.reference_price(here, chosen.reference_rule, reference, limits, places),
+        reference_price=final if undiscounted else reference_price,
         final_price=final,
         total=total,
         discount_rate=rate,
-        market=place.code,
+        market=here.place.code,
         market_known=known,
         price_list=None if header is None else header.id,
-        promotions=tuple(one.promotion.id for one in off.applied) if off.applied else (),
-        tax=None
-        if tax.rate is None
-        else tax_of(total, final if by_unit else None, here.quantity, tax, digits, sheet.rounding),
+        promotions=tuple([one.promotion.id for one in off.applied]),
+        tax=None if tax.rate is None else tax_of(total, by_unit, here.quantity, tax, digits, sheet.rounding),
         unit_price=None
         if sheet.content is None
-        else beside.unit_price(final, sheet.content, rules.unit_price_per, digits, sheet.rounding),
+        else beside.unit_price(final, sheet.content, market.unit_price_per, digits, sheet.rounding),
         advertised_price=None if sheet.map_price is None else charging.advertised(here, sheet.map_price, final, places),
         cash_total=None
-        if rules.cash_step is None or rules.currency not in (None, currency)
-        else beside.cash_total(total, rules.cash_step, digits),
+        if market.cash_step is None or market.currency not in (None, here.currency)
+        else beside.cash_total(total, market.cash_step, digits),
         version=sheet.version,
-        rulebook_version=terms.rules.version,
+        rulebook_version=here.terms.rules.version,
         computed_at=sheet.computed_at,
         valid_until=here.until,
         steps=None if trail is None else trail.steps(),
@@ -250,6 +232,26 @@ def _candidates(
         elif trail is not None:
             trail.no_line(rule, line)
     return own_entries(found) if len(found) > 1 else found
+
+
+def _discounted(
+    here: Situation, chosen: _Chosen, header: PriceList | None, trail: Trail | None
+) -> tuple[Ratio, Outcome, Decimal]:
+    """The price after promotions and membership; the promotions; the share for membership."""
+    unit, off, rate = chosen.line.unit, NO_PROMOTION, ZERO
+    if header is not None and not header.combinable:
+        return unit, off, rate
+    if here.fitting.promotions:
+        off = _promoted(here, unit, chosen.reference.unit)
+        if off.applied:
+            unit = off.applied[-1].price
+    if trail is not None:
+        trail.promotions(off)
+    if here.query.is_prime_member and not off.exclusive and (rate := here.sheet.membership_rate):
+        unit = unit.times(subtract(ONE, rate))
+        if trail is not None:
+            trail.membership(unit, rate)
+    return unit, off, rate
 
 
 def _promoted(here: Situation, unit: Ratio, reference: Ratio) -> Outcome:

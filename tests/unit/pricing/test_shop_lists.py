@@ -170,3 +170,11 @@ def test_an_entrys_window_lies_inside_its_lists(day: int, chosen: str | None, un
     got = quoted(rulebook(lists=lists), sheet, at=datetime(2026, 3, day, tzinfo=UTC))
     assert (got.price_list == "a") is (chosen == "a")
     assert got.valid_until == (None if until is None else datetime(2026, 3, until, tzinfo=UTC))
+
+
+def test_an_entry_outside_its_lists_window_never_applies_and_ends_no_answer() -> None:
+    lists = [a_list("a", until="2026-03-05")]
+    priced = shop_sheet([entry("a", "9", **{"from": "2026-03-08"})])
+    for day in (2, 6, 9):
+        got = quoted(rulebook(lists=lists), priced, at=datetime(2026, 3, day, tzinfo=UTC))
+        assert (got.price_list, got.valid_until) == (None, None)
