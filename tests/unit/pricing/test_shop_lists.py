@@ -41,9 +41,9 @@ FITTING: dict[str, Any] = {"channel": "web", "customer_groups": ("b2b", "vip")}
 )
 def test_the_choice_is_by_priority_then_attributes_then_lowest_line_then_id(lists: Lists, chosen: str) -> None:
     """List b is cheaper than a, c costs the same as a."""
-    priced = shop_sheet([entry("a", "90"), entry("b", "80"), entry("c", "90")])
-    for order in itertools.permutations(lists):
-        got = quoted(rulebook(lists=[*order, a_list("c", priority=-1)] if chosen != "a" else order), priced, **FITTING)
+    entries = [entry("a", "90"), entry("b", "80"), entry("c", "90")]
+    for order, stored in itertools.product(itertools.permutations(lists), itertools.permutations(entries)):
+        got = quoted(rulebook(lists=order), shop_sheet(stored), **FITTING)
         assert got.price_list == chosen
 
 
