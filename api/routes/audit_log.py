@@ -17,6 +17,8 @@ from shared.access import audit, keys
 from shared.access.audit import EntryView, Filter
 from shared.errors import InvalidInput
 
+INSTANT = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$"
+
 
 class AuditPage(msgspec.Struct, frozen=True):
     """A page of the audit log."""
@@ -41,17 +43,27 @@ def list_audit_log(
     limit: Limit = 100,
     cursor: Cursor = None,
     key_id: Annotated[int | None, Parameter(ge=1, le=keys.LARGEST_ID, description="Only writes by this key")] = None,
-    since: Annotated[datetime | None, Parameter(description="Only entries from this time on, with UTC offset")] = None,
-    until: Annotated[datetime | None, Parameter(description="Only entries before this time, with UTC offset")] = None,
+    since: Annotated[
+        str | None, Parameter(pattern=INSTANT, description="Only entries from this time on, with UTC offset")
+    ] = None,
+    until: Annotated[
+        str | None, Parameter(pattern=INSTANT, description="Only entries before this time, with UTC offset")
+    ] = None,
 ) -> AuditPage:
     """List entries."""
-    for name, instant in (("since", since), ("until", until)):
-        if instant is not None and instant.tzinfo is None:
-            raise InvalidInput("needs a UTC offset", f"$.{name}")
+    period = _instant("since", since), _instant("until", until)
     before: keys.Position | None = cursors.decode(cursor, keys.Position)
     with services.transaction() as conn:
-        items, last = cursors.split(audit.listed(conn, Filter(key_id, since, until), limit + 1, before), limit)
+        items, last = cursors.split(audit.listed(conn, Filter(key_id, *period), limit + 1, before), limit)
     return AuditPage(items, cursors.encode(last.id) if last else None)
+
+
+def _instant(name: str, text: str | None) -> datetime | None:
+    """The time in a query parameter. Litestar itself would also take a number, of seconds since 1970."""
+    try:
+        return datetime.fromisoformat(text) if text is not None else None
+    except ValueError:
+        raise InvalidInput("is no time such as 2026-01-31T12:00:00Z", f"$.{name}") from None
 
 
 router = Router("/api/v1", route_handlers=[list_audit_log], tags=["Keys"])

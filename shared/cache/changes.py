@@ -49,7 +49,7 @@ def _follow(subscription: Subscription, near: NearCache, stop: threading.Event) 
     while not stop.is_set():
         try:
             messages = subscription.take(WAIT_S)
-        except redis.ConnectionError as error:
+        except Exception as error:  # noqa: BLE001 # the outermost loop of a thread
             if is_up:
                 log.warning("price changes are not received, prices are up to a second old", error=str(error))
             is_up = False

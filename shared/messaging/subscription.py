@@ -46,7 +46,8 @@ class Subscription:
             if self._unanswered_since is not None and self._monotonic() - self._unanswered_since > DEAD_AFTER_S:
                 raise redis.ConnectionError(f"no pong for {DEAD_AFTER_S:.0f} s")
             return taken
-        except (redis.RedisError, OSError) as error:
+        # ValueError: redis-py polls a socket that is closed.
+        except (redis.RedisError, OSError, ValueError) as error:
             self.close()
             raise redis.ConnectionError(str(error)) from error
 

@@ -32,6 +32,9 @@ HTTP_DURATION = Histogram(
 REQUESTS_SHED = Counter(
     "pricing_requests_shed", "Requests refused with 503 because too many of their kind were under way", ["kind"]
 )
+# From the start, so that an increase from nothing is one.
+for _kind in ("prices", "reads", "writes", "metrics"):
+    REQUESTS_SHED.labels(_kind)
 RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["kind"])
 RATE_LIMITS_SKIPPED = Counter(
     "pricing_rate_limits_skipped", "Requests that were let through unlimited because Redis was away"
@@ -79,6 +82,8 @@ PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision chang
 PRODUCTS_FAILED = Counter(
     "pricing_products_failed", "Products whose price could not be decided because of their own data", ["cause"]
 )
+for _cause in ("event", "recalculation"):
+    PRODUCTS_FAILED.labels(_cause)
 UNREADABLE_SHEETS = Counter("pricing_unreadable_sheets", "Price sheets in PostgreSQL that a query could not read")
 FEED_QUOTES_REFUSED = Counter("pricing_feed_quotes_refused", "Invalid quotes of the market-data feed")
 JOB_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)

@@ -11,6 +11,7 @@ from deploy.native import postgres_server
 from tests.chaos import judgement
 from tests.chaos.case import Case, Figure, at_most
 from tests.chaos.context import FLOWING, Context
+from tests.support import backup
 from tests.support.waiting import eventually
 
 RIGHT_S = 5.0
@@ -43,7 +44,8 @@ def _restored(context: Context) -> Figure:
 def _restore(context: Context, dump: str) -> bool:
     """Restore; False where PostgreSQL ended the restore in favour of one of the engine's transactions."""
     try:
-        _run(context, "pg_restore", "--clean", "--if-exists", "--single-transaction", dump)
+        binaries = postgres_server.binaries(context.environment.engine.home, os.environ)
+        backup.restore(binaries, context.environment.engine.settings.database_url, dump)
     except subprocess.CalledProcessError as error:
         context.say(f"not restored: {error.stderr.strip()}")
         return False

@@ -27,6 +27,7 @@ from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, stand, version_of
 from tests.integration.catalogue_examples import new_id, product, stored, write
+from tests.support import backup
 
 FORGED = 10**15
 
@@ -46,6 +47,11 @@ def postgres(tool: str, settings: Settings, *arguments: str) -> None:
     """Run one of PostgreSQL's programs on a database."""
     program = postgres_server.binaries(Path("/nowhere"), os.environ) / tool
     subprocess.run([str(program), "-d", settings.database_url, *arguments], check=True)
+
+
+def restore(settings: Settings, dump: str) -> None:
+    """Replace all data by that of a dump, in one transaction, as docs/operating.md shows."""
+    backup.restore(postgres_server.binaries(Path("/nowhere"), os.environ), settings.database_url, dump)
 
 
 def write_price(settings: Settings, cache: redis.Redis, product_id: str, price: str) -> int:
@@ -85,8 +91,7 @@ def test_a_dump_restored_under_a_running_reader_brings_back_its_prices(
 
     async def test(own: Stand) -> None:
         await serves(own, product_id, 3)
-        restore = ("pg_restore", own_database, "--clean", "--if-exists", "--single-transaction", dump)
-        await asyncio.to_thread(postgres, *restore)
+        await asyncio.to_thread(restore, own_database, dump)
         await serves(own, product_id, 1)
         assert await own.reader.cached_version(product_id) == 1
         assert await asyncio.to_thread(write_price, own_database, cache, product_id, "40") == 2
@@ -105,7 +110,7 @@ def test_a_dump_in_another_database_has_another_epoch_and_each_restore_its_own(
     postgres("pg_dump", own_database, "-Fc", "-f", dump)
     postgres("pg_restore", other, dump)
     first = epoch_of(other)
-    postgres("pg_restore", other, "--clean", "--if-exists", dump)
+    restore(other, dump)
     assert len({epoch_of(own_database), first, epoch_of(other)}) == 3
 
 

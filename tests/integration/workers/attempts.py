@@ -67,6 +67,7 @@ ATTEMPTS = [
     Attempt(errors.UnusableProduct("no"), True, "failed", "failed"),
     Attempt(errors.UrlTooLong("no"), True, "failed", "failed"),
     Attempt(errors.SlowBody("no"), True, "failed", "failed"),
+    Attempt(errors.RateLimited("no", {}), True, "failed", "failed"),
     Attempt(psycopg.DataError("no"), True, "failed", "failed", "InvalidInput"),
     Attempt(psycopg.errors.UniqueViolation("no"), True, "failed", "failed"),
     Attempt(redis.ResponseError("no"), True, "failed", "failed"),
