@@ -24,7 +24,7 @@ class Audit:
         """An audit.
 
         Args:
-            app: What answers the requests.
+            app: The application that answers the requests.
             audit_log: Returns the process's audit log, once the application has started.
         """
         self._app, self._audit_log = app, audit_log
