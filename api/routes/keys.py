@@ -37,7 +37,7 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MadeKey(msgspec.Struct, frozen=True):
-    """A new key; nobody can read the key itself again."""
+    """A new key. This is the only answer that has the key itself."""
 
     key: Annotated[str, Meta(description="The key itself, shown this once", examples=["pricing_3kTMd…"])]
     made: Annotated[KeyView, Meta(description="The key as the list shows it")]

@@ -84,7 +84,7 @@ async def get_product(services: Services, product_id: ProductPath) -> Response[P
     responses=documented(401, 403, 412, 422, 503),
     summary="Insert or replace a product",
     description="The price is decided in the same transaction. Writing the same product again changes nothing. "
-    "With `If-Match`, the product is written only where nobody changed it since its `ETag` was read.",
+    "With `If-Match`, the product is written only where it is the one whose `ETag` was read.",
 )
 def put_product(
     services: Services,

@@ -40,7 +40,7 @@ class Known(msgspec.Struct, frozen=True):
     """An earlier request with the same key.
 
     Attributes:
-        fingerprint: That request's digest.
+        fingerprint: The digest of the earlier request.
         answer: Its answer; None: it still runs.
     """
 

@@ -84,7 +84,7 @@ def ensure_admin_key(conn: Conn, home: Path, given: str = "") -> None:
 def create(
     conn: Conn, name: str, scopes: Sequence[Scope], created_by: str, expires_at: datetime | None = None
 ) -> tuple[int, str]:
-    """Store a new key; returns its id and the key itself, which nobody can read again.
+    """Store a new key; returns its id and the key itself. PostgreSQL has only the hash.
 
     Args:
         conn: In a transaction.

@@ -20,7 +20,7 @@ Kind = Literal["writes", "lists", "failed-keys"]
 KEY_PREFIX = "pricing:rate"
 # A bucket holds what a caller may send at once: so many seconds' worth.
 BURST_S = 2
-# After a failure of Redis, nobody is limited for this time: each request would wait for it.
+# After a failure of Redis, limits are off for this time. Otherwise each request would wait for Redis.
 SKIP_S = 1.0
 
 

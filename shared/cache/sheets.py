@@ -4,7 +4,7 @@ A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<jso
 compares versions without parsing JSON. It serves every location, customer and quantity of its product. In an epoch of
 the database other than the first, 0, the value is `<epoch>.<version>|<json>`; versions of another epoch mean nothing.
 
-`<version>|?` is a mark: the product was deleted, or its sheet changed and nobody had asked for it. Readers read
+`<version>|?` is a mark: the product was deleted, or its sheet changed while Redis had none. Readers read
 PostgreSQL, and nothing older than the mark is put.
 
 Missing products are cached for a few seconds as version 0, `0|<generation>`. Any sheet replaces such an entry. It is

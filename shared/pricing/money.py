@@ -27,21 +27,26 @@ MAX_AMOUNT = Decimal("999999999999.9999")
 MIN_MULTIPLIER = Decimal("0.01")
 MAX_MULTIPLIER = Decimal(100)
 
+
+def context_of(digits: int) -> Context:
+    """A decimal context of so many digits. Every setting is named: other libraries may change the default context."""
+    return Context(
+        prec=digits,
+        rounding=ROUND_HALF_EVEN,
+        Emin=-999_999,
+        Emax=999_999,
+        capitals=1,
+        clamp=0,
+        flags=[],
+        traps=[InvalidOperation, DivisionByZero, Overflow],
+    )
+
+
 # 60 digits keep every product exact: published price (14 + 12 digits before and after the point)
 # × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 52. The one division (by
 # the list price, for a tier) is inexact, but a quotient that is not a tie is at least 1e-36 from one,
-# and its error is below 1e-44 for any price that can be charged. Every trap is named, so that changes
-# of the default context by other libraries have no effect.
-_EXACT = Context(
-    prec=60,
-    rounding=ROUND_HALF_EVEN,
-    Emin=-999_999,
-    Emax=999_999,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[InvalidOperation, DivisionByZero, Overflow],
-)
+# and its error is below 1e-44 for any price that can be charged.
+_EXACT = context_of(60)
 # The context's own operations: entering the context costs more than all operations of a quote.
 multiply, subtract, divide = _EXACT.multiply, _EXACT.subtract, _EXACT.divide
 

@@ -1,28 +1,21 @@
 """Exact amounts that may have a divisor: a division comes last, so that a tie of the exact result stays a tie."""
 
-from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import Decimal
 from typing import Literal
 
 from msgspec import Struct
+
+from shared.pricing.money import context_of
 
 ZERO, ONE = Decimal(0), Decimal(1)
 Mode = Literal["HALF_UP", "HALF_DOWN", "HALF_EVEN", "CEILING", "FLOOR"]
 
 # Products and sums are exact: the precision is beyond the digits of any chain of rules. Only digits that exist cost.
-_WIDE = Context(
-    prec=9_999,
-    rounding="ROUND_HALF_EVEN",
-    Emin=-999_999,
-    Emax=999_999,
-    capitals=1,
-    clamp=0,
-    flags=[],
-    traps=[InvalidOperation, DivisionByZero, Overflow],
-)
+_WIDE = context_of(9_999)
 # The context's own operations, as in `money`: entering a context costs more.
 multiply, add, subtract = _WIDE.multiply, _WIDE.add, _WIDE.subtract
 _UNITS = [ONE.scaleb(-digits) for digits in range(7)]
-_SHOWN_DIGITS = 40
+_SHOWN = context_of(40)
 
 
 class Ratio(Struct, frozen=True, gc=False):
@@ -81,4 +74,4 @@ def rounded(amount: Ratio, places: int, mode: Mode) -> Decimal:
 def approximate(amount: Ratio) -> Decimal:
     """The amount for an explanation: exact, or with 40 digits where a division has no end."""
     num, den = amount.num, amount.den
-    return num if den is ONE else Context(prec=_SHOWN_DIGITS).divide(num, den)
+    return num if den is ONE else _SHOWN.divide(num, den)

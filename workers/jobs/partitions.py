@@ -117,7 +117,7 @@ def _released(services: Services, partition: Partition) -> Iterator[None]:
     """On failure release the partition; if another worker already holds it, count a stale write.
 
     Raises:
-        LeaseLost: in place of any error of a worker that has lost the partition. Such a worker settles nothing.
+        LeaseLost: in place of any error of a worker that has lost the partition. Such a worker completes nothing.
     """
     try:
         yield
