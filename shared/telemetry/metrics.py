@@ -82,7 +82,7 @@ PRICES_CHANGED = Counter("pricing_prices_changed", "Prices that a decision chang
 PRODUCTS_FAILED = Counter(
     "pricing_products_failed", "Products whose price could not be decided because of their own data", ["cause"]
 )
-for _cause in ("event", "recalculation"):
+for _cause in ("event", "task"):
     PRODUCTS_FAILED.labels(_cause)
 UNREADABLE_SHEETS = Counter("pricing_unreadable_sheets", "Price sheets in PostgreSQL that a query could not read")
 FEED_QUOTES_REFUSED = Counter("pricing_feed_quotes_refused", "Invalid quotes of the market-data feed")
