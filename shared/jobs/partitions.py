@@ -1,6 +1,6 @@
 """Runs: a recalculation is split into key ranges, its partitions, which any number of workers take.
 
-A worker holds a partition under a lease of 15 s and a number, its attempt. The next holder has a higher number. Later
+A worker holds a partition under a lease of 12 s and a number, its attempt. The next holder has a higher number. Later
 writes of the earlier holder are refused, in the transaction of the write.
 """
 

@@ -32,7 +32,7 @@ class WaitingTask(msgspec.Struct, frozen=True):
 
 
 class RunningTask(msgspec.Struct, frozen=True):
-    """A task that runs, under a lease of 15 s that each step of progress renews.
+    """A task that runs, under a lease of 12 s that each step of progress renews.
 
     Attributes:
         attempt: 1 at the first.

@@ -29,7 +29,7 @@ class DueTarget(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """A target that this worker holds, for 15 s.
+    """A target that this worker holds, for 12 s.
 
     Attributes:
         claim: Grows with each start; the holder of an older claim writes nothing.

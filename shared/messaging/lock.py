@@ -5,9 +5,10 @@ from uuid import UUID
 import redis
 
 from shared.errors import LockLost
+from shared.postgres.leases import LEASE_S
 
 KEY = "pricing:lock:recalculate"
-TTL_MS = 15_000
+TTL_MS = LEASE_S * 1000
 
 # The value is `<task>:<attempt>`. The holder may take the lock again: this renews it, and repeats a call whose reply
 # was lost. An earlier attempt of the same task is refused, also by force; attempt 0 is a start whose number is not
@@ -40,7 +41,7 @@ return 0
 
 
 class RecalculationLock:
-    """A lock of 15 s in Redis whose value is the id of the task that holds it, and its attempt."""
+    """A lock of 12 s in Redis whose value is the id of the task that holds it, and its attempt."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -56,7 +57,7 @@ class RecalculationLock:
         return bool(self._client.eval(_TAKE, 1, KEY, str(task_id), attempt, TTL_MS, int(force)))
 
     def renew(self, task_id: UUID, attempt: int) -> None:
-        """Hold the lock for another 15 s. A lock that was lost with Redis' data is taken anew.
+        """Hold the lock for another 12 s. A lock that was lost with Redis' data is taken anew.
 
         Raises:
             LockLost: another task, or a later attempt of this one, holds it.

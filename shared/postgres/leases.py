@@ -5,7 +5,8 @@ A named lease is a row. One process of many holds it, for work that only one pro
 
 from shared.postgres.pools import Conn
 
-LEASE_S = 15
+# Work of a crashed process goes on within 16 s: after its lease, the next sweep, and room for a busy machine.
+LEASE_S = 12
 # A job that crashed its worker this often is not started again.
 MAX_CRASHES = 3
 QUARANTINED = "Quarantined"

@@ -25,7 +25,7 @@ READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_MS = 30_000
 # A list that finds its page among millions of others gives up sooner.
 LIST_TIMEOUT_S = 5
-# Shorter than a lease: the locks of a frozen process are released before another process takes over.
+# Shorter than a lease (12 s): the locks of a frozen process are released before another process takes over.
 IDLE_TIMEOUT_MS = 10_000
 LOCK_TIMEOUT_MS = 10_000
 

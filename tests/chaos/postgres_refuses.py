@@ -12,8 +12,8 @@ from tests.chaos.context import Context
 
 LASTS_S, QUICK_LASTS_S = 25.0, 8.0
 RIGHT_S = 60.0
-# A price that is not cached after all waits for PostgreSQL for 2 s, on a busy machine a second longer.
-SLOWEST_READ_S = 3.5
+# A price that is not cached after all waits for PostgreSQL for 2 s.
+SLOWEST_READ_S = 2.5
 
 # The setting counts for new connections.
 DISCONNECT = (
