@@ -7,8 +7,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from msgspec import Struct
 
 from shared.pricing.explanation import Rejection, Step
+from shared.pricing.market_rules import CompetitorRule, DemandRule
 from shared.pricing.money import ceil_to, exact, floor_to, percent, plain, round_to, shown, trimmed
-from shared.pricing.policy import CompetitorRule, DemandRule, Policy, strategy_of
+from shared.pricing.policy import Policy, strategy_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.signal import Signal

@@ -1,45 +1,38 @@
 """The rules as data: a policy is a versioned document, and the shipped default is a constant."""
 
 from decimal import Decimal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.pricing import money
+from shared.pricing.change_limits import ChangeLimits
 from shared.pricing.explanation import Rejection
+from shared.pricing.market_rules import CompetitorRule, DemandRule, Strategy
 from shared.pricing.money import Rounding
 from shared.pricing.product import ProductInput
 
+Automation = Literal["on", "observe"]
 
-class CompetitorRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Follow the lowest competitor in stock: `undercut` is the share taken off that price (0: match it).
 
-    The result is held between `lowest` and `highest`, multiples of the list price in [0.01, 100].
+class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When automation stops itself: too many products move too far within a time.
+
+    Attributes:
+        share: The share of the catalogue that may move, in [0, 1]; 1: the breaker counts, and never opens.
+        min_products: The products that may move in any case.
+        change: The change against a product's own price `window_s` ago from which it counts, a share in [0, 100].
+        window_s: The time in which products are counted, in seconds.
     """
 
-    undercut: Decimal = Decimal(0)
-    lowest: Decimal
-    highest: Decimal
+    share: Decimal = Decimal("0.02")
+    min_products: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 50
+    change: Decimal = Decimal("0.3")
+    window_s: Annotated[int, Meta(ge=1, le=86_400)] = 3600
 
     def __post_init__(self) -> None:
-        money.share("undercut", self.undercut)
-        _check_range(self.lowest, self.highest)
-
-
-class DemandRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Multiply by the demand index, held between `lowest` and `highest`, each in [0.01, 100]."""
-
-    lowest: Decimal
-    highest: Decimal
-
-    def __post_init__(self) -> None:
-        _check_range(self.lowest, self.highest)
-
-
-class Strategy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The market rules of a product, applied in this order; without rules the list price is published."""
-
-    competitor: CompetitorRule | None = None
-    demand: DemandRule | None = None
+        money.share("share", self.share)
+        money.number("change", self.change, Decimal(0), Decimal(100), 4)
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +47,16 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         strategies: The strategies by name.
         categories: Category → name of its strategy.
         default_strategy: The name of the strategy of all other categories.
+        change_limits: How far and how often automation moves a price; `max_step` sets both of its steps.
+        below_cost: Whether cost × (1 + min_margin) is part of the floor; with `hold` an automated price below it waits
+            for a person, with `allow` the floor is the product's `min_price` alone.
+        hold_above: An automated target further than this from the price in force waits for a person, a share of that
+            price in [0, 100]; None: none does.
+        hold_expires_h: The hours after which a hold ends by itself.
+        breaker: When automation stops itself.
+        automation: Whether automation publishes its decisions, or only makes and records them (`observe`); or that by
+            category, the others being on.
+        pause_in_promotion: Whether automation waits while a promotion for the product is open.
 
     Raises:
         ValueError: a figure is out of bounds, or a named strategy does not exist; the text starts with the
@@ -68,13 +71,24 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     strategies: dict[str, Strategy]
     categories: dict[str, str] = {}
     default_strategy: str
+    change_limits: ChangeLimits = ChangeLimits()
+    below_cost: Literal["clamp", "hold", "allow"] = "clamp"
+    hold_above: Decimal | None = Decimal("0.5")
+    hold_expires_h: Annotated[int, Meta(ge=1, le=8784)] = 72
+    breaker: Breaker = Breaker()
+    automation: Automation | dict[str, Automation] = "on"
+    pause_in_promotion: bool = False
 
     def __post_init__(self) -> None:
         money.share("membership_rate", self.membership_rate)
         if self.max_step is not None:
             money.share("max_step", self.max_step)
+            if self.change_limits.max_step_up is not None or self.change_limits.max_step_down is not None:
+                raise ValueError("`max_step` must not stand beside max_step_up or max_step_down of change_limits")
         money.multiplier("max_over_list", self.max_over_list)
         money.share("min_margin", self.min_margin)
+        if self.hold_above is not None:
+            money.number("hold_above", self.hold_above, Decimal(0), Decimal(100), 4)
         if self.default_strategy not in self.strategies:
             raise ValueError("`default_strategy` must be one of the strategies")
         for category, name in self.categories.items():
@@ -95,13 +109,6 @@ def strategy_of(product: ProductInput, policy: Policy) -> tuple[str, Rejection |
         return product.strategy, None
     reason = f"the policy has no strategy {product.strategy}; {by_category} is used"
     return by_category, Rejection(rule="strategy", reason=reason)
-
-
-def _check_range(lowest: Decimal, highest: Decimal) -> None:
-    money.multiplier("lowest", lowest)
-    money.multiplier("highest", highest)
-    if lowest > highest:
-        raise ValueError("`lowest` must not be above highest")
 
 
 _MATCH = CompetitorRule(lowest=Decimal("0.5"), highest=Decimal("1.2"))

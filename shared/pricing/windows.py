@@ -48,7 +48,7 @@ def instant(written: str | None, zone: str, edge: Edge) -> datetime | None:
     Raises:
         ValueError: the time has another form or does not exist in the zone, or the zone is unknown.
     """
-    clock = _zone(zone)
+    clock = zone_of(zone)
     if written is None:
         return None
     try:
@@ -68,7 +68,18 @@ def instant(written: str | None, zone: str, edge: Edge) -> datetime | None:
     return found
 
 
-def _zone(name: str) -> ZoneInfo:
+def nearest_instant(time: datetime, clock: ZoneInfo, edge: Edge) -> datetime:
+    """As `instant`, for a time of a zone's clocks; a time that they skip is the first instant after the gap."""
+    found = _in_zone(time, clock, edge)
+    return found if found is not None else _neighbours(time, clock)[1].replace(tzinfo=clock).astimezone(UTC)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA zone of a name.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError):

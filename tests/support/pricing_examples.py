@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from shared.pricing.market import Market
-from shared.pricing.policy import CompetitorRule, DemandRule, Policy, Strategy
+from shared.pricing.market_rules import CompetitorRule, DemandRule, Strategy
+from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput, Tier
 from shared.pricing.query import PriceQuery
 from shared.pricing.sheet import PriceSheet

@@ -6,7 +6,8 @@ import msgspec
 import psycopg
 
 from deploy.native import state
-from shared.pricing.policy import DEFAULT_POLICY, CompetitorRule, Policy, Strategy
+from shared.pricing.market_rules import CompetitorRule, Strategy
+from shared.pricing.policy import DEFAULT_POLICY, Policy
 from tests.support.engine import Engine
 
 

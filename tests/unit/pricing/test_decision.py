@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.pricing.decision import Decision, decide, sheet_of
+from shared.pricing.market_rules import CompetitorRule, Strategy
 from shared.pricing.money import floor_to, round_to
-from shared.pricing.policy import DEFAULT_POLICY, CompetitorRule, Policy, Strategy
+from shared.pricing.policy import DEFAULT_POLICY, Policy
 from shared.pricing.product import ProductInput
 from shared.pricing.quote import quote
 from shared.pricing.signal import Signal

@@ -4,7 +4,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.pricing.policy import DEFAULT_POLICY, CompetitorRule, DemandRule, Policy, strategy_of
+from shared.pricing.market_rules import CompetitorRule, DemandRule
+from shared.pricing.policy import DEFAULT_POLICY, Policy, strategy_of
 from tests.support.pricing_examples import policy, product
 
 
