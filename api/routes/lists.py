@@ -55,9 +55,9 @@ class EventList(msgspec.Struct, frozen=True):
     operation_id="listProducts",
     tags=["Products"],
     responses=documented(401, 403, 422, 503),
-    summary="Products, by text and category",
-    description="In the order of their ids. A text that few of millions of products have takes too long without a "
-    "category: 503 after 5 s.",
+    summary="Products, by text, category and tag",
+    description="In the order of their ids. A text or tag that few of millions of products have takes too long "
+    "without a category: 503 after 5 s.",
 )
 def list_products(
     services: Services,
@@ -68,13 +68,14 @@ def list_products(
         ),
     ] = None,
     category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category only")] = None,
+    tag: Annotated[str | None, Parameter(min_length=1, max_length=64, description="With this tag only")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> ProductList:
     """List products."""
     after: str | None = cursors.decode(cursor, str)
     with services.transaction() as conn:
-        items, last = cursors.split(products.page(conn, text, category, limit + 1, after), limit)
+        items, last = cursors.split(products.page(conn, text, category, tag, limit + 1, after), limit)
     return ProductList(items, cursors.encode(last.product_id) if last else None)
 
 

@@ -15,7 +15,9 @@ from shared.pricing.product import ProductId, ProductInput
 from shared.telemetry.metrics import LOCK_WAIT
 from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version
 
-FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name != "tiers")
+JSON_FIELDS = ("tiers", "tags", "content")
+FIELDS = tuple(name for name in ProductInput.__struct_fields__ if name not in JSON_FIELDS)
+COLUMNS = (*FIELDS, *JSON_FIELDS)
 
 
 class SignalView(msgspec.Struct, frozen=True):
@@ -60,8 +62,8 @@ def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
     """Insert or update products, in the caller's transaction; returns the ids of new and changed ones."""
     ordered = sorted(products, key=lambda product: product.product_id)
     columns = [[getattr(product, name) for product in ordered] for name in FIELDS]
-    tiers = [msgspec.json.encode(product.tiers).decode() for product in ordered]
-    return [row["product_id"] for row in conn.execute(_UPSERT, [*columns, tiers])]
+    columns += [[_json(getattr(product, name)) for product in ordered] for name in JSON_FIELDS]
+    return [row["product_id"] for row in conn.execute(_UPSERT, columns)]
 
 
 def lock(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
@@ -89,39 +91,47 @@ def view(conn: Conn, product_id: str) -> ProductView:
     )
 
 
-def page(conn: Conn, text: str | None, category: str | None, limit: int, after: str | None) -> list[ListedProduct]:
+def page(
+    conn: Conn, text: str | None, category: str | None, tag: str | None, limit: int, after: str | None
+) -> list[ListedProduct]:
     """Products in the order of their ids, behind the id `after`.
 
     Args:
         conn: In a transaction.
         text: Part of the id or the name, in any case; None: any.
         category: None: any.
+        tag: None: any.
         limit: The largest number of products.
         after: The last id of the page before; None: the first page.
     """
     # A condition that is not needed is left out: as `IS NULL OR …` it would keep the category's index out of the plan.
-    conditions = "".join(condition for condition, value in ((_IN_CATEGORY, category), (_WITH_TEXT, text)) if value)
-    values = {"after": after or "", "category": category, "text": text, "limit": limit}
+    possible = ((_IN_CATEGORY, category), (_WITH_TAG, tag), (_WITH_TEXT, text))
+    conditions = "".join(condition for condition, value in possible if value)
+    values = {"after": after or "", "category": category, "tag": tag, "text": text, "limit": limit}
     bound_statement(conn, LIST_TIMEOUT_S)
     return [ListedProduct(**row) for row in conn.execute(_PAGE.format(conditions).encode(), values)]
 
 
 def product_of(row: Mapping[str, Any]) -> ProductInput:
     """The product in a row of the table `products`."""
-    return msgspec.convert({name: row[name] for name in (*FIELDS, "tiers")}, ProductInput)
+    return msgspec.convert({name: row[name] for name in COLUMNS}, ProductInput)
 
 
-_SETS = ", ".join(f"{name} = excluded.{name}" for name in (*FIELDS, "tiers") if name != "product_id")
-_OLD = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
-_NEW = ", ".join(f"excluded.{name}" for name in (*FIELDS, "tiers"))
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+_SETS = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name != "product_id")
+_OLD = ", ".join(f"p.{name}" for name in COLUMNS)
+_NEW = ", ".join(f"excluded.{name}" for name in COLUMNS)
+_TYPES = dict.fromkeys(("base_price", "cost", "min_price", "max_price", "quantity_step", "map_price", "rrp"), "numeric")
+_TYPES |= {"stock": "integer", "price_decimals": "bigint"} | dict.fromkeys(JSON_FIELDS, "jsonb")
 
 # Columns are named, never `*`: a column that a migration adds would break every prepared statement.
-_OWN = ", ".join(f"p.{name}" for name in (*FIELDS, "tiers"))
 
 _UPSERT = f"""
-INSERT INTO products AS p ({", ".join(FIELDS)}, tiers)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
-    %s::integer[], %s::numeric[], %s::numeric[], %s::text[], %s::jsonb[])
+INSERT INTO products AS p ({", ".join(COLUMNS)})
+SELECT * FROM unnest({", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in COLUMNS)})
 ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
 WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
 RETURNING product_id
@@ -133,7 +143,7 @@ SELECT product_id, currency FROM products WHERE product_id = ANY(%s) ORDER BY pr
 """
 
 _VIEW = f"""
-SELECT {_OWN}, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
+SELECT {_OLD}, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
     SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
         'currency', s.currency, 'in_stock', s.in_stock, 'time', s.occurred_at) ORDER BY s.kind, s.source)
     FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
@@ -141,6 +151,7 @@ FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
 """  # noqa: S608 # only names of columns
 
 _IN_CATEGORY = " AND p.category = %(category)s"
+_WITH_TAG = " AND p.tags @> jsonb_build_array(%(tag)s::text)"
 _WITH_TEXT = """
     AND (strpos(lower(p.product_id), lower(%(text)s)) > 0 OR strpos(lower(p.name), lower(%(text)s)) > 0)"""
 

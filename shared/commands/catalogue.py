@@ -79,7 +79,8 @@ def import_file(
     """Insert or update the products of a FILE, or of standard input: `-`.
 
     The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price.
-    Optional columns: category, cost, stock, min_price, max_price, strategy, tiers (JSON). Existing products are
+    Optional columns: category, cost, stock, min_price, max_price, strategy, tiers (JSON), brand, tags (separated by |),
+    content_amount, content_unit, tax_class, quantity_step, price_decimals, map_price, rrp. Existing products are
     replaced: fields missing from the row are cleared.
 
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.

@@ -11,7 +11,7 @@ from shared.catalogue import products
 from shared.errors import InvalidInput
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import SURROGATE, Reader, Row
-from shared.importing.simple_rows import Good, SimpleRows, copy_escape
+from shared.importing.simple_rows import Good, SimpleRows, copy_escape, product_columns
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
@@ -87,13 +87,12 @@ class Check(msgspec.Struct, frozen=True):
         except InvalidInput as error:
             field = error.path.removeprefix("$").strip(".") or ROW
             return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])
-        *fields, tiers = msgspec.structs.astuple(product)
         sheet = self.first_sheet(product)
         return Good(
             product.product_id,
             row.line,
             _printed(row.raw),
-            "\t".join(["\\N" if value is None else copy_escape(str(value)) for value in (*fields, _json(tiers))]),
+            product_columns(product),
             product.currency,
             str(sheet.published_price),
             copy_escape(_json(sheet)),
@@ -160,7 +159,7 @@ def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-PRODUCT = (*products.FIELDS, "tiers")
+PRODUCT = products.COLUMNS
 SOURCE_ROW = ("line", "raw")
 STAGED = (*SOURCE_ROW, "field", "reason", *PRODUCT, "published_price", "sheet")
 PRICE = ("published_price", "sheet", "product_id", "version", "policy_version", "computed_at", "cause", "cause_id")

@@ -8,7 +8,8 @@ import msgspec
 from shared.errors import translated
 from shared.pricing.product import ProductInput
 
-NAMES = ProductInput.__struct_fields__
+CONTENT = ("content_amount", "content_unit")
+NAMES = (*ProductInput.__struct_fields__, *CONTENT)
 REQUIRED = ("product_id", "name", "currency", "base_price")
 
 

@@ -56,7 +56,7 @@ def _write_json(conn: Conn, file: BinaryIO, category: str | None) -> int:
     return cursor.rowcount
 
 
-_TEXTS = ("name", "category", "strategy")
+_TEXTS = ("name", "category", "strategy", "brand", "tax_class")
 _PLAIN = sql.SQL("{column}")
 _PROTECTED = sql.SQL("CASE WHEN {column} ~ {formula} THEN '''' || {column} ELSE {column} END AS {column}")
 
@@ -64,7 +64,9 @@ _CSV = sql.SQL("""
 COPY (
     SELECT product_id, {name_text}, {category_text}, currency, base_price, cost, stock, min_price, max_price,
         {strategy_text},
-        CASE WHEN tiers <> '[]' THEN tiers END AS tiers
+        CASE WHEN tiers <> '[]' THEN tiers END AS tiers, {brand_text}, CASE WHEN tags <> '[]' THEN tags END AS tags,
+        content->>'amount' AS content_amount, content->>'unit' AS content_unit, {tax_class_text}, quantity_step,
+        price_decimals, map_price, rrp
     FROM products WHERE {category}::text IS NULL OR category = {category}::text ORDER BY product_id
 ) TO STDOUT (FORMAT csv, HEADER)
 """)
@@ -73,7 +75,8 @@ _JSON = sql.SQL("""
 COPY (
     SELECT row_to_json(p)::text FROM (
         SELECT product_id, name, category, currency, base_price::text, cost::text, stock, min_price::text,
-            max_price::text, strategy, tiers
+            max_price::text, strategy, tiers, brand, tags, content, tax_class, quantity_step::text, price_decimals,
+            map_price::text, rrp::text
         FROM products WHERE {category}::text IS NULL OR category = {category}::text ORDER BY product_id) p
 ) TO STDOUT
 """)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.errors import InvalidInput, translate, translated
-from shared.importing.columns import REQUIRED
+from shared.importing.columns import CONTENT, REQUIRED
 from shared.importing.spreadsheets import unprotected
 from shared.pricing.product import ProductInput
 from shared.wire import amounts
 
-AMOUNTS = ("base_price", "cost", "min_price", "max_price")
+AMOUNTS = ("base_price", "cost", "min_price", "max_price", "quantity_step", "map_price", "rrp")
 
 
 class Row(NamedTuple):
@@ -88,9 +88,14 @@ class Reader(msgspec.Struct, frozen=True):
 
 
 def _product(values: dict[str, Any]) -> ProductInput:
-    for name in AMOUNTS:
+    for name in (*AMOUNTS, *CONTENT[:1]):
         if name in values:
             _check_amount(name, values[name])
+    given = {name.removeprefix("content_"): values.pop(name) for name in CONTENT if name in values}
+    if given:
+        values["content"] = given
+    if isinstance(content := values.get("content"), dict):
+        _check_amount("content.amount", content.get("amount"))
     for at, tier in enumerate(values.get("tiers") or ()):
         if isinstance(tier, dict):
             _check_amount(f"tiers[{at}].unit_price", tier.get("unit_price"))
@@ -116,15 +121,19 @@ def _missing(values: dict[str, Any]) -> InvalidInput | None:
 
 
 def _from_text(values: dict[str, Any]) -> dict[str, Any]:
-    if "stock" in values:
-        if not _WHOLE(values["stock"]):
-            raise InvalidInput("must be a whole number such as 12", "$.stock")
-        values["stock"] = int(values["stock"])
-    if "tiers" in values:
-        try:
-            values["tiers"] = _TIERS.decode(values["tiers"])
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidInput(f"must be a JSON array: {error}", "$.tiers") from None
+    for name in ("stock", "price_decimals"):
+        if name in values:
+            if not _WHOLE(values[name]):
+                raise InvalidInput("must be a whole number such as 12", f"$.{name}")
+            values[name] = int(values[name])
+    if "tags" in values and not values["tags"].startswith("["):
+        values["tags"] = [tag for tag in map(str.strip, values["tags"].split("|")) if tag]
+    for name, decoder, form in _JSON:
+        if isinstance(values.get(name), str):
+            try:
+                values[name] = decoder.decode(values[name])
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise InvalidInput(f"must be a JSON {form}: {error}", f"$.{name}") from None
     return values
 
 
@@ -136,4 +145,9 @@ def _check_amount(name: str, value: object) -> None:
 _WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
 SURROGATE = re.compile("[\ud800-\udfff]").search
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=amounts.exact)
-_TIERS = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)
+_ARRAY = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)
+_JSON: tuple[tuple[str, msgspec.json.Decoder[Any], str], ...] = (
+    ("tiers", _ARRAY, "array"),
+    ("tags", _ARRAY, "array"),
+    ("content", _OBJECT, "object"),
+)

@@ -1,4 +1,4 @@
-"""Simple rows: plain CSV without cost, stock, bounds, strategy and tiers, parsed and priced as text.
+"""Simple rows: plain CSV with id, name, category, currency and list price alone, parsed and priced as text.
 
 Most rows of most files are simple, and text costs a tenth of what objects cost. All other rows take the full path. A
 test compares the results of both.
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from shared.catalogue import products
 from shared.importing.rows import Reader
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.policy import Policy
@@ -65,7 +66,8 @@ class SimpleRows:
         if not template or not price:
             return None
         product = f"{product_id}\t{name}\t{category or self._category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
-        return Good(product_id, line, raw, product, template.currency, price, template.sheet(product_id, price))
+        sheet = template.sheet(product_id, price, category or self._category)
+        return Good(product_id, line, raw, product, template.currency, price, sheet)
 
     def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency
@@ -76,11 +78,12 @@ class SimpleRows:
     def _new_template(self, category: str, currency: str) -> "_SheetTemplate | None":
         """A template cut from one sheet of the full path; None where it does not reproduce a second such sheet."""
         first, other = (self._example(category, currency, minor) for minor in (8_237_465, 31))
+        body = first.sheet.removesuffix(_ending(category))
         template = _SheetTemplate(currency, EXPONENTS[currency], self._over, self._under)
-        head, _, rest = first.sheet.partition(first.product_id)
+        head, _, rest = body.partition(first.product_id)
         before, _, after = rest.partition(template.ceiling(first.published_price))
         template.set_parts(head, before.split(first.published_price), after.split(first.published_price))
-        return template if template.sheet(other.product_id, other.published_price) == other.sheet else None
+        return template if template.sheet(other.product_id, other.published_price, category) == other.sheet else None
 
     def _example(self, category: str, currency: str, minor: int) -> "_Example":
         price = Decimal(minor).scaleb(-EXPONENTS[currency])
@@ -98,7 +101,7 @@ class _Example(NamedTuple):
 
 
 class _SheetTemplate:
-    """The sheets of one strategy and currency, with gaps for the id, the price and the ceiling."""
+    """The sheets of one strategy and currency, with gaps for the id, the price, the ceiling and the category."""
 
     def __init__(self, currency: str, places: int, over: int, under: int) -> None:
         self.currency, self._places, self._over, self._under = currency, places, over, under
@@ -121,10 +124,24 @@ class _SheetTemplate:
         digits = digits.rjust(self._places + 1, "0")
         return f"{digits[: -self._places]}.{digits[-self._places :]}"
 
-    def sheet(self, product_id: str, price: str) -> str:
+    def sheet(self, product_id: str, price: str, category: str) -> str:
         """The first sheet of a product, escaped for COPY."""
         ceiling = self.ceiling(price)
-        return f"{self._head}{product_id}{price.join(self._before)}{ceiling}{price.join(self._after)}"
+        body = f"{self._head}{product_id}{price.join(self._before)}{ceiling}{price.join(self._after)}"
+        return body + _ending(category)
+
+
+def _ending(category: str) -> str:
+    """The end of a sheet; the category needs no escape, neither in JSON nor for COPY."""
+    return "}" if category == _GENERAL else f',"category":"{category}"}}'
+
+
+def product_columns(product: ProductInput) -> str:
+    """The columns `products.COLUMNS` of a product, escaped for COPY."""
+    values = [getattr(product, name) for name in products.FIELDS]
+    documents = [getattr(product, name) for name in products.JSON_FIELDS]
+    values += [None if value is None else msgspec.json.encode(value).decode() for value in documents]
+    return "\t".join(["\\N" if value is None else copy_escape(str(value)) for value in values])
 
 
 def copy_escape(text: str) -> str:
@@ -145,7 +162,8 @@ def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
 
 
 _GENERAL = "general"
-_NOTHING_ELSE = "\t\\N" * 5 + "\t[]"
+_PLAIN = ProductInput(product_id="x", name="x", currency="USD", base_price=Decimal(1))
+_NOTHING_ELSE = "\t" + product_columns(_PLAIN).split("\t", 5)[5]
 _GROUPS = ("product_id", "name", "category", "currency", "whole", "decimals")
 # Without the characters that COPY needs escaped.
 _ELSE = r'[^",\\\x00-\x1f]*'

@@ -11,10 +11,10 @@ from psycopg.rows import tuple_row
 
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
-from shared.catalogue.products import FIELDS
+from shared.catalogue.products import FIELDS, JSON_FIELDS
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
-from shared.pricing.product import ProductInput, Tier
+from shared.pricing.product import Content, ProductInput, Tier
 from shared.pricing.signal import Signal
 from shared.telemetry.metrics import LOCK_WAIT
 
@@ -108,9 +108,13 @@ def _rows(conn: Conn, query: str, values: Mapping[str, Any]) -> list[tuple[Any, 
 
 
 def _product(row: tuple[Any, ...]) -> ProductInput:
-    *fields, tiers = row
-    known = dict(zip(FIELDS, fields, strict=True))
-    return StoredProduct(**known, tiers=() if tiers == "[]" else _tiers.decode(tiers))
+    *fields, tiers, tags, content = row
+    return StoredProduct(
+        **dict(zip(FIELDS, fields, strict=True)),
+        tiers=() if tiers == "[]" else _tiers.decode(tiers),
+        tags=() if tags == "[]" else _tags.decode(tags),
+        content=None if content is None else _content.decode(content),
+    )
 
 
 def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
@@ -147,11 +151,14 @@ _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _ID = FIELDS.index("product_id")
 
 _tiers = msgspec.json.Decoder(tuple[Tier, ...])
+_tags = msgspec.json.Decoder(tuple[str, ...])
+_content = msgspec.json.Decoder(Content)
 _last = msgspec.json.Decoder(CurrentPrice)
 
 # In byte order, whatever the database's collation: products are written in the same order.
 _LOCK = f"""
-SELECT {", ".join(f"p.{name}" for name in FIELDS)}, p.tiers::text FROM products p WHERE {{}}
+SELECT {", ".join(f"p.{name}" for name in FIELDS)}, {", ".join(f"p.{name}::text" for name in JSON_FIELDS)}
+FROM products p WHERE {{}}
 ORDER BY p.product_id COLLATE "C" FOR UPDATE
 """  # noqa: S608 # only names of columns
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from shared.pricing.money import Rounding
+from shared.pricing.product import Content
 from shared.pricing.ratio import ONE, Ratio, multiply, rounded, whole
 from shared.pricing.rulebook import Measure
-from shared.pricing.shop_sheet import Content
 
 # Content unit → the measure of its unit price, and how many of the unit make one.
 _PER: dict[str, tuple[Measure, Decimal]] = {

@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from shared.pricing.bounds import Bounds
 from shared.pricing.context import QueryContext, location_key
+from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
 from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.pricing.ratio import ONE
 from shared.pricing.rule_pool import Part, Pool, Rule
 from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
-from shared.pricing.shop_sheet import PriceEntry, ShopSheet
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import TaxForm, tax_form
 
 _NO_MARKET = MarketRules()
@@ -36,7 +37,7 @@ class _Reach(Generic[Part]):
                     self._named[field, name].append(rule)
         self.everything = Pool(everything) if everything else None
 
-    def of(self, sheet: ShopSheet) -> list[Rule[Part]]:
+    def of(self, sheet: PriceSheet) -> list[Rule[Part]]:
         """The rules that name the product, its category, its brand or one of its tags, each once."""
         if not self._named:
             return []
@@ -72,7 +73,7 @@ class Fitting(Struct, frozen=True, gc=False):
 class BoundSheet:
     """A sheet with the rules that can touch its product; made once per version of the sheet and of the rulebook."""
 
-    def __init__(self, rules: CompiledRulebook, sheet: ShopSheet) -> None:
+    def __init__(self, rules: CompiledRulebook, sheet: PriceSheet) -> None:
         self.sheet = sheet
         self.rules = rules
         entries = [rules.lists[entry.list].with_entry(entry) for entry in sheet.entries if entry.list in rules.lists]

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from sys import intern
 
 from msgspec import Struct
 
+from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Rejection, Step
 from shared.pricing.market_rules import CompetitorRule, DemandRule
 from shared.pricing.money import ceil_to, exact, floor_to, percent, plain, round_to, shown, trimmed
@@ -64,6 +66,7 @@ def sheet_of(
     policy_version: int,
     policy: Policy,
     computed_at: datetime,
+    entries: tuple[PriceEntry, ...] = (),
 ) -> PriceSheet:
     """Everything a quote needs, from one decision; `computed_at` is aware, in UTC."""
     return PriceSheet(
@@ -81,6 +84,18 @@ def sheet_of(
         computed_at=computed_at,
         steps=decision.steps,
         rejected=decision.rejected,
+        max_price=None if product.max_price is None else floor_to(product.max_price, product.currency),
+        # Interned: msgspec leaves out a default only where it is the same object.
+        category=intern(product.category),
+        brand=product.brand,
+        tags=product.tags,
+        cost=product.cost,
+        content=product.content,
+        tax_class=intern(product.tax_class),
+        quantity_step=product.quantity_step,
+        price_decimals=product.price_decimals,
+        map_price=product.map_price,
+        entries=entries,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
 from shared.pricing.context import QueryContext
 from shared.pricing.endings import multiple
+from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.product import Tier
 from shared.pricing.promotions import less
@@ -17,7 +18,6 @@ from shared.pricing.quote import tier_of
 from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Adjustment, OfList, PriceList
-from shared.pricing.shop_sheet import PriceEntry
 from shared.pricing.tax import TaxForm
 from shared.pricing.tiers import Line, tiered
 

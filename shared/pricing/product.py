@@ -1,7 +1,7 @@
 """Products: the catalogue's facts about one product."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -19,6 +19,9 @@ ProductId = Annotated[
         examples=["P-100"],
     ),
 ]
+
+
+STANDARD_TAX = "standard"
 
 
 class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
@@ -39,6 +42,19 @@ class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=Tr
             examples=["8.00"],
         ),
     ]
+
+
+class Content(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """The content of one unit of the product, such as 750 ml."""
+
+    amount: Annotated[Decimal, Meta(description="0.000001 to 1,000,000, with at most 6 decimals.", examples=["750"])]
+    unit: Annotated[
+        Literal["kg", "g", "l", "ml", "cl", "m", "cm", "m2", "piece"],
+        Meta(description="The unit of the amount.", examples=["ml"]),
+    ]
+
+    def __post_init__(self) -> None:
+        money.number("amount", self.amount, Decimal("0.000001"), Decimal(1_000_000))
 
 
 class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,26 +120,78 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             examples=[[{"up_to": 9, "unit_price": "49.90"}, {"up_to": None, "unit_price": "44.90"}]],
         ),
     ] = ()
+    brand: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Meta(description="The product's brand, for rules that apply to brands; null: none.", examples=["Acme"]),
+    ] = None
+    tags: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
+        Meta(max_length=32, description="Tags, for rules that apply to tags; each once.", examples=[["new", "red"]]),
+    ] = ()
+    content: Annotated[
+        Content | None,
+        Meta(
+            description="The content of one unit, from which the price per kg or litre is computed; null: none.",
+            examples=[{"amount": "750", "unit": "ml"}],
+        ),
+    ] = None
+    tax_class: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=64, description="A tax class; markets have a rate for each.", examples=["reduced"]
+        ),
+    ] = STANDARD_TAX
+    quantity_step: Annotated[
+        Decimal | None,
+        Meta(
+            description="Quantities are multiples of this step, 0.001 to 1,000,000; null: whole units.",
+            examples=["0.5"],
+        ),
+    ] = None
+    price_decimals: Annotated[
+        Annotated[int, Meta(ge=0, le=6)] | None,
+        Meta(description="Decimals of the unit price; null: those of the currency.", examples=[4]),
+    ] = None
+    map_price: Annotated[
+        Decimal | None,
+        Meta(description="The lowest price that may be advertised; it is only shown. null: none.", examples=["45.00"]),
+    ] = None
+    rrp: Annotated[
+        Decimal | None,
+        Meta(description="The recommended retail price; it is only shown. null: none.", examples=["59.90"]),
+    ] = None
 
     def __post_init__(self) -> None:
         clean_text("product_id", self.product_id)
         clean_text("name", self.name)
         clean_text("category", self.category)
         clean_text("strategy", self.strategy)
+        clean_text("brand", self.brand)
+        clean_text("tax_class", self.tax_class)
+        _check_tags(self.tags)
         currencies.known_currency("currency", self.currency)
         self._check_amounts()
         if self.stock is not None and not 0 <= self.stock <= 1_000_000_000:
             raise ValueError("`stock` must be from 0 to 1000000000")
+        if self.quantity_step is not None:
+            money.number("quantity_step", self.quantity_step, Decimal("0.001"), Decimal(1_000_000), 3)
         _check_tiers(self.tiers, self.currency)
 
     def _check_amounts(self) -> None:
         money.amount_in_currency("base_price", self.base_price, self.currency)
-        for field in ("cost", "min_price", "max_price"):
+        for field in ("cost", "min_price", "max_price", "map_price", "rrp"):
             value = getattr(self, field)
             if value is not None:
                 money.amount_in_currency(field, value, self.currency)
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
             raise ValueError("`min_price` must not be above max_price")
+
+
+def _check_tags(tags: tuple[str, ...]) -> None:
+    for index, tag in enumerate(tags):
+        clean_text(f"tags[{index}]", tag)
+    if len(set(tags)) < len(tags):
+        raise ValueError("`tags` must have each tag once")
 
 
 def _check_tiers(tiers: tuple[Tier, ...], currency: str) -> None:

@@ -8,10 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from shared.pricing.conditions import Condition, Key, Predicate, Reader, keys, predicate, reader, specificity
 from shared.pricing.context import QueryContext
+from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.ratio import multiply
 from shared.pricing.rulebook import PriceList, Promotion
-from shared.pricing.shop_sheet import PriceEntry
 
 _MOST_SEGMENTS = 8
 _HUNDREDTH = Decimal("0.01")

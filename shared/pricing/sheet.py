@@ -6,19 +6,21 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Rejection, Step
 from shared.pricing.money import Rounding
-from shared.pricing.product import Tier
+from shared.pricing.product import STANDARD_TAX, Content, Tier
 
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
-class PriceSheet(Struct, frozen=True, gc=False, kw_only=True):
+class PriceSheet(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """All data that a quote for one product needs; the cache holds it as JSON, one key per product.
 
     A sheet depends on the product, its signals and the policy, never on the query: location, membership, quantity
     and currency are applied in `quote`. Amounts are in `currency`. `floor` and `ceiling` are in whole minor units;
-    `published_price` is not rounded.
+    `published_price` is not rounded. `max_price` is the product's own, in whole minor units; `ceiling` is the lower of
+    it and the policy's. `cost` is net. `entries` are those without a customer, at most `MOST_ENTRIES`.
     """
 
     product_id: str
@@ -36,3 +38,14 @@ class PriceSheet(Struct, frozen=True, gc=False, kw_only=True):
     valid_until: Instant | None = None
     steps: tuple[Step, ...] = ()
     rejected: tuple[Rejection, ...] = ()
+    max_price: Decimal | None = None
+    brand: str | None = None
+    tags: tuple[str, ...] = ()
+    cost: Decimal | None = None
+    content: Content | None = None
+    tax_class: str = STANDARD_TAX
+    quantity_step: Decimal | None = None
+    price_decimals: int | None = None
+    map_price: Decimal | None = None
+    entries: tuple[PriceEntry, ...] = ()
+    category: str = "general"  # the last field: the importer's fast way appends it

@@ -12,8 +12,8 @@ from shared.pricing.beside import UnitPrice
 from shared.pricing.explanation import Step
 from shared.pricing.price_lists import Missing
 from shared.pricing.quote import NoPrice
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.shop_explanation import Rejected
-from shared.pricing.shop_sheet import ShopSheet
 from shared.pricing.tax import Tax
 
 
@@ -60,7 +60,7 @@ class UnknownMarket(Exception):
         self.location = location
 
 
-def public(priced: ShopQuote, sheet: ShopSheet) -> tuple[ShopQuote, int]:
+def public(priced: ShopQuote, sheet: PriceSheet) -> tuple[ShopQuote, int]:
     """A quote whose explanation shows neither cost, floor nor competitors, and the number of omitted parts.
 
     The background decision is omitted, and everything from the floor on: a floor is followed by its rounding only.

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.pricing import promotions
+from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Step
 from shared.pricing.money import Rounding, percent, plain, shown
 from shared.pricing.price_lists import Candidate, Missing, Situation
@@ -16,7 +17,7 @@ from shared.pricing.promotions import Outcome
 from shared.pricing.ratio import Ratio, approximate, multiply
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList, Promotion
-from shared.pricing.shop_sheet import PriceEntry, ShopSheet
+from shared.pricing.sheet import PriceSheet
 
 Code = Literal[
     "not_started",
@@ -43,7 +44,7 @@ class Rejected(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
 class Trail:
     """Collects steps and rejections while a price is computed. Prices are those of one unit."""
 
-    def __init__(self, sheet: ShopSheet, currency: str) -> None:
+    def __init__(self, sheet: PriceSheet, currency: str) -> None:
         self.sheet = sheet
         self.currency = currency
         self.last = shown(sheet.published_price, sheet.currency)

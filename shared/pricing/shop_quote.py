@@ -10,6 +10,7 @@ from shared.pricing import beside, charging
 from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
 from shared.pricing.context import QueryContext
 from shared.pricing.currencies import exponent
+from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.price_lists import Candidate, Situation, choose, line_of, own_entries
 from shared.pricing.promotions import NO_PROMOTION, Discounting, Outcome
@@ -19,7 +20,6 @@ from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList
 from shared.pricing.shop_answer import NoPriceHere, ShopQuote, UnknownMarket
 from shared.pricing.shop_explanation import Trail, rejections
-from shared.pricing.shop_sheet import PriceEntry
 from shared.pricing.tax import UNCHANGED, tax_of
 from shared.pricing.tiers import Line
 

@@ -9,7 +9,6 @@ from shared.pricing.money import Rounding
 from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, rounded, subtract
 from shared.pricing.rulebook import Form, MarketRules, RulebookPolicy
 
-STANDARD = "standard"
 UNCHANGED = Ratio(ONE)
 
 

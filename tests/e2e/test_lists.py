@@ -48,6 +48,9 @@ def test_products_are_found_by_category_and_text_page_by_page(engine: Engine) ->
         assert [item["product_id"] for item in page] == expected, query
     assert [item["product_id"] for item in pages(engine, "/api/v1/products", query=mark)[0]] == ids
     assert pages(engine, "/api/v1/products", category="no such category") == [[]]
+    engine.put_product(product_id=ids[0], category=category, tags=[mark, "red"])
+    [page] = pages(engine, "/api/v1/products", tag=mark)
+    assert [item["product_id"] for item in page] == [ids[0]]
 
 
 def test_every_product_is_in_the_list_once(engine: Engine) -> None:

@@ -9,12 +9,13 @@ import msgspec
 
 from shared.pricing.compiled import BoundSheet, CompiledRulebook, Terms
 from shared.pricing.context import QueryContext
+from shared.pricing.entries import EntryInput, PriceEntry
 from shared.pricing.exchange import MarketValues, Since
 from shared.pricing.policy import DEFAULT_POLICY
 from shared.pricing.rulebook import Rulebook
 from shared.pricing.rulebook_check import read
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.shop_quote import price
-from shared.pricing.shop_sheet import EntryInput, PriceEntry, ShopSheet
 from tests.support.pricing_examples import NOON, sheet
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -33,14 +34,8 @@ def rulebook(
     return read({**document, "markets": {"DEFAULT": {}} if markets is None else markets})
 
 
-def shop_sheet(entries: Sequence[PriceEntry] = (), **fields: Any) -> ShopSheet:
-    extra = {name: fields.pop(name) for name in list(fields) if name in ShopSheet.__struct_fields__[-9:]}
-    return widened(sheet(**{"membership_rate": Decimal(0), **fields}), entries=tuple(entries), **extra)
-
-
-def widened(narrow: Any, **extra: Any) -> ShopSheet:
-    """A sheet of today with the fields that a rulebook reads."""
-    return ShopSheet(**{name: getattr(narrow, name) for name in narrow.__struct_fields__}, **extra)
+def shop_sheet(entries: Sequence[PriceEntry] = (), **fields: Any) -> PriceSheet:
+    return sheet(**{"membership_rate": Decimal(0), "entries": tuple(entries), **fields})
 
 
 def entry(list_id: str, amount: str | None = None, **fields: Any) -> PriceEntry:
@@ -64,7 +59,7 @@ def pair(name: str) -> tuple[str, str]:
 
 def quoted(
     book: Rulebook,
-    priced: ShopSheet,
+    priced: PriceSheet,
     *,
     at: datetime = NOON,
     world: MarketValues | None = None,

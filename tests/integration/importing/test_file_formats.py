@@ -9,7 +9,7 @@ import pytest
 from shared.errors import InvalidInput
 from shared.importing.columns import Columns, constants, parse_map
 from shared.postgres.pools import Pool
-from shared.pricing.product import ProductInput, Tier
+from shared.pricing.product import Content, ProductInput, Tier
 from tests.integration.importing.import_results import Writing, bad, products_in
 from tests.integration.importing_examples import HEADER
 
@@ -38,6 +38,31 @@ def test_json_lines_become_products_and_their_amounts_are_read_digit_by_digit(fi
     assert (first.base_price, first.stock) == (Decimal("100000000000.0001"), 12)
     assert first.tiers == (Tier(up_to=None, unit_price=Decimal("0.3")),)
     assert second == ProductInput(product_id="A-2", name="Lamp ä", currency="USD", base_price=Decimal("0.10"))
+
+
+FACTS = "brand,tags,content_amount,content_unit,tax_class,quantity_step,price_decimals,map_price,rrp"
+
+
+def test_csv_and_json_lines_have_the_facts_that_rules_read(file: Writing) -> None:
+    table = f"{HEADER},{FACTS}\n" + "A-1,Wine,EUR,9.90,Acme,{},750,ml,reduced,0.5,4,8.90,12.00\n"
+    document = (
+        '{"product_id": "A-1", "name": "Wine", "currency": "EUR", "base_price": 9.9, "brand": "Acme",'
+        ' "tags": ["new", "red"], "content": {"amount": 750, "unit": "ml"}, "tax_class": "reduced",'
+        ' "quantity_step": "0.5", "price_decimals": 4, "map_price": 8.9, "rrp": "12"}'
+    )
+    first = products_in(file(table.format("new|red")))
+    assert first[0].tags == ("new", "red")
+    assert (first[0].content, first[0].tax_class) == (Content(amount=Decimal(750), unit="ml"), "reduced")
+    assert products_in(file(table.format('"[""new"", ""red""]"'))) == first
+    assert products_in(file(document)) == first
+
+
+def test_a_wrong_fact_is_reported_by_its_column(file: Writing, pool: Pool) -> None:
+    row = "B-{},Wine,EUR,9.90,{}"
+    cells = [",,x,kg,,,,,", ",,1,stone,,,,,", ",,1,,,,,,", ",,,,,,x,,", ",a|a,,,,,,,", ",,,,,,,9.999,"]
+    path = file("\n".join([f"{HEADER},{FACTS}", *(row.format(at, text) for at, text in enumerate(cells))]))
+    columns = [column for _, column in bad(pool, path)]
+    assert columns == ["content_amount", "content.unit", "content", "price_decimals", "tags", "map_price"]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

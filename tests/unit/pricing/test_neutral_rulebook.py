@@ -8,7 +8,7 @@ from shared.pricing.query import PriceQuery
 from shared.pricing.quote import Quote, quote
 from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import PROPERTY, markets, queries, sheets
-from tests.support.shop_examples import quoted, rulebook, values, widened
+from tests.support.shop_examples import quoted, rulebook, values
 
 SAME = tuple(name for name in Quote.__struct_fields__ if name not in ("market", "rejected"))
 
@@ -21,10 +21,10 @@ def test_a_neutral_rulebook_gives_todays_figures_and_steps(
     today = quote(priced, where, asked, explain=True)
     fields = {name: getattr(asked, name) for name in ("is_prime_member", "quantity", "currency")}
     world = values({where.code: str(where.multiplier)})
-    got = quoted(rulebook(), widened(priced), world=world, user_location=where.code, explain=True, **fields)
+    got = quoted(rulebook(), priced, world=world, user_location=where.code, explain=True, **fields)
     for name in SAME:
         assert getattr(got, name) == getattr(today, name), name
-    plain = quoted(rulebook(), widened(priced), world=world, user_location=where.code, **fields)
+    plain = quoted(rulebook(), priced, world=world, user_location=where.code, **fields)
     assert plain == msgspec.structs.replace(got, steps=None, rejected=None)
     assert str(got.final_price) == str(today.final_price)
     assert str(got.total) == str(today.total)

@@ -14,7 +14,7 @@ from tests.support.pricing_examples import product, tiers
 WRONG_AMOUNTS = ["NaN", "Infinity", "1e999999", "-1", "10.001", "1000000000000"]
 
 
-@pytest.mark.parametrize("field", ["base_price", "cost", "min_price", "max_price"])
+@pytest.mark.parametrize("field", ["base_price", "cost", "min_price", "max_price", "map_price", "rrp"])
 @pytest.mark.parametrize("text", WRONG_AMOUNTS)
 def test_a_wrong_amount_is_refused_with_its_fields_name(field: str, text: str) -> None:
     document = {"product_id": "P-1", "name": "Kettle", "currency": "USD", "base_price": "10.00", field: text}
@@ -29,6 +29,12 @@ def test_a_wrong_amount_is_refused_with_its_fields_name(field: str, text: str) -
         ({"stock": -1}, "`stock` must be"),
         ({"stock": 1_000_000_001}, "`stock` must be"),
         ({"min_price": Decimal(2), "max_price": Decimal(1)}, "`min_price` must not be above max_price"),
+        ({"brand": "Ac\0me"}, "`brand` must not"),
+        ({"tax_class": "reduced\n"}, "`tax_class` must not"),
+        ({"tags": ("new", "red\n")}, r"`tags\[1\]` must not"),
+        ({"tags": ("new", "new")}, "`tags` must have each tag once"),
+        ({"quantity_step": Decimal(0)}, "`quantity_step` must be"),
+        ({"quantity_step": Decimal("0.0005")}, "`quantity_step` must"),
         ({"product_id": "P-1\n"}, "`product_id` must not"),
         ({"name": "Ket\0tle"}, "`name` must not"),
         ({"tiers": tiers((9, "10"))}, r"`tiers\[0\].up_to` must be null for the last tier"),
@@ -53,6 +59,23 @@ def test_more_than_twenty_tiers_are_refused() -> None:
     rows = [{"up_to": end, "unit_price": "1"} for end in [*range(1, 21), None]]
     document = {"product_id": "P", "name": "K", "currency": "USD", "base_price": "1", "tiers": rows}
     with pytest.raises(msgspec.ValidationError, match="tiers"):
+        msgspec.convert(document, ProductInput)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"content": {"amount": "0", "unit": "kg"}}, "content"),
+        ({"content": {"amount": "1", "unit": "stone"}}, "content.unit"),
+        ({"price_decimals": 7}, "price_decimals"),
+        ({"tags": ["new"] * 33}, "tags"),
+        ({"tags": [""]}, "tags"),
+        ({"brand": ""}, "brand"),
+    ],
+)
+def test_a_wrong_fact_is_refused_with_its_path(fields: dict[str, Any], path: str) -> None:
+    document = {"product_id": "P", "name": "K", "currency": "USD", "base_price": "1", **fields}
+    with pytest.raises(msgspec.ValidationError, match=rf"\$\.{path}"):
         msgspec.convert(document, ProductInput)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.pricing.entries import PriceEntry
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.shop_answer import NoPriceHere, ShopQuote
-from shared.pricing.shop_sheet import PriceEntry, ShopSheet
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
 Lists = Sequence[dict[str, Any]]
@@ -165,7 +166,7 @@ WINDOW = {"from": "2026-03-05", "until": "2026-03-20"}
 )
 def test_an_entrys_window_lies_inside_its_lists(day: int, chosen: str | None, until: int | None) -> None:
     entries: list[PriceEntry] = [entry("a", "9", **{"from": "2026-03-08", "until": "2026-03-12"})]
-    sheet: ShopSheet = shop_sheet(entries)
+    sheet: PriceSheet = shop_sheet(entries)
     lists = [a_list("a", **WINDOW), a_list("w", priority=-1, adjustment={"percent": 0}, **WINDOW)]
     got = quoted(rulebook(lists=lists), sheet, at=datetime(2026, 3, day, tzinfo=UTC))
     assert (got.price_list == "a") is (chosen == "a")

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from shared.pricing.compiled import BoundSheet, CompiledRulebook
 from shared.pricing.conditions import predicate
 from shared.pricing.context import QueryContext
+from shared.pricing.entries import PriceEntry
 from shared.pricing.rule_pool import Pool, Rule
 from shared.pricing.rulebook import Rulebook
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.shop_answer import ShopQuote
-from shared.pricing.shop_sheet import PriceEntry, ShopSheet
 from tests.support.pricing_examples import NOON, PROPERTY, amounts, multipliers, shares, tier_lists
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
@@ -109,7 +110,7 @@ def entries(draw: st.DrawFn) -> list[PriceEntry]:
 
 
 @st.composite
-def shop_sheets(draw: st.DrawFn) -> ShopSheet:
+def shop_sheets(draw: st.DrawFn) -> PriceSheet:
     return shop_sheet(
         draw(entries()),
         list_price=draw(amounts()),
@@ -126,7 +127,7 @@ def shop_sheets(draw: st.DrawFn) -> ShopSheet:
 WORLD = values({"DE": "1.1"}, {"EUR/USD": "1.17"})
 
 
-def shop_quote(document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]) -> ShopQuote:
+def shop_quote(document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]) -> ShopQuote:
     got: ShopQuote = quoted(rulebook(**document), priced, at=at, world=WORLD, explain=True, **query)
     return got
 
@@ -134,7 +135,7 @@ def shop_quote(document: dict[str, Any], priced: ShopSheet, at: datetime, query:
 @PROPERTY
 @given(documents(), shop_sheets(), INSTANTS, QUERIES)
 def test_the_steps_lead_from_base_to_final_exactly(
-    document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]
+    document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     got = shop_quote(document, priced, at, query)
     assert got.steps
@@ -148,7 +149,7 @@ def test_the_steps_lead_from_base_to_final_exactly(
 @PROPERTY
 @given(documents(), shop_sheets(), INSTANTS, QUERIES, st.randoms(use_true_random=False))
 def test_the_order_of_the_document_and_of_the_entries_changes_nothing(
-    document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any], dice: Any
+    document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any], dice: Any
 ) -> None:
     shuffled = dict(document)
     for name in ("lists", "promotions"):
@@ -163,7 +164,7 @@ def test_the_order_of_the_document_and_of_the_entries_changes_nothing(
 @PROPERTY
 @given(documents(), shop_sheets(), INSTANTS, QUERIES)
 def test_no_price_and_no_total_gets_below_the_floor(
-    document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]
+    document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     got = shop_quote(document, priced, at, {**query, "currency": "USD"})
     lowest = Fraction(priced.floor)
@@ -178,7 +179,7 @@ def test_no_price_and_no_total_gets_below_the_floor(
 @PROPERTY
 @given(documents(), shop_sheets(), INSTANTS, QUERIES)
 def test_the_index_finds_what_looking_at_every_rule_finds(
-    document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]
+    document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     book = rulebook(**document)
     bound, asked = bind(book, priced), QueryContext(product_id="P-1", **query)
@@ -194,7 +195,7 @@ def test_the_index_finds_what_looking_at_every_rule_finds(
 @PROPERTY
 @given(documents(), CONDITIONS, shop_sheets(), INSTANTS, QUERIES)
 def test_another_condition_never_widens_a_rules_reach(
-    document: dict[str, Any], extra: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]
+    document: dict[str, Any], extra: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     def fitting(promotions: list[dict[str, Any]], lists: list[dict[str, Any]]) -> set[str]:
         book = rulebook(promotions=promotions, lists=lists)
@@ -212,7 +213,7 @@ def test_another_condition_never_widens_a_rules_reach(
 @PROPERTY
 @given(documents(), shop_sheets(), INSTANTS, QUERIES)
 def test_the_callers_decimal_context_changes_no_quote(
-    document: dict[str, Any], priced: ShopSheet, at: datetime, query: dict[str, Any]
+    document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     expected = msgspec.json.encode(shop_quote(document, priced, at, query))
     with localcontext(prec=3, rounding="ROUND_UP", capitals=0):
@@ -229,7 +230,7 @@ def test_the_callers_decimal_context_changes_no_quote(
     st.tuples(multipliers, st.decimals("0.0001", 999, places=6), shares, shares),
 )
 def test_every_figure_is_exact_to_the_last_digit(
-    priced: ShopSheet, off: list[Decimal], member: bool, quantity: int, rounds: str, world: tuple[Decimal, ...]
+    priced: PriceSheet, off: list[Decimal], member: bool, quantity: int, rounds: str, world: tuple[Decimal, ...]
 ) -> None:
     """Market, tier, inverse exchange rate, promotions, membership and tax, once more without Decimal."""
     multiplier, rate, at_home, here = world
@@ -276,7 +277,7 @@ def to_cents(amount: Fraction, rounding: str) -> Fraction:
     return Fraction(whole + up, 100)
 
 
-def bind(book: Rulebook, priced: ShopSheet) -> BoundSheet:
+def bind(book: Rulebook, priced: PriceSheet) -> BoundSheet:
     return BoundSheet(CompiledRulebook(book, 1), priced)
 
 
@@ -284,7 +285,7 @@ def test_a_stored_rulebook_and_sheet_quote_as_the_fresh_ones() -> None:
     document: dict[str, Any] = {"promotions": [{"id": "a", "percent": "12.5", "until": "2026-12-01"}], "lists": []}
     fresh, sheet = rulebook(**document), shop_sheet([entry("l", "3")], tags=("x",))
     stored = msgspec.json.decode(msgspec.json.encode(fresh), type=Rulebook)
-    cached = msgspec.json.decode(msgspec.json.encode(sheet), type=ShopSheet)
+    cached = msgspec.json.decode(msgspec.json.encode(sheet), type=PriceSheet)
     at = datetime(2026, 5, 1, tzinfo=UTC)
     assert msgspec.json.encode(quoted(stored, cached, at=at, explain=True)) == msgspec.json.encode(
         quoted(fresh, sheet, at=at, explain=True)

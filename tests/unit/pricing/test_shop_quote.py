@@ -8,10 +8,11 @@ import pytest
 from shared.pricing.compiled import CompiledRulebook
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.explanation import Rejection, Step
+from shared.pricing.product import Content
 from shared.pricing.ratio import Ratio, rounded
 from shared.pricing.rulebook import PriceList, Rulebook
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.shop_answer import ShopQuote, UnknownMarket, public
-from shared.pricing.shop_sheet import Content, ShopSheet
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
 MARKETS: dict[str, Any] = {"DEFAULT": {}, "NY": {}, "CH": {"currency": "CHF", "cash_step": "0.05"}}
@@ -105,7 +106,7 @@ def test_fields_that_do_not_apply_are_left_out_of_the_answer() -> None:
     }
 
 
-def decided(**fields: Any) -> ShopSheet:
+def decided(**fields: Any) -> PriceSheet:
     """A sheet with a background decision of one step and one rejection."""
     step = Step(rule="list_price", before=Decimal(120), after=Decimal(120), reason="list price; strategy list_price")
     passed = Rejection(rule="competitor", reason="acme is out of stock")
@@ -114,7 +115,7 @@ def decided(**fields: Any) -> ShopSheet:
     return shop_sheet(entries, steps=(step,), rejected=(passed,), **known, **fields)
 
 
-def explained(sheet: ShopSheet, **policy: Any) -> ShopQuote:
+def explained(sheet: PriceSheet, **policy: Any) -> ShopQuote:
     """A member's quote with an override, a sale, a promotion and tax."""
     lists = [
         {"id": "o", "kind": "override", "currency": "USD"},

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from shared.pricing.shop_sheet import EntryInput
+from shared.pricing.entries import EntryInput
 from shared.pricing.tiers import ListTier, TierMode, line_amount
 from tests.support.pricing_examples import tiers
 from tests.support.shop_examples import quoted, rulebook, shop_sheet

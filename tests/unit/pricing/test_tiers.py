@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.pricing.shop_sheet import EntryInput
+from shared.pricing.entries import EntryInput
 from shared.pricing.tiers import LARGEST_QUANTITY, ListTier, line_amount, tiered
 from tests.support.pricing_examples import PROPERTY
 

@@ -1,8 +1,8 @@
-"""The price sheet with the product facts and price-list entries that the rulebook's rules read."""
+"""Entries of price lists: the prices of single products, as they are written and as sheets hold them."""
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -10,12 +10,10 @@ from shared.pricing import money
 from shared.pricing.product import ProductId
 from shared.pricing.ratio import ZERO
 from shared.pricing.rulebook import Decimals, InWindow, PartId
-from shared.pricing.sheet import PriceSheet
-from shared.pricing.tax import STANDARD
 from shared.pricing.tiers import ListTier, TierMode, check_tiers
 from shared.pricing.windows import window
 
-MOST_ENTRIES = 64
+MOST_ENTRIES = 64  # of a product, without those of single customers
 
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -67,31 +65,3 @@ class EntryInput(InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True
             opens=opens,
             closes=closes,
         )
-
-
-class Content(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
-    """The content of one unit of the product, such as 750 ml."""
-
-    amount: Decimal
-    unit: Literal["kg", "g", "l", "ml", "cl", "m", "cm", "m2", "piece"]
-
-    def __post_init__(self) -> None:
-        money.number("amount", self.amount, Decimal("0.000001"), Decimal(1_000_000))
-
-
-class ShopSheet(PriceSheet, frozen=True, gc=False, kw_only=True):
-    """A price sheet for quotes by a rulebook.
-
-    `floor` and `ceiling` bound every price: the ceiling is the product's `max_price` alone. `cost` is net. The entries
-    are those without a customer, at most 64.
-    """
-
-    category: str = "general"
-    brand: str | None = None
-    tags: tuple[str, ...] = ()
-    cost: Decimal | None = None
-    content: Content | None = None
-    tax_class: str = STANDARD
-    price_decimals: int | None = None
-    map_price: Decimal | None = None
-    entries: tuple[PriceEntry, ...] = ()
