@@ -62,7 +62,6 @@ class Edge:
             else:
                 await self._app(scope, receive, send)
             return
-        trace = self._traces.begin_read(scope)
         waiting = self._waiting
         waiting.add(coming := receive())
         try:
@@ -70,28 +69,29 @@ class Edge:
         except asyncio.CancelledError:
             if coming in waiting:
                 raise
-            await self._refuse_slow(send, trace, started)
+            await self._refuse_slow(scope, send, started)
             return
         finally:
             waiting.discard(coming)
-        if trace.span is not None or (body := self._fast_path.remembered(scope, message)) is None:
+        body = self._fast_path.remembered(scope, message)
+        trace = self._traces.begin_read(scope) if body is None else self._traces.begin_new(scope)
+        if body is None or trace.span is not None:
             await self._price(scope, message, receive, send, trace, started)
             return
         try:
             # The server counts the length of a body that comes at once.
-            headers = [JSON, NOSNIFF, (b"traceresponse", trace.traceresponse)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": 200, "headers": [JSON, NOSNIFF, trace.header]})
             await send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
             observe(self._remembered_series, started)
 
-    async def _refuse_slow(self, send: Send, trace: RequestTrace, started: float) -> None:
+    async def _refuse_slow(self, scope: HTTPScope, send: Send, started: float) -> None:
         """Answer a price query whose body is late."""
+        trace = self._traces.begin_read(scope)
         with trace.entered():
             late = render(self._limits.slow(), PRICE_PATH)
         try:
-            headers = (*late.headers, (b"traceresponse", trace.traceresponse))
-            await answer_whole(late._replace(headers=headers), send)
+            await answer_whole(late._replace(headers=(*late.headers, trace.header)), send)
         finally:
             observe(series("POST", PRICE_PATH, late.status, ""), started)
             trace.end("POST", PRICE_PATH, late.status)
@@ -114,7 +114,7 @@ class Edge:
                 is_left = True
             else:
                 status, source = answer.status, answer.source
-                headers = [*answer.headers, NOSNIFF, (b"traceresponse", trace.traceresponse)]
+                headers = [*answer.headers, NOSNIFF, trace.header]
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         finally:
@@ -140,7 +140,7 @@ class Edge:
                 status = message["status"]
                 more = [(name.encode(), value.encode()) for name, value in limit.items()]
                 if trace is not None:
-                    more.append((b"traceresponse", trace.traceresponse))
+                    more.append(trace.header)
                 message["headers"] = [*message.get("headers", ()), *more]
             await send(message)
 

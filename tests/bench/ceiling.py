@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api.__main__ import BACKLOG
+from api.__main__ import BACKLOG, MAX_HEAD_BYTES
 from shared import settings
 from shared.pricing.query import PriceQuery
 
@@ -47,7 +47,8 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 def main() -> None:
     """Serve until SIGTERM, with the options of the engine's own API."""
-    from granian.constants import Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
     from granian.server import Server
 
     known = settings.load()
@@ -58,6 +59,9 @@ def main() -> None:
         address=known.host,
         port=known.port,
         workers=1,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=known.idle_timeout_s * 1000, max_buffer_size=MAX_HEAD_BYTES),
+        websockets=False,
         backlog=BACKLOG,
         backpressure=BACKLOG,
         respawn_failed_workers=True,

@@ -17,7 +17,7 @@ from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import market
 from tests.unit.api.price_examples import BODY, Reader, Running
 
-UNRECORDED = RequestTrace(None, b"00-%032x-%016x-00" % (1, 1))
+UNRECORDED = RequestTrace(None, (b"traceresponse", b"00-%032x-%016x-00" % (1, 1)))
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from api.services import Services
 from shared.errors import DatabaseUnavailable
 from tests.unit.api.price_examples import BODY, Reader, Running
 
-UNRECORDED = RequestTrace(None, b"00-%032x-%016x-00" % (1, 1))
-FIRST = {"type": "http.request", "body": BODY, "more_body": True}
+UNRECORDED = RequestTrace(None, (b"traceresponse", b"00-%032x-%016x-00" % (1, 1)))
+FIRST: Any = {"type": "http.request", "body": BODY, "more_body": True}
 
 
 def answered(
@@ -49,13 +49,48 @@ def scope(
         (scope(b"explain=true&x=1"), False),
         (scope(method="GET"), False),
         (scope(path="/api/v1/prices"), False),
-        (scope(headers=[(b"content-type", b"application/json; charset=utf-8"), (b"accept", b"*/*")]), True),
-        (scope(headers=[(b"content-type", b"text/plain")]), False),
-        (scope(headers=[(b"accept", b"text/html")]), False),
     ],
 )
 def test_it_takes_price_queries_as_most_callers_send_them(asked: Any, is_taken: bool) -> None:
     assert FastPath(lambda: cast(Services, None)).takes(asked) is is_taken
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_answered"),
+    [
+        ([(b"content-type", b"application/json; charset=utf-8"), (b"accept", b"*/*")], True),
+        ([(b"content-type", b"text/plain")], False),
+        ([(b"accept", b"text/html")], False),
+    ],
+)
+def test_headers_that_ask_for_something_else_are_left_to_the_framework(
+    reader: Reader, headers: list[tuple[bytes, bytes]], is_answered: bool
+) -> None:
+    assert (answered(reader, query(), headers=headers) is not None) is is_answered
+
+
+PLAIN = [(b"host", b"x"), (b"content-length", b"%d" % len(BODY))]
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_remembered"),
+    [
+        (PLAIN, True),
+        ([], True),
+        ([(b"accept", b"text/html"), *PLAIN], False),
+        ([(b"traceparent", b"00-%032x-%016x-00" % (2, 2)), *PLAIN], False),
+        ([(b"content-length", b"%d" % (len(BODY) + 1))], False),
+    ],
+)
+def test_a_remembered_answer_is_for_plain_headers(
+    reader: Reader, headers: list[tuple[bytes, bytes]], is_remembered: bool
+) -> None:
+    fast_path = FastPath(lambda: cast(Services, Running(reader)))
+    whole = FIRST | {"more_body": bool(headers)}
+    assert asyncio.run(fast_path.answer(scope(headers=PLAIN), FIRST, UNRECORDED)) is not None
+    for _ in range(2):
+        assert fast_path.remembered(scope(headers=PLAIN), FIRST) is not None
+        assert (fast_path.remembered(scope(headers=headers), whole) is not None) is is_remembered
 
 
 def test_a_body_as_long_as_its_header_says_is_answered_before_its_end_is_received(reader: Reader) -> None:
