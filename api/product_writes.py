@@ -43,7 +43,7 @@ def write(services: Services, product: ProductInput, conditions: Conditions) -> 
     task_id = None
     with services.transaction() as conn:
         must_create = _check(conn, product.product_id, conditions)
-        policy, cause = rulebook.active(conn), Cause("write", str(uuid4()))
+        policy, cause = rulebook.active_policy(conn), Cause("write", str(uuid4()))
         rulebook.check_strategy(policy, product)
         repriced = published.write_products(conn, [product], policy, cause)
         if repriced.failed:

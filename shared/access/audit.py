@@ -72,11 +72,16 @@ async def record_all(database: AsyncPool, entries: Sequence[Entry]) -> None:
 
 def by_command(request: str) -> Entry:
     """The entry of a command, by the user of the operating system."""
+    return Entry(key_id=None, key_name=commander(), request=shortened(request), outcome=DONE)
+
+
+def commander() -> str:
+    """The author of what a command writes: `just (USER)`."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         user = str(os.getuid())
-    return Entry(key_id=None, key_name=f"just ({user})", request=shortened(request), outcome=DONE)
+    return f"just ({user})"
 
 
 def shortened(request: str) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import structlog
 
 from shared.cache.near import NearCache
-from shared.catalogue import markets
 from shared.errors import DatabaseUnavailable, translated
 from shared.postgres import epochs
 from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.market import DEFAULT_MARKET_CODE, Market
+from shared.rulebook import values
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class MarketsCopy:
         try:
             with translated():
                 self._near.enter(await bounded(epochs.current(self._database)), self._began_at)
-                loaded = await bounded(markets.load(self._database))
+                loaded = await bounded(values.markets(self._database))
                 # Equal markets keep the same object, so that answers computed from it are known to be valid.
                 self._markets = self._markets if self._markets == loaded else loaded
         except DatabaseUnavailable as error:

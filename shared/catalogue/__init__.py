@@ -1,1 +1,1 @@
-"""The catalogue in PostgreSQL: products, product sets and markets."""
+"""The catalogue in PostgreSQL: products and product sets."""

@@ -9,7 +9,6 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.catalogue import markets
 from shared.commands import demo, import_progress
 from shared.commands.terminal import connection, console, failure, print_line
 from shared.errors import InvalidInput, RedisUnavailable, translated
@@ -26,14 +25,13 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # the exit codes of a shell for processes e
 @click.command("migrate")
 @click.pass_obj
 def migrate(settings: Settings) -> None:
-    """Migrate the schema; create the admin key, the default policy and the markets where they are missing."""
+    """Migrate the schema; create the admin key, the neutral rulebook where they are missing."""
     # Alembic takes longer to import than every other command takes to run.
     from shared.postgres import migrations
 
     with connection(settings) as conn:
         migrations.migrate(settings)
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
         keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
 
 

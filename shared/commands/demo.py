@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from shared.catalogue import products
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import new_versions, published
+from shared.pricing.context import location_key
+from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.pricing.money import round_to
 from shared.pricing.product import ProductInput, Tier
+from shared.pricing.rulebook import MarketRules, Rulebook
 from shared.rulebook import store as rulebook
+from shared.rulebook import values
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
 CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
@@ -20,6 +26,18 @@ CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
 SCALE = {"USD": Decimal(1), "JPY": Decimal(150), "KWD": Decimal("0.3")}
 NOUNS = ("Kettle", "Lamp", "Jacket", "Notebook", "Speaker", "Coffee", "Scarf", "Chair", "Atlas")
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+# The demo's markets with their multipliers; DEFAULT is for unknown locations.
+MARKETS = {
+    DEFAULT_MARKET_CODE: Decimal("0.95"),
+    "NY": Decimal("1.10"),
+    "LA": Decimal("1.05"),
+    "MIA": Decimal("0.98"),
+    "SF": Decimal("1.12"),
+    "CHI": Decimal("1.00"),
+    "LON": Decimal("1.08"),
+    "TYO": Decimal("1.04"),
+    "KWI": Decimal("1.02"),
+}
 
 
 def demo_products() -> Iterator[ProductInput]:
@@ -55,14 +73,28 @@ def demo_signals(product: ProductInput) -> Iterator[CompetitorPriceChanged | Dem
         yield DemandChanged(product_id=product.product_id, index=Decimal(90 + number % 30) / 100)
 
 
+def ensure_markets(conn: Conn) -> None:
+    """Add the demo's markets that are missing; those that exist keep their rules and multipliers."""
+    by = rulebook.By("", "demo")
+    rulebook.change(conn, _with_markets, by)
+    values.add_missing(conn, MARKETS, by)
+
+
 def load(conn: Conn) -> int:
-    """Write the demo catalogue with its signals and first prices; returns the number of products."""
+    """Write the demo catalogue with its markets, signals and first prices; returns the number of products."""
+    ensure_markets(conn)
     catalogue = list(demo_products())
     written = products.upsert(conn, catalogue)
     found = [signal for product in catalogue for signal in demo_signals(product)]
     signals.apply(conn, [SignalUpdate.of(signal, "demo", EPOCH, "demo") for signal in found])
-    published.reprice(conn, written, rulebook.active(conn), new_versions.Cause("demo", "demo"))
+    published.reprice(conn, written, rulebook.active_policy(conn), new_versions.Cause("demo", "demo"))
     return len(catalogue)
+
+
+def _with_markets(held: Rulebook) -> Rulebook:
+    known = {location_key(code) for code in held.markets}
+    missing = {code: MarketRules() for code in MARKETS if location_key(code) not in known}
+    return replace(held, markets=held.markets | missing)
 
 
 def _dollars(number: int) -> Decimal:

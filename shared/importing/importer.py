@@ -85,7 +85,7 @@ def run(
             import; or the active policy was replaced.
     """
     began = time.monotonic()
-    policy, at = rulebook.active(conn), datetime.now(UTC)
+    policy, at = rulebook.active_policy(conn), datetime.now(UTC)
     reader, found = chunks(source.lines, columns)
     conn.execute(_ONE_AT_A_TIME)
     cause = Cause("import", str(uuid4()))
@@ -119,7 +119,7 @@ def run(
 
 def _check_policy(conn: Conn, policy: ActivePolicy) -> None:
     """Raise RefusedFile where the policy was replaced: its recalculation does not see uncommitted products."""
-    if rulebook.active(conn).version != policy.version:
+    if rulebook.active_policy(conn).policy != policy.policy:
         raise RefusedFile("the pricing policy was replaced meanwhile; import it again")
 
 

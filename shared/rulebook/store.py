@@ -1,26 +1,145 @@
-"""Pricing policies: versioned documents; the newest one is active."""
+"""The rulebook by versions; the newest one is active. No version is ever changed."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
-from shared.errors import InvalidInput
-from shared.postgres.pools import Conn
-from shared.pricing.policy import DEFAULT_POLICY, Policy
+from shared.errors import InvalidInput, NotFound
+from shared.postgres.pools import AsyncPool, Conn
+from shared.pricing.exchange import MarketValues
+from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
+from shared.pricing.rulebook import NEUTRAL, Rulebook, RulebookPolicy
+from shared.rulebook import documents, values
+
+By = values.By
 
 
 class ActivePolicy(msgspec.Struct, frozen=True):
-    """The active policy with its version."""
+    """The policy of the active rulebook, with the rulebook's version."""
 
     version: int
     policy: Policy
 
 
-def active(conn: Conn) -> ActivePolicy:
-    """The newest policy."""
-    row = conn.execute("SELECT version, document::text FROM policies ORDER BY version DESC LIMIT 1").fetchone()
+class RulebookVersion(msgspec.Struct, frozen=True):
+    """One version of the rulebook: who made it, why, and the instant from which it is in force."""
+
+    version: int
+    rulebook: Rulebook
+    author: str
+    cause: str
+    at: datetime
+
+
+class Loaded(NamedTuple):
+    """The active rulebook and the market values, as a process of the API holds them.
+
+    `mark` tells the newest versions, also from those of a database that was restored.
+    """
+
+    version: int
+    rulebook: Rulebook
+    values: MarketValues
+    mark: tuple[object, ...]
+
+
+def active(conn: Conn) -> RulebookVersion:
+    """The newest rulebook."""
+    row = conn.execute(f"{_SELECT} ORDER BY version DESC LIMIT 1".encode()).fetchone()
     if row is None:
-        raise LookupError("no policy in the database: run `just migrate`")
-    return ActivePolicy(row["version"], msgspec.json.decode(row["document"], type=Policy))
+        raise LookupError("no rulebook in the database: run `just migrate`")
+    return _version(row)
+
+
+def active_policy(conn: Conn) -> ActivePolicy:
+    """The policy of the newest rulebook."""
+    row = conn.execute(_POLICY).fetchone()
+    if row is None:
+        raise LookupError("no rulebook in the database: run `just migrate`")
+    return ActivePolicy(row["version"], msgspec.json.decode(row["policy"], type=RulebookPolicy))
+
+
+def by_version(conn: Conn, version: int) -> RulebookVersion:
+    """A version of the rulebook.
+
+    Raises:
+        NotFound: there is no such version.
+    """
+    row = conn.execute(f"{_SELECT} WHERE version = %s".encode(), [version]).fetchone()
+    if row is None:
+        raise NotFound(f"no version {version} of the rulebook")
+    return _version(row)
+
+
+def as_of(conn: Conn, at: datetime) -> RulebookVersion:
+    """The rulebook that was active at an instant.
+
+    Raises:
+        NotFound: the first one is younger.
+    """
+    row = conn.execute(f"{_SELECT} WHERE at <= %s ORDER BY at DESC, version DESC LIMIT 1".encode(), [at]).fetchone()
+    if row is None:
+        raise NotFound(f"no rulebook at {at.isoformat()}")
+    return _version(row)
+
+
+def lock(conn: Conn) -> None:
+    """Let no other transaction publish a rulebook until this one ends."""
+    conn.execute("SELECT pg_advisory_xact_lock(hashtext('pricing-rulebook'))")
+
+
+def publish(conn: Conn, rulebook: Rulebook, by: By) -> RulebookVersion:
+    """Make a rulebook the active one, as `change` does."""
+    return change(conn, lambda _: rulebook, by)
+
+
+def change(conn: Conn, revise: Callable[[Rulebook], Rulebook], by: By) -> RulebookVersion:
+    """Make a revision of the active rulebook the active one. One that says the same makes no version.
+
+    Writers take turns: none overwrites a version that it has not read.
+
+    Raises:
+        InvalidInput: the revision is not a valid rulebook.
+    """
+    lock(conn)
+    held = active(conn)
+    revised = documents.checked(revise(held.rulebook))
+    return held if revised == held.rulebook else _insert(conn, revised, by)
+
+
+def ensure_default(conn: Conn) -> None:
+    """Publish the neutral rulebook where there is none; several processes may call this at once."""
+    lock(conn)
+    if conn.execute("SELECT FROM rulebooks LIMIT 1").fetchone() is None:
+        _insert(conn, NEUTRAL, By("", "shipped"))
+
+
+async def load(pool: AsyncPool, held: Loaded | None = None) -> Loaded:
+    """The active rulebook and the market values; the same object where nothing has changed since `held`."""
+    async with pool.connection() as conn:
+        row = await (await conn.execute(_MARK)).fetchone()
+        if row is None or row["version"] is None:
+            raise LookupError("no rulebook in the database: run `just migrate`")
+        mark = tuple(row.values())
+        if held is not None and held.mark == mark:
+            return held
+        rulebook, found = held and held.rulebook, held and held.values
+        if held is None or mark[:2] != held.mark[:2]:
+            found_row = await (
+                await conn.execute("SELECT document::text FROM rulebooks WHERE version = %s", [row["version"]])
+            ).fetchone()
+            if found_row is None:
+                raise LookupError(f"the rulebook {row['version']} has gone")
+            rulebook = documents.decoded(found_row["document"])
+        if held is None or mark[2:] != held.mark[2:]:
+            cursor = await conn.execute(values.CURRENT, {"version": row["values_version"], "at": None})
+            found = values.built(await cursor.fetchall(), row["values_version"])
+    assert rulebook is not None  # noqa: S101 # read above, or held
+    assert found is not None  # noqa: S101 # likewise
+    return Loaded(row["version"], rulebook, found, mark)
 
 
 def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
@@ -34,18 +153,29 @@ def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
         raise InvalidInput(f"unknown strategy; the policy has {', '.join(known)}", "$.strategy")
 
 
-def publish(conn: Conn, policy: Policy) -> int:
-    """Make a policy the active one; returns its version."""
-    row = conn.execute(
-        "INSERT INTO policies (document) VALUES (%s) RETURNING version",
-        [msgspec.json.encode(policy).decode()],
-    ).fetchone()
+def _insert(conn: Conn, rulebook: Rulebook, by: By) -> RulebookVersion:
+    values_ = [documents.encoded(rulebook).decode(), by.author, by.cause]
+    row = conn.execute(_INSERT, values_).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING returns a row
-    return int(row["version"])
+    return RulebookVersion(row["version"], rulebook, by.author, by.cause, row["at"])
 
 
-def ensure_default(conn: Conn) -> None:
-    """Publish the shipped policy where there is none; several processes may call this at once."""
-    conn.execute("LOCK TABLE policies IN SHARE ROW EXCLUSIVE MODE")
-    if conn.execute("SELECT 1 FROM policies").fetchone() is None:
-        publish(conn, DEFAULT_POLICY)
+def _version(row: dict[str, object]) -> RulebookVersion:
+    return RulebookVersion(**{**row, "rulebook": documents.decoded(str(row["rulebook"]))})  # type: ignore[arg-type] # a row
+
+
+_SELECT = "SELECT version, document::text AS rulebook, author, cause, at FROM rulebooks"
+_POLICY = "SELECT version, (document->'policy')::text AS policy FROM rulebooks ORDER BY version DESC LIMIT 1"
+
+_INSERT = """
+INSERT INTO rulebooks (version, document, author, cause, at)
+SELECT coalesce(max(version), 0) + 1, %s, %s, %s, clock_timestamp() FROM rulebooks
+RETURNING version, at
+"""
+
+# The times tell versions apart that a restored database counts anew.
+_MARK = """
+SELECT r.version, r.at, v.version AS values_version, v.recorded_at
+FROM (SELECT version, at FROM rulebooks ORDER BY version DESC LIMIT 1) r
+FULL JOIN (SELECT version, recorded_at FROM market_values ORDER BY version DESC, seq DESC LIMIT 1) v ON true
+"""

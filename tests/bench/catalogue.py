@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from shared.catalogue import markets
 from shared.commands import demo
 from shared.postgres import migrations, pools
 from shared.rulebook import store as rulebook
@@ -38,7 +37,7 @@ def fill(settings: Settings, cold_products: int) -> list[str]:
     migrations.migrate(settings)
     with pools.connect(settings, PROCESS) as conn:
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
+        demo.ensure_markets(conn)
         demo.load(conn)
         if copies:
             conn.execute(_COPY_PRODUCTS, [copies])

@@ -79,7 +79,7 @@ class Changes:
         )
         with pools.connect(self.settings, catalogue.PROCESS) as conn:
             repriced = published.write_products(
-                conn, [product], rulebook.active(conn), new_versions.Cause("write", "bench")
+                conn, [product], rulebook.active_policy(conn), new_versions.Cause("write", "bench")
             )
         changed_at = time.perf_counter()
         SheetWriter(self.cache, events, self.settings.cache_ttl_s).put(list(repriced.sheets.values()))

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from deploy.native import state
 from shared.cache import sheets
-from shared.catalogue import markets
+from shared.commands import demo
 from shared.messaging import clients
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
@@ -28,7 +28,7 @@ def settings(servers: Settings) -> Settings:
     migrations.migrate(servers)
     with pools.connect(servers, PROCESS) as conn:
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
+        demo.ensure_markets(conn)
     return servers
 
 
@@ -45,7 +45,7 @@ def pool(settings: Settings) -> Iterator[Pool]:
 def policy(pool: Pool) -> ActivePolicy:
     """The shipped policy."""
     with pool.connection() as conn:
-        return rulebook.active(conn)
+        return rulebook.active_policy(conn)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from shared.catalogue import markets
-from shared.commands import import_progress
+from shared.commands import demo, import_progress
 from shared.importing.columns import Columns
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Pool
@@ -83,7 +82,7 @@ def migrated(settings: Settings) -> Settings:
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
+        demo.ensure_markets(conn)
     return settings
 
 

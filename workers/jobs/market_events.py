@@ -9,7 +9,7 @@ import structlog
 from dramatiq.middleware import Interrupt
 from opentelemetry.trace import get_current_span
 
-from shared.catalogue import markets, products
+from shared.catalogue import products
 from shared.catalogue.failures import ProductFailure
 from shared.errors import InvalidInput, LeaseLost
 from shared.market_events import inbox, repricing_queue, signals
@@ -21,6 +21,7 @@ from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.rulebook import store as rulebook
+from shared.rulebook import values
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_COMPLETED, PRICES_CHANGED
 from shared.telemetry.tracing import tracer
@@ -128,7 +129,7 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     latest, outcomes = _latest(waiting, currencies)
     fresh = _apply(conn, latest, outcomes, is_first)
     causes = {product_id: _cause(waiting[product_id], fresh) for product_id in currencies}
-    repriced = published.reprice_each(conn, causes, rulebook.active(conn))
+    repriced = published.reprice_each(conn, causes, rulebook.active_policy(conn))
     if repriced.failed:
         return Decided((), {}, repriced.failed)
     DECISIONS.labels("event").inc(sum(cause is not None for cause in causes.values()))
@@ -206,7 +207,7 @@ def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dic
             outcomes[event.key] = Outcome("rejected", str(error))
             continue
         assert isinstance(data, MarketChanged)  # noqa: S101 # only this type has a market
-        version = markets.change(conn, code, data.multiplier, event.occurred_at, event.id)
+        version = values.apply_event(conn, code, data.multiplier, event.occurred_at, event.id)
         outcomes[event.key] = Outcome("applied" if version else "superseded", version=version)
         break
     return outcomes | {event.key: Outcome("superseded") for event in waiting}

@@ -169,7 +169,7 @@ def _decide(services: Services, partition: Partition) -> Repriced:
     with services.pool.connection() as conn:
         _note_quotes(conn, quotes)
         cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1)
-        repriced = published.reprice_selected(conn, partition.products, rulebook.active(conn), cause)
+        repriced = published.reprice_selected(conn, partition.products, rulebook.active_policy(conn), cause)
         with stage("commit"):
             # In the transaction of the write: a worker that has lost the partition writes nothing.
             partitions.hold(conn, partition)

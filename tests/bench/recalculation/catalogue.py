@@ -6,8 +6,11 @@ import msgspec
 import psycopg
 
 from deploy.native import state
+from shared.postgres import pools
 from shared.pricing.market_rules import CompetitorRule, Strategy
-from shared.pricing.policy import DEFAULT_POLICY, Policy
+from shared.pricing.rulebook import NEUTRAL
+from shared.rulebook import store as rulebook
+from shared.rulebook.values import By
 from tests.support.engine import Engine
 
 
@@ -38,10 +41,10 @@ def change_all(engine: Engine, undercut: str) -> None:
     """Publish a policy by which every price is another one."""
     rule = CompetitorRule(undercut=Decimal(undercut), lowest=Decimal("0.2"), highest=Decimal(2))
     strategy = Strategy(competitor=rule)
-    policy: Policy = msgspec.structs.replace(
-        DEFAULT_POLICY, strategies={**DEFAULT_POLICY.strategies, "bench": strategy}, default_strategy="bench"
-    )
-    engine.sql("INSERT INTO policies (document) VALUES (%s)", msgspec.json.encode(policy).decode())
+    strategies = {**NEUTRAL.policy.strategies, "bench": strategy}
+    policy = msgspec.structs.replace(NEUTRAL.policy, strategies=strategies, default_strategy="bench")
+    with pools.connect(engine.settings, "bench") as conn:
+        rulebook.change(conn, lambda held: msgspec.structs.replace(held, policy=policy), By("bench", "policy"))
 
 
 def change_one_in_ten(engine: Engine) -> None:

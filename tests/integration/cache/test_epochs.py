@@ -16,7 +16,7 @@ from deploy.native import postgres_server
 from shared.cache import sheets
 from shared.cache.sheets import Fill
 from shared.cache.writer import SheetWriter
-from shared.catalogue import markets
+from shared.commands import demo
 from shared.commands.epoch import new_epoch
 from shared.postgres import epochs, migrations, pools
 from shared.postgres.pools import Pool
@@ -39,7 +39,7 @@ def own_database(new_database: Callable[[], Settings]) -> Settings:
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
+        demo.ensure_markets(conn)
     return settings
 
 
@@ -60,7 +60,7 @@ def write_price(settings: Settings, cache: redis.Redis, product_id: str, price: 
         with pool.connection() as conn:
             wanted = product(product_id, category="books", base_price=Decimal(price))
             cause = Cause("write", new_id())
-            repriced = published.write_products(conn, [wanted], rulebook.active(conn), cause)
+            repriced = published.write_products(conn, [wanted], rulebook.active_policy(conn), cause)
         SheetWriter(cache, cache, TTL_S, pool).put(list(repriced.sheets.values()))
     return repriced.sheets[product_id].version
 

@@ -11,7 +11,7 @@ import redis
 from shared.cache import sheets
 from shared.cache.markets import market_of
 from shared.cache.writer import SheetWriter
-from shared.catalogue import markets
+from shared.commands import demo
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool, Pool
 from shared.prices import published
@@ -29,7 +29,7 @@ def test_a_sheet_comes_from_the_database_and_then_from_the_cache(settings: Setti
         second, _ = await own.reader.find([product_id])
         assert (first[product_id].source, second[product_id].source) == ("database", "cache")
         assert first[product_id].sheet == second[product_id].sheet
-        assert set(all_markets) >= set(markets.SHIPPED)
+        assert set(all_markets) >= set(demo.MARKETS)
 
     run(settings, test)
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.cache import breaker
 from shared.cache.markets import market_of
-from shared.catalogue import markets
+from shared.commands import demo
 from shared.errors import DatabaseUnavailable
 from shared.postgres import migrations, pools
 from shared.pricing.market import DEFAULT_MARKET_CODE
@@ -137,7 +137,7 @@ def test_a_process_that_was_there_before_the_schema_reads_when_it_has_come(
         migrations.migrate(settings)
         with pools.connect(settings, "tests") as conn:
             rulebook.ensure_default(conn)
-            markets.ensure_shipped(conn)
+            demo.ensure_markets(conn)
 
     async def test(own: Stand) -> None:
         with pytest.raises((DatabaseUnavailable, psycopg.errors.UndefinedTable)):

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from shared.cache import sheets
-from shared.catalogue import markets
 from shared.commands import demo
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn
@@ -40,7 +39,6 @@ def conn(new_database: Callable[[], Settings]) -> Iterator[Conn]:
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
-        markets.ensure_shipped(conn)
         demo.load(conn)
         yield conn
 

@@ -83,7 +83,7 @@ def test_every_price_has_its_product_and_its_policy(pool: Pool) -> None:
     with pool.connection() as conn:
         row = conn.execute(
             "SELECT count(*) AS n FROM prices p WHERE NOT EXISTS (SELECT FROM products o WHERE"
-            " o.product_id = p.product_id) OR NOT EXISTS (SELECT FROM policies v WHERE v.version = p.policy_version)"
+            " o.product_id = p.product_id) OR NOT EXISTS (SELECT FROM rulebooks v WHERE v.version = p.policy_version)"
         ).fetchone()
     assert row == {"n": 0}
 

@@ -2,8 +2,10 @@
 
 import gzip
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shared.errors import NotFound
@@ -11,8 +13,9 @@ from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile, parse_map
 from shared.postgres import pools
 from shared.postgres.pools import Pool
-from shared.pricing.policy import DEFAULT_POLICY
+from shared.pricing.rulebook import NEUTRAL
 from shared.rulebook import store as rulebook
+from shared.rulebook.values import By
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
 from tests.integration.importing.import_results import Writing, stored
@@ -106,7 +109,8 @@ def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(new_database: Ne
 
     def replace() -> None:
         with pools.connect(settings, "tests") as other:
-            rulebook.publish(other, DEFAULT_POLICY)
+            other_policy = msgspec.structs.replace(NEUTRAL.policy, max_over_list=Decimal(3))
+            rulebook.publish(other, msgspec.structs.replace(NEUTRAL, policy=other_policy), By("test", "policy"))
 
     with (
         pytest.raises(RefusedFile, match="policy"),

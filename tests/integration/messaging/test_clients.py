@@ -94,7 +94,7 @@ def test_a_full_or_demoted_redis_fails_no_cold_read(demoted: redis.Redis, settin
     """The sheet comes from PostgreSQL; that it cannot be cached is no error of the query."""
     product_id = new_id()
     with pool.connection() as conn:
-        policy = rulebook.active(conn)
+        policy = rulebook.active_policy(conn)
     write(pool, policy, product(product_id))
 
     async def read(own: Stand) -> None:

@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from shared.catalogue import markets
+from shared.commands import demo
 from shared.postgres import migrations, pools
+from shared.rulebook import store as rulebook
+from shared.rulebook import values
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,7 +23,9 @@ TABLES = {
     "products",
     "signals",
     "markets",
+    "market_values",
     "policies",
+    "rulebooks",
     "prices",
     "price_history",
     "market_events",
@@ -89,17 +95,19 @@ def test_several_who_migrate_at_once_end_with_one_schema(new_database: Callable[
     assert tables(settings) >= TABLES
     assert len(revisions(settings)) == 1
     with psycopg.connect(settings.database_url) as conn:
-        assert conn.execute("SELECT count(*) FROM policies").fetchone() == (1,)
-        assert conn.execute("SELECT count(*) FROM markets").fetchone() == (len(markets.SHIPPED),)
+        assert conn.execute("SELECT count(*) FROM rulebooks").fetchone() == (1,)
+        assert conn.execute("SELECT count(*) FROM market_values").fetchone() == (0,)
         assert conn.execute("SELECT count(*) FROM api_keys").fetchone() == (1,)
 
 
-def test_shipped_markets_keep_the_figures_that_an_event_gave_them(new_database: Callable[[], Settings]) -> None:
+def test_markets_of_the_demo_keep_the_figures_that_an_event_gave_them(new_database: Callable[[], Settings]) -> None:
     settings = new_database()
     migrations.migrate(settings)
     with pools.connect(settings, "tests") as conn:
-        markets.ensure_shipped(conn)
-        conn.execute("UPDATE markets SET multiplier = 3 WHERE code = 'NY'")
-        markets.ensure_shipped(conn)
-        row = conn.execute("SELECT multiplier FROM markets WHERE code = 'NY'").fetchone()
-    assert row == {"multiplier": 3}
+        rulebook.ensure_default(conn)
+        demo.ensure_markets(conn)
+        before = values.apply_event(conn, "ny", Decimal(3), datetime.now(UTC), "e")
+        demo.ensure_markets(conn)
+        loaded = values.load(conn)
+    assert loaded.version == before
+    assert loaded.multipliers["ny"][-1].value == 3

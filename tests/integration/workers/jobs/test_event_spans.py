@@ -118,7 +118,7 @@ def test_the_span_of_a_market_names_it(services: Services, events: Events, spans
     market_events.change_market(services, code)
     span = of(spans, code)
     assert place(span) == carried(event.traceparent)
-    assert (span.attributes or {})["pricing.version"] == 1
+    assert (span.attributes or {})["pricing.version"] == events.view(event).version
 
 
 def test_a_rejected_event_has_a_span_with_its_outcome(
