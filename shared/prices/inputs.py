@@ -14,6 +14,7 @@ from shared.catalogue.product_set import ProductFilter
 from shared.catalogue.products import FIELDS, JSON_FIELDS
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
+from shared.pricing.entries import PriceEntry
 from shared.pricing.product import Content, ProductInput, Tier
 from shared.pricing.signal import Signal
 from shared.telemetry.metrics import LOCK_WAIT
@@ -40,6 +41,7 @@ class CurrentPrice(msgspec.Struct, frozen=True):
     currency: str
     published_price: Decimal
     computed_at: datetime
+    entries: tuple[PriceEntry, ...] = ()
 
 
 class PricingInputs(msgspec.Struct, frozen=True):

@@ -61,6 +61,12 @@ def write(conn: Conn, fresh: Sequence[NewVersion], policy_version: int, now: dat
             conn.execute(query, _columns(batch) | decision)
 
 
+def write_undecided(conn: Conn, fresh: Sequence[NewVersion]) -> None:
+    """Store new versions of sheets that stand on the decision before, and append them to the price history."""
+    if fresh:
+        conn.execute(_UPDATE_UNDECIDED, _columns(fresh))
+
+
 def _columns(batch: Sequence[NewVersion]) -> dict[str, str]:
     trace_id = current_trace_id()
     return {
@@ -101,3 +107,15 @@ _UPDATE = f"""{_FRESH} written AS (
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*
 ) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
+
+# The cause of a price is that of its decision.
+_UPDATE_UNDECIDED = f"""{_FRESH} written AS (
+    UPDATE prices p SET version = f.version, sheet = f.sheet
+    FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
+    RETURNING f.*, p.policy_version
+)
+INSERT INTO price_history
+    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
+SELECT product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, clock_timestamp()
+FROM written
+"""  # noqa: S608 # only our own parts

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from shared.catalogue import product_set, products
+from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import NotFound
@@ -19,6 +19,7 @@ from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.decision import decide, sheet_of
+from shared.pricing.entries import PriceEntry
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
@@ -99,6 +100,7 @@ def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     """
     if not conn.execute("DELETE FROM products WHERE product_id = %s", [product_id]).rowcount:
         return None
+    price_lists.delete_product(conn, product_id)
     return next(iter(stored_sheets(conn, [product_id])), None)
 
 
@@ -138,6 +140,10 @@ def _reprice(
     with stage("read"):
         found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs)
         now, epoch = _now(conn)
+        first = [state.product.product_id for state in found if state.last is None]
+        listed = price_lists.of_products(conn, first) if first else {}
+        has_entries = any(state.last is not None and state.last.entries for state in found)
+        in_force = price_lists.in_force(conn) if has_entries else {}
     sheets: dict[str, StoredSheet] = {}
     fresh: list[NewVersion] = []
     with stage("decide"):
@@ -146,7 +152,8 @@ def _reprice(
             cause = cause_of(product_id)
             due = None if cause is None or _is_decided(state, cause) else cause
             try:
-                decided = None if due is None else _decide(state, policy, now, epoch, due)
+                entries = listed.get(product_id, ()) if state.last is None else _lasting(state.last.entries, in_force)
+                decided = None if due is None else _decide(state, entries, policy, now, epoch, due)
             except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
                 failed.append(ProductFailure.of(product_id, error))
                 continue
@@ -164,6 +171,11 @@ def _reprice(
         created=tuple(one.sheet.product_id for one in fresh if one.is_first),
         failed=tuple(failed),
     )
+
+
+def _lasting(entries: tuple[PriceEntry, ...], in_force: Mapping[str, int]) -> tuple[PriceEntry, ...]:
+    """Without the entries of former revisions."""
+    return tuple(entry for entry in entries if entry.revision >= in_force.get(entry.list, 0))
 
 
 def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | None]) -> None:
@@ -186,14 +198,21 @@ def _now(conn: Conn) -> tuple[datetime, int]:
     return row["now"], row["epoch"]
 
 
-def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, epoch: int, cause: Cause) -> NewVersion | None:
+def _decide(
+    state: PricingInputs,
+    entries: tuple[PriceEntry, ...],
+    policy: ActivePolicy,
+    now: datetime,
+    epoch: int,
+    cause: Cause,
+) -> NewVersion | None:
     """The new version of a product's sheet; None where the sheet is unchanged."""
     product, last = state.product, state.last
     # The step limit does not apply to a price in another currency.
     previous = last.published_price if last and last.currency == product.currency else None
     decision = decide(product, state.signals, policy.policy, previous)
 
-    def sheet(version: int, computed_at: datetime) -> PriceSheet:
+    def sheet(version: int, computed_at: datetime, entries: tuple[PriceEntry, ...] = entries) -> PriceSheet:
         return sheet_of(
             product,
             decision,
@@ -201,12 +220,13 @@ def _decide(state: PricingInputs, policy: ActivePolicy, now: datetime, epoch: in
             policy_version=policy.version,
             policy=policy.policy,
             computed_at=computed_at,
+            entries=entries,
         )
 
     if last is None or state.sheet is None:
         return NewVersion(sheet(state.version + 1, now), epoch, None, cause, is_first=not state.is_priced)
     is_same_price = decision.published_price == last.published_price
-    if is_same_price and _is_same(sheet(last.version, last.computed_at), state.sheet):
+    if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), state.sheet):
         return None
     return NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause)
 

@@ -61,6 +61,11 @@ class CompiledRulebook:
         self.adjustments = _Reach((rule, formula.applies_to) for rule, formula in adjusted if formula is not None)
         self.promotions = _Reach((Rule(part), part.applies_to) for part in rulebook.promotions)
 
+    def of_entry(self, entry: PriceEntry) -> Rule[PriceList] | None:
+        """The list of an entry; None where the entry is not of the revision in force."""
+        rule = self.lists.get(entry.list)
+        return rule if rule is not None and rule.part.revision == entry.revision else None
+
 
 class Fitting(Struct, frozen=True, gc=False):
     """The rules that fit a query, and the next edge of a window among the rules whose conditions hold."""
@@ -76,7 +81,7 @@ class BoundSheet:
     def __init__(self, rules: CompiledRulebook, sheet: PriceSheet) -> None:
         self.sheet = sheet
         self.rules = rules
-        entries = [rules.lists[entry.list].with_entry(entry) for entry in sheet.entries if entry.list in rules.lists]
+        entries = [rule.with_entry(entry) for entry in sheet.entries if (rule := rules.of_entry(entry)) is not None]
         self.by_list: dict[str, list[Rule[PriceList]]] = defaultdict(list)
         for rule in entries:
             self.by_list[rule.part.id].append(rule)
@@ -113,7 +118,7 @@ class BoundSheet:
     def contract(self, entries: Iterable[PriceEntry]) -> Iterator[Rule[PriceList]]:
         """The lists with the entries of the query's customer; they are more specific by one attribute."""
         for entry in entries:
-            if (rule := self.rules.lists.get(entry.list)) is not None:
+            if (rule := self.rules.of_entry(entry)) is not None:
                 yield rule.with_entry(entry, more_specific=1)
 
     def adjusts(self, part: PriceList) -> bool:

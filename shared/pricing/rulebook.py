@@ -153,6 +153,7 @@ class PriceList(InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True,
         ending: Whether the policy's ending applies to its prices.
         below_floor: `clamp` keeps the floor, `charge` charges the list's figure all the same.
         price_decimals: Decimals of its unit prices; None: the product's.
+        revision: The revision of its entries that is in force; the loading of entries writes it, never a person.
     """
 
     id: PartId
@@ -166,6 +167,7 @@ class PriceList(InWindow, frozen=True, kw_only=True, forbid_unknown_fields=True,
     below_floor: Literal["clamp", "charge"] = "clamp"
     price_decimals: Decimals | None = None
     adjustment: Adjustment | None = None
+    revision: Annotated[int, Meta(ge=0, le=9_007_199_254_740_991)] = 0
 
     def __post_init__(self) -> None:
         clean_text("id", self.id)

@@ -1,9 +1,9 @@
 """Tiers of a price list: volume, graduated and package prices, with fees, free units and open ends."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.pricing import money
 from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract, whole
@@ -29,12 +29,20 @@ class ListTier(
     A package has `package_size` units for `unit_price`; the first `free_units` cost nothing.
     """
 
-    from_: Decimal | None = None
-    up_to: Decimal | None = None
-    unit_price: Decimal
-    flat_fee: Decimal = ZERO
-    package_size: Decimal | None = None
-    free_units: Decimal = ZERO
+    from_: Annotated[
+        Decimal | None, Meta(description="First tier: its lowest quantity; null: any.", examples=["10"])
+    ] = None
+    up_to: Annotated[
+        Decimal | None, Meta(description="The largest quantity, inclusive; null: no end.", examples=["49"])
+    ] = None
+    unit_price: Annotated[Decimal, Meta(description="The price of one unit, or of one package.", examples=["35.90"])]
+    flat_fee: Annotated[Decimal, Meta(description="A fee beside the units, once.", examples=["5.00"])] = ZERO
+    package_size: Annotated[
+        Decimal | None, Meta(description="Units in a package, with `tier_mode` package.", examples=["6"])
+    ] = None
+    free_units: Annotated[
+        Decimal, Meta(description="Units that cost nothing, with `tier_mode` package.", examples=["0"])
+    ] = ZERO
 
 
 class Line(Struct, frozen=True, gc=False):

@@ -35,6 +35,7 @@ ONLY = {
         ("psycopg", "psycopg_pool"),
         (
             "shared.access.key_metrics",
+            "shared.catalogue.price_lists",
             "shared.commands",
             "shared.importing",
             "shared.jobs",

@@ -37,6 +37,8 @@ TABLES = {
     "audit_log_default",
     "epoch",
     "deleted_prices",
+    "price_list_entries",
+    "price_list_revisions",
     "idempotency_keys",
     "alembic_version",
 }

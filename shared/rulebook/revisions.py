@@ -1,0 +1,52 @@
+"""Revisions of price lists: the header in the rulebook names the revision of its entries that is in force."""
+
+from msgspec.structs import replace
+
+from shared.catalogue import price_lists
+from shared.errors import NotFound
+from shared.postgres.pools import Conn
+from shared.pricing.rulebook import Rulebook
+from shared.rulebook import store
+from shared.rulebook.store import By, RulebookVersion
+
+
+def in_force(conn: Conn, list_id: str) -> int:
+    """The revision in force.
+
+    Raises:
+        NotFound: the rulebook has no such list.
+    """
+    return _of(store.active(conn).rulebook, list_id)
+
+
+def begin(conn: Conn, list_id: str) -> int:
+    """A new revision, to be loaded beside the one in force.
+
+    Raises:
+        NotFound: the rulebook has no such list.
+    """
+    return price_lists.next_revision(conn, list_id, in_force(conn, list_id))
+
+
+def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
+    """Put a loaded revision in force, for every product at once.
+
+    Raises:
+        NotFound: the rulebook has no such list any more.
+    """
+    price_lists.lock(conn, list_id)
+
+    def revise(rulebook: Rulebook) -> Rulebook:
+        _of(rulebook, list_id)
+        headers = (replace(one, revision=revision) if one.id == list_id else one for one in rulebook.price_lists)
+        return replace(rulebook, price_lists=tuple(headers))
+
+    price_lists.note_in_force(conn, list_id, revision)
+    return store.change(conn, revise, by)
+
+
+def _of(rulebook: Rulebook, list_id: str) -> int:
+    for header in rulebook.price_lists:
+        if header.id == list_id:
+            return header.revision
+    raise NotFound(f"no price list {list_id!r}")
