@@ -21,7 +21,18 @@ from api.edge.protocol import Protocol
 from api.edge.rates import Rates
 from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
-from api.routes import audit_log, health, keys, lists, market_events, prices, products, recalculations, tasks
+from api.routes import (
+    audit_log,
+    health,
+    keys,
+    lists,
+    market_events,
+    price_list_entries,
+    prices,
+    products,
+    recalculations,
+    tasks,
+)
 from api.services import Services
 from shared import addresses
 from shared.access.keys import LiveKey
@@ -68,7 +79,10 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
         route_handlers=[
             *(
                 module.router
-                for module in (prices, market_events, recalculations, tasks, products, lists, keys, audit_log, health)
+                for module in (
+                    *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
+                    *(keys, audit_log, health),
+                )
             ),
             openapi.assets(),
         ],

@@ -1,18 +1,16 @@
 """Writes of single products over HTTP: PostgreSQL first, then Redis; after a crash in between a task does the rest."""
 
-from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import msgspec
 import redis
 import structlog
 
+from api import cache_sync
 from api.http import etags
 from api.services import Services
 from shared.catalogue import products
-from shared.catalogue.product_set import ProductSet
 from shared.errors import NotFound, UnusableProduct
-from shared.jobs import tasks
 from shared.market_events import repricing_queue
 from shared.postgres.pools import Conn
 from shared.prices import published
@@ -20,7 +18,6 @@ from shared.prices.new_versions import Cause, StoredSheet
 from shared.prices.published import Repriced
 from shared.pricing.product import ProductInput
 from shared.rulebook import store as rulebook
-from shared.telemetry import propagation
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +37,7 @@ def write(services: Services, product: ProductInput, conditions: Conditions) -> 
         InvalidInput: the policy has no such strategy.
         UnusableProduct: its price cannot be decided.
     """
-    task_id = None
+    claimed: list[UUID] = []
     with services.transaction() as conn:
         must_create = _check(conn, product.product_id, conditions)
         policy, cause = rulebook.active_policy(conn), Cause("write", str(uuid4()))
@@ -51,13 +48,10 @@ def write(services: Services, product: ProductInput, conditions: Conditions) -> 
         if must_create and not repriced.created:
             raise etags.failed("it exists already: another request has created it meanwhile")
         if _is_update(repriced):
-            task_id = _sync_task(conn, repriced.changed)
-    # This process serves the new price at once; the others receive its announcement.
-    services.near.changed((sheet.product_id, sheet.version) for sheet in repriced.sheets.values())
+            claimed = cache_sync.begin(conn, repriced.changed)
     if repriced.created:
         _note_creation(services)
-    if task_id is not None:
-        _sync(services, task_id, list(repriced.sheets.values()))
+    cache_sync.run(services, claimed, list(repriced.sheets.values()))
 
 
 def delete(services: Services, product_id: str, conditions: Conditions) -> StoredSheet:
@@ -73,9 +67,8 @@ def delete(services: Services, product_id: str, conditions: Conditions) -> Store
         if deletion is None:
             raise NotFound(f"no product {product_id!r}")
         repricing_queue.forget(conn, product_id)
-        task_id = _sync_task(conn, [product_id])
-    services.near.changed([(product_id, deletion.version)])
-    _sync(services, task_id, [deletion])
+        claimed = cache_sync.begin(conn, [product_id])
+    cache_sync.run(services, claimed, [deletion])
     return deletion
 
 
@@ -91,26 +84,6 @@ def _check(conn: Conn, product_id: str, conditions: Conditions) -> bool:
     current = etags.tag_of(products.view(conn, product_id)) if is_there else None
     etags.check_write(conditions.if_match, conditions.if_none_match, current)
     return not is_there
-
-
-def _sync_task(conn: Conn, product_ids: Sequence[str]) -> UUID:
-    task_id = tasks.create(
-        conn, "cache_sync", ProductSet(product_ids=tuple(product_ids)), propagation.current()["traceparent"]
-    )
-    tasks.claim_one(conn, task_id)
-    return task_id
-
-
-def _sync(services: Services, task_id: UUID, sheets: Sequence[StoredSheet]) -> None:
-    try:
-        services.writer.put(sheets)
-    except redis.RedisError as error:
-        log.warning("redis away, the sweep will publish the price", product_id=sheets[0].product_id, error=str(error))
-        with services.transaction() as conn:
-            tasks.release(conn, [task_id])
-        return
-    with services.transaction() as conn:
-        tasks.done_by_writer(conn, task_id)
 
 
 def _note_creation(services: Services) -> None:

@@ -8,6 +8,7 @@ PricingError
 ├── SlowBody                the caller took too long to send its body
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
+├── Superseded              a later load of the same price list was put in force
 ├── Unauthorized            the key is missing, unknown, expired or revoked
 ├── Forbidden               the key lacks a scope
 ├── UnusableProduct         the stored data of one product cannot be used; the others can
@@ -83,6 +84,10 @@ class NotFound(PricingError):
 
 class AlreadyEnded(PricingError):
     """The task has ended and can no longer be aborted."""
+
+
+class Superseded(PricingError):
+    """A later load of the same price list was put in force."""
 
 
 class Unauthorized(PricingError):

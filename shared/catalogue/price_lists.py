@@ -149,8 +149,14 @@ def page(
 
 
 def delete_former(conn: Conn, list_id: str, in_force: int, most: int) -> int:
-    """Delete up to `most` rows of other revisions than the one in force; returns their number."""
+    """Delete up to `most` rows of earlier revisions than the one in force; returns their number."""
     return conn.execute(_DELETE_FORMER, {"list_id": list_id, "revision": in_force, "most": most}).rowcount
+
+
+def pairs_of(conn: Conn, list_id: str, revisions: Sequence[int]) -> int:
+    """The number of products and customers that have entries in one of these revisions."""
+    [(count,)] = _rows(conn, _COUNT, {"list_id": list_id, "revisions": arrays.numbers(revisions)})
+    return int(count)
 
 
 def delete_product(conn: Conn, product_id: str) -> None:
@@ -251,7 +257,12 @@ ORDER BY product_id, customer_id, ordinal LIMIT %(limit)s
 
 _DELETE_FORMER = """
 DELETE FROM price_list_entries WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM price_list_entries WHERE list_id = %(list_id)s AND revision <> %(revision)s LIMIT %(most)s))
+    SELECT ctid FROM price_list_entries WHERE list_id = %(list_id)s AND revision < %(revision)s LIMIT %(most)s))
+"""
+
+_COUNT = """
+SELECT count(*) FROM (SELECT DISTINCT product_id, customer_id FROM price_list_entries
+    WHERE list_id = %(list_id)s AND revision = ANY(%(revisions)s::bigint[])) AS pairs
 """
 
 _KNOWN = "SELECT product_id FROM products WHERE product_id = ANY(%(product_ids)s::text[])"

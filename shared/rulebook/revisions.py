@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from shared.catalogue import price_lists
-from shared.errors import NotFound
+from shared.errors import NotFound, Superseded
 from shared.postgres.pools import Conn
 from shared.pricing.rulebook import Rulebook
 from shared.rulebook import store
@@ -33,11 +33,13 @@ def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
 
     Raises:
         NotFound: the rulebook has no such list any more.
+        Superseded: a later revision is in force.
     """
     price_lists.lock(conn, list_id)
 
     def revise(rulebook: Rulebook) -> Rulebook:
-        _of(rulebook, list_id)
+        if _of(rulebook, list_id) > revision:
+            raise Superseded(f"another load of price list {list_id!r} began later and is in force")
         headers = (replace(one, revision=revision) if one.id == list_id else one for one in rulebook.price_lists)
         return replace(rulebook, price_lists=tuple(headers))
 

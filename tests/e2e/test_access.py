@@ -33,6 +33,8 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("GET", "/api/v1/products", "catalogue:read"),
     ("GET", "/api/v1/tasks", "catalogue:read"),
     ("GET", "/api/v1/market-events", "catalogue:read"),
+    ("GET", "/api/v1/price-lists/no-list/entries", "catalogue:read"),
+    ("PUT", "/api/v1/price-lists/no-list/entries", "rules:write"),
     ("GET", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/audit-log", "admin"),
     ("DELETE", "/api/v1/keys/9007199254740991", "admin"),
@@ -58,7 +60,7 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
         for method, operation in item.items()
         if {} not in operation.get("security", [{}])
     }
-    names = {"P-100": "{product_id}", "ACCESS-GONE": "{product_id}", "nobody": "{event_id}"}
+    names = {"no-list": "{list_id}", "P-100": "{product_id}", "ACCESS-GONE": "{product_id}", "nobody": "{event_id}"}
     names |= {NOBODY: "{task_id}", "9007199254740991": "{key_id}"}
     assert found == {
         (method, "/".join(names.get(part, part) for part in path.split("/")), scope) for method, path, scope in GUARDED

@@ -102,6 +102,7 @@ RETRYABLE = {
     errors.RateLimited: False,
     errors.NotFound: False,
     errors.AlreadyEnded: False,
+    errors.Superseded: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,
     errors.UnusableProduct: False,

@@ -57,6 +57,7 @@ ONLY = {
             "shared.access.rate_limits",
             *COMPOSITION_ROOTS,
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
+            "api.cache_sync",
             "api.event_intake",
             "api.product_writes",
             "api.routes.recalculations",

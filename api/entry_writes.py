@@ -1,0 +1,96 @@
+"""Writes of a price list's entries over HTTP: one transaction; a replacement is loaded beside the old entries."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import uuid4
+
+from msgspec import Meta, Struct
+
+from api import cache_sync
+from api.services import Services
+from shared.catalogue import price_lists
+from shared.catalogue.price_lists import EntryRow
+from shared.errors import InvalidInput
+from shared.postgres.pools import Conn
+from shared.prices import list_entries
+from shared.prices.list_entries import Put, TooManyEntries
+from shared.prices.new_versions import Cause
+from shared.pricing.entries import EntryWrite
+from shared.rulebook import revisions, store
+from shared.rulebook.store import By
+
+DELETED = 10_000  # rows of former revisions in one statement
+
+
+class EntriesWritten(Struct, frozen=True):
+    """The answer to a write of entries."""
+
+    version: Annotated[int, Meta(description="The rulebook's version.", examples=[12])]
+    changed: Annotated[
+        int, Meta(description="Products (and customers) whose entries were written or deleted.", examples=[2])
+    ]
+
+
+def upsert(services: Services, list_id: str, entries: Sequence[EntryWrite]) -> EntriesWritten:
+    """Replace the entries of the given products (and customers) in the list, in one transaction.
+
+    Raises:
+        NotFound: there is no such list.
+        InvalidInput: a product does not exist, or has too many entries.
+    """
+    with services.transaction() as conn:
+        price_lists.lock(conn, list_id)
+        version, revision = store.active(conn).version, revisions.in_force(conn, list_id)
+        _check_products(conn, entries)
+        pairs = {(entry.product_id, entry.customer_id or price_lists.EVERYONE): None for entry in entries}
+        changed = price_lists.replace(conn, list_id, revision, pairs, _rows(entries, list_id, revision))
+        put = _put(conn, entries, sorted({product_id for product_id, customer_id in changed if not customer_id}))
+        claimed = cache_sync.begin(conn, [sheet.product_id for sheet in put.sheets])
+    cache_sync.run(services, claimed, put.sheets)
+    return EntriesWritten(version, len(changed))
+
+
+def replace(services: Services, list_id: str, entries: Sequence[EntryWrite], author: str) -> EntriesWritten:
+    """Replace all entries of the list: a new revision is loaded beside the old one, then put in force by one write.
+
+    Raises:
+        NotFound: there is no such list.
+        InvalidInput: a product does not exist, or has too many entries.
+        Superseded: a later load of the list is in force.
+    """
+    with services.transaction() as conn:
+        former, revision = revisions.in_force(conn, list_id), revisions.begin(conn, list_id)
+        _check_products(conn, entries)
+        price_lists.add(conn, list_id, revision, _rows(entries, list_id, revision))
+        put = _put(conn, entries, sorted({entry.product_id for entry in entries if entry.customer_id is None}))
+        claimed = cache_sync.begin(conn, [sheet.product_id for sheet in put.sheets])
+    cache_sync.run(services, claimed, put.sheets)
+    with services.transaction() as conn:
+        made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
+        changed = price_lists.pairs_of(conn, list_id, [former, revision])
+    deleted = DELETED
+    while deleted == DELETED:
+        with services.transaction() as conn:
+            deleted = price_lists.delete_former(conn, list_id, revision, DELETED)
+    return EntriesWritten(made.version, changed)
+
+
+def _check_products(conn: Conn, entries: Sequence[EntryWrite]) -> None:
+    unknown = price_lists.unknown(conn, (entry.product_id for entry in entries if not entry.delete))
+    for index, entry in enumerate(entries):
+        if entry.product_id in unknown and not entry.delete:
+            raise InvalidInput(f"no product {entry.product_id!r}", f"$.entries[{index}].product_id")
+
+
+def _rows(entries: Sequence[EntryWrite], list_id: str, revision: int) -> list[EntryRow]:
+    return [
+        price_lists.row_of(entry, list_id, revision, index) for index, entry in enumerate(entries) if not entry.delete
+    ]
+
+
+def _put(conn: Conn, entries: Sequence[EntryWrite], product_ids: Sequence[str]) -> Put:
+    try:
+        return list_entries.put(conn, product_ids, Cause("write", str(uuid4())))
+    except TooManyEntries as error:
+        index = next(at for at, entry in enumerate(entries) if entry.product_id in error.product_ids)
+        raise InvalidInput(str(error), f"$.entries[{index}]") from None
