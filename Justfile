@@ -89,6 +89,12 @@ new-epoch: setup
 keys *arguments: setup
     @{{ python }} -m deploy catalogue keys "$@"
 
+# Delete all that is stored under a customer's id: `just forget-customer ID`
+[no-exit-message]
+[positional-arguments]
+forget-customer *id: setup
+    @{{ python }} -m deploy catalogue forget-customer "$@"
+
 # Show the settings in force with their sources, secrets hidden; `just settings --json`
 [no-exit-message]
 settings *arguments: setup

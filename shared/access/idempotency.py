@@ -75,6 +75,11 @@ def release(conn: Conn, write: Write, number: int) -> None:
     conn.execute(_RELEASE, msgspec.structs.asdict(write) | {"claim": number})
 
 
+def forget(conn: Conn, name: str) -> int:
+    """Delete the answers that name this id as a text, and the rows whose path or key has it; returns their number."""
+    return conn.execute(_FORGET, {"text": msgspec.json.encode(name), "name": name}).rowcount
+
+
 def purge(conn: Conn, limit: int) -> int:
     """Delete up to this many rows whose day is over; returns their number."""
     return conn.execute(_PURGE, [limit]).rowcount
@@ -104,6 +109,11 @@ WHERE {_THIS} AND claim = %(claim)s
 """  # noqa: S608 # as above
 
 _RELEASE = f"DELETE FROM idempotency_keys WHERE {_THIS} AND claim = %(claim)s"  # noqa: S608 # as above
+
+_FORGET = """
+DELETE FROM idempotency_keys
+WHERE position(%(text)s::bytea IN body) > 0 OR key = %(name)s OR %(name)s = ANY(string_to_array(path, '/'))
+"""
 
 _PURGE = """
 DELETE FROM idempotency_keys WHERE (caller, path, key) IN (

@@ -1,11 +1,12 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, policy, tasks, events, keys, recalculate, new-epoch or settings.
+COMMAND is migrate, demo, import, export, policy, tasks, events, keys, forget-customer, recalculate, new-epoch or
+settings.
 """
 
 import click
 
-from shared.commands import catalogue, epoch, events, jobs, keys, rulebook, settings
+from shared.commands import catalogue, customers, epoch, events, jobs, keys, rulebook, settings
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -31,6 +32,7 @@ for command in (
     jobs.recalculate,
     events.events_command,
     keys.keys_command,
+    customers.forget_customer,
     epoch.new_epoch,
     settings.settings_command,
 ):
