@@ -111,9 +111,9 @@ setup:
         { {{ sync }} 2>/dev/null || UV_SYSTEM_CERTS=1 {{ sync }}; } && \
         cp requirements-dev.lock .venv/installed.lock; }
 
-# Run the tests, on servers of their own that start on free ports and stop at the end (a few minutes)
+# Run the tests, on servers of their own that start on free ports and stop at the end: all in two processes, or chosen ones
 test *arguments: setup
-    @{{ python }} -m pytest {{ arguments }}
+    @{{ python }} -m pytest {{ if arguments == "" { "-n 2 --dist loadfile" } else { arguments } }}
 
 # Run the tests that take minutes each or need servers of the system: pages of docs/, TLS, rolling restarts
 test-long *arguments: setup

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import psutil
 
-_PORTS = range(20_000, 30_000)  # below the range from which systems take the ports of outgoing connections
+CHOICE = range(20_000, 30_000)  # below the range from which systems take the ports of outgoing connections
 
 
 def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -23,7 +23,7 @@ def port_is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 def free_port() -> int:
     """A random free port of loopback, and never the same port twice."""
-    while (port := secrets.choice(_PORTS)) in _given or not port_is_free(port):
+    while (port := secrets.choice(CHOICE)) in _given or not port_is_free(port):
         pass
     _given.add(port)
     return port

@@ -20,6 +20,11 @@ from tests.support.collector import Collector
 from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
 
+# Workers of pytest-xdist choose their ports apart: nobody listens on a port that another one has chosen just now.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+ports.avoid(port for port in ports.CHOICE if port % _WORKERS != _WORKER)
+
 
 def _environ(**ours: object) -> dict[str, str]:
     """This process's environment without settings of the engine, and with these."""

@@ -13,7 +13,7 @@ from shared.postgres import pools
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
 
-NOBODY = str(uuid4())
+NOBODY = "f4b60373-164b-41c9-bcd8-c54779a2321b"
 DEMAND = {"type": "demand_changed", "data": {"product_id": "P-100", "index": 1}}
 MARKET = {"type": "market_changed", "data": {"market": "ACCESS", "multiplier": 1}}
 EVENTS = "/api/v1/publish-market-event"

@@ -11,7 +11,7 @@ from deploy.native.state import State
 def few_ports(monkeypatch: pytest.MonkeyPatch) -> range:
     """Just enough of them that the same one would be drawn again soon."""
     few = range(20_000, 20_006)
-    monkeypatch.setattr(ports, "_PORTS", few)
+    monkeypatch.setattr(ports, "CHOICE", few)
     monkeypatch.setattr(ports, "_given", set())
     monkeypatch.setattr(ports, "port_is_free", lambda port: True)
     return few
