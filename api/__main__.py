@@ -31,6 +31,9 @@ def main() -> None:
         sys.exit(str(error))
     logs.configure("pricing-api", settings)
     prepare_metrics(settings.home_dir, "api")
+    from shared.access import price_limits  # it imports the metrics
+
+    price_limits.prepare(settings.home_dir)
     address = f"{settings.scheme}://{settings.host}:{settings.port}"
     log.info("serving", address=address, processes=settings.api_processes, version=VERSION)
     _serve(settings)

@@ -62,6 +62,7 @@ def create_app() -> ASGIApp:
     kind = FastPathForKeys if settings.require_read_key else FastPath
     audited = Audit(Protocol(app, cors), lambda: running_services(app.state).audit_log)
     fast_path = kind(lambda: running_services(app.state), is_usual, limits.bulkheads)
+    app.state.leave_limited = fast_path.leave_limited
     return Edge(audited, fast_path, traces, limits, rates, cors)
 
 
@@ -72,6 +73,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with services.running(settings) as running, limits.in_force():
             app.state.services = running
+            running.keys.on_limits(app.state.get("leave_limited", lambda _: None))
             yield
             metrics.flush()
 

@@ -13,6 +13,7 @@ from api.bulkheads import is_write
 from api.scrapes import Scrapes
 from shared.access.audit_log import AuditLog
 from shared.access.known import KnownKeys
+from shared.access.price_limits import PriceLimits
 from shared.access.rate_limits import Kind, RateLimits
 from shared.cache import changes
 from shared.cache.near import NearCache
@@ -54,6 +55,7 @@ class Services(msgspec.Struct, frozen=True):
         feed: The market-data feed.
         scrapes: Collects the metrics.
         rate_limits: Buckets of callers, shared by all processes.
+        price_limits: Buckets of keys that limit price queries, shared by the processes of this instance.
     """
 
     settings: Settings
@@ -71,6 +73,7 @@ class Services(msgspec.Struct, frozen=True):
     feed: MarketDataFeed
     scrapes: Scrapes
     rate_limits: RateLimits
+    price_limits: PriceLimits
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -137,6 +140,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             "failed-keys": settings.failed_keys_per_s,
         }
         rate_limits = RateLimits(cache, rates)
+        price_limits = PriceLimits(settings.home_dir)
+        stack.callback(price_limits.close)
         yield Services(
             settings=settings,
             reader=reader,
@@ -153,4 +158,5 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             feed=feed,
             scrapes=scrapes,
             rate_limits=rate_limits,
+            price_limits=price_limits,
         )

@@ -67,10 +67,20 @@ class FastPath:
             bulkheads: Counts the queries that wait for a sheet.
         """
         self._services, self._is_usual, self._bulkheads = services, is_usual, bulkheads or Bulkheads()
+        self._is_usual_for_all = is_usual
         self._reader: PriceReader | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         # By the length of the body: the last headers that said no more than any others.
         self._plain: dict[int, list[tuple[bytes, bytes]]] = {}
+
+    def leave_limited(self, are_there: bool) -> None:
+        """Leave callers whose key has a limit to the framework; called each time that the keys were read.
+
+        Args:
+            are_there: Whether there are such keys; without them nothing is looked up.
+        """
+        self._plain.clear()
+        self._is_usual = self._is_usual_and_unlimited if are_there else self._is_usual_for_all
 
     def takes(self, scope: Scope) -> TypeGuard[HTTPScope]:
         """Whether a connection is a price query that may be usual."""
@@ -132,6 +142,13 @@ class FastPath:
         if (b"content-length", b"%d" % len(body)) in headers:
             self._plain[len(body)] = headers
         return True
+
+    def _is_usual_and_unlimited(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+        if not self._is_usual_for_all(headers):
+            return False
+        found = [value for name, value in headers if name == b"authorization"]
+        keys = [self._services().keys.held(key_in(value.decode("latin-1"))) for value in found]
+        return all(key is None or key.prices_per_s is None for key in keys)
 
     def _remember(self, asked: bytes, answered: _Remembered) -> None:
         self._remembered[asked] = answered

@@ -1,7 +1,7 @@
 """Who calls, and what the caller's key allows."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -11,7 +11,7 @@ from api.services import Services
 from shared.access import scopes
 from shared.access.keys import LiveKey
 from shared.access.scopes import Scope
-from shared.errors import Forbidden, Unauthorized
+from shared.errors import Forbidden, RateLimited, Unauthorized
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
@@ -74,6 +74,19 @@ def key_of(services: Services, scope: HTTPScope) -> LiveKey | None:
     """The live key of a request, where this process holds it."""
     found = [value for name, value in scope["headers"] if name == b"authorization"]
     return services.keys.held(key_in(found[0].decode("latin-1"))) if len(found) == 1 else None
+
+
+def limit_prices(connection: Connection, queries: int) -> None:
+    """Take price queries from the bucket of the caller's key, where it has a limit.
+
+    Raises:
+        RateLimited: the bucket is empty.
+    """
+    services = _services(connection)
+    key = connection.scope.get("user") or key_of(services, cast(HTTPScope, connection.scope))
+    allowance = services.price_limits.take(key, queries) if key is not None else None
+    if allowance is not None and allowance.is_exceeded:
+        raise RateLimited("too many price queries; the key has a limit", allowance.headers())
 
 
 async def _caller(connection: Connection) -> LiveKey:

@@ -34,6 +34,10 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(description="The end of its validity. Default: none", examples=["2027-01-31T12:00:00Z"]),
     ] = None
+    prices_per_s: Annotated[
+        Annotated[int, Meta(ge=1, le=keys.MOST_PRICES_PER_S)] | None,
+        Meta(description="The most price queries a second in each API instance. Default: no limit", examples=[100]),
+    ] = None
 
 
 class MadeKey(msgspec.Struct, frozen=True):
@@ -72,7 +76,9 @@ def create_key(
     if data.expires_at is not None and data.expires_at <= datetime.now(UTC):
         raise InvalidInput("must be in the future", "$.expires_at")
     with services.transaction() as conn:
-        key_id, key = keys.create(conn, data.name, data.scopes, f"key {request.user.id}", data.expires_at)
+        key_id, key = keys.create(
+            conn, data.name, data.scopes, f"key {request.user.id}", data.expires_at, data.prices_per_s
+        )
         return MadeKey(key, keys.view(conn, key_id))
 
 

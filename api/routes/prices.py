@@ -11,7 +11,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
-from api.edge.identity import KEY_OPTIONAL, prices_are_open, sees_costs
+from api.edge.identity import KEY_OPTIONAL, limit_prices, prices_are_open, sees_costs
 from api.edge.metrics import SOURCE
 from api.http.answers import PriceAnswer, sheet_for
 from api.http.bodies import StrictBody
@@ -68,7 +68,7 @@ class PriceAnswers(msgspec.Struct, frozen=True):
     dto=StrictBody[PriceQuery],
     return_dto=None,
     operation_id="getPrice",
-    responses=documented(401, 403, 404, 422, 503),
+    responses=documented(401, 403, 404, 422, 429, 503),
     summary="Quote a price",
     description="The price of a product for a place, a customer and a time. It is computed from the product's cached "
     "price sheet, or from the database where the sheet is not cached.",
@@ -91,6 +91,7 @@ async def get_price(
     explain: Explain = False,
 ) -> PriceAnswer:
     """Price one query."""
+    limit_prices(request, 1)
     explained = await _explained(request, explain)
     found, markets = await services.reader.find([data.product_id])
     return _answer(data, found, markets, explained)
@@ -104,7 +105,7 @@ async def get_price(
     dto=StrictBody[PriceQueries],
     return_dto=None,
     operation_id="getPrices",
-    responses=documented(401, 403, 422, 503),
+    responses=documented(401, 403, 422, 429, 503),
     summary="Up to 500 price queries at once",
     description="Each item has a price or an error of its own. A query of the wrong shape fails the whole request.",
 )
@@ -118,6 +119,7 @@ async def get_prices(
     explain: Explain = False,
 ) -> PriceAnswers:
     """Price several queries with one look-up."""
+    limit_prices(request, len(data.items))
     explained = await _explained(request, explain)
     found, markets = await services.reader.find([query.product_id for query in data.items])
     all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)

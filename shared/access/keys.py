@@ -25,6 +25,7 @@ ADMIN_NAME = "admin"
 PREFIX = "pricing_"
 LONGEST_NAME = 100
 LARGEST_ID = 2**63 - 1
+MOST_PRICES_PER_S = 1_000_000
 Position = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 
 KeyName = Annotated[
@@ -48,6 +49,9 @@ class KeyView(msgspec.Struct, frozen=True):
         datetime | None, Meta(description="Its last use, some seconds late; null: never", examples=[AT])
     ]
     revoked_at: Annotated[datetime | None, Meta(description="The time of its revocation; null: none", examples=[None])]
+    prices_per_s: Annotated[
+        int | None, Meta(description="Its limit of price queries a second; null: none", examples=[100])
+    ]
 
 
 class LiveKey(msgspec.Struct, frozen=True):
@@ -56,6 +60,7 @@ class LiveKey(msgspec.Struct, frozen=True):
     Attributes:
         digest: SHA-256 of the key, in hex.
         expires_at: None: never.
+        prices_per_s: Its price queries a second in each API instance; None: without a limit.
     """
 
     id: int
@@ -63,6 +68,7 @@ class LiveKey(msgspec.Struct, frozen=True):
     scopes: frozenset[str]
     digest: str
     expires_at: datetime | None = None
+    prices_per_s: int | None = None
 
 
 def ensure_admin_key(conn: Conn, home: Path, given: str = "") -> None:
@@ -82,7 +88,12 @@ def ensure_admin_key(conn: Conn, home: Path, given: str = "") -> None:
 
 
 def create(
-    conn: Conn, name: str, scopes: Sequence[Scope], created_by: str, expires_at: datetime | None = None
+    conn: Conn,
+    name: str,
+    scopes: Sequence[Scope],
+    created_by: str,
+    expires_at: datetime | None = None,
+    prices_per_s: int | None = None,
 ) -> tuple[int, str]:
     """Store a new key; returns its id and the key itself. PostgreSQL has only the hash.
 
@@ -92,6 +103,7 @@ def create(
         scopes: At least one.
         created_by: `just`, or `key` and the id of the key that asked.
         expires_at: None: never.
+        prices_per_s: Its price queries a second in each API instance; None: without a limit.
 
     Raises:
         InvalidInput: the name is empty, too long or not printable.
@@ -100,9 +112,9 @@ def create(
         raise InvalidInput(f"needs 1 to {LONGEST_NAME} printable characters", "$.name")
     key = f"{PREFIX}{_random()}"
     row = conn.execute(
-        "INSERT INTO api_keys (key_hash, name, scopes, created_by, expires_at) VALUES (%s, %s, %s, %s, %s)"
-        " RETURNING id",
-        [digest_of(key), name.strip(), sorted(set(scopes)), created_by, expires_at],
+        "INSERT INTO api_keys (key_hash, name, scopes, created_by, expires_at, prices_per_s)"
+        " VALUES (%s, %s, %s, %s, %s, %s) RETURNING id",
+        [digest_of(key), name.strip(), sorted(set(scopes)), created_by, expires_at, prices_per_s],
     ).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return row["id"], key
@@ -146,9 +158,7 @@ async def live(database: AsyncPool) -> list[LiveKey]:
     """Every key that is neither revoked nor expired."""
     async with database.connection() as conn:
         rows = await (await conn.execute(_LIVE)).fetchall()
-    return [
-        LiveKey(row["id"], row["name"], frozenset(row["scopes"]), row["key_hash"], row["expires_at"]) for row in rows
-    ]
+    return [LiveKey(**row | {"scopes": frozenset(row["scopes"])}) for row in rows]
 
 
 async def note_use(database: AsyncPool, used_at: Mapping[int, datetime]) -> None:
@@ -189,7 +199,7 @@ def _random() -> str:
 
 
 _VIEW = """
-SELECT id, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at,
+SELECT id, name, scopes, created_at, created_by, expires_at, last_used_at, revoked_at, prices_per_s,
     CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN expires_at <= clock_timestamp() THEN 'expired'
         ELSE 'live' END AS state
 FROM api_keys
@@ -203,7 +213,7 @@ ORDER BY id
 """
 
 _LIVE = """
-SELECT id, name, scopes, key_hash, expires_at FROM api_keys
+SELECT id, name, scopes, key_hash AS digest, expires_at, prices_per_s FROM api_keys
 WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """
 

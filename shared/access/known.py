@@ -32,6 +32,12 @@ class KnownKeys:
         self._lock = asyncio.Lock()
         self._began_at = self._noted_at = float("-inf")
         self._error: DatabaseUnavailable | None = None
+        self._note_limits: Callable[[bool], None] = lambda _: None
+
+    def on_limits(self, note: Callable[[bool], None]) -> None:
+        """Call `note` now and after each reading of the keys: whether any key has a limit of price queries."""
+        self._note_limits = note
+        self._tell_limits()
 
     def held(self, key: str) -> LiveKey | None:
         """The live key with this text, where the copy has it; notes its use."""
@@ -105,6 +111,10 @@ class KnownKeys:
         else:
             self._keys = {_part(key.digest): key for key in live}
             self._error = None
+            self._tell_limits()
+
+    def _tell_limits(self) -> None:
+        self._note_limits(any(key.prices_per_s is not None for key in self._keys.values()))
 
 
 def _part(digest: str) -> str:

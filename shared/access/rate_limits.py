@@ -16,7 +16,7 @@ from throttled.exceptions import BaseThrottledError
 
 from shared.telemetry.metrics import RATE_LIMITED, RATE_LIMITS_SKIPPED
 
-Kind = Literal["writes", "lists", "failed-keys"]
+Kind = Literal["writes", "lists", "failed-keys", "prices"]
 KEY_PREFIX = "pricing:rate"
 # A bucket holds what a caller may send at once: so many seconds' worth.
 BURST_S = 2

@@ -39,12 +39,19 @@ def keys_command() -> None:
 @click.option(
     "--expires", callback=_lifetime, metavar="TIME", help="Its lifetime: 90d, 12h or 30m. Default: unlimited."
 )
+@click.option(
+    "--prices-per-s",
+    type=click.IntRange(1, keys.MOST_PRICES_PER_S),
+    help="The most price queries a second in each API instance. Default: unlimited.",
+)
 @click.pass_obj
-def create_key(settings: Settings, name: str, scopes: tuple[Scope, ...], expires: timedelta | None) -> None:
+def create_key(
+    settings: Settings, name: str, scopes: tuple[Scope, ...], expires: timedelta | None, prices_per_s: int | None
+) -> None:
     """Make a key, and print it alone on standard output. Nobody can read it again."""
     with writing(settings) as conn:
         expires_at = datetime.now(UTC) + expires if expires else None
-        key_id, key = keys.create(conn, name, scopes, "just", expires_at)
+        key_id, key = keys.create(conn, name, scopes, "just", expires_at, prices_per_s)
     print_line(f"key {key_id}: {', '.join(scopes)}{f', until {expires_at:%F %T} UTC' if expires_at else ''}")
     click.echo(printable(key))
 
@@ -56,10 +63,11 @@ def list_keys(settings: Settings, limit: int) -> None:
     """List keys with their scopes and last use, newest first; never the keys themselves."""
     with connection(settings) as conn:
         found = keys.listed(conn, limit)
-    rows = table("id", "name", "state", "expires", "last used", "created", "by", "scopes")
+    rows = table("id", "name", "state", "expires", "last used", "created", "by", "scopes", "prices/s")
     for key in found:
         times = (f"{at:%F %T}" if at else "" for at in (key.expires_at, key.last_used_at, key.created_at))
-        add_row(rows, str(key.id), key.name, key.state, *times, key.created_by, ", ".join(key.scopes))
+        most = str(key.prices_per_s or "")
+        add_row(rows, str(key.id), key.name, key.state, *times, key.created_by, ", ".join(key.scopes), most)
     out.print(rows, soft_wrap=False)
 
 

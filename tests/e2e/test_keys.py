@@ -66,6 +66,8 @@ def test_keys_are_listed_page_by_page(engine: Engine) -> None:
         ({"name": "x" * 101}, "$.name"),
         ({"scopes": []}, "$.scopes"),
         ({"scopes": ["everything"]}, "$.scopes[0]"),
+        ({"prices_per_s": 0}, "$.prices_per_s"),
+        ({"prices_per_s": 1.5}, "$.prices_per_s"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "$.expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "$.expires_at"),
         ({"key": "of-my-own-choice-and-long-enough-123"}, "$.key"),

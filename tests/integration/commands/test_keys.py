@@ -61,6 +61,14 @@ def test_a_key_ends_after_its_lifetime(just: Just, pool: Pool, text: str, span: 
     assert before + span <= row.expires_at <= datetime.now(UTC) + span
 
 
+def test_a_key_may_limit_its_price_queries(just: Just, pool: Pool) -> None:
+    create = ("create", "--name", "shop", "--scope", "prices:read", "--prices-per-s")
+    assert just.keys(*create, "100").exit_code == 0
+    assert [just.keys(*create, wrong).exit_code for wrong in ("0", "1.5", "1000001", "x")] == [2] * 4
+    [row] = rows(pool)
+    assert row.prices_per_s == 100
+
+
 @pytest.mark.parametrize("text", ["", "0d", "-1d", "90", "d", "1w", "1.5h", "9999999d", "99999999999d", "٣d"])
 def test_a_lifetime_that_is_none_is_refused(just: Just, pool: Pool, text: str) -> None:
     done = just.keys("create", "--name", "crawler", "--scope", "events:write", "--expires", text)
