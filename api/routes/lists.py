@@ -113,7 +113,7 @@ def list_tasks(
     operation_id="listMarketEvents",
     tags=["Market events"],
     responses=documented(401, 403, 422, 503),
-    summary="Market events, by status and type",
+    summary="Market events, by status, type and product",
     description="Newest first. `status` and `type` may be repeated.",
 )
 def list_market_events(
@@ -122,13 +122,16 @@ def list_market_events(
     kind: Annotated[
         list[str] | None, QueryParameter(name="type", max_items=20, description="Of these types only")
     ] = None,
+    product_id: Annotated[
+        str | None, Parameter(min_length=1, max_length=128, description="About this product only")
+    ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> EventList:
     """List market events."""
     after: event_views.Position | None = cursors.decode(cursor, event_views.Position)
     with services.transaction() as conn:
-        found = event_views.page(conn, status or [], kind or [], limit + 1, after)
+        found = event_views.page(conn, status or [], kind or [], limit + 1, after, product_id)
     items, last = cursors.split(found, limit)
     return EventList(items, cursors.encode((last.received_at, last.source, last.event_id)) if last else None)
 

@@ -36,6 +36,14 @@ class ProductSet(msgspec.Struct, frozen=True, omit_defaults=True):
         )
 
 
+def stored(document: object) -> ProductSet | None:
+    """The product set of a row; None where it cannot be read."""
+    try:
+        return msgspec.convert(document, ProductSet)
+    except msgspec.ValidationError:
+        return None
+
+
 class ProductFilter(msgspec.Struct, frozen=True):
     """A condition on `products p`, and the values of its named parameters."""
 

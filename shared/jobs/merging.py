@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.catalogue import product_set
 from shared.catalogue.product_set import ProductSet
 from shared.postgres.pools import Conn
 
@@ -29,10 +30,8 @@ def skip_if_covered(conn: Conn, task_id: UUID) -> bool:
         " AND started_at > %s ORDER BY started_at DESC LIMIT 20",
         [task["created_at"]],
     ).fetchall()
-    into = next(
-        (row["task_id"] for row in later if _product_set(row["product_set"]).covers(_product_set(task["product_set"]))),
-        None,
-    )
+    wanted = _product_set(task["product_set"])
+    into = next((row["task_id"] for row in later if _covers(row["product_set"], wanted)), None)
     if into is not None:
         _skip(conn, task_id, into)
     return into is not None
@@ -97,26 +96,32 @@ def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
     waiting = conn.execute(
         "SELECT task_id, product_set FROM tasks WHERE follow_up AND status = 'queued' FOR UPDATE"
     ).fetchone()
-    product_set = _product_set(task["product_set"])
+    own = _product_set(task["product_set"])
     if waiting is not None:
-        union = _json(_product_set(waiting["product_set"]).union(product_set))
+        union = _json(_product_set(waiting["product_set"]).union(own))
         conn.execute("UPDATE tasks SET product_set = %s WHERE task_id = %s", [union, waiting["task_id"]])
         return UUID(str(waiting["task_id"]))
     row = conn.execute(
         "INSERT INTO tasks (task_id, kind, product_set, traceparent, follow_up)"
         " VALUES (gen_random_uuid(), 'recalculation', %s, %s, true) RETURNING task_id",
-        [_json(product_set), task["traceparent"]],
+        [_json(own), task["traceparent"]],
     ).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return UUID(str(row["task_id"]))
 
 
+def _covers(document: object, wanted: ProductSet) -> bool:
+    found = product_set.stored(document)
+    return found is not None and found.covers(wanted)
+
+
 def _product_set(document: object) -> ProductSet:
-    return msgspec.convert(document, ProductSet)
+    """The product set of a row; everything where it cannot be read: whatever it was, it is included."""
+    return product_set.stored(document) or ProductSet()
 
 
-def _json(product_set: ProductSet) -> str:
-    return msgspec.json.encode(product_set).decode()
+def _json(merged: ProductSet) -> str:
+    return msgspec.json.encode(merged).decode()
 
 
 # An arbitrary number; every change of the follow-up holds this lock.

@@ -126,6 +126,15 @@ def duration_s(conn: Conn, task_id: UUID) -> float:
 
 def _of(row: dict[str, Any]) -> TaskView:
     row["progress"] = Progress(row["done"], row["total"])
+    try:
+        return _converted(row)
+    except msgspec.ValidationError as error:
+        # The others of a list are shown all the same.
+        reason = {"type": "UnusableTask", "message": f"the stored task cannot be read: {error}"}
+        return _converted(row | {"product_set": {}, "result": None, "error": reason})
+
+
+def _converted(row: dict[str, Any]) -> TaskView:
     fields = zip(TaskView.__struct_encode_fields__, TaskView.__struct_fields__, strict=True)
     return msgspec.convert({encoded: row[name] for encoded, name in fields}, TaskView)
 

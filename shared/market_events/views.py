@@ -77,13 +77,24 @@ def listed(conn: Conn, statuses: Sequence[str], limit: int) -> list[ListedEvent]
 
 
 def page(
-    conn: Conn, statuses: Sequence[EventStatus], types: Sequence[str], limit: int, after: Position | None
+    conn: Conn,
+    statuses: Sequence[EventStatus],
+    types: Sequence[str],
+    limit: int,
+    after: Position | None,
+    product_id: str | None = None,
 ) -> list[EventView]:
-    """The newest events with these statuses and types, older than `after`; without a status or type: with any."""
+    """The newest events with these statuses and types, older than `after`; without a status or type: with any.
+
+    With a `product_id` only those about this product.
+    """
     at, source, event_id = after or _NEWEST
-    values = {"statuses": list(statuses), "types": list(types), "limit": limit}
+    values = {"statuses": list(statuses), "types": list(types), "limit": limit, "product_id": product_id}
+    # A statement of its own: one for both cases could not use the index of the products.
+    query = _PAGE.format("" if product_id is None else "product_id = %(product_id)s AND")
     bound_statement(conn, LIST_TIMEOUT_S)
-    return [EventView(**row) for row in conn.execute(_PAGE, values | {"at": at, "source": source, "id": event_id})]
+    rows = conn.execute(query.encode(), values | {"at": at, "source": source, "id": event_id})
+    return [EventView(**row) for row in rows]
 
 
 def counts(conn: Conn) -> dict[str, int]:
@@ -140,8 +151,8 @@ _VIEW = f"{_SELECT} WHERE id = %s AND (%s::text IS NULL OR source = %s::text) OR
 # Later than any row: PostgreSQL's clock has not come so far.
 _NEWEST: Position = (datetime.max.replace(tzinfo=UTC), "", "")
 _PAGE = f"""{_SELECT}
-WHERE (%(statuses)s::text[] = '{{}}' OR status = ANY(%(statuses)s))
-    AND (%(types)s::text[] = '{{}}' OR type = ANY(%(types)s))
+WHERE {{}} (%(statuses)s::text[] = '{{{{}}}}' OR status = ANY(%(statuses)s))
+    AND (%(types)s::text[] = '{{{{}}}}' OR type = ANY(%(types)s))
     AND (recorded_at, source, id) < (%(at)s, %(source)s, %(id)s)
 ORDER BY recorded_at DESC, source DESC, id DESC LIMIT %(limit)s
 """

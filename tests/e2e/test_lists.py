@@ -84,6 +84,28 @@ def test_events_are_listed_newest_first_by_type_and_status(engine: Engine) -> No
     assert pages(engine, "/api/v1/market-events", type="no_such_type") == [[]]
 
 
+def test_events_are_listed_by_product(engine: Engine) -> None:
+    product_id = engine.put_product()["product_id"]
+    ids = [engine.publish("stock_changed", {"product_id": product_id, "stock": stock})["event_id"] for stock in (1, 2)]
+    engine.publish("stock_changed", {"product_id": "P-100", "stock": 3})
+    found = pages(engine, "/api/v1/market-events", product_id=product_id, limit=1)
+    assert [item["event_id"] for page in found for item in page] == ids[::-1]
+    assert pages(engine, "/api/v1/market-events", product_id=product_id, type="cost_changed") == [[]]
+
+
+@pytest.mark.parametrize("column", ["product_set", "result", "error"])
+def test_a_task_whose_row_is_corrupt_is_named_and_the_others_are_listed(engine: Engine, column: str) -> None:
+    corrupt, sound = (engine.ended(engine.recalculate(product_ids=["P-100"]))["task_id"] for _ in range(2))
+    engine.sql(f"UPDATE tasks SET {column} = %s WHERE task_id = %s", '["no", "object"]', corrupt)
+    listed = {item["task_id"]: item for item in ask(engine, "/api/v1/tasks").json()["items"]}
+    assert listed[sound]["error"] is None
+    assert listed[corrupt]["error"]["type"] == "UnusableTask"
+    assert engine.task(corrupt) == listed[corrupt]
+    # A corrupt row includes no other task, and stops none.
+    assert engine.ended(engine.recalculate(product_ids=["P-100"]))["status"] == "succeeded"
+    engine.sql("DELETE FROM tasks WHERE task_id = %s", corrupt)
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
@@ -94,6 +116,7 @@ def test_events_are_listed_newest_first_by_type_and_status(engine: Engine) -> No
         ("/api/v1/tasks?cursor=IlAtMSI", "$.cursor"),
         ("/api/v1/market-events?cursor=%00", "$.cursor"),
         ("/api/v1/products?category=", "$.category"),
+        ("/api/v1/market-events?product_id=", "$.product_id"),
         ("/api/v1/products?query=", "$.query"),
         ("/api/v1/products?limit=1&limit=2", "$.limit"),
     ],
