@@ -1,10 +1,12 @@
 """The OpenAPI document, and the page that displays it."""
 
 from dataclasses import replace
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from litestar import Litestar, get
+from litestar import Litestar, Response, Router, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -67,7 +69,14 @@ def config() -> OpenAPIConfig:
         "Errors are RFC 9457 problem documents. Price queries need no key, unless the operator wants "
         "one. Everything else needs an API key with the scope that the operation names: `just key` prints the first "
         "key, which may do everything.",
-        path="/docs",
+        openapi_router=Router(
+            "/docs",
+            route_handlers=[],
+            include_in_schema=False,
+            dto=None,
+            return_dto=None,
+            after_request=_no_page_of_its_own,
+        ),
         render_plugins=[
             SwaggerRenderPlugin(
                 js_url=f"{ASSETS}/swagger-ui-bundle.js",
@@ -88,6 +97,13 @@ def config() -> OpenAPIConfig:
             security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key")}
         ),
     )
+
+
+async def _no_page_of_its_own(response: Response[Any]) -> Response[Any]:
+    """Leave the answer to an unknown page to the problems: Litestar's own is HTML."""
+    if response.status_code == HTTPStatus.NOT_FOUND:
+        raise NotFound("no such page; the document is at /docs")
+    return response
 
 
 def complete(app: Litestar) -> None:

@@ -72,7 +72,7 @@ class Answering:
         message: Any = {"type": "http.request", "body": BODY, "more_body": False}
         if self.path.remembered(scope, message) is not None:
             return True
-        return asyncio.run(self.path.answer(scope, message, RequestTrace(None, b""))) is not None
+        return asyncio.run(self.path.answer(scope, message, RequestTrace(None, (b"traceresponse", b"")))) is not None
 
 
 @dataclass

@@ -211,3 +211,8 @@ def test_a_stream_begins_before_its_first_event() -> None:
     asyncio.run(Protocol(cast(Any, stream), Cors(""))(cast(Any, scope), cast(Any, None), keep))
     assert [message.get("body") for message in sent] == [None, b"data: 1\n\n", b""]
     assert (b"x-content-type-options", b"nosniff") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize("path", ["/docs/nothing", "/docs/a/b", "/docs/%00"])
+def test_an_unknown_page_of_the_docs_is_a_problem(framework: Framework, path: str) -> None:
+    problem(framework.ask("GET", path), 404)
