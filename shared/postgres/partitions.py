@@ -83,7 +83,8 @@ def maintain(pool: Pool, settings: Settings, now: datetime, tables: Sequence[Par
 def _ensure(conn: Conn, table: Partitioned, month: Month) -> None:
     if month in _months(conn, table):
         return
-    conn.execute(_composed(_LOCK, table))
+    for statement in _LOCKS:
+        conn.execute(_composed(statement, table))
     if month in _months(conn, table):
         return
     times = {"begin": sql.Literal(month.begin), "end": sql.Literal(month.next.begin)}
@@ -127,8 +128,12 @@ SELECT c.relname AS name FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
 WHERE inhparent = %s::regclass ORDER BY c.relname
 """
 
-# No row may come into the default partition between the move and the new partition.
-_LOCK = "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE"
+# No row may come into the default partition between the move and the new partition. Writers wait for the table itself:
+# one that had chosen the default partition already would fail when the month has its own.
+_LOCKS = (
+    "LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE",
+    "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
+)
 
 _CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
 

@@ -13,6 +13,7 @@ from shared.postgres import migrations, partitions, pools
 from shared.postgres.partitions import TABLES, Month, Partitioned, maintain
 from shared.postgres.pools import Pool
 from shared.settings import Settings
+from tests.support.waiting import eventually
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 EVENTS = Partitioned("things", "at", lambda settings: settings.audit_days)
@@ -130,6 +131,32 @@ def test_two_at_once_make_each_partition_once(place: Place) -> None:
     assert place.months() == ["2026-11", "2026-12", "2027-01"]
     place.maintain(NOON)
     assert sum(count for _, count in place.rows()) == 200
+
+
+def test_a_write_that_meets_a_new_partition_waits_for_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitions, "_BRIEFLY", "SET LOCAL lock_timeout = '60s'")
+    waiting = """
+    SELECT count(DISTINCT pid) AS n FROM pg_locks JOIN pg_database AS d ON d.oid = database
+    WHERE NOT granted AND datname = current_database()
+    """
+    failed: list[Exception] = []
+
+    def write() -> None:
+        try:
+            place.insert(NOON)
+        except psycopg.Error as error:
+            failed.append(error)
+
+    with place.pool.connection() as reader, place.pool.connection() as looker:
+        looker.autocommit = True
+        reader.execute("SELECT FROM things_default")
+        with both(Thread(target=place.maintain, args=(NOON,))):
+            eventually(lambda: looker.execute(waiting).fetchone() == {"n": 1}, "the maintenance waits")
+            with both(Thread(target=write)):
+                eventually(lambda: looker.execute(waiting).fetchone() == {"n": 2}, "the write waits, too")
+                reader.rollback()
+    assert failed == []
+    assert place.rows() == [("things_2026_11", 1)]
 
 
 @pytest.mark.parametrize(("month", "following"), [((2026, 11), (2026, 12)), ((2026, 12), (2027, 1))])
