@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -54,9 +56,10 @@ def served(private: PrivateStack) -> float:
 
 def ask(private: PrivateStack, count: int) -> None:
     """Price queries over connections of their own."""
-    url = f"http://127.0.0.1:{private.engine.settings.port}/api/v1/price"
     for _ in range(count):
-        httpx.post(url, json={"product_id": "P-100"}).raise_for_status()
+        with closing(HTTPConnection("127.0.0.1", private.engine.settings.port, timeout=30)) as http:
+            http.request("POST", "/api/v1/price", '{"product_id": "P-100"}', {"content-type": "application/json"})
+            assert http.getresponse().status == 200
 
 
 def counted(private: PrivateStack, expected: float) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from shared.postgres.pools import Pool
@@ -66,10 +67,15 @@ def test_an_import_that_is_broken_off_leaves_the_catalogue_as_it_was(
     path = generated(tmp_path / "products.csv", 200_000)
     (tmp_path / "before.csv").write_text(f"{HEADER}\nG-0,Before,USD,7.00\n")
     assert ran(settings, "import", "before.csv", cwd=tmp_path).returncode == 0
-    importing = subprocess.Popen(command("import", path), env=environ(settings), cwd=tmp_path, stderr=subprocess.PIPE)
-    eventually(lambda: scalar(settings, _WRITING), "products are being written")
-    importing.send_signal(signal_)
-    _, said = importing.communicate(timeout=30)
+    with psycopg.connect(settings.database_url) as holder:
+        # So that it does not end before the signal.
+        holder.execute("LOCK TABLE prices IN SHARE MODE")
+        importing = subprocess.Popen(
+            command("import", path), env=environ(settings), cwd=tmp_path, stderr=subprocess.PIPE
+        )
+        eventually(lambda: scalar(settings, _WRITING), "products are being written")
+        importing.send_signal(signal_)
+        _, said = importing.communicate(timeout=30)
     assert importing.returncode == code
     assert signal_ == signal.SIGKILL or said.endswith(b"interrupted; nothing was imported\n")
     eventually(lambda: not scalar(settings, _CONNECTED), "PostgreSQL noticed")

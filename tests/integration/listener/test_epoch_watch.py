@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from listener.epoch_watch import KEY, EpochWatch
+from shared.messaging import clients
 from shared.postgres.pools import Pool
 
 
@@ -63,7 +64,7 @@ def test_data_that_went_back_while_no_listener_ran_is_noticed_by_redis(pool: Poo
 
 
 def test_without_redis_the_process_own_memory_counts(pool: Pool) -> None:
-    away = redis.Redis(port=1)
+    away = clients.client("redis://127.0.0.1:1/0", "tests")
     watch, before = EpochWatch(pool, away), epoch(pool)
     watch.beat()
     watch.beat()
