@@ -1,18 +1,24 @@
-"""Plays cases one after the other: on one stack where it is safe, on a new one after a case that failed."""
+"""Plays cases one after the other: on one stack where it is safe, on a new one after a case that was not passed.
+
+A case that misses its bar on a busy machine is inconclusive. It is played once more.
+"""
 
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Literal
 
 from tests.chaos import judgement
 from tests.chaos.case import Case, Figure
 from tests.chaos.context import playing
+from tests.chaos.control import BUSY_SHARE, controlled
 from tests.chaos.environment import Environment, standing
 
 Say = Callable[[str], None]
+Verdict = Literal["passed", "failed", "inconclusive"]
 
 
 class TooLong(Exception):
@@ -21,20 +27,47 @@ class TooLong(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a case went; `wrong` is empty where it passed."""
+    """How a case went.
+
+    Attributes:
+        late: What took too long, or never came in time.
+        wrong: What the common judgement found; no busy machine excuses it.
+        others: The share of the machine that other programs took.
+    """
 
     case: Case
     figure: str
+    late: list[str]
     wrong: list[str]
     seconds: float
+    others: float = 0.0
 
     @property
-    def passed(self) -> bool:
-        """Whether the bar was kept, and the common judgement found nothing."""
-        return not self.wrong
+    def verdict(self) -> Verdict:
+        """`passed`: the bar was kept, and the judgement found nothing. `inconclusive`: the machine was too busy."""
+        if not self.late and not self.wrong:
+            return "passed"
+        return "inconclusive" if not self.wrong and self.others > BUSY_SHARE else "failed"
+
+    @property
+    def missed(self) -> list[str]:
+        """All that was missed, a line each."""
+        busy = [f"the machine was too busy: other programs took {self.others:.0%} of it"]
+        return [*self.late, *self.wrong, *(busy if self.verdict == "inconclusive" else [])]
 
 
-def play(cases: Sequence[Case], seed: int, quick: bool, say: Say) -> Iterator[Outcome]:
+Play = Callable[[Case, Environment, int, bool, Say], Outcome]
+Stand = Callable[[], AbstractContextManager[Environment]]
+
+
+def play(
+    cases: Sequence[Case],
+    seed: int,
+    quick: bool,
+    say: Say,
+    play_one: Play | None = None,
+    stand: Stand = standing,
+) -> Iterator[Outcome]:
     """Play the cases.
 
     Args:
@@ -42,40 +75,50 @@ def play(cases: Sequence[Case], seed: int, quick: bool, say: Say) -> Iterator[Ou
         seed: Of the dice; each case has its own, so that it meets the same faults alone.
         quick: Shorten waits and repetitions.
         say: Takes what goes on, a line at a time.
+        play_one: Plays a case once.
+        stand: Starts a stack.
 
     Raises:
         StackError: a stack did not start.
     """
+    play_one = play_one or _play
     with ExitStack() as undo:
         environment: Environment | None = None
         for case in cases:
             if environment is None:
                 say("a stack starts")
-                environment = undo.enter_context(standing())
-            outcome = _play(case, environment, seed, quick, say)
+                environment = undo.enter_context(stand())
+            outcome = play_one(case, environment, seed, quick, say)
+            if outcome.verdict == "inconclusive":
+                for line in (*outcome.missed, f"{case.name} is inconclusive, and is played once more"):
+                    say(line)
+                undo.close()
+                environment = undo.enter_context(stand())
+                outcome = play_one(case, environment, seed, quick, say)
             yield outcome
-            if not outcome.passed:
+            if outcome.verdict != "passed":
                 environment = None
                 undo.close()
 
 
 def _play(case: Case, environment: Environment, seed: int, quick: bool, say: Say) -> Outcome:
     began = time.monotonic()
-    figure, wrong = Figure("–"), []
-    try:
-        with _limited(case.limit_s), playing(environment, case.name, case.products, seed, quick, say) as context:
-            try:
-                figure = case.play(context)
-                wrong += figure.missed
-            except TooLong:
-                raise
-            except Exception as error:  # noqa: BLE001 # the case has failed, and is judged all the same
-                wrong.append(_described(error))
-            say("the judgement")
-            wrong += judgement.of(context)
-    except Exception as error:  # noqa: BLE001 # the other cases still play
-        wrong.append(_described(error))
-    return Outcome(case, figure.text, wrong, time.monotonic() - began)
+    figure, late, wrong = Figure("–"), [], []
+    with controlled(environment) as control:
+        try:
+            with _limited(case.limit_s), playing(environment, case.name, case.products, seed, quick, say) as context:
+                try:
+                    figure = case.play(context)
+                    late += figure.missed
+                except TooLong:
+                    raise
+                except Exception as error:  # noqa: BLE001 # the case has failed, and is judged all the same
+                    late.append(_described(error))
+                say("the judgement")
+                wrong += judgement.of(context)
+        except Exception as error:  # noqa: BLE001 # the other cases still play
+            late.append(_described(error))
+    return Outcome(case, figure.text, late, wrong, time.monotonic() - began, control.share)
 
 
 def _described(error: Exception) -> str:

@@ -50,6 +50,10 @@ class Processes:
         except psutil.NoSuchProcess:
             return False
 
+    def supervisor_pid(self) -> int | None:
+        """The process of the supervisor; None where it does not run."""
+        return self._supervisor.pid()
+
     def strays(self) -> list[psutil.Process]:
         """Processes of this home that are not below its supervisor."""
         supervisor = psutil.Process(self._supervisor.pid())
