@@ -23,6 +23,7 @@ from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
 from api.routes import (
     audit_log,
+    exchange_rates,
     health,
     keys,
     lists,
@@ -31,6 +32,8 @@ from api.routes import (
     prices,
     products,
     recalculations,
+    rule_parts,
+    rulebook,
     tasks,
 )
 from api.services import Services
@@ -83,7 +86,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(keys, audit_log, health),
+                    *(rulebook, rule_parts, exchange_rates, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

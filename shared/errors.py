@@ -9,6 +9,7 @@ PricingError
 ├── NotFound
 ├── AlreadyEnded            the task can no longer be changed
 ├── Superseded              a later load of the same price list was put in force
+├── StillInUse              another part of the rulebook refers to the part that is to be deleted
 ├── Unauthorized            the key is missing, unknown, expired or revoked
 ├── Forbidden               the key lacks a scope
 ├── UnusableProduct         the stored data of one product cannot be used; the others can
@@ -88,6 +89,10 @@ class AlreadyEnded(PricingError):
 
 class Superseded(PricingError):
     """A later load of the same price list was put in force."""
+
+
+class StillInUse(PricingError):
+    """Another part of the rulebook refers to this one."""
 
 
 class Unauthorized(PricingError):

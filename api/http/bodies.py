@@ -12,7 +12,9 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from shared.errors import NotJson, translated
+from shared.errors import InvalidInput, NotJson, translated
+from shared.pricing import rulebook_check
+from shared.pricing.rulebook_check import RulebookRefused
 from shared.wire import amounts
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -81,3 +83,17 @@ class StrictBody(AbstractDTO[T]):
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
         """False: no transfer model is generated."""
         return False
+
+
+class RuleBody(StrictBody[T]):
+    """As `StrictBody`, for a part of the rulebook: the numbers of conditions stay exact, and a map's key is named."""
+
+    def _decode(self, value: bytes) -> Any:
+        with translated():
+            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(value)
+        try:
+            part = rulebook_check.converted(document, self.model_type)
+        except RulebookRefused as error:
+            raise InvalidInput(error.reason, f"$.{error.path}" if error.path else "$") from None
+        amounts.check(part, document)
+        return part

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from collections.abc import Collection
 
 import msgspec
 from litestar.exceptions import HTTPException
@@ -41,6 +42,16 @@ def check_write(if_match: str | None, if_none_match: str | None, current: str | 
         raise failed("it has changed since: read it again, and decide")
     if if_none_match is not None and current is not None and is_known(if_none_match, current):
         raise failed("it exists already")
+
+
+def check_match(if_match: str | None, tags: Collection[str], *, exists: bool) -> None:
+    """Check `If-Match` of a write against several tags, each of which stands for the resource as it is.
+
+    Raises:
+        HTTPException: 412: it names none of them; or it is `*`, and the resource does not exist.
+    """
+    if if_match is not None and not (exists if if_match.strip() == ANY else set(tags) & set(_strong(if_match))):
+        raise failed("it has changed since: read it again, and decide")
 
 
 def failed(reason: str) -> HTTPException:

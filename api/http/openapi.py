@@ -90,6 +90,7 @@ def config() -> OpenAPIConfig:
             Tag("Market events", "Changes in the market."),
             Tag("Tasks", "Background jobs."),
             Tag("Products", "The catalogue, with published prices and their history."),
+            Tag("Rulebook", "What people decide beside products: policy, markets, price lists, promotions; and rates."),
             Tag("Keys", "API keys."),
             Tag("Operations", "Health and metrics."),
         ],

@@ -24,6 +24,7 @@ from shared.errors import (
     RedisUnavailable,
     SlowBody,
     StatementTimeout,
+    StillInUse,
     Superseded,
     Unauthorized,
     Unavailable,
@@ -52,6 +53,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, 404),
     (AlreadyEnded, 409),
     (Superseded, 409),
+    (StillInUse, 409),
     (Unauthorized, 401),
     (Forbidden, 403),
     (UnusableProduct, 503),
@@ -68,7 +70,8 @@ MEANINGS = {
     404: "Not found",
     406: "`Accept` excludes JSON",
     408: "The body did not come in time",
-    409: "The task has ended, a later load of the price list is in force, or the first request with this "
+    409: "The task has ended, another part of the rulebook refers to this one, a later load of the price list is in "
+    "force, or the first request with this "
     "`Idempotency-Key` still runs",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     413: "The body is too large",

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import Schema
 
+from api.http import rule_fields
 from api.http.problems import Problem
 
 # An amount in an answer is a string of digits. A request may also have a number, which is read by its digits.
@@ -31,7 +32,7 @@ def replace(app: Litestar) -> None:
             continue
         if isinstance(former, Schema) and former.examples:
             schema["examples"] = former.examples
-        amount = _AMOUNT_TAKEN if name in taken else _AMOUNT
+        amount = _AMOUNT_TAKEN if name in taken and name not in rule_fields.SIGNED else _AMOUNT
         components[name] = _completed(schema, amount)
     app.openapi_schema.components.schemas = components
 
@@ -51,7 +52,16 @@ def _structs(annotations: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
 
 def _schemas(structs: Iterable[type[msgspec.Struct]]) -> dict[str, dict[str, Any]]:
     _, found = msgspec.json.schema_components(set(structs), ref_template="#/components/schemas/{name}")
+    for kind in _known(msgspec.Struct):
+        if kind.__name__ in found and kind.__module__.startswith(("shared.pricing.", "api.routes.")):
+            rule_fields.complete(kind, found[kind.__name__])
     return found
+
+
+def _known(kind: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _known(child)
 
 
 def _completed(schema: Any, amount: dict[str, Any]) -> Any:

@@ -51,14 +51,14 @@ def list_audit_log(
     ] = None,
 ) -> AuditPage:
     """List entries."""
-    period = _instant("since", since), _instant("until", until)
+    period = instant("since", since), instant("until", until)
     before: keys.Position | None = cursors.decode(cursor, keys.Position)
     with services.transaction() as conn:
         items, last = cursors.split(audit.listed(conn, Filter(key_id, *period), limit + 1, before), limit)
     return AuditPage(items, cursors.encode(last.id) if last else None)
 
 
-def _instant(name: str, text: str | None) -> datetime | None:
+def instant(name: str, text: str | None) -> datetime | None:
     """The time in a query parameter. Litestar itself would also take a number, of seconds since 1970."""
     try:
         return datetime.fromisoformat(text) if text is not None else None

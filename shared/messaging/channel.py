@@ -1,4 +1,4 @@
-"""The Pub/Sub channels: `market_events` in, `price_changes` out."""
+"""The Pub/Sub channels: `market_events` in, `price_changes` and `rulebook` out."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,13 +7,17 @@ from contextlib import contextmanager
 import msgspec
 import redis
 import redis.asyncio
+import structlog
 from opentelemetry.trace import SpanKind
 
 from shared.telemetry import spans
 from shared.telemetry.tracing import tracer
 
+log = structlog.get_logger(__name__)
+
 MARKET_EVENTS = "market_events"
 PRICE_CHANGES = "price_changes"
+RULEBOOK = "rulebook"
 CHANGES_PER_MESSAGE = 1_000
 
 
@@ -26,6 +30,20 @@ class PriceChanges(msgspec.Struct, frozen=True):
     """
 
     changes: Sequence[tuple[str, int]]
+    at: float = 0.0
+
+
+class RulebookChange(msgspec.Struct, frozen=True):
+    """A message on `rulebook`: a new rulebook, or new market values, are committed.
+
+    Attributes:
+        version: The rulebook's new version; None: it is the same.
+        values_version: The market values' new version; None: they are the same.
+        at: The time of the announcement, in seconds since 1970.
+    """
+
+    version: int | None = None
+    values_version: int | None = None
     at: float = 0.0
 
 
@@ -53,3 +71,14 @@ def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:
     for start in range(0, len(changes), CHANGES_PER_MESSAGE):
         batch = changes[start : start + CHANGES_PER_MESSAGE]
         events.publish(PRICE_CHANGES, msgspec.json.encode(PriceChanges(batch, time.time())))
+
+
+def announce_rulebook(events: redis.Redis, version: int | None = None, values_version: int | None = None) -> None:
+    """Announce a new rulebook or new market values on `rulebook`.
+
+    While Redis is away, nobody is told: each process also reads the versions twice a second.
+    """
+    try:
+        events.publish(RULEBOOK, msgspec.json.encode(RulebookChange(version, values_version, time.time())))
+    except redis.RedisError as error:
+        log.warning("redis away, processes find the new rulebook within a second", error=str(error))

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from shared.pricing import money
 from shared.pricing.context import QueryContext, location_key
 
 Key = str | int | Decimal | tuple[bool]
@@ -17,6 +18,7 @@ Predicate = Callable[[QueryContext], bool]
 _NUMBERS, _FLAGS = "quantity", "is_prime_member"
 _TEXTS = ("user_location", "currency", "channel", "customer_id", "customer_groups")
 _FREE = re.compile(r"attributes\.[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}").fullmatch
+_MOST, _LONGEST = Decimal(1_000_000_000_000), 1_000
 _RENAMED = {"in_": "in"}
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
@@ -51,8 +53,7 @@ class Condition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
         if bounds and known and self.attribute != _NUMBERS:
             raise ValueError(f"`{bounds[0]}` must not be used on {self.attribute}, which is no number; use eq or in")
         for name in bounds:
-            if not getattr(self, name).is_finite():
-                raise ValueError(f"`{name}` must be a number")
+            money.number(name, getattr(self, name), -_MOST, _MOST)
         if not bounds and self._eq is self.in_ is self.not_in is None:
             raise ValueError("`attribute` must come with an operator: eq, in, not_in, gt, gte, lt or lte")
 
@@ -76,6 +77,10 @@ class Condition(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
                 right, kind = isinstance(value, str | bool) or _is_number(value), "texts, numbers, true or false"
             if not right:
                 raise ValueError(f"`{name}` must be {kind} for {self.attribute}")
+            if _is_number(value):
+                money.number(name, Decimal(value), -_MOST, _MOST)
+            elif isinstance(value, str) and ("\0" in value or len(value) > _LONGEST):
+                raise ValueError(f"`{name}` must have texts of at most {_LONGEST} characters, without NUL")
 
 
 def specificity(conditions: Iterable[Condition]) -> int:

@@ -19,6 +19,7 @@ _FIELD = re.compile(r"`(?P<name>[^`]+)` ")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
 Part = TypeVar("Part", PriceList, Promotion)
+T = TypeVar("T")
 
 
 class RulebookRefused(ValueError):
@@ -62,10 +63,19 @@ def read(document: Any) -> Rulebook:
     Raises:
         RulebookRefused: as `checked`, or a field has the wrong type or value.
     """
+    return checked(converted(document, Rulebook))
+
+
+def converted(document: Any, kind: type[T]) -> T:
+    """A rulebook or a part of one from a decoded JSON document, by itself.
+
+    Raises:
+        RulebookRefused: a field has the wrong type or value.
+    """
     try:
-        return checked(msgspec.convert(document, Rulebook))
+        return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise _refused(_named(document, str(error))) from None
+        raise _refused(_named(document, str(error), kind)) from None
 
 
 def _refused(text: str, under: str = "") -> RulebookRefused:
@@ -78,21 +88,29 @@ def _refused(text: str, under: str = "") -> RulebookRefused:
     return RulebookRefused(path.lstrip("."), reason)
 
 
-def _named(document: Any, text: str) -> str:
-    """The error with a key in place of `[...]`, as msgspec writes it for any value of a map: each is tried alone."""
-    while (at := text.find("[...]")) > 0:
-        way = text[text.index("`$") + 3 : at].split(".")
-        for key in _inside(document, way):
-            alone = _only(document, way, key)
-            try:
-                msgspec.convert(alone, Rulebook)
-            except msgspec.ValidationError as error:
-                if "[...]" in str(error):
-                    document, text = alone, str(error).replace("[...]", f".{key}", 1)
-                    break
-        else:
-            break
-    return text
+def _named(document: Any, text: str, kind: Any) -> str:
+    """The error with keys in place of `[...]`, as msgspec writes it for any value of a map."""
+    pieces = text[text.rfind("`$") + 2 :].split("[...]")
+    way: list[str] = []
+    marker = "`$"
+    for piece in pieces[:-1]:
+        way += piece.split(".")[1:]
+        marker += f"{piece}[...]"
+        keys = list(_inside(document, way))
+        while len(keys) > 1:  # halved until the one key is left whose value alone is refused
+            half = keys[: len(keys) // 2]
+            keys = half if marker in _fault(_only(document, way, half), kind) else keys[len(half) :]
+        document = _only(document, way, keys)
+        way += keys
+    return text if len(pieces) == 1 else f"{text[: text.rfind('`$')]}`$.{'.'.join(way)}{pieces[-1]}"
+
+
+def _fault(document: Any, kind: Any) -> str:
+    try:
+        msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 def _inside(document: Any, way: Sequence[str]) -> Any:
@@ -101,11 +119,11 @@ def _inside(document: Any, way: Sequence[str]) -> Any:
     return document
 
 
-def _only(document: Any, way: Sequence[str], key: str) -> Any:
-    """The document in which the map at the end of `way` has one key only."""
+def _only(document: Any, way: Sequence[str], keys: Sequence[str]) -> Any:
+    """The document in which the map at the end of `way` has these keys only."""
     if not way:
-        return {key: document[key]}
-    return {**document, way[0]: _only(document[way[0]], way[1:], key)}
+        return {key: document[key] for key in keys}
+    return {**document, way[0]: _only(document[way[0]], way[1:], keys)}
 
 
 def _unique(field: str, ids: Sequence[str]) -> None:

@@ -11,13 +11,13 @@ from shared.pricing.conditions import Condition
 from shared.pricing.rulebook import PriceList, Promotion, Rulebook
 from shared.pricing.rulebook_check import RulebookRefused
 
-_NUMBERS = msgspec.json.Encoder(decimal_format="number")
+NUMBERS = msgspec.json.Encoder(decimal_format="number")
 _VALUES = ("eq", "in_", "not_in")
 
 
 def encoded(part: msgspec.Struct) -> bytes:
     """A rulebook, or a part of one, in JSON. Amounts are strings; a condition's values keep their types."""
-    return _NUMBERS.encode(builtins(part))
+    return NUMBERS.encode(builtins(part))
 
 
 def builtins(part: msgspec.Struct) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import AsyncPool, Conn
@@ -13,6 +14,7 @@ from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
 from shared.pricing.rulebook import NEUTRAL, Rulebook, RulebookPolicy
 from shared.rulebook import documents, values
+from shared.wire.fields import AT
 
 By = values.By
 
@@ -32,6 +34,15 @@ class RulebookVersion(msgspec.Struct, frozen=True):
     author: str
     cause: str
     at: datetime
+
+
+class VersionView(msgspec.Struct, frozen=True):
+    """One version of the rulebook in a list."""
+
+    version: Annotated[int, Meta(description="The version.", examples=[7])]
+    author: Annotated[str, Meta(description="The key's name, or just (USER): a command.", examples=["shop"])]
+    cause: Annotated[str, Meta(description="The change.", examples=["promotion black-friday"])]
+    at: Annotated[datetime, Meta(description="The time from which it is in force.", examples=[AT])]
 
 
 class Loaded(NamedTuple):
@@ -86,9 +97,15 @@ def as_of(conn: Conn, at: datetime) -> RulebookVersion:
     return _version(row)
 
 
-def lock(conn: Conn) -> None:
-    """Let no other transaction publish a rulebook until this one ends."""
-    conn.execute("SELECT pg_advisory_xact_lock(hashtext('pricing-rulebook'))")
+def listed(conn: Conn, limit: int, before: int | None = None) -> list[VersionView]:
+    """The newest versions, of those before the version `before`."""
+    return [VersionView(**row) for row in conn.execute(_LIST, {"limit": limit, "before": before})]
+
+
+def locked(conn: Conn) -> RulebookVersion:
+    """The active rulebook; no other transaction publishes one until this one ends."""
+    _lock(conn)
+    return active(conn)
 
 
 def publish(conn: Conn, rulebook: Rulebook, by: By) -> RulebookVersion:
@@ -96,7 +113,7 @@ def publish(conn: Conn, rulebook: Rulebook, by: By) -> RulebookVersion:
     return change(conn, lambda _: rulebook, by)
 
 
-def change(conn: Conn, revise: Callable[[Rulebook], Rulebook], by: By) -> RulebookVersion:
+def change(conn: Conn, make: Callable[[Rulebook], Rulebook], by: By) -> RulebookVersion:
     """Make a revision of the active rulebook the active one. One that says the same makes no version.
 
     Writers take turns: none overwrites a version that it has not read.
@@ -104,15 +121,23 @@ def change(conn: Conn, revise: Callable[[Rulebook], Rulebook], by: By) -> Rulebo
     Raises:
         InvalidInput: the revision is not a valid rulebook.
     """
-    lock(conn)
-    held = active(conn)
-    revised = documents.checked(revise(held.rulebook))
-    return held if revised == held.rulebook else _insert(conn, revised, by)
+    held = locked(conn)
+    return revise(conn, held, make(held.rulebook), by)
+
+
+def revise(conn: Conn, held: RulebookVersion, revised: Rulebook, by: By) -> RulebookVersion:
+    """Make a revision of the locked rulebook the active one. One that says the same makes no version.
+
+    Raises:
+        InvalidInput: the revision is not a valid rulebook.
+    """
+    checked = documents.checked(revised)
+    return held if checked == held.rulebook else _insert(conn, checked, by)
 
 
 def ensure_default(conn: Conn) -> None:
     """Publish the neutral rulebook where there is none; several processes may call this at once."""
-    lock(conn)
+    _lock(conn)
     if conn.execute("SELECT FROM rulebooks LIMIT 1").fetchone() is None:
         _insert(conn, NEUTRAL, By("", "shipped"))
 
@@ -135,7 +160,7 @@ async def load(pool: AsyncPool, held: Loaded | None = None) -> Loaded:
                 raise LookupError(f"the rulebook {row['version']} has gone")
             rulebook = documents.decoded(found_row["document"])
         if held is None or mark[2:] != held.mark[2:]:
-            cursor = await conn.execute(values.CURRENT, {"version": row["values_version"], "at": None})
+            cursor = await conn.execute(values.CURRENT.encode(), {"version": row["values_version"], "at": None})
             found = values.built(await cursor.fetchall(), row["values_version"])
     assert rulebook is not None  # noqa: S101 # read above, or held
     assert found is not None  # noqa: S101 # likewise
@@ -153,6 +178,10 @@ def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
         raise InvalidInput(f"unknown strategy; the policy has {', '.join(known)}", "$.strategy")
 
 
+def _lock(conn: Conn) -> None:
+    conn.execute("SELECT pg_advisory_xact_lock(hashtext('pricing-rulebook'))")
+
+
 def _insert(conn: Conn, rulebook: Rulebook, by: By) -> RulebookVersion:
     values_ = [documents.encoded(rulebook).decode(), by.author, by.cause]
     row = conn.execute(_INSERT, values_).fetchone()
@@ -166,6 +195,11 @@ def _version(row: dict[str, object]) -> RulebookVersion:
 
 _SELECT = "SELECT version, document::text AS rulebook, author, cause, at FROM rulebooks"
 _POLICY = "SELECT version, (document->'policy')::text AS policy FROM rulebooks ORDER BY version DESC LIMIT 1"
+
+_LIST = """
+SELECT version, author, cause, at FROM rulebooks WHERE %(before)s::bigint IS NULL OR version < %(before)s
+ORDER BY version DESC LIMIT %(limit)s
+"""
 
 _INSERT = """
 INSERT INTO rulebooks (version, document, author, cause, at)

@@ -35,7 +35,12 @@ class NewValue(NamedTuple):
 def load(conn: Conn, at: datetime | None = None) -> MarketValues:
     """The newest market values in force at an instant (None: now), and those that follow."""
     version = newest(conn)
-    return built(conn.execute(CURRENT, {"version": version, "at": at}).fetchall(), version)
+    return built(conn.execute(CURRENT.encode(), {"version": version, "at": at}).fetchall(), version)
+
+
+def in_force(conn: Conn, kind: Kind) -> dict[str, Decimal]:
+    """The values of one kind that are in force now, by the keys as they were written."""
+    return {row["name"]: row["value"] for row in conn.execute(_NOW.encode(), [kind])}
 
 
 def newest(conn: Conn) -> int:
@@ -115,13 +120,16 @@ def _insert(conn: Conn, rows: Sequence[NewValue], by: By, occurred_at: datetime 
 
 # Of equal instants the later row counts. The clocks of hosts differ a little: a value that was replaced within the last
 # minutes is read, too.
-CURRENT = """
+_KEYS = """
 WITH RECURSIVE keys AS (
     (SELECT kind, key FROM market_values ORDER BY kind, key LIMIT 1)
     UNION ALL
     SELECT n.kind, n.key FROM keys k, LATERAL (
         SELECT v.kind, v.key FROM market_values v WHERE (v.kind, v.key) > (k.kind, k.key) ORDER BY v.kind, v.key LIMIT 1
-    ) n),
+    ) n)
+"""
+CURRENT = f"""
+{_KEYS},
 edge AS (SELECT coalesce(%(at)s::timestamptz, clock_timestamp()) - interval '5 minutes' AS instant)
 SELECT k.kind, k.key, v.name, v.value, v.since FROM keys k, edge, LATERAL (
     (SELECT name, value, since, seq FROM market_values
@@ -131,7 +139,15 @@ SELECT k.kind, k.key, v.name, v.value, v.since FROM keys k, edge, LATERAL (
     SELECT name, value, since, seq FROM market_values
     WHERE kind = k.kind AND key = k.key AND since > edge.instant AND version <= %(version)s) v
 ORDER BY k.kind, k.key, v.since, v.seq
-"""
+"""  # noqa: S608 # only text of this module
+
+_NOW = f"""
+{_KEYS}
+SELECT v.name, v.value FROM keys k, LATERAL (
+    SELECT name, value FROM market_values WHERE kind = k.kind AND key = k.key AND since <= clock_timestamp()
+    ORDER BY since DESC, seq DESC LIMIT 1) v
+WHERE k.kind = %s AND v.value IS NOT NULL
+"""  # noqa: S608 # only text of this module
 
 _INSERT = """
 WITH next AS MATERIALIZED (

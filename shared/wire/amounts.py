@@ -39,6 +39,9 @@ def check(value: object, document: object, path: str = "$") -> None:
     elif isinstance(value, msgspec.Struct) and isinstance(document, Mapping):
         for name in value.__struct_fields__:
             check(getattr(value, name), document.get(name), f"{path}.{name}")
+    elif isinstance(value, Mapping) and isinstance(document, Mapping):
+        for name, part in value.items():
+            check(part, document.get(name), f"{path}.{name}")
     elif isinstance(value, tuple | list) and isinstance(document, Sequence):
         for at, (one, part) in enumerate(zip(value, document, strict=False)):
             check(one, part, f"{path}[{at}]")

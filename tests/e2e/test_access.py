@@ -38,6 +38,18 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("GET", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/audit-log", "admin"),
     ("DELETE", "/api/v1/keys/9007199254740991", "admin"),
+    ("GET", "/api/v1/rulebook", "catalogue:read"),
+    ("GET", "/api/v1/rulebook/versions", "catalogue:read"),
+    ("GET", "/api/v1/rulebook/diff", "catalogue:read"),
+    ("PUT", "/api/v1/policy", "rules:write"),
+    ("PUT", "/api/v1/markets/NOWHERE", "rules:write"),
+    ("DELETE", "/api/v1/markets/NOWHERE", "rules:write"),
+    ("PUT", "/api/v1/price-lists/no-list", "rules:write"),
+    ("DELETE", "/api/v1/price-lists/no-list", "rules:write"),
+    ("PUT", "/api/v1/promotions/no-promotion", "rules:write"),
+    ("DELETE", "/api/v1/promotions/no-promotion", "rules:write"),
+    ("PUT", "/api/v1/exchange-rates", "rules:write"),
+    ("DELETE", "/api/v1/exchange-rates/XAF/XOF", "rules:write"),
 ]
 NewKey = Callable[..., dict[str, str]]
 
@@ -60,8 +72,9 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
         for method, operation in item.items()
         if {} not in operation.get("security", [{}])
     }
-    names = {"no-list": "{list_id}", "P-100": "{product_id}", "ACCESS-GONE": "{product_id}", "nobody": "{event_id}"}
-    names |= {NOBODY: "{task_id}", "9007199254740991": "{key_id}"}
+    names = {"P-100": "{product_id}", "ACCESS-GONE": "{product_id}", "nobody": "{event_id}"}
+    names |= {NOBODY: "{task_id}", "9007199254740991": "{key_id}", "NOWHERE": "{code}"}
+    names |= {"no-list": "{list_id}", "no-promotion": "{promotion_id}", "XAF": "{source}", "XOF": "{target}"}
     assert found == {
         (method, "/".join(names.get(part, part) for part in path.split("/")), scope) for method, path, scope in GUARDED
     }

@@ -103,6 +103,7 @@ RETRYABLE = {
     errors.NotFound: False,
     errors.AlreadyEnded: False,
     errors.Superseded: False,
+    errors.StillInUse: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,
     errors.UnusableProduct: False,

@@ -17,6 +17,7 @@ from shared.market_events.events import CostChanged, MarketChanged, stored_data
 from shared.market_events.records import CompletedEvent, Key, Outcome, WaitingEvent
 from shared.market_events.repricing_queue import Lease
 from shared.market_events.signals import Register, SignalUpdate
+from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.new_versions import Cause, StoredSheet
@@ -65,7 +66,7 @@ def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
 
 
 def change_market(services: Services, code: str) -> None:
-    """Apply all waiting events of a market; every API process reads the markets again within a second."""
+    """Apply all waiting events of a market, and announce the new multiplier to every API process."""
     leases, waiting = _begin(services, [repricing_queue.market_target(code)])
     if not leases:
         return
@@ -74,6 +75,8 @@ def change_market(services: Services, code: str) -> None:
         with services.pool.connection() as conn:
             outcomes = _change_market(conn, code, waiting[leases[0].target])
             repricing_queue.hold(conn, leases)
+        if versions := [outcome.version for outcome in outcomes.values() if outcome.version is not None]:
+            announce_rulebook(services.events, values_version=max(versions))
         _complete(services, leases, waiting, outcomes)
     _trace(waiting, outcomes, started_ns)
 

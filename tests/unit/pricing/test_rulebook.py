@@ -5,8 +5,8 @@ import msgspec
 import pytest
 
 from shared.pricing.policy import DEFAULT_POLICY
-from shared.pricing.rulebook import NEUTRAL, Rulebook, RulebookPolicy
-from shared.pricing.rulebook_check import RulebookRefused, checked, read
+from shared.pricing.rulebook import NEUTRAL, MarketRules, Promotion, Rulebook, RulebookPolicy
+from shared.pricing.rulebook_check import RulebookRefused, checked, converted, read
 
 POLICY = msgspec.to_builtins(DEFAULT_POLICY)
 EXAMPLE: dict[str, Any] = {
@@ -170,3 +170,32 @@ def test_lists_that_all_lead_to_each_other_are_refused() -> None:
     lists = [of_list(f"l{n}", f"l{(n + 1) % 5_000}") for n in range(5_000)]
     with pytest.raises(RulebookRefused, match="at most 5 lists"):
         read({"price_lists": lists})
+
+
+@pytest.mark.parametrize(
+    ("document", "kind", "path"),
+    [
+        ({"tax_rates": {"standard": "0.19", "x": "19"}}, MarketRules, "tax_rates.x"),
+        ({**POLICY, "strategies": {"list_price": {}, "b": {"demand": {"lowest": 1}}}}, RulebookPolicy,
+         "strategies.b.demand"),
+        ({**POLICY, "automation": {"toys": "on", "food": "off"}}, RulebookPolicy, "automation.food"),
+        ({"markets": {"A.B": {}, "C.D": {"tax_rates": {"x": []}}}}, Rulebook, "markets.C.D.tax_rates.x"),
+        ({"id": "p", "percent": 1, "conditions": [{"attribute": "quantity", "eq": Decimal("1E+400")}]}, Promotion,
+         "conditions[0].eq"),
+        ({"id": "p", "percent": 1, "conditions": [{"attribute": "channel", "eq": "x" * 1001}]}, Promotion,
+         "conditions[0].eq"),
+    ],
+)  # fmt: skip
+def test_a_part_by_itself_names_the_key_of_a_map(document: Any, kind: type, path: str) -> None:
+    with pytest.raises(RulebookRefused) as caught:
+        converted(document, kind)
+    assert caught.value.path == path
+
+
+def test_one_wrong_market_of_many_is_found_by_halving() -> None:
+    """Each alone would take a minute."""
+    document: dict[str, Any] = {"markets": {f"M{n}": {"zone": 5 if n == 9_000 else "UTC"} for n in range(10_000)}}
+    document["price_lists"] = [a_list(f"l{n}") for n in range(5_000)]
+    with pytest.raises(RulebookRefused) as caught:
+        read(document)
+    assert caught.value.path == "markets.M9000.zone"
