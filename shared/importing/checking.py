@@ -15,6 +15,7 @@ from shared.importing.simple_rows import Good, SimpleRows, copy_escape, product_
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
+from shared.pricing.state import NEW
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 
@@ -102,7 +103,7 @@ class Check(msgspec.Struct, frozen=True):
         """The sheet that `published.reprice` would decide: a new product has neither signals nor a last price."""
         return sheet_of(
             product,
-            decide(product, (), self.policy.policy, None),
+            decide(product, (), self.policy.policy, NEW, self.at),
             version=1,
             policy_version=self.policy.version,
             policy=self.policy.policy,

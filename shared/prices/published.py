@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import structlog
 from msgspec import Meta
+from msgspec.structs import replace
 
 from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
@@ -17,11 +18,14 @@ from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import inputs, new_versions
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
+from shared.pricing.change_limits import ChangeLimits
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.entries import PriceEntry
+from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
+from shared.pricing.state import PastPrice, PriceState
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
 from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
@@ -146,6 +150,7 @@ def _reprice(
         in_force = price_lists.in_force(conn) if has_entries else {}
     sheets: dict[str, StoredSheet] = {}
     fresh: list[NewVersion] = []
+    rules = _storable(policy.policy)
     with stage("decide"):
         for state in found:
             product_id = state.product.product_id
@@ -153,7 +158,7 @@ def _reprice(
             due = None if cause is None or _is_decided(state, cause) else cause
             try:
                 entries = listed.get(product_id, ()) if state.last is None else _lasting(state.last.entries, in_force)
-                decided = None if due is None else _decide(state, entries, policy, now, epoch, due)
+                decided = None if due is None else _decide(state, entries, policy, rules, now, epoch, due)
             except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
                 failed.append(ProductFailure.of(product_id, error))
                 continue
@@ -198,19 +203,31 @@ def _now(conn: Conn) -> tuple[datetime, int]:
     return row["now"], row["epoch"]
 
 
+def _storable(policy: Policy) -> Policy:
+    """The policy without the safeguards that have no store yet: holds, pauses, and the prices of the last day."""
+    limits = policy.change_limits
+    steps = ChangeLimits(
+        max_step_up=limits.max_step_up, max_step_down=limits.max_step_down, max_day_up=None, max_day_down=None
+    )
+    below_cost = "clamp" if policy.below_cost == "hold" else policy.below_cost
+    return replace(policy, change_limits=steps, below_cost=below_cost, hold_above=None, automation="on")
+
+
 def _decide(
     state: PricingInputs,
     entries: tuple[PriceEntry, ...],
     policy: ActivePolicy,
+    rules: Policy,
     now: datetime,
     epoch: int,
     cause: Cause,
 ) -> NewVersion | None:
     """The new version of a product's sheet; None where the sheet is unchanged."""
     product, last = state.product, state.last
-    # The step limit does not apply to a price in another currency.
-    previous = last.published_price if last and last.currency == product.currency else None
-    decision = decide(product, state.signals, policy.policy, previous)
+    # The limits do not apply to a price in another currency.
+    is_same_currency = last is not None and last.currency == product.currency
+    past = (PastPrice(last.computed_at, last.published_price),) if last and is_same_currency else ()
+    decision = decide(product, state.signals, rules, PriceState(past=past), now)
 
     def sheet(version: int, computed_at: datetime, entries: tuple[PriceEntry, ...] = entries) -> PriceSheet:
         return sheet_of(

@@ -1,61 +1,144 @@
 """The background decision: from list price and market signals to the published price and its sheet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from sys import intern
 
 from msgspec import Struct
 
+from shared.pricing.draft import Draft
 from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Rejection, Step
-from shared.pricing.market_rules import CompetitorRule, DemandRule
-from shared.pricing.money import ceil_to, exact, floor_to, percent, plain, round_to, shown, trimmed
-from shared.pricing.policy import Policy, strategy_of
+from shared.pricing.money import exact, floor_to, round_to, trimmed
+from shared.pricing.movement import Waits, limit
+from shared.pricing.policy import Policy
+from shared.pricing.price_bounds import PriceBounds, bounds_of
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.signal import Signal
-
-_INDEX_UNIT = Decimal("0.0001")
-_ZERO = Decimal(0)
+from shared.pricing.state import Hold, ManualPrice, PriceState, is_over
+from shared.pricing.target import apply_rules, draft_of
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The published price of one product, its bounds, and its explanation; amounts are in the product's currency."""
+    """The published price of one product, its bounds, and its explanation; amounts are in the product's currency.
+
+    Attributes:
+        target: The price that the rules ask for, within the bounds.
+        waits: Why the published price is not the target; None: it is, or only the bounds are between them.
+        hold: The hold that is open from now on; any other one of the product has ended.
+        approved: The target below the cost that stays approved.
+        is_automated: Whether automation decided, not a person.
+        next_due: The next instant at which an input changes by itself: decide again then. None: none is known.
+    """
 
     published_price: Decimal
     floor: Decimal
     ceiling: Decimal | None
     steps: tuple[Step, ...]
     rejected: tuple[Rejection, ...]
+    target: Decimal
+    waits: Waits | None = None
+    hold: Hold | None = None
+    approved: Decimal | None = None
+    is_automated: bool = True
+    next_due: datetime | None = None
 
 
-def decide(product: ProductInput, signals: Sequence[Signal], policy: Policy, previous: Decimal | None) -> Decision:
-    """Decide the published price: list price → competitors → demand → largest step → ceiling → floor.
+def decide(
+    product: ProductInput,
+    signals: Sequence[Signal],
+    policy: Policy,
+    state: PriceState,
+    at: datetime,
+    *,
+    by_person: bool = False,
+    chosen: Decimal | None = None,
+) -> Decision:
+    """Decide the published price: list price → competitors → demand → stock → cost-plus → bounds = the target.
 
-    `previous` is the last published price in the product's currency; None where there is none, or where the
-    currency changed. The floor always wins, also over the step and the ceiling. The order of `signals` does not
-    matter.
+    Then pauses, holds and change limits say how far automation goes towards it now, and the bounds follow again. The
+    floor always wins. The order of `signals` does not matter. A product without a price gets its target at once.
 
-    The published price is not rounded here, but once, when it is quoted. Its digits are bounded all the same: list
-    price, undercut and index have at most 4 decimals each, so their product has at most 12. The bounds of a step are
-    in whole minor units.
+    A person's decision is limited by the bounds only. Pass `by_person` for a write where `changes_target`; pass the
+    price itself as `chosen` for an approval or an undo. A manual price of the state precedes everything.
+
+    The published price is not rounded here, but once, when it is quoted. Its digits are bounded all the same: an offer
+    has 4 decimals, a position adds 6, demand and stock add 4 each, and limits are in whole minor units.
     """
     with exact():
-        draft = _Draft(product, policy)
-        strategy = policy.strategies[draft.strategy]
-        ordered = sorted(signals, key=_order) if len(signals) > 1 else signals
-        if strategy.competitor is not None:
-            _follow_competitors(draft, strategy.competitor, ordered)
-        if strategy.demand is not None:
-            _follow_demand(draft, strategy.demand, ordered)
-        _limit_step(draft, policy.max_step, previous)
-        floor, ceiling = _floor(product, policy), _ceiling(product, policy)
-        if ceiling is not None and draft.price > ceiling:
-            draft.move("ceiling", ceiling, f"not above {ceiling}")
-        if draft.price < floor:
-            draft.move("floor", floor, f"not below {floor}")
-        return draft.decision(floor, ceiling)
+        draft, strategy = draft_of(product, policy)
+        approved = chosen if chosen is not None and policy.below_cost == "hold" else state.approved
+        bounds = bounds_of(product, policy, approved)
+        floor, last = bounds.floor, state.price
+        manual = state.manual
+        if manual is not None and not is_over(manual.until, at):
+            by_person = True
+            floor = _manual(draft, manual, bounds)
+        elif chosen is not None:
+            by_person = True
+            draft.move("chosen", chosen, "a person's choice")
+        else:
+            apply_rules(draft, product, strategy, policy, signals, bounds, last, at)
+            bounds.keep(draft, bounds.least)
+        target, waits, hold = draft.price, None, None
+        if not by_person and last is not None and last != target:
+            waits, hold = limit(draft, product.category, policy, bounds, state, last, at)
+        bounds.keep(draft, floor)
+        if approved is not None and target >= bounds_of(product, policy).floor:
+            approved = None  # the cost asks for no approval any more
+        published = trimmed(draft.price, product.currency)
+        return Decision(
+            published_price=published,
+            floor=floor,
+            ceiling=bounds.ceiling,
+            steps=tuple(draft.steps),
+            rejected=tuple(draft.rejected),
+            target=published if target is draft.price else trimmed(target, product.currency),
+            waits=waits,
+            hold=hold,
+            approved=approved,
+            is_automated=not by_person,
+            next_due=draft.next_due,
+        )
+
+
+def changes_target(
+    before: tuple[ProductInput, Policy],
+    after: tuple[ProductInput, Policy],
+    signals: Sequence[Signal],
+    state: PriceState,
+    at: datetime,
+) -> bool:
+    """Whether a person's change of product or policy changes the target under the same signals.
+
+    Where it does, the decision is the person's. Where it does not, change limits, holds and pauses go on as they were.
+    """
+    if before == after:
+        return False
+    if before[0].currency != after[0].currency:
+        return True
+    first, second = (_target(product, signals, policy, state, at) for product, policy in (before, after))
+    return first != second
+
+
+def _target(
+    product: ProductInput, signals: Sequence[Signal], policy: Policy, state: PriceState, at: datetime
+) -> Decimal:
+    with exact():
+        draft, strategy = draft_of(product, policy)
+        bounds = bounds_of(product, policy, state.approved)
+        apply_rules(draft, product, strategy, policy, signals, bounds, state.price, at)
+        bounds.keep(draft, bounds.least)
+        return draft.price
+
+
+def _manual(draft: Draft, manual: ManualPrice, bounds: PriceBounds) -> Decimal:
+    """Set the manual price; returns the floor beside it."""
+    draft.due(manual.until)
+    draft.move("manual_price", manual.price, f"manual price: {manual.reason}")
+    return min(bounds.floor, manual.price) if manual.below_floor else bounds.floor
 
 
 def sheet_of(
@@ -97,128 +180,3 @@ def sheet_of(
         map_price=product.map_price,
         entries=entries,
     )
-
-
-def floor_of(product: ProductInput, policy: Policy) -> Decimal:
-    """The higher of min_price and cost × (1 + min_margin), up to the minor unit; 0 where neither is known."""
-    with exact():
-        return _floor(product, policy)
-
-
-def ceiling_of(product: ProductInput, policy: Policy) -> Decimal | None:
-    """The lower of max_price and list price × max_over_list, down to the minor unit.
-
-    A list price of 0 sets no bound: the ceiling is then max_price, or None.
-    """
-    with exact():
-        return _ceiling(product, policy)
-
-
-def _floor(product: ProductInput, policy: Policy) -> Decimal:
-    by_cost = _ZERO if product.cost is None else product.cost * (1 + policy.min_margin)
-    return ceil_to(by_cost if product.min_price is None else max(by_cost, product.min_price), product.currency)
-
-
-def _ceiling(product: ProductInput, policy: Policy) -> Decimal | None:
-    bound = product.base_price * policy.max_over_list if product.base_price else None
-    if product.max_price is not None:
-        bound = product.max_price if bound is None else min(bound, product.max_price)
-    return None if bound is None else floor_to(bound, product.currency)
-
-
-class _Draft:
-    """A price between two rules, with the explanation of the rules so far."""
-
-    def __init__(self, product: ProductInput, policy: Policy) -> None:
-        self.strategy, unknown = strategy_of(product, policy)
-        self.list_price = self.price = product.base_price
-        self.currency = product.currency
-        self.steps: list[Step] = []
-        self.rejected: list[Rejection] = [] if unknown is None else [unknown]
-        self.move("list_price", self.price, f"list price; strategy {self.strategy}")
-
-    def move(self, rule: str, price: Decimal, reason: str) -> None:
-        before = self.steps[-1].after if self.steps else shown(self.price, self.currency)
-        self.steps.append(Step(rule=rule, before=before, after=shown(price, self.currency), reason=reason))
-        self.price = price
-
-    def reject(self, rule: str, reason: str) -> None:
-        self.rejected.append(Rejection(rule=rule, reason=reason))
-
-    def decision(self, floor: Decimal, ceiling: Decimal | None) -> Decision:
-        return Decision(
-            published_price=trimmed(self.price, self.currency),
-            floor=floor,
-            ceiling=ceiling,
-            steps=tuple(self.steps),
-            rejected=tuple(self.rejected),
-        )
-
-
-def _order(signal: Signal) -> tuple[str, Decimal, str, str, bool]:
-    return signal.kind, signal.value, signal.source, signal.currency or "", signal.in_stock
-
-
-def _follow_competitors(draft: _Draft, rule: CompetitorRule, signals: Iterable[Signal]) -> None:
-    competitors = _usable_competitors(draft, signals)
-    if not competitors:
-        draft.reject("competitor", f"no competitor in stock with a price in {draft.currency}")
-        return
-    competitor = competitors[0]
-    wanted = competitor.value * (1 - rule.undercut)
-    price = _held(wanted, draft.list_price * rule.lowest, draft.list_price * rule.highest)
-    reason = f"lowest competitor {competitor.source} at {shown(competitor.value, draft.currency)}"
-    if rule.undercut:
-        reason += f", {percent(rule.undercut)} less"
-    if price != wanted:
-        reason += f", held to {plain(rule.lowest)} – {plain(rule.highest)} × list price"
-    draft.move("competitor", price, reason)
-
-
-def _usable_competitors(draft: _Draft, signals: Iterable[Signal]) -> list[Signal]:
-    usable = []
-    for competitor in (signal for signal in signals if signal.kind == "competitor"):
-        if not competitor.in_stock:
-            draft.reject("competitor", f"{competitor.source} is out of stock")
-        elif competitor.currency != draft.currency:
-            draft.reject("competitor", f"{competitor.source} sells in {competitor.currency}, not in {draft.currency}")
-        elif not competitor.value:
-            draft.reject("competitor", f"{competitor.source} asks 0, which is nobody's price")
-        else:
-            usable.append(competitor)
-    return usable
-
-
-def _follow_demand(draft: _Draft, rule: DemandRule, signals: Iterable[Signal]) -> None:
-    indexes = [signal.value for signal in signals if signal.kind == "demand"]
-    if not indexes:
-        draft.reject("demand", "no demand index known")
-        return
-    # All sources have the same weight; four decimals keep the price's digits bounded.
-    index = (sum(indexes, Decimal(0)) / len(indexes)).quantize(_INDEX_UNIT, ROUND_HALF_UP)
-    factor = _held(index, rule.lowest, rule.highest)
-    reason = f"demand index {plain(index)}"
-    if len(indexes) > 1:
-        reason += f", the mean of {len(indexes)}"
-    if factor != index:
-        reason += f", held to {plain(factor)}"
-    draft.move("demand", draft.price * factor, reason)
-
-
-def _limit_step(draft: _Draft, max_step: Decimal | None, previous: Decimal | None) -> None:
-    """Limit the step. Bounds are rounded outward: a step of one minor unit is always possible, and digits stay few."""
-    if max_step is None or previous is None or previous == draft.price:
-        return
-    if previous == 0:
-        draft.reject("max_step", "the last price was 0: the step has no limit")
-        return
-    lowest = floor_to(previous * (1 - max_step), draft.currency)
-    highest = ceil_to(previous * (1 + max_step), draft.currency)
-    price = _held(draft.price, lowest, highest)
-    if price != draft.price:
-        last = shown(previous, draft.currency)
-        draft.move("max_step", price, f"at most {percent(max_step)} from the last price {last}")
-
-
-def _held(value: Decimal, lowest: Decimal, highest: Decimal) -> Decimal:
-    return min(max(value, lowest), highest)

@@ -1,9 +1,26 @@
 """Explanations: the rules that led to a price, and the rules and signals that were not used."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+
+DecisionCode = Literal[
+    "unknown_strategy",
+    "no_signal",
+    "stale_signal",
+    "outlier",
+    "own_offer",
+    "excluded",
+    "out_of_stock",
+    "other_currency",
+    "no_cost",
+    "no_limit",
+    "below_floor",
+    "held",
+    "paused",
+    "observed",
+]
 
 
 class Step(Struct, frozen=True, gc=False, kw_only=True):
@@ -21,8 +38,9 @@ class Step(Struct, frozen=True, gc=False, kw_only=True):
     reason: Annotated[str, Meta(description="The reason, with its figures.", examples=["market NY × 0.95"])]
 
 
-class Rejection(Struct, frozen=True, gc=False, kw_only=True):
+class Rejection(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One rule, or one signal, that was considered and not used."""
 
     rule: Annotated[str, Meta(description="The rule's name.", examples=["competitor"])]
+    code: Annotated[DecisionCode | None, Meta(description="The code of the reason.", examples=["out_of_stock"])] = None
     reason: Annotated[str, Meta(description="The reason for not using it.", examples=["acme is out of stock"])]

@@ -32,7 +32,7 @@ class Within(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The distance to the chosen price: `percent` of it, or an `amount` in the product's currency.
 
-    `percent` is in percent, in [0, 100] with at most two decimals: 1 is 1 %.
+    `percent` is in percent, in [0, 100] with at most four decimals: 1 is 1 %.
     """
 
     percent: Decimal | None = None
@@ -43,7 +43,7 @@ class Position(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if (self.percent is None) == (self.amount is None):
             raise ValueError("`percent` must be given, or amount; one of the two")
         if self.percent is not None:
-            money.number("percent", self.percent, Decimal(0), _MOST, 2)
+            money.number("percent", self.percent, Decimal(0), _MOST, 4)
         if self.amount is not None:
             money.amount("amount", self.amount)
 

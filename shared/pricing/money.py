@@ -42,9 +42,9 @@ def context_of(digits: int) -> Context:
     )
 
 
-# 60 digits keep every product exact: published price (14 + 12 digits before and after the point)
-# × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 52. The one division (by
-# the list price, for a tier) is inexact, but a quotient that is not a tie is at least 1e-36 from one,
+# 60 digits keep every product exact: published price (14 + 18 digits before and after the point)
+# × market (3 + 4) × tier price (12 + 4) × membership (1 + 4) needs at most 60. The one division (by
+# the list price, for a tier) is inexact, but a quotient that is not a tie is at least 1e-42 from one,
 # and its error is below 1e-44 for any price that can be charged.
 _EXACT = context_of(60)
 # The context's own operations: entering the context costs more than all operations of a quote.

@@ -108,7 +108,7 @@ def strategy_of(product: ProductInput, policy: Policy) -> tuple[str, Rejection |
     if product.strategy in policy.strategies:
         return product.strategy, None
     reason = f"the policy has no strategy {product.strategy}; {by_category} is used"
-    return by_category, Rejection(rule="strategy", reason=reason)
+    return by_category, Rejection(rule="strategy", code="unknown_strategy", reason=reason)
 
 
 _MATCH = CompetitorRule(lowest=Decimal("0.5"), highest=Decimal("1.2"))

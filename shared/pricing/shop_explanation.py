@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from shared.pricing import promotions
 from shared.pricing.entries import PriceEntry
-from shared.pricing.explanation import Step
+from shared.pricing.explanation import DecisionCode, Step
 from shared.pricing.money import Rounding, percent, plain, shown
 from shared.pricing.price_lists import Candidate, Missing, Situation
 from shared.pricing.product import Tier
@@ -34,10 +34,12 @@ Code = Literal[
 
 
 class Rejected(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One rule or signal that was looked at and not used; those of the background decision have no code yet."""
+    """One rule or signal that was looked at and not used."""
 
     rule: Annotated[str, Meta(description="The rule's name.", examples=["promotion"])]
-    code: Annotated[Code | None, Meta(description="The code of the reason.", examples=["expired"])] = None
+    code: Annotated[Code | DecisionCode | None, Meta(description="The code of the reason.", examples=["expired"])] = (
+        None
+    )
     reason: Annotated[str, Meta(description="The reason, in words.", examples=["black-friday has ended"])]
 
 
@@ -134,7 +136,7 @@ class Trail:
 
 def rejections(here: Situation, trail: Trail, contract: Sequence[PriceEntry]) -> tuple[Rejected, ...]:
     """All rejections: the decision's, those on the way, and the rules whose window or conditions did not fit."""
-    found = [Rejected(rule=line.rule, reason=line.reason) for line in here.sheet.rejected]
+    found = [Rejected(rule=line.rule, code=line.code, reason=line.reason) for line in here.sheet.rejected]
     found += trail.rejected
     lists = [rule for pool in here.bound.lists for rule in pool.rules] + list(here.bound.contract(contract))
     found += _closed("price_list", lists, here)

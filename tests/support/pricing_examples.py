@@ -1,6 +1,6 @@
 """A product, a sheet, a market and a query to start from, and strategies that make any of them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from shared.pricing.product import ProductInput, Tier
 from shared.pricing.query import PriceQuery
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.signal import Signal
+from shared.pricing.state import NEW, PastPrice, PriceState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PROPERTY = settings(deadline=None, max_examples=200)
@@ -60,6 +61,11 @@ def competitor(value: str, source: str = "acme", currency: str = "USD", in_stock
 
 def demand(index: str, source: str = "web") -> Signal:
     return Signal(kind="demand", source=source, value=Decimal(index))
+
+
+def state(price: Decimal | None, since: datetime = NOON - timedelta(hours=1)) -> PriceState:
+    """A price that was published an hour ago; None: the product has no price yet."""
+    return NEW if price is None else PriceState(past=(PastPrice(since, price),))
 
 
 def policy(**fields: Any) -> Policy:
@@ -122,6 +128,9 @@ signals = st.lists(
         value=amounts(),
         currency=st.sampled_from(["USD", "EUR"]),
         in_stock=st.booleans(),
+        shipping=st.none() | amounts(largest=50),
+        at=st.sampled_from([None, NOON, NOON - timedelta(hours=1)]),
+        expires_at=st.sampled_from([None, NOON, NOON + timedelta(hours=1)]),
     )
     | st.builds(Signal, kind=st.just("demand"), source=st.sampled_from("xyz"), value=multipliers),
     max_size=6,

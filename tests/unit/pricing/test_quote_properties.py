@@ -78,14 +78,14 @@ PROGRAM = """
 import sys
 from decimal import Decimal
 import msgspec
-from tests.support.pricing_examples import NOON, demand, market, policy, product, query, competitor, tiers
+from tests.support.pricing_examples import NOON, demand, market, policy, product, query, competitor, state, tiers
 from shared.pricing.quote import quote
 from shared.pricing.decision import decide, sheet_of
 
 rules = policy(max_step=Decimal("0.2"))
 kettle = product(cost=Decimal("71.13"), tiers=tiers((9, "100"), (None, "87.77")))
 market_says = [competitor("93.33", source) for source in {"acme", "bolt", "carl"}] + [demand("1.07")]
-decision = decide(kettle, market_says, rules, Decimal("90.1234"))
+decision = decide(kettle, market_says, rules, state(Decimal("90.1234")), NOON)
 sheet = sheet_of(kettle, decision, version=1, policy_version=1, policy=rules, computed_at=NOON)
 answer = quote(sheet, market("1.0333"), query(is_prime_member=True, quantity=10), explain=True)
 sys.stdout.buffer.write(msgspec.json.encode([sheet, answer]))

@@ -7,6 +7,7 @@ import msgspec
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import Content, ProductInput
 from shared.pricing.sheet import PriceSheet
+from shared.pricing.state import NEW
 from tests.support.pricing_examples import NOON, policy, product
 from tests.support.shop_examples import entry
 
@@ -22,7 +23,7 @@ OLD = (
 
 def decided(document: ProductInput, **more: object) -> PriceSheet:
     terms = policy(default_strategy="list_price")
-    decision = decide(document, (), terms, None)
+    decision = decide(document, (), terms, NEW, NOON)
     fields = {"version": 1, "policy_version": 1, "policy": terms, "computed_at": NOON, **more}
     return sheet_of(document, decision, **fields)  # type: ignore[arg-type] # the tests' own fields
 
