@@ -56,4 +56,6 @@ def ended(amount: Ratio, ending: Ending, floor: Decimal, ceiling: Decimal | None
         price = multiple(Ratio(floor), step, plus, "CEILING")
     if price <= 0:
         price = add(price, step)
-    return crossed if ceiling is not None and price > ceiling else price
+    if ceiling is None or price <= ceiling:
+        return price
+    return crossed or ceiling if crossed is not None else None

@@ -3,7 +3,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.pricing.endings import Ending, ended
@@ -70,6 +70,7 @@ def test_an_ending_that_leads_nowhere_is_refused(fields: dict[str, Any]) -> None
     st.decimals(0, 99, places=2),
     st.none() | st.decimals(0, 99, places=2),
 )
+@example(Decimal("0.01"), Decimal(1), "nearest", Decimal(0), Decimal("0.01"))
 def test_an_ending_crosses_no_bound(
     num: Decimal, den: Decimal, to: Any, floor: Decimal, ceiling: Decimal | None
 ) -> None:
