@@ -60,6 +60,18 @@ export *arguments: setup
 policy *file: setup
     @{{ python }} -m deploy catalogue policy "$@"
 
+# Show or change the rulebook: `just rulebook`, `versions`, `diff 1`, `put FILE`, `put-part KIND FILE`; `--help`
+[no-exit-message]
+[positional-arguments]
+rulebook *arguments: setup
+    @{{ python }} -m deploy catalogue rulebook "$@"
+
+# Put exchange rates in force: a CSV file of from,to,rate or of the European Central Bank
+[no-exit-message]
+[positional-arguments]
+import-rates *arguments: setup
+    @{{ python }} -m deploy catalogue import-rates "$@"
+
 # Decide prices anew: `just recalculate`; `--wait` shows the progress; `--product P-100`, `--category grocery`
 [no-exit-message]
 [positional-arguments]

@@ -7,12 +7,14 @@ from typing import NamedTuple
 from api.http import etags
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.pricing.context import location_key
+from shared.pricing.rulebook import PriceList
 from shared.rulebook import documents, exchange_rates, parts, store, values
 from shared.rulebook.exchange_rates import NewRate
 from shared.rulebook.parts import Part, PartName
@@ -20,6 +22,9 @@ from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By, NewValue, Pair
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
+
+# Entries of a deleted list that one transaction deletes.
+DELETED = 10_000
 
 
 class Put(NamedTuple):
@@ -52,7 +57,7 @@ def put(
     """
     by, values_version = _by(caller, str(name)), None
     with services.transaction() as conn:
-        held = store.locked(conn)
+        held = _locked(conn, name)
         _check(if_match, held, name)
         made = parts.put(conn, held, name, part, by)
         if multiplier is not None:
@@ -75,7 +80,7 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
     """
     by, values_version = _by(caller, f"{name} deleted"), None
     with services.transaction() as conn:
-        made = held = store.locked(conn)
+        made = held = _locked(conn, name)
         _check(if_match, held, name)
         is_in_rulebook = parts.find(held.rulebook, name) is not None
         if is_in_rulebook or not _has_multiplier(conn, name):
@@ -83,6 +88,8 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
         if name.kind == "market":
             values_version = values.add(conn, [NewValue("multiplier", name.key, None)], by)
     _announce(services, held, made, values_version)
+    if isinstance(gone := parts.find(held.rulebook, name), PriceList):
+        _delete_entries(services, gone)
     return made.version
 
 
@@ -110,6 +117,21 @@ def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
         version = exchange_rates.delete(conn, pair, _by(caller, f"exchange rate {'/'.join(pair)} deleted"))
     announce_rulebook(services.events, values_version=version)
     return version
+
+
+def _locked(conn: Conn, name: PartName) -> RulebookVersion:
+    """The active rulebook, locked after the list: in the order of those who load entries."""
+    if name.kind == "price_list":
+        price_lists.lock(conn, name.key)
+    return store.locked(conn)
+
+
+def _delete_entries(services: Services, gone: PriceList) -> None:
+    """Delete the entries of a deleted list. They count no more; a later list of this id has a higher revision."""
+    deleted = DELETED
+    while deleted == DELETED:
+        with services.transaction() as conn:
+            deleted = price_lists.delete_former(conn, gone.id, gone.revision + 1, DELETED)
 
 
 def _by(caller: LiveKey, cause: str) -> By:

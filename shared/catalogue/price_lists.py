@@ -77,6 +77,15 @@ def next_revision(conn: Conn, list_id: str, in_force: int) -> int:
     return int(row["revision"])
 
 
+def new_list(conn: Conn, list_id: str) -> int:
+    """The first revision of a new list: 0, or one that no entry of a deleted list of this id has had."""
+    if not conn.execute("SELECT FROM price_list_revisions WHERE list_id = %s", [list_id]).rowcount:
+        return 0
+    revision = next_revision(conn, list_id, 0)
+    note_in_force(conn, list_id, revision)
+    return revision
+
+
 def note_in_force(conn: Conn, list_id: str, revision: int) -> None:
     """Record the revision that the list's header names from now on."""
     conn.execute("UPDATE price_list_revisions SET in_force = %s WHERE list_id = %s", [revision, list_id])

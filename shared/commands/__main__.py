@@ -1,7 +1,7 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, policy, tasks, events, keys, forget-customer, recalculate, new-epoch or
-settings.
+COMMAND is migrate, demo, import, export, policy, rulebook, import-rates, tasks, events, keys, forget-customer,
+recalculate, new-epoch or settings.
 """
 
 import click
@@ -28,6 +28,8 @@ for command in (
     catalogue.import_file,
     catalogue.export_file,
     rulebook.policy,
+    rulebook.rulebook_command,
+    rulebook.import_rates,
     jobs.tasks_command,
     jobs.recalculate,
     events.events_command,

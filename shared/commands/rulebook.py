@@ -1,21 +1,125 @@
-"""The rulebook: `just policy`."""
+"""The rulebook: `just rulebook`, `just policy`, `just import-rates`."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import msgspec
-from msgspec.structs import replace
 
 from shared.access import audit
+from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import connection, failure, note_write, print_line
-from shared.errors import translate
+from shared.commands.terminal import add_row, connection, failure, out, print_line, table, writing
+from shared.errors import InvalidInput, translated
 from shared.jobs import tasks
-from shared.pricing.rulebook import RulebookPolicy
+from shared.messaging import clients
+from shared.messaging.channel import announce_rulebook
+from shared.postgres.pools import Conn
+from shared.pricing import rulebook_check
+from shared.pricing.rulebook import Rulebook, RulebookPolicy
+from shared.pricing.rulebook_check import RulebookRefused
 from shared.printable import printable
-from shared.rulebook import store as rulebook
+from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, store
+from shared.rulebook.parts import KINDS, Kind, PartName
+from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
 from shared.settings import Settings
+from shared.wire import amounts
+
+T = TypeVar("T")
+
+# Entries of a deleted list that one transaction deletes.
+DELETED = 10_000
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
+KIND = click.Choice([name.replace("_", "-") for name in KINDS])
+
+
+@click.group("rulebook", invoke_without_command=True)
+@click.pass_context
+def rulebook_command(context: click.Context) -> None:
+    """Show or change the rulebook: policy, markets, price lists, promotions. Without a command, show it."""
+    if context.invoked_subcommand is None:
+        context.invoke(show)
+
+
+@rulebook_command.command("show")
+@click.option("--version", type=click.IntRange(1), help="An earlier version. Default: the active one.")
+@click.pass_obj
+def show(settings: Settings, version: int | None = None) -> None:
+    """Print the rulebook as `just rulebook put` reads it."""
+    with connection(settings) as conn:
+        found = store.active(conn) if version is None else store.by_version(conn, version)
+    _print_json(documents.encoded(found.rulebook))
+    print_line(f"version {found.version}: {found.cause}, by {found.author or 'the engine'}, {found.at:%F %T} UTC")
+
+
+@rulebook_command.command("versions")
+@click.option("--limit", default=20, type=click.IntRange(1), help="The largest number of versions to list.")
+@click.pass_obj
+def list_versions(settings: Settings, limit: int) -> None:
+    """List versions, newest first."""
+    with connection(settings) as conn:
+        found = store.listed(conn, limit)
+    rows = table("version", "since", "author", "cause")
+    for each in found:
+        add_row(rows, str(each.version), f"{each.at:%F %T}", each.author, each.cause)
+    out.print(rows, soft_wrap=False)
+
+
+@rulebook_command.command("diff")
+@click.argument("one", metavar="FROM", type=click.IntRange(1))
+@click.argument("other", metavar="[TO]", type=click.IntRange(1), required=False)
+@click.pass_obj
+def show_diff(settings: Settings, one: int, other: int | None) -> None:
+    """Print the fields that differ between two versions; without TO, between FROM and the active one."""
+    with connection(settings) as conn:
+        before = store.by_version(conn, one)
+        after = store.active(conn) if other is None else store.by_version(conn, other)
+    for each in diff.differences(before.rulebook, after.rulebook):
+        print_line(f"{each.path}: {_shown(each.before)} → {_shown(each.after)}", out)
+
+
+@rulebook_command.command("put")
+@click.argument("file", type=FILE)
+@click.pass_obj
+def put_rulebook(settings: Settings, file: Path) -> None:
+    """Replace the rulebook by a FILE, or by standard input: `-`. Prices are decided anew where the policy changes."""
+    document = _read(file, Rulebook)
+    with _changing(settings, "rulebook") as (conn, held, by):
+        made = parts.put_all(conn, held, document, by)
+        _recalculate(conn, held, made)
+    _report(settings, held, made)
+
+
+@rulebook_command.command("put-part")
+@click.argument("kind", type=KIND)
+@click.argument("file", type=FILE)
+@click.option("--code", help="The code of a market.")
+@click.pass_obj
+def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> None:
+    """Insert or replace a part by a FILE, or by standard input: `-`. Lists and promotions have their id in it."""
+    of = _kind(kind)
+    if (of == "market") != (code is not None):
+        raise click.UsageError("--code is needed for a market, and only for one.")
+    part = _read(file, KINDS[of])
+    name = PartName(of, code or str(getattr(part, "id", "")))
+    with _changing(settings, str(name)) as (conn, held, by):
+        made = parts.put(conn, held, name, part, by)
+        _recalculate(conn, held, made)
+    _report(settings, held, made)
+
+
+@rulebook_command.command("delete-part")
+@click.argument("kind", type=KIND)
+@click.argument("name", metavar="ID")
+@click.pass_obj
+def delete_part(settings: Settings, kind: str, name: str) -> None:
+    """Delete a market, price list or promotion."""
+    with _changing(settings, f"{kind} {name} deleted") as (conn, held, by):
+        made = parts.drop(conn, held, PartName(_kind(kind), name), by)
+    _report(settings, held, made)
 
 
 @click.command("policy")
@@ -23,17 +127,105 @@ from shared.settings import Settings
 @click.pass_obj
 def policy(settings: Settings, file: Path | None) -> None:
     """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
-    with connection(settings) as conn:
-        if file is None:
-            document = msgspec.json.encode(rulebook.active_policy(conn).policy)
-            click.echo(printable(msgspec.json.format(document).decode(), keep="\n"))
-            return
-        try:
-            written = msgspec.json.decode(file.read_bytes(), type=RulebookPolicy)
-            by = By(audit.commander(), "policy")
-            version = rulebook.change(conn, lambda held: replace(held, policy=written), by).version
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise failure(f"{file}: {translate(error)}") from None
+    if file is None:
+        with connection(settings) as conn:
+            _print_json(msgspec.json.encode(store.active_policy(conn).policy))
+        return
+    written = _read(file, RulebookPolicy)
+    with _changing(settings, "policy") as (conn, held, by):
+        made = parts.put(conn, held, PartName("policy"), written, by)
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")
-        note_write(conn)
-    print_line(f"policy {version} is active; task {task_id} recalculates every price")
+    _announce(settings, version=made.version)
+    print_line(f"policy {made.version} is active; task {task_id} recalculates every price")
+
+
+@click.command("import-rates")
+@click.argument("file", type=FILE)
+@click.pass_obj
+def import_rates(settings: Settings, file: Path) -> None:
+    """Put the exchange rates of a FILE in force, or of standard input: `-`.
+
+    CSV with the columns from,to,rate; or a file of the European Central Bank: eurofxref.csv or eurofxref-hist.csv. Of
+    its history, the newest day is in force from now on, and the others since the afternoon of their day.
+    """
+    try:
+        rates = rate_files.read(_bytes(file).decode())
+    except (InvalidInput, UnicodeDecodeError) as error:
+        raise failure(f"{file}: {error}") from None
+    with writing(settings) as conn:
+        version = exchange_rates.put(conn, rates, By(audit.commander(), "exchange rates"))
+    _announce(settings, values_version=version)
+    current = sum(rate.since is None for rate in rates)
+    print_line(f"{current:,} rates are in force, {len(rates) - current:,} of the past are known; version {version}")
+
+
+@contextmanager
+def _changing(settings: Settings, cause: str) -> Iterator[tuple[Conn, RulebookVersion, By]]:
+    with writing(settings) as conn:
+        yield conn, store.locked(conn), By(audit.commander(), cause)
+
+
+def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
+    if parts.moves_published_prices(held.rulebook.policy, made.rulebook.policy):
+        tasks.create(conn, "recalculation", ProductSet(), "")
+        print_line("a recalculation of every price follows")
+
+
+def _report(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> None:
+    if made.version == held.version:
+        print_line(f"nothing changed; version {made.version} is active")
+        return
+    _announce(settings, version=made.version)
+    _delete_entries(settings, held, made)
+    print_line(f"version {made.version} is active")
+
+
+def _delete_entries(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> None:
+    """Delete the entries of deleted lists, some at a time."""
+    left = {part.id for part in made.rulebook.price_lists}
+    for gone in (part for part in held.rulebook.price_lists if part.id not in left):
+        deleted = DELETED
+        while deleted == DELETED:
+            with connection(settings) as conn:
+                deleted = price_lists.delete_former(conn, gone.id, gone.revision + 1, DELETED)
+
+
+def _announce(settings: Settings, version: int | None = None, values_version: int | None = None) -> None:
+    with closing(clients.client(settings.redis_for("events"), "pricing-catalogue")) as events:
+        announce_rulebook(events, version, values_version)
+
+
+def _read(file: Path, kind: type[T]) -> T:
+    """The document in a file.
+
+    Raises:
+        ClickException: it is none of this kind; the text names the first wrong field.
+    """
+    try:
+        with translated():
+            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(_bytes(file))
+            read = rulebook_check.converted(document, kind)
+            amounts.check(read, document)
+    except RulebookRefused as error:
+        raise failure(f"{file}: $.{error.path}: {error.reason}") from None
+    except InvalidInput as error:
+        raise failure(f"{file}: {error}") from None
+    return read
+
+
+def _bytes(file: Path) -> bytes:
+    with click.open_file(str(file), "rb") as opened:
+        content: bytes = opened.read()
+    return content
+
+
+def _kind(kind: str) -> Kind:
+    return next(each for each in KINDS if each.replace("_", "-") == kind)
+
+
+def _print_json(content: bytes) -> None:
+    click.echo(printable(msgspec.json.format(content).decode(), keep="\n"))
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is msgspec.UNSET else documents.NUMBERS.encode(value).decode()

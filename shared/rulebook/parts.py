@@ -1,10 +1,11 @@
 """The parts of a rulebook: the policy, markets, price lists and promotions, each written by itself."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from shared.catalogue import price_lists
 from shared.errors import InvalidInput, NotFound, StillInUse
 from shared.postgres.pools import Conn
 from shared.pricing.context import location_key
@@ -56,6 +57,8 @@ def put(conn: Conn, held: RulebookVersion, name: PartName, part: Part, by: By) -
     Raises:
         InvalidInput: the part contradicts itself or another one; the path is one within the part.
     """
+    if isinstance(part, PriceList):
+        (part,) = _with_revisions(conn, held.rulebook, [part])
     revised = _with(held.rulebook, part, name.key)
     try:
         return store.revise(conn, held, revised, by)
@@ -74,12 +77,45 @@ def drop(conn: Conn, held: RulebookVersion, name: PartName, by: By) -> RulebookV
         raise NotFound(f"no {name} in the rulebook")
     if users := list(_users(held.rulebook, name)):
         raise StillInUse(f"{name} is still in use: {', '.join(users[:5])}; change that first")
-    return store.revise(conn, held, _without(held.rulebook, name), by)
+    made = store.revise(conn, held, _without(held.rulebook, name), by)
+    _end_revisions(conn, held.rulebook, made.rulebook)
+    return made
+
+
+def put_all(conn: Conn, held: RulebookVersion, document: Rulebook, by: By) -> RulebookVersion:
+    """Replace the locked rulebook as a whole.
+
+    Raises:
+        InvalidInput: its parts contradict each other.
+    """
+    lists = _with_revisions(conn, held.rulebook, document.price_lists)
+    made = store.revise(conn, held, replace(document, price_lists=lists), by)
+    _end_revisions(conn, held.rulebook, made.rulebook)
+    return made
 
 
 def moves_published_prices(before: RulebookPolicy, after: RulebookPolicy) -> bool:
     """Whether published prices or their sheets may differ, so that they are to be decided anew."""
     return any(getattr(before, field) != getattr(after, field) for field in Policy.__struct_fields__)
+
+
+def _with_revisions(conn: Conn, rulebook: Rulebook, lists: Sequence[PriceList]) -> tuple[PriceList, ...]:
+    """The lists with the revisions of their entries, which no person writes.
+
+    A list with the id of a deleted one has none of its entries.
+    """
+    held = {part.id: part.revision for part in rulebook.price_lists}
+    new = {part.id: price_lists.new_list(conn, part.id) for part in lists if part.id not in held}
+    revisions = held | new
+    return tuple(replace(part, revision=revisions[part.id]) for part in lists)
+
+
+def _end_revisions(conn: Conn, before: Rulebook, after: Rulebook) -> None:
+    """No entry of a deleted list counts any more."""
+    left = {part.id for part in after.price_lists}
+    for part in before.price_lists:
+        if part.id not in left:
+            price_lists.note_in_force(conn, part.id, price_lists.next_revision(conn, part.id, part.revision))
 
 
 def _with(rulebook: Rulebook, part: Part, key: str) -> Rulebook:

@@ -21,7 +21,7 @@ from tests.support import private_stack
 from tests.support.private_stack import PrivateStack
 
 # How many of all inputs a way gets. An import or a policy takes as long as a hundred requests.
-SHARES = {"http": 0.65, "channel": 0.3, "import": 0.03, "policy": 0.02}
+SHARES = {"http": 0.65, "channel": 0.3, "import": 0.03, "policy": 0.01, "rulebook": 0.01}
 OPENAPI = "openapi"
 WAYS = (*TARGETS, OPENAPI)
 # Examples of each operation: 200,000 inputs are about 10,000 requests.
@@ -34,12 +34,13 @@ LONGEST_HEALTH_S = 1.0
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[http|channel|import|policy|openapi]...", type=click.Choice(WAYS))
+@click.argument("names", nargs=-1, metavar="[http|channel|import|policy|rulebook|openapi]...", type=click.Choice(WAYS))
 @click.option("--inputs", default=200_000, show_default=True, type=click.IntRange(100), help="Of all ways together.")
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same inputs.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures.")
 def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None) -> None:
-    """Send hostile inputs over HTTP and the channel and into imports and policies, and requests made from OpenAPI.
+    """Send hostile inputs over HTTP and the channel and into imports, policies and rulebooks, and requests made
+    from OpenAPI.
 
     Nothing may end with a server error, no process may die, /health/live answers within a second, and memory does not
     grow by more than 20 MB once the caches are full.

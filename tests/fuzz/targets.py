@@ -3,11 +3,12 @@
 import json
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
+import click
 import redis
 from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from shared.commands.catalogue import import_file
-from shared.commands.rulebook import policy
+from shared.commands.rulebook import policy, rulebook_command
 from shared.messaging.channel import MARKET_EVENTS
-from tests.fuzz.documents import hostile
+from tests.fuzz.documents import Document, hostile
 from tests.fuzz.requests import PRODUCT, requests
 from tests.support.engine import Engine
 
@@ -166,21 +167,48 @@ class Import(Target):
 class Policy(Target):
     """Files for `just policy`."""
 
+    command: ClassVar[click.Command] = policy
+    arguments: ClassVar[Sequence[str]] = ()
+    examples: ClassVar[Sequence[Document]] = ()
+
     def __init__(self, engine: Engine) -> None:
-        self._settings, self._file = engine.settings, engine.home / "fuzz-policy"
-        shown = CliRunner().invoke(policy, [], obj=engine.settings)
+        self._settings, self._file = engine.settings, engine.home / f"fuzz-{self.command.name}"
+        shown = CliRunner().invoke(self.command, [], obj=engine.settings)
         self._before = shown.stdout
-        self.inputs = hostile([json.loads(self._before)])
+        self.inputs = hostile([json.loads(self._before), *self.examples])
 
     def send(self, value: bytes) -> None:
-        """Publish a policy: it is refused by a sentence, or becomes the active one."""
+        """Publish a document: it is refused by a sentence, or becomes the active one."""
         self._file.write_bytes(value)
-        _run(policy, [str(self._file)], self._settings, value)
+        _run(self.command, [*self.arguments, str(self._file)], self._settings, value)
 
     def close(self) -> None:
-        """The policy of before is the active one again."""
+        """The document of before is the active one again."""
         self._file.write_text(self._before)
-        assert CliRunner().invoke(policy, [str(self._file)], obj=self._settings).exit_code == 0
+        done = CliRunner().invoke(self.command, [*self.arguments, str(self._file)], obj=self._settings)
+        assert done.exit_code == 0
+
+
+class Rulebook(Policy):
+    """Files for `just rulebook put`."""
+
+    command, arguments = rulebook_command, ("put",)
+    examples = (
+        {
+            "markets": {
+                "DEFAULT": {},
+                "DE": {"currency": "EUR", "tax_rates": {"standard": "0.19"}, "cash_step": "0.05"},
+            },
+            "price_lists": [
+                {"id": "a", "kind": "sale", "adjustment": {"of": {"list": "b"}, "percent": "5"}},
+                {"id": "b", "kind": "override", "conditions": [{"attribute": "customer_groups", "in": ["b2b"]}]},
+            ],
+            "promotions": [
+                {"id": "p", "percent": "20", "from": "2026-11-27T00:00:00", "zone": "Europe/Berlin"},
+                {"id": "q", "amount": "5", "currency": "EUR", "applies_to": {"tags": ["red"]}},
+            ],
+        },
+    )
 
 
 TARGETS: dict[str, Callable[[Engine], Target]] = {
@@ -188,6 +216,7 @@ TARGETS: dict[str, Callable[[Engine], Target]] = {
     "channel": Channel,
     "import": Import,
     "policy": Policy,
+    "rulebook": Rulebook,
 }
 
 
