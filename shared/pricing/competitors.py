@@ -19,6 +19,8 @@ _names = lru_cache(maxsize=256)(folded)
 
 Offer = tuple[Decimal, str]
 """The amount that is compared, and the competitor."""
+Passed = tuple[str, DecisionCode]
+"""The reason for which an offer does not count, and its code."""
 
 
 def follow(
@@ -56,52 +58,69 @@ def follow(
 def _usable(draft: Draft, rule: CompetitorRule, signals: Iterable[Signal], at: datetime) -> list[Offer]:
     """The offers that count, the lowest first; the others are named with their reasons."""
     offers: list[Offer] = []
-    passed: list[tuple[str, DecisionCode]] = []
-    age = None if rule.max_age_h is None else timedelta(hours=rule.max_age_h)
-    within = rule.within if draft.list_price else None
-    least = None if within is None else draft.list_price * within.lowest
-    most = None if within is None else draft.list_price * within.highest
+    passed: list[Passed] = []
+    oldest: datetime | None = None
+    check = _Check(rule, draft, at)
     for offer in signals:
         if offer.kind != "competitor":
             continue
         amount = offer.value
         if rule.with_shipping and offer.shipping is not None:
             amount += offer.shipping
-        reason: tuple[str, DecisionCode] | None = None
-        if rule.own or rule.only or rule.except_:
-            reason = _excluded(offer.source, rule)
+        reason = check.fault(offer, amount)
         if reason is not None:
             passed.append(reason)
-        elif not offer.in_stock:
-            passed.append((f"{offer.source} is out of stock", "out_of_stock"))
-        elif offer.expires_at is not None and offer.expires_at <= at:
-            passed.append((f"{offer.source}: price expired at {offer.expires_at.isoformat()}", "stale_signal"))
-        elif age is not None and offer.at is not None and offer.at + age <= at:
-            passed.append((f"{offer.source}: price of {offer.at.date()} is too old", "stale_signal"))
-        elif offer.currency != draft.currency:
-            passed.append((f"{offer.source} sells in {offer.currency}, not in {draft.currency}", "other_currency"))
-        elif not offer.value:
-            passed.append((f"{offer.source} asks 0, which is nobody's price", "outlier"))
-        elif least is not None and most is not None and not least <= amount <= most:
-            passed.append((f"{offer.source} asks {shown(amount, draft.currency)}, an outlier", "outlier"))
-        else:
-            offers.append((amount, offer.source))
+            continue
+        offers.append((amount, offer.source))
+        if offer.expires_at is not None:
             draft.due(offer.expires_at)
-            if age is not None and offer.at is not None:
-                draft.due(offer.at + age)
-    for reason_text, code in sorted(passed) if len(passed) > 1 else passed:
-        draft.reject("competitor", code, reason_text)
+        if offer.at is not None and (oldest is None or offer.at < oldest):
+            oldest = offer.at
+    for text, code in sorted(passed) if len(passed) > 1 else passed:
+        draft.reject("competitor", code, text)
+    if oldest is not None and rule.max_age_h is not None:
+        draft.due(oldest + timedelta(hours=rule.max_age_h))
     offers.sort()
     return offers
 
 
-def _excluded(source: str, rule: CompetitorRule) -> tuple[str, DecisionCode] | None:
-    name = source.casefold()
-    if name in _names(rule.own):
-        return f"{source} is our own offer", "own_offer"
-    if name in _names(rule.except_) or (rule.only and name not in _names(rule.only)):
-        return f"{source} is not one of the policy's competitors", "excluded"
-    return None
+class _Check:
+    """What the rule asks of an offer, for one product at one instant."""
+
+    __slots__ = ("at", "currency", "except_", "highest", "is_named", "lowest", "only", "own", "stale")
+
+    def __init__(self, rule: CompetitorRule, draft: Draft, at: datetime) -> None:
+        self.at, self.currency = at, draft.currency
+        self.stale = None if rule.max_age_h is None else at - timedelta(hours=rule.max_age_h)
+        within = rule.within if draft.list_price else None
+        self.lowest = None if within is None else draft.list_price * within.lowest
+        self.highest = None if within is None else draft.list_price * within.highest
+        self.is_named = bool(rule.own or rule.except_ or rule.only)
+        if self.is_named:
+            self.own, self.except_, self.only = _names(rule.own), _names(rule.except_), _names(rule.only)
+
+    def fault(self, offer: Signal, amount: Decimal) -> Passed | None:
+        """Why the offer does not count; None: it does."""
+        source = offer.source
+        if self.is_named:
+            name = source.casefold()
+            if name in self.own:
+                return f"{source} is our own offer", "own_offer"
+            if name in self.except_ or (self.only and name not in self.only):
+                return f"{source} is not one of the policy's competitors", "excluded"
+        if not offer.in_stock:
+            return f"{source} is out of stock", "out_of_stock"
+        if offer.expires_at is not None and offer.expires_at <= self.at:
+            return f"{source}: price expired at {offer.expires_at.isoformat()}", "stale_signal"
+        if self.stale is not None and offer.at is not None and offer.at <= self.stale:
+            return f"{source}: price of {offer.at.date()} is too old", "stale_signal"
+        if offer.currency != self.currency:
+            return f"{source} sells in {offer.currency}, not in {self.currency}", "other_currency"
+        if not offer.value:
+            return f"{source} asks 0, which is nobody's price", "outlier"
+        if self.lowest is not None and self.highest is not None and not self.lowest <= amount <= self.highest:
+            return f"{source} asks {shown(amount, self.currency)}, an outlier", "outlier"
+        return None
 
 
 def _chosen(offers: list[Offer], rule: CompetitorRule, currency: str) -> tuple[Decimal, str]:

@@ -96,7 +96,8 @@ def shown(amount: Decimal, currency: str) -> Decimal:
         return amount
     if (whole := amount.quantize(unit, context=_EXACT)) == amount:
         return whole
-    return trimmed(amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT), currency)
+    six = amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT)
+    return whole if six == whole else six.normalize(_EXACT)
 
 
 # Cached: every product has the same few shares of the policy.

@@ -134,21 +134,25 @@ def _step(draft: Draft, policy: Policy, state: PriceState, last: Decimal, at: da
     if step is None:
         step = policy.max_step
     day = limits.max_day_up if rises else limits.max_day_down
-    rule: Waits | None = None
-    if step is not None:
-        if not last:
-            draft.reject("max_step", "no_limit", "the last price was 0: the step has no limit")
-        else:
-            edge, rule, before, share = _edge(draft, last, step, rises), "max_step", last, step
+    found: tuple[Decimal, Waits, Decimal, Decimal] | None = None
+    if step is not None and not last:
+        draft.reject("max_step", "no_limit", "the last price was 0: the step has no limit")
+    elif step is not None:
+        furthest = last * (_ONE + step if rises else _ONE - step)
+        if furthest < draft.price if rises else furthest > draft.price:
+            found = furthest, "max_step", last, step
     if day is not None:
         day_ago = price_at(state.past, at - DAY)
         reference = state.past[0].price if day_ago is None else day_ago
-        if reference:
-            furthest = _edge(draft, reference, day, rises)
-            if rule is None or (furthest < edge if rises else furthest > edge):
-                edge, rule, before, share = furthest, "max_day", reference, day
-    if rule is None:
+        furthest = reference * (_ONE + day if rises else _ONE - day)
+        nearest = draft.price if found is None else found[0]
+        if reference and (furthest < nearest if rises else furthest > nearest):
+            found = furthest, "max_day", reference, day
+    if found is None:
         return None
+    furthest, rule, before, share = found
+    # Rounded outward: a step of one minor unit is always possible, and digits stay few.
+    edge = ceil_to(furthest, draft.currency) if rises else floor_to(furthest, draft.currency)
     price = min(max(edge, last), draft.price) if rises else max(min(edge, last), draft.price)
     if price == draft.price:
         return None
@@ -156,13 +160,6 @@ def _step(draft: Draft, policy: Policy, state: PriceState, last: Decimal, at: da
     draft.move(rule, price, f"at most {percent(share)} from {words} {shown(before, draft.currency)}")
     _next_step(draft, limits, state, rule, at, moved=price != last)
     return rule
-
-
-def _edge(draft: Draft, before: Decimal, share: Decimal, rises: bool) -> Decimal:
-    """The furthest price, rounded outward: a step of one minor unit is always possible, and digits stay few."""
-    if rises:
-        return ceil_to(before * (_ONE + share), draft.currency)
-    return floor_to(before * (_ONE - share), draft.currency)
 
 
 def _next_step(
