@@ -1,7 +1,6 @@
 """A product whose price is decided again and again, with a clock of its own: what a worker does, without a database."""
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import replace
@@ -79,8 +78,3 @@ class Shelf:
             self.decide()
         self.now = end
         return count
-
-
-def amount(text: str) -> Decimal:
-    """Short for tests."""
-    return Decimal(text)
