@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import inspect
 from msgspec.structs import replace
 
 from shared.pricing.context import location_key
@@ -16,6 +17,7 @@ MAX_DEPTH = 5
 
 _POINTER = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"`(?P<name>[^`]+)` ")
+_STEP = re.compile(r"[^.\[\]]+")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
 Part = TypeVar("Part", PriceList, Promotion)
@@ -51,9 +53,7 @@ def checked(rulebook: Rulebook) -> Rulebook:
         price_lists=tuple(_resolved("price_lists", rulebook.price_lists)),
         promotions=tuple(_resolved("promotions", rulebook.promotions)),
     )
-    size = len(msgspec.json.encode(resolved))
-    if size > MAX_BYTES:
-        raise RulebookRefused("", f"the rulebook has {size} bytes; at most {MAX_BYTES} are allowed: take parts out")
+    _check_size(resolved)
     return resolved
 
 
@@ -73,9 +73,19 @@ def converted(document: Any, kind: type[T]) -> T:
         RulebookRefused: a field has the wrong type or value.
     """
     try:
-        return msgspec.convert(document, kind)
+        read = msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise _refused(_named(document, str(error), kind)) from None
+        refused = _refused(_named(document, str(error), kind))
+        raise RulebookRefused(refused.path, _with_choices(refused, kind)) from None
+    _check_size(read)
+    return read
+
+
+def _check_size(read: object) -> None:
+    """Refuse what is too large before anything else walks through it."""
+    size = len(msgspec.json.encode(read))
+    if size > MAX_BYTES:
+        raise RulebookRefused("", f"the rulebook has {size} bytes; at most {MAX_BYTES} are allowed: take parts out")
 
 
 def _refused(text: str, under: str = "") -> RulebookRefused:
@@ -86,6 +96,36 @@ def _refused(text: str, under: str = "") -> RulebookRefused:
     elif field := _UNKNOWN.search(reason):
         path = f"{path}.{field['name']}"
     return RulebookRefused(path.lstrip("."), reason)
+
+
+def _with_choices(refused: RulebookRefused, kind: Any) -> str:
+    """The reason with the values or fields that are allowed there."""
+    words = refused.reason
+    if words.startswith("Invalid enum value"):
+        choices = _choices(inspect.type_info(kind), _STEP.findall(refused.path))
+    elif "unknown field" in words:
+        choices = _choices(inspect.type_info(kind), _STEP.findall(refused.path)[:-1])
+    else:
+        return words
+    return f"{words}; use one of {', '.join(choices)}" if choices else words
+
+
+def _choices(kind: inspect.Type, way: Sequence[str]) -> list[str]:
+    """The values of a literal, or the fields of a struct, at the end of a way through types."""
+    match kind:
+        case inspect.UnionType():
+            return next((found for each in kind.types if (found := _choices(each, way))), [])
+        case inspect.LiteralType() if not way:
+            return [str(value) for value in kind.values]
+        case inspect.StructType() if not way:
+            return [field.encode_name for field in kind.fields]
+        case inspect.StructType():
+            return next((_choices(field.type, way[1:]) for field in kind.fields if field.encode_name == way[0]), [])
+        case inspect.DictType() if way:
+            return _choices(kind.value_type, way[1:])
+        case inspect.VarTupleType() if way:
+            return _choices(kind.item_type, way[1:])
+    return []
 
 
 def _named(document: Any, text: str, kind: Any) -> str:

@@ -44,11 +44,19 @@ def find(rulebook: Rulebook, name: PartName) -> Part | None:
         case "policy":
             return rulebook.policy
         case "market":
-            return rulebook.markets.get(name.key)
+            return rulebook.markets.get(spelled(rulebook, name).key)
         case "price_list":
             return next((part for part in rulebook.price_lists if part.id == name.key), None)
         case "promotion":
             return next((part for part in rulebook.promotions if part.id == name.key), None)
+
+
+def spelled(rulebook: Rulebook, name: PartName) -> PartName:
+    """The name as the rulebook has it: codes of markets are compared without case and outer blanks."""
+    if name.kind != "market":
+        return name
+    key = location_key(name.key)
+    return PartName("market", next((code for code in rulebook.markets if location_key(code) == key), name.key))
 
 
 def put(conn: Conn, held: RulebookVersion, name: PartName, part: Part, by: By) -> RulebookVersion:
@@ -59,6 +67,7 @@ def put(conn: Conn, held: RulebookVersion, name: PartName, part: Part, by: By) -
     """
     if isinstance(part, PriceList):
         (part,) = _with_revisions(conn, held.rulebook, [part])
+    name = spelled(held.rulebook, name)
     revised = _with(held.rulebook, part, name.key)
     try:
         return store.revise(conn, held, revised, by)
@@ -73,6 +82,7 @@ def drop(conn: Conn, held: RulebookVersion, name: PartName, by: By) -> RulebookV
         NotFound: there is no such part.
         StillInUse: another part refers to it.
     """
+    name = spelled(held.rulebook, name)
     if name.kind == "policy" or find(held.rulebook, name) is None:
         raise NotFound(f"no {name} in the rulebook")
     if users := list(_users(held.rulebook, name)):

@@ -1,5 +1,6 @@
 """The rulebook by versions; the newest one is active. No version is ever changed."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, NamedTuple
@@ -158,7 +159,8 @@ async def load(pool: AsyncPool, held: Loaded | None = None) -> Loaded:
             ).fetchone()
             if found_row is None:
                 raise LookupError(f"the rulebook {row['version']} has gone")
-            rulebook = documents.decoded(found_row["document"])
+            # On a thread: a large rulebook takes tens of milliseconds.
+            rulebook = await asyncio.to_thread(documents.decoded, found_row["document"])
         if held is None or mark[2:] != held.mark[2:]:
             cursor = await conn.execute(values.CURRENT.encode(), {"version": row["values_version"], "at": None})
             found = values.built(await cursor.fetchall(), row["values_version"])

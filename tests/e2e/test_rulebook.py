@@ -1,5 +1,6 @@
 """The rulebook over HTTP: read whole, written in parts, each change a version; nothing wrong gets in."""
 
+import json
 import threading
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from shared.messaging.subscription import Subscription
 from tests.e2e.bad_input.problem_documents import problem
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
+
+LARGE = {"attribute": "channel", "in": ["c"] * 180_000}
 
 
 @pytest.fixture
@@ -146,7 +149,10 @@ def test_a_market_takes_its_multiplier(engine: Engine, name: str) -> None:
     # The multiplier is no part of the rulebook.
     assert written(put(engine, f"markets/{name}", {"multiplier": 1.4})) == version
     eventually(lambda: price() == (name, "140.00"), "the multiplier is in force")
-    written(engine.http.delete(f"/api/v1/markets/{name}"))
+    # A code is one market, in any case.
+    assert written(put(engine, f"markets/{name.upper()}", {})) == version
+    written(engine.http.delete(f"/api/v1/markets/{name.upper()}"))
+    assert name not in rulebook(engine)["markets"]
     eventually(lambda: price()[0] == "DEFAULT", "the market has gone")
 
 
@@ -216,3 +222,51 @@ def test_a_change_is_announced_after_its_commit(engine: Engine, name: str) -> No
     eventually(announced, "the announcement")
     subscription.close()
     written(engine.http.delete(f"/api/v1/promotions/{name}"))
+
+
+def test_an_entry_of_a_deleted_list_is_none_of_a_new_one(engine: Engine, name: str) -> None:
+    product = engine.put_product()["product_id"]
+    path = f"/api/v1/price-lists/{name}"
+    header = {"id": name, "kind": "override"}
+    written(put(engine, f"price-lists/{name}", header))
+    entries = {"entries": [{"product_id": product, "amount": "7"}]}
+    assert engine.http.put(f"{path}/entries", json=entries).status_code == 200
+    assert engine.http.put(f"{path}/entries?replace=true", json=entries).status_code == 200
+    # A header written by a person keeps the revision of its entries.
+    written(put(engine, f"price-lists/{name}", {**header, "priority": 3}))
+    assert len(engine.http.get(f"{path}/entries").json()["items"]) == 1
+    written(engine.http.delete(path))
+    problem(engine.http.get(f"{path}/entries"), 404)
+    written(put(engine, f"price-lists/{name}", header))
+    assert engine.http.get(f"{path}/entries").json()["items"] == []
+    assert engine.sql("SELECT FROM price_list_entries WHERE list_id = %s", name) == []
+    written(engine.http.delete(path))
+
+
+def test_documents_that_are_deep_huge_or_contradictory_are_refused(engine: Engine, name: str) -> None:
+    version = rulebook(engine)["version"]
+    url = f"/api/v1/promotions/{name}"
+    promotion = {"id": name, "percent": "1"}
+    for body, status, path in (
+        (b"[" * 900_000, 400, "$"),
+        (b'{"id":' * 100_000, 400, "$"),
+        (json.dumps({**promotion, "name": "x" * 201}).encode(), 422, "$.name"),
+        (json.dumps({**promotion, "percent": "9" * 500_000}).encode(), 422, "$.percent"),
+        (json.dumps({**promotion, "zone": "Mars"}).encode(), 422, "$.zone"),
+        (json.dumps({**promotion, "from": "2027-03-28T02:30:00", "zone": "Europe/Berlin"}).encode(), 422, "$.from"),
+        (json.dumps({**promotion, "from": "2026-01-02", "until": "2026-01-01"}).encode(), 422, "$.until"),
+        (json.dumps({**promotion, "id": "other"}).encode(), 422, "$.id"),
+        (json.dumps({**promotion, "conditions": [{"attribute": "shoe", "eq": 1}]}).encode(), 422,
+         "$.conditions[0].attribute"),
+        (json.dumps({**promotion, "conditions": [LARGE]}).encode(), 200, None),
+    ):  # fmt: skip
+        answer = engine.http.put(url, content=body)
+        if status == 200:
+            written(answer)
+        else:
+            problem(answer, status, path)
+    # The rulebook has a megabyte in all.
+    other = {**promotion, "id": f"{name}-2", "conditions": [LARGE]}
+    refused = problem(put(engine, f"promotions/{name}-2", other), 422, "$")
+    assert "take parts out" in refused["detail"]
+    assert written(engine.http.delete(url)) == version + 2

@@ -118,7 +118,7 @@ CHAIN = [a_list("l0"), *(of_list(f"l{n}", f"l{n - 1}") for n in range(1, 7))]
         ({"price_lists": [a_list(conditions=[{"attribute": "shoe", "eq": 1}])]},
          "price_lists[0].conditions[0].attribute", "must be attributes.NAME"),
         ({"price_lists": [a_list(conditions=[{"attribute": "channel", "near": 1}])]},
-         "price_lists[0].conditions[0].near", "unknown field"),
+         "price_lists[0].conditions[0].near", "one of attribute, eq, in"),
         ({"price_lists": [of_list("a", "b")]}, "price_lists[0].adjustment.of.list", "no list b"),
         ({"price_lists": [of_list("a", "a")]}, "price_lists[0].adjustment.of.list", "a → a"),
         ({"price_lists": [of_list("a", "b"), of_list("b", "a")]}, "price_lists[0].adjustment.of.list", "a → b → a"),
@@ -136,16 +136,16 @@ CHAIN = [a_list("l0"), *(of_list(f"l{n}", f"l{n - 1}") for n in range(1, 7))]
         (a_promotion(percent=-1), "promotions[0].percent", "from 0 to 100"),
         (a_promotion(percent=1, applies_to={}), "promotions[0].applies_to.products", "leave applies_to out"),
         ({"markets": {"DE": {"currency": "EURO"}}}, "markets.DE.currency", "ISO 4217"),
-        ({"markets": {"DE": {}, "FR": {"show": "both"}}}, "markets.FR.show", "Invalid"),
+        ({"markets": {"DE": {}, "FR": {"show": "both"}}}, "markets.FR.show", "one of gross, net"),
         ({"markets": {"DE": {"tax_rates": {"standard": "0.19", "x": "19"}}}}, "markets.DE.tax_rates.x", "0 to 1"),
         ({"markets": {"DE": {"zone": "Berlin"}}}, "markets.DE.zone", "IANA"),
         ({"markets": {"de": {}, "DE": {}}}, "markets.DE", "by more than case"),
         ({"policy": {**POLICY, "home_market": "AT"}}, "policy.home_market", "no market AT"),
         ({"policy": {**POLICY, "ending": {"multiple_of": 1, "plus": 1}}}, "policy.ending.plus", "smaller"),
-        ({"policy": {**POLICY, "stacking": "some"}}, "policy.stacking", "Invalid"),
+        ({"policy": {**POLICY, "stacking": "some"}}, "policy.stacking", "one of all, best"),
         ({"policy": {**POLICY, "strategies": {"list_price": {}, "x": {"demand": {"lowest": 0, "highest": 1}}}}},
          "policy.strategies.x.demand.lowest", "0.01"),
-        ({"promos": []}, "promos", "unknown field"),
+        ({"promos": []}, "promos", "policy, markets, price_lists, promotions"),
         ([], "", "Expected `object`"),
     ],
 )  # fmt: skip
@@ -167,7 +167,7 @@ def test_a_rulebook_over_a_megabyte_is_refused() -> None:
 
 
 def test_lists_that_all_lead_to_each_other_are_refused() -> None:
-    lists = [of_list(f"l{n}", f"l{(n + 1) % 5_000}") for n in range(5_000)]
+    lists = [of_list(f"l{n}", f"l{(n + 1) % 3_000}") for n in range(3_000)]
     with pytest.raises(RulebookRefused, match="at most 5 lists"):
         read({"price_lists": lists})
 
@@ -195,7 +195,7 @@ def test_a_part_by_itself_names_the_key_of_a_map(document: Any, kind: type, path
 def test_one_wrong_market_of_many_is_found_by_halving() -> None:
     """Each alone would take a minute."""
     document: dict[str, Any] = {"markets": {f"M{n}": {"zone": 5 if n == 9_000 else "UTC"} for n in range(10_000)}}
-    document["price_lists"] = [a_list(f"l{n}") for n in range(5_000)]
+    document["price_lists"] = [a_list(f"l{n}") for n in range(3_000)]
     with pytest.raises(RulebookRefused) as caught:
         read(document)
     assert caught.value.path == "markets.M9000.zone"
