@@ -20,6 +20,8 @@ from shared.pricing.signal import Signal
 from shared.pricing.state import Hold, ManualPrice, PriceState, is_over
 from shared.pricing.target import apply_rules, draft_of
 
+_FACTS = ("currency", "base_price", "cost", "stock", "min_price", "max_price", "category", "strategy")
+
 
 class Decision(Struct, frozen=True, kw_only=True):
     """The published price of one product, its bounds, and its explanation; amounts are in the product's currency.
@@ -121,6 +123,23 @@ def changes_target(
         return True
     first, second = (_target(product, signals, policy, state, at) for product, policy in (before, after))
     return first != second
+
+
+def decides_nothing(before: ProductInput, after: ProductInput) -> bool:
+    """Whether a write leaves all facts that a decision reads: it then decides nothing, and `kept` has the price."""
+    return all(getattr(before, fact) == getattr(after, fact) for fact in _FACTS)
+
+
+def kept(sheet: PriceSheet) -> Decision:
+    """The decision of a sheet, for a sheet of the same price with other facts."""
+    return Decision(
+        published_price=sheet.published_price,
+        floor=sheet.floor,
+        ceiling=sheet.ceiling,
+        steps=sheet.steps,
+        rejected=sheet.rejected,
+        target=sheet.published_price,
+    )
 
 
 def _target(
