@@ -33,8 +33,8 @@ def connection(settings: Settings) -> Iterator[Conn]:
             yield conn
     except psycopg.OperationalError as error:
         raise failure(f"{translate(error)}; is it running? `just up`, or PRICING_DATABASE_URL") from None
-    except PricingError as error:
-        raise failure(str(error)) from None
+    except (PricingError, psycopg.DataError) as error:
+        raise failure(str(translate(error) or error)) from None
 
 
 @contextmanager

@@ -103,10 +103,12 @@ def test_redis_answers_with_the_password_and_refuses_without(home: Path) -> None
         stranger.ping()
 
 
-def test_redis_evicts_only_keys_with_a_ttl(home: Path) -> None:
+def test_redis_evicts_only_keys_with_a_ttl_and_keeps_a_slow_subscriber(home: Path) -> None:
     with redis.Redis.from_url(state.load(home).redis_admin_url(0), protocol=2) as client:
-        found = client.config_get("maxmemory*")
+        found = client.config_get("maxmemory*", "client-output-buffer-limit")
     assert (found["maxmemory-policy"], found["maxmemory"]) == ("volatile-lru", str(2**30))
+    # Redis' default ended a listener that was 32 MB behind.
+    assert f"pubsub {256 * 2**20} {64 * 2**20} 60" in found["client-output-buffer-limit"]
 
 
 def test_home_and_secrets_are_closed_and_the_parent_is_left_alone(folder: Path) -> None:
