@@ -14,7 +14,7 @@ from api.http.problems import problem_of
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.access.scopes import Scope
-from shared.errors import Forbidden, InvalidInput
+from shared.errors import Forbidden, InvalidInput, OtherData, PricingError
 from shared.market_events import inbox
 from shared.market_events.events import CloudEvent, checked_time, decode, parse_data
 from shared.market_events.records import EventRecord, Key
@@ -35,6 +35,7 @@ def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published
     Raises:
         Forbidden: the caller's key lacks a scope that this type of event needs.
         InvalidInput: the type is unknown, the data does not match the type, or the time is too far in the future.
+        OtherData: an event of that source and id is stored with other data.
     """
     event_id = event.event_id or str(uuid4())
     with channel.sending(event_id):
@@ -43,6 +44,8 @@ def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published
         )
         known = _in_trace(_checked(cloud_event, caller))
         [status] = _store_and_publish(services, [known])
+        if isinstance(status, OtherData):
+            raise status
         log.info("event accepted", event_id=event_id, type=event.type, status=status)
         return Published(status, event_id, event.source, channel.MARKET_EVENTS, current_trace_id())
 
@@ -55,13 +58,14 @@ def accept_batch(services: Services, batch: EventBatch, caller: LiveKey) -> Publ
         statuses = iter(_store_and_publish(services, events))
         log.info("events accepted", events=len(events), refused=len(read) - len(events))
         return PublishedBatch(
-            [
-                EventAnswer(each.id, next(statuses), propagation.trace_id(each.traceparent))
-                if isinstance(each, CloudEvent)
-                else EventAnswer(error=problem_of(each, PATH))
-                for each in read
-            ]
+            [_answer(each, next(statuses)) if isinstance(each, CloudEvent) else _answer(None, each) for each in read]
         )
+
+
+def _answer(event: CloudEvent | None, status: str | PricingError) -> EventAnswer:
+    if event is None or isinstance(status, PricingError):
+        return EventAnswer(error=problem_of(status, PATH) if isinstance(status, PricingError) else None)
+    return EventAnswer(event.id, status, propagation.trace_id(event.traceparent))
 
 
 def _read(raw: bytes, number: int, caller: LiveKey) -> CloudEvent | InvalidInput | Forbidden:
@@ -93,20 +97,29 @@ def _in_trace(event: CloudEvent) -> CloudEvent:
     return msgspec.structs.replace(event, **propagation.current())
 
 
-def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str]:
-    """The status of each event: `published`, `stored` where the channel is away, or `duplicate`."""
+def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str | OtherData]:
+    """The status of each event: `published`, `stored` where the channel is away, `duplicate`, or an error."""
     records = [EventRecord.accepted(event, parse_data(event.type, event.data)) for event in events]
     if len(records) == 1:
         spans.annotate(product_id=records[0].product_id, market=records[0].market)
     with services.transaction() as conn:
         new = inbox.record(conn, records)
-    fresh: dict[Key, CloudEvent] = {}
-    for event, record in zip(events, records, strict=True):
-        if record.key in new:
-            fresh.setdefault(record.key, event)
+        fresh: dict[Key, CloudEvent] = {}
+        for event, record in zip(events, records, strict=True):
+            if record.key in new:
+                fresh.setdefault(record.key, event)
+        firsts = {id(event) for event in fresh.values()}
+        again = [record for event, record in zip(events, records, strict=True) if id(event) not in firsts]
+        others = {id(record) for record in inbox.contradicting(conn, again)}
     reached = _publish(services, list(fresh.values()))
-    firsts = {id(event) for event in fresh.values()}
-    return [reached if id(event) in firsts else "duplicate" for event in events]
+
+    def status(event: CloudEvent, record: EventRecord) -> str | OtherData:
+        if id(event) in firsts:
+            return reached
+        reason = f"the event {record.id!r} of {record.source!r} is stored already, with other data"
+        return OtherData(reason) if id(record) in others else "duplicate"
+
+    return [status(event, record) for event, record in zip(events, records, strict=True)]
 
 
 def _publish(services: Services, events: Sequence[CloudEvent]) -> str:

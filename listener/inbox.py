@@ -33,12 +33,18 @@ class Inbox:
 
     def record(self, raw_messages: Sequence[bytes]) -> list[EventRecord]:
         """Record messages; returns the accepted events among them, including those recorded before."""
-        records = list({record.key: record for record in map(self._read, raw_messages)}.values())
+        read = list(map(self._read, raw_messages))
+        firsts = {record.key: record for record in reversed(read)}
+        records = list(firsts.values())
         with self._pool.connection() as conn:
             new = inbox.record(conn, records)
-        for record in records:
+            again = [each for each in read if each.key not in new or each is not firsts[each.key]]
+            others = inbox.contradicting(conn, [each for each in again if each.reason is None])
+            refused = list({each.key: each for each in map(_contradicting, others)}.values())
+            new |= inbox.record(conn, refused)
+        for record in (*records, *refused):
             _note_receipt(record, is_new=record.key in new)
-        return [record for record in records if record.reason is None]
+        return [record for record in records if record.reason is None and not any(record is each for each in others)]
 
     def _read(self, raw: bytes) -> EventRecord:
         now = self._now()
@@ -72,6 +78,21 @@ def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
         data=event.data,
         reason=reason,
         **_context(event),
+    )
+
+
+def _contradicting(record: EventRecord) -> EventRecord:
+    """The record of an event whose id was used before with other data. Equal ones share one record."""
+    text = msgspec.json.encode([record.source, record.id, record.type, record.data])
+    return EventRecord(
+        source="channel",
+        id=hashlib.sha256(text).hexdigest(),
+        type=record.type,
+        occurred_at=record.occurred_at,
+        data=record.data,
+        reason=f"the event {record.id!r} of {record.source!r} is stored already, with other data",
+        traceparent=record.traceparent,
+        tracestate=record.tracestate,
     )
 
 

@@ -10,6 +10,7 @@ PricingError
 ├── AlreadyEnded            the task can no longer be changed
 ├── Superseded              a later load of the same price list was put in force
 ├── StillInUse              another part of the rulebook refers to the part that is to be deleted
+├── OtherData               an event with this source and id is stored already, with other data
 ├── Unauthorized            the key is missing, unknown, expired or revoked
 ├── Forbidden               the key lacks a scope
 ├── UnusableProduct         the stored data of one product cannot be used; the others can
@@ -93,6 +94,10 @@ class Superseded(PricingError):
 
 class StillInUse(PricingError):
     """Another part of the rulebook refers to this one."""
+
+
+class OtherData(PricingError):
+    """An event with this source and id is stored already, with another type or other data."""
 
 
 class Unauthorized(PricingError):

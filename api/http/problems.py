@@ -20,6 +20,7 @@ from shared.errors import (
     InvalidInput,
     NotFound,
     NotJson,
+    OtherData,
     RateLimited,
     RedisUnavailable,
     SlowBody,
@@ -54,6 +55,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (AlreadyEnded, 409),
     (Superseded, 409),
     (StillInUse, 409),
+    (OtherData, 409),
     (Unauthorized, 401),
     (Forbidden, 403),
     (UnusableProduct, 503),
@@ -70,7 +72,8 @@ MEANINGS = {
     404: "Not found",
     406: "`Accept` excludes JSON",
     408: "The body did not come in time",
-    409: "The task has ended, another part of the rulebook refers to this one, a later load of the price list is in "
+    409: "The task has ended, the event's id was used with other data, "
+    "another part of the rulebook refers to this one, a later load of the price list is in "
     "force, or the first request with this "
     "`Idempotency-Key` still runs",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",

@@ -31,6 +31,14 @@ def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
     return new
 
 
+def contradicting(conn: Conn, records: Sequence[EventRecord]) -> list[EventRecord]:
+    """Those of the records whose event is stored with another type or other data."""
+    if not records:
+        return []
+    rows = conn.execute(_CONTRADICTING, _columns(records))
+    return [records[row["n"] - 1] for row in rows]
+
+
 def accept(conn: Conn, record: EventRecord) -> None:
     """Accept an event that was rejected or has failed before."""
     subject = {"product_id": record.product_id, "market": record.market, "target": record.target}
@@ -161,6 +169,12 @@ WITH known AS (
 ), due AS ({repricing_queue.MAKE_DUE})
 SELECT source, id FROM new
 """  # noqa: S608 # only our own parts
+
+_CONTRADICTING = """
+SELECT n FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(data)s::jsonb[])
+    WITH ORDINALITY AS k (source, id, type, data, n)
+JOIN market_events e USING (source, id) WHERE (e.type, e.data) IS DISTINCT FROM (k.type, k.data) ORDER BY n
+"""
 
 _ACCEPT = """
 UPDATE market_events SET status = %(status)s, reason = NULL, traceback = NULL, product_id = %(product_id)s,

@@ -104,6 +104,7 @@ RETRYABLE = {
     errors.AlreadyEnded: False,
     errors.Superseded: False,
     errors.StillInUse: False,
+    errors.OtherData: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,
     errors.UnusableProduct: False,
