@@ -54,6 +54,12 @@ import *arguments: setup
 export *arguments: setup
     @{{ python }} -m deploy catalogue export "$@"
 
+# Replace the entries of a price list by those of a file: `just import-prices FILE --list ID`; `--help`
+[no-exit-message]
+[positional-arguments]
+import-prices *arguments: setup
+    @{{ python }} -m deploy catalogue import-prices "$@"
+
 # Show the active pricing policy; with a file, publish that policy and reprice all products
 [no-exit-message]
 [positional-arguments]

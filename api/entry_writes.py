@@ -1,5 +1,6 @@
 """Writes of a price list's entries over HTTP: one transaction; a replacement is loaded beside the old entries."""
 
+import time
 from collections.abc import Sequence
 from typing import Annotated
 from uuid import uuid4
@@ -8,9 +9,11 @@ from msgspec import Meta, Struct
 
 from api import cache_sync
 from api.services import Services
+from shared.cache import contracts
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import EntryRow
 from shared.errors import InvalidInput
+from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.prices import list_entries
 from shared.prices.list_entries import Put, TooManyEntries
@@ -65,9 +68,12 @@ def replace(services: Services, list_id: str, entries: Sequence[EntryWrite], aut
         put = _put(conn, entries, sorted({entry.product_id for entry in entries if entry.customer_id is None}))
         claimed = cache_sync.begin(conn, [sheet.product_id for sheet in put.sheets])
     cache_sync.run(services, claimed, put.sheets)
+    if any(entry.customer_id is not None for entry in entries):
+        time.sleep(contracts.TTL_MS / 1000)  # until no cache holds a contract without the loaded entries
     with services.transaction() as conn:
         made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
         changed = price_lists.pairs_of(conn, list_id, [former, revision])
+    announce_rulebook(services.events, made.version)
     deleted = DELETED
     while deleted == DELETED:
         with services.transaction() as conn:

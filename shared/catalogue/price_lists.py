@@ -182,8 +182,12 @@ def delete_customer(conn: Conn, customer_id: str) -> list[str]:
 def unknown(conn: Conn, product_ids: Iterable[str]) -> set[str]:
     """Those of the products that do not exist."""
     ids = set(product_ids)
-    known = _rows(conn, _KNOWN, {"product_ids": arrays.texts(ids)})
-    return ids - {product_id for (product_id,) in known}
+    return ids - currencies(conn, ids).keys()
+
+
+def currencies(conn: Conn, product_ids: Iterable[str]) -> dict[str, str]:
+    """The currencies of those of the products that exist."""
+    return dict(_rows(conn, _KNOWN, {"product_ids": arrays.texts(product_ids)}))
 
 
 def written(row: EntryRow) -> EntryInput:
@@ -274,4 +278,4 @@ SELECT count(*) FROM (SELECT DISTINCT product_id, customer_id FROM price_list_en
     WHERE list_id = %(list_id)s AND revision = ANY(%(revisions)s::bigint[])) AS pairs
 """
 
-_KNOWN = "SELECT product_id FROM products WHERE product_id = ANY(%(product_ids)s::text[])"
+_KNOWN = "SELECT product_id, currency FROM products WHERE product_id = ANY(%(product_ids)s::text[])"

@@ -1,12 +1,12 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, policy, rulebook, import-rates, tasks, events, keys, forget-customer,
-recalculate, new-epoch or settings.
+COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, keys,
+forget-customer, recalculate, new-epoch or settings.
 """
 
 import click
 
-from shared.commands import catalogue, customers, epoch, events, jobs, keys, rulebook, settings
+from shared.commands import catalogue, customers, epoch, events, jobs, keys, price_import, rulebook, settings
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -27,6 +27,7 @@ for command in (
     catalogue.load_demo,
     catalogue.import_file,
     catalogue.export_file,
+    price_import.import_prices,
     rulebook.policy,
     rulebook.rulebook_command,
     rulebook.import_rates,

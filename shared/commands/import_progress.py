@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from shared.commands.terminal import note_write, print_line
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
+from shared.importing.entry_importer import EntriesImported
 from shared.importing.importer import Imported
 from shared.postgres.pools import Conn
 
@@ -23,7 +24,7 @@ def run(
         done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
     except RefusedFile as refused:
         conn.rollback()
-        print_line(f"{_name(file)}: {refused}; nothing was imported", console)
+        print_line(f"{name_of(file)}: {refused}; nothing was imported", console)
         return importer.NOTHING
     if dry_run or done.is_refused:
         conn.rollback()
@@ -35,7 +36,7 @@ def run(
 
 
 def _imported(conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, *, skip_bad: bool) -> Imported:
-    with _progress(console) as progress:
+    with progress_on(console) as progress:
         reading = progress.add_task("reading", total=None)
         with source.opened(file, lambda count: progress.advance(reading, count)) as opened:
             progress.update(reading, total=opened.size)
@@ -46,7 +47,8 @@ def _imported(conn: Conn, console: Console, file: Path, columns: Columns, reject
             return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, writes=writes)
 
 
-def _progress(console: Console) -> Progress:
+def progress_on(console: Console) -> Progress:
+    """A progress bar; nothing where there is no terminal."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -61,6 +63,12 @@ def _progress(console: Console) -> Progress:
 
 
 def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
+    report_rejects(console, done, rejects)
+    print_line(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
+
+
+def report_rejects(console: Console, done: Imported | EntriesImported, rejects: Path) -> None:
+    """Print the first bad rows, and where all of them are."""
     for reject in done.rejects:
         print_line(f"line {reject.line}, {reject.column}: {reject.reason}", console)
     if done.rejected > len(done.rejects):
@@ -70,7 +78,6 @@ def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -
         print_line(f"{which} are in {rejects}", console)
     if done.is_refused and done.rejected < done.rows:
         print_line("nothing was imported because of them; --skip-bad imports the others", console)
-    print_line(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
 
 
 def summary(done: Imported) -> str:
@@ -80,5 +87,6 @@ def summary(done: Imported) -> str:
     return f"{counts}, {done.rejected:,} rejected; {speed}"
 
 
-def _name(file: Path) -> str:
+def name_of(file: Path) -> str:
+    """The file, for people."""
     return "standard input" if file == source.STDIN else str(file)

@@ -24,11 +24,15 @@ class Columns(msgspec.Struct, frozen=True):
         theirs: Our name → the file's; other columns are ignored. Empty: the file has our names and no others.
         constants: Our name → the value for rows that have none.
         from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
+        names: Our names: those of products unless the file has something else.
+        required: Those of them that every file has.
     """
 
     theirs: Mapping[str, str] = {}
     constants: Mapping[str, str] = {}
     from_spreadsheets: bool = False
+    names: Sequence[str] = NAMES
+    required: Sequence[str] = REQUIRED
 
     def positions(self, header: Sequence[str]) -> list[tuple[str, int]]:
         """Our columns in a header, each with its position.
@@ -36,10 +40,11 @@ class Columns(msgspec.Struct, frozen=True):
         Raises:
             RefusedFile: a column is missing, unknown or occurs twice.
         """
-        if not self.theirs and (unknown := [name for name in header if name not in NAMES]):
-            self.check({name for name in header if name in NAMES})
-            raise RefusedFile(f"unknown column {unknown[0]!r} (--map selects columns and ignores the others); {_OURS}")
-        wanted = self.theirs or {name: name for name in NAMES if name in header}
+        if not self.theirs and (unknown := [name for name in header if name not in self.names]):
+            self.check({name for name in header if name in self.names})
+            hint = " (--map selects columns and ignores the others)" if self.names is NAMES else ""
+            raise RefusedFile(f"unknown column {unknown[0]!r}{hint}; {_ours(self.names)}")
+        wanted = self.theirs or {name: name for name in self.names if name in header}
         self.check(wanted)
         for name in wanted.values():
             if header.count(name) != 1:
@@ -52,9 +57,9 @@ class Columns(msgspec.Struct, frozen=True):
 
     def check(self, known: Mapping[str, str] | set[str]) -> None:
         """Raise RefusedFile where a required column is neither known nor constant."""
-        if missing := [name for name in REQUIRED if name not in known and name not in self.constants]:
+        if missing := [name for name in self.required if name not in known and name not in self.constants]:
             where = "--map names" if self.theirs else "the header has"
-            raise RefusedFile(f"{where} no column {', '.join(missing)}; {_OURS}")
+            raise RefusedFile(f"{where} no column {', '.join(missing)}; {_ours(self.names)}")
 
 
 def parse_map(text: str) -> dict[str, str]:
@@ -69,7 +74,7 @@ def parse_map(text: str) -> dict[str, str]:
         if not separator or not name:
             raise ValueError(f"{pair!r} is not of the form ours=theirs")
         if ours not in NAMES or ours in theirs:
-            raise ValueError(f"{ours!r} occurs twice" if ours in theirs else f"unknown column {ours!r}; {_OURS}")
+            raise ValueError(f"{ours!r} occurs twice" if ours in theirs else f"unknown column {ours!r}; {_ours(NAMES)}")
         theirs[ours] = name
     return theirs
 
@@ -90,4 +95,5 @@ def constants(*, currency: str | None, category: str | None) -> dict[str, str]:
     return known
 
 
-_OURS = f"columns: {', '.join(NAMES)}"
+def _ours(names: Sequence[str]) -> str:
+    return f"columns: {', '.join(names)}"

@@ -90,7 +90,7 @@ def run(
     conn.execute(_ONE_AT_A_TIME)
     cause = Cause("import", str(uuid4()))
     check = Check(reader, policy, at, cause.id, current_trace_id())
-    staged = staging.stage(conn, checked(check, found), skip_bad=skip_bad)
+    staged = staging.stage(conn, checked(check.checked, found), skip_bad=skip_bad)
     if not staged.rows:
         raise RefusedFile("it has no rows")
     source.check_unchanged()

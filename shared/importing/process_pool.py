@@ -5,27 +5,33 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
+from typing import TypeVar
 
-from shared.importing.checking import Check, Checked
 from shared.importing.chunks import Chunk
 from shared.importing.columns import RefusedFile
+
+T = TypeVar("T")
 
 PROCESSES = min(os.cpu_count() or 1, 8)
 
 
-def checked(check: Check, chunks: Iterator[Chunk]) -> Iterator[Checked]:
+def checked(check: Callable[[Chunk], T], chunks: Iterator[Chunk]) -> Iterator[T]:
     """The checked chunks in their order; only a few are in memory, whatever the file's size.
+
+    Args:
+        check: Checks a chunk; it can be sent to another process.
+        chunks: The chunks.
 
     Raises:
         RefusedFile: a process that checked rows was killed.
     """
     first = list(islice(chunks, 2))
     if len(first) < 2:
-        yield from map(check.checked, first)
+        yield from map(check, first)
         return
     try:
         yield from _checked_by_pool(check, chain(first, chunks))
@@ -33,13 +39,13 @@ def checked(check: Check, chunks: Iterator[Chunk]) -> Iterator[Checked]:
         raise RefusedFile("a process that checked its rows was killed") from None
 
 
-def _checked_by_pool(check: Check, chunks: Iterable[Chunk]) -> Iterator[Checked]:
-    waiting: deque[Future[Checked]] = deque()
+def _checked_by_pool(check: Callable[[Chunk], T], chunks: Iterable[Chunk]) -> Iterator[T]:
+    waiting: deque[Future[T]] = deque()
     # Not forked: a child would hold the connection to PostgreSQL open after its parent was killed.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, context, initializer=_begin) as pool:
         for chunk in chunks:
-            waiting.append(pool.submit(check.checked, chunk))
+            waiting.append(pool.submit(check, chunk))
             if len(waiting) > PROCESSES:
                 yield waiting.popleft().result()
         while waiting:

@@ -61,9 +61,18 @@ class Reader(msgspec.Struct, frozen=True):
         Raises:
             InvalidInput: the row has no valid product; the path names the column, or is `$`.
         """
+        values = self.values(row)
+        return _product(values if row.cells is None else _from_text(values))
+
+    def values(self, row: Row) -> dict[str, Any]:
+        """The values in a row by our names, without empty ones; those of a CSV row are texts.
+
+        Raises:
+            InvalidInput: the row has another form than the file.
+        """
         if not row.raw.isascii() and SURROGATE(row.raw):
             raise InvalidInput("not UTF-8")
-        return _product(self._object(row.raw) if row.cells is None else self._record(row.cells))
+        return self._object(row.raw) if row.cells is None else self._record(row.cells)
 
     def _record(self, cells: list[str] | str) -> dict[str, Any]:
         if isinstance(cells, str):
@@ -73,7 +82,7 @@ class Reader(msgspec.Struct, frozen=True):
         if self.from_spreadsheets:
             cells = list(map(unprotected, cells))
         values: dict[str, Any] = {name: cells[at] for name, at in self.positions if cells[at]}
-        return _from_text({**self.constants, **values})
+        return {**self.constants, **values}
 
     def _object(self, raw: str) -> dict[str, Any]:
         with translated():

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from shared.catalogue import price_lists
 from shared.errors import NotFound, Superseded
 from shared.postgres.pools import Conn
-from shared.pricing.rulebook import Rulebook
+from shared.pricing.rulebook import PriceList, Rulebook
 from shared.rulebook import store
 from shared.rulebook.store import By, RulebookVersion
 
@@ -16,7 +16,16 @@ def in_force(conn: Conn, list_id: str) -> int:
     Raises:
         NotFound: the rulebook has no such list.
     """
-    return _of(store.active(conn).rulebook, list_id)
+    return _header(store.active(conn).rulebook, list_id).revision
+
+
+def currency(conn: Conn, list_id: str) -> str | None:
+    """The list's currency; None: that of each product.
+
+    Raises:
+        NotFound: the rulebook has no such list.
+    """
+    return _header(store.active(conn).rulebook, list_id).currency
 
 
 def begin(conn: Conn, list_id: str) -> int:
@@ -38,7 +47,7 @@ def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
     price_lists.lock(conn, list_id)
 
     def revise(rulebook: Rulebook) -> Rulebook:
-        if _of(rulebook, list_id) > revision:
+        if _header(rulebook, list_id).revision > revision:
             raise Superseded(f"another load of price list {list_id!r} began later and is in force")
         headers = (replace(one, revision=revision) if one.id == list_id else one for one in rulebook.price_lists)
         return replace(rulebook, price_lists=tuple(headers))
@@ -47,8 +56,8 @@ def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
     return store.change(conn, revise, by)
 
 
-def _of(rulebook: Rulebook, list_id: str) -> int:
+def _header(rulebook: Rulebook, list_id: str) -> PriceList:
     for header in rulebook.price_lists:
         if header.id == list_id:
-            return header.revision
+            return header
     raise NotFound(f"no price list {list_id!r}")

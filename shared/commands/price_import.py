@@ -1,0 +1,110 @@
+"""Prices of a list from a file: `just import-prices`."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from shared.access import audit
+from shared.cache import contracts
+from shared.cache.writer import SheetWriter
+from shared.catalogue.product_set import ProductSet
+from shared.commands.catalogue import INTERRUPTED
+from shared.commands.import_progress import name_of, progress_on, report_rejects
+from shared.commands.terminal import connection, console, note_write, print_line
+from shared.errors import RedisUnavailable, translated
+from shared.importing import entry_importer, importer, source
+from shared.importing.columns import RefusedFile
+from shared.importing.entry_importer import EntriesImported
+from shared.jobs import tasks
+from shared.messaging import clients
+from shared.messaging.channel import announce_rulebook
+from shared.postgres.pools import Conn
+from shared.prices.new_versions import StoredSheet
+from shared.settings import Settings
+from shared.telemetry import propagation
+
+
+@click.command("import-prices")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--list", "list_id", required=True, metavar="ID", help="The price list, which the rulebook must have.")
+@click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
+@click.option(
+    "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
+)
+@click.pass_obj
+def import_prices(settings: Settings, file: Path, list_id: str, rejects: Path | None, *, skip_bad: bool) -> None:
+    """Replace the entries of a price list by those of a FILE, or of standard input: `-`.
+
+    The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, amount. Optional columns:
+    customer_id, currency (which is only checked), from, until, zone, price_decimals, tier_mode, tiers (JSON). With
+    min_quantity or up_to a row is a tier: rows of a product that follow one another are one entry.
+
+    All prices change at one instant, when everything is loaded. A killed import leaves the old prices.
+
+    Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
+    """
+    rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
+    try:
+        with connection(settings) as conn:
+            done = _imported(conn, settings, file, list_id, rejects, skip_bad=skip_bad)
+            if not done.is_refused:
+                note_write(conn)
+        report_rejects(console, done, rejects)
+        print_line(summary(done))
+        code = done.exit_code
+    except RefusedFile as refused:
+        print_line(f"{name_of(file)}: {refused}; nothing was imported")
+        code = importer.NOTHING
+    except click.ClickException as error:
+        print_line(f"Error: {error.message}; nothing was imported")
+        code = importer.NOTHING
+    except KeyboardInterrupt:
+        print_line("interrupted; nothing was imported")
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def summary(done: EntriesImported) -> str:
+    """One line: the rows, their outcomes, and the speed."""
+    counts = f"{done.rows:,} rows: {done.entries:,} entries, {done.products:,} products with a new sheet"
+    speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
+    return f"{counts}, {done.rejected:,} rejected; {speed}"
+
+
+def _imported(
+    conn: Conn, settings: Settings, file: Path, list_id: str, rejects: Path, *, skip_bad: bool
+) -> EntriesImported:
+    if rejects.exists() and file.exists() and rejects.samefile(file):
+        raise RefusedFile("the rejects would be written over it")
+    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    events = clients.client(settings.redis_for("events"), "pricing-catalogue")
+    with closing(cache), closing(events), progress_on(console) as progress:
+        writer = SheetWriter(cache, events, settings.cache_ttl_s)
+        reading = progress.add_task("reading", total=None)
+
+        def publish(conn: Conn, sheets: Sequence[StoredSheet]) -> None:
+            try:
+                with translated():
+                    writer.put(sheets)
+            except RedisUnavailable:
+                product_set = ProductSet(product_ids=tuple(sheet.product_id for sheet in sheets))
+                tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
+                conn.commit()
+
+        with source.opened(file, lambda count: progress.advance(reading, count)) as opened:
+            progress.update(reading, total=opened.size)
+            return entry_importer.run(
+                conn,
+                opened,
+                list_id,
+                audit.commander(),
+                rejects=rejects,
+                publish=publish,
+                announce=lambda version: announce_rulebook(events, version),
+                settle_s=contracts.TTL_MS / 1000,
+                skip_bad=skip_bad,
+                writes=lambda count: progress.update(reading, description=f"writing {count:,} sheets", total=None),
+            )

@@ -1,0 +1,138 @@
+"""The importer of price-list entries: a file becomes a new revision of a list, put in force by one write.
+
+Rows and sheets are loaded in batches beside those in force. A killed import leaves the old prices.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from shared.catalogue import price_lists
+from shared.errors import Superseded
+from shared.importing import entry_loading, staging
+from shared.importing.chunks import chunks
+from shared.importing.columns import Columns, RefusedFile
+from shared.importing.entry_checking import NAMES, REQUIRED, TIER_COLUMNS, EntryCheck, regrouped
+from shared.importing.importer import ALL, MAX_REJECTS_BYTES, NOTHING, SOME
+from shared.importing.process_pool import checked
+from shared.importing.source import Source
+from shared.importing.staging import Reject
+from shared.postgres.pools import Conn
+from shared.prices.new_versions import Cause, StoredSheet
+from shared.rulebook import revisions
+from shared.rulebook.store import By
+
+DELETED = 20_000  # rows of former revisions in one transaction
+COLUMNS = Columns(names=NAMES, required=REQUIRED)
+
+
+class EntriesImported(msgspec.Struct, frozen=True):
+    """The result of an import.
+
+    Attributes:
+        products: The products whose sheets have a new version.
+        rejects: The first bad rows.
+        kept: The number of bad rows in the rejects file.
+        is_refused: Whether nothing was imported because of bad rows.
+    """
+
+    rows: int
+    entries: int
+    products: int
+    rejected: int
+    rejects: list[Reject]
+    kept: int
+    is_refused: bool
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0: all rows, 1: all but the bad ones, 2: nothing."""
+        if self.is_refused:
+            return NOTHING
+        return SOME if self.rejected else ALL
+
+
+def run(
+    conn: Conn,
+    source: Source,
+    list_id: str,
+    author: str,
+    *,
+    rejects: Path,
+    publish: Callable[[Conn, Sequence[StoredSheet]], None],
+    announce: Callable[[int], None],
+    settle_s: float,
+    skip_bad: bool = False,
+    writes: Callable[[int], None] = lambda _: None,
+) -> EntriesImported:
+    """Replace the entries of a list by those of a file; several transactions, which it commits.
+
+    Args:
+        conn: Outside of a transaction.
+        source: The file.
+        list_id: The list.
+        author: For the rulebook's new version.
+        rejects: The file for bad rows, written if there are any.
+        publish: Puts new sheets into the caches, after their commit.
+        announce: Called with the rulebook's version that puts the entries in force.
+        settle_s: The wait before loaded entries are put in force, in which caches drop contracts without them.
+        skip_bad: Import the good rows even if there are bad rows.
+        writes: Called with the number of sheets written so far.
+
+    Raises:
+        NotFound: there is no such list.
+        RefusedFile: the source cannot be read or has another form; or a later load of the list is in force.
+    """
+    began = time.monotonic()
+    revision, currency = revisions.begin(conn, list_id), revisions.currency(conn, list_id)
+    conn.commit()
+    try:
+        reader, found = chunks(source.lines, COLUMNS)
+        named = {name for name, _ in reader.positions}
+        has_tier_rows = not reader.is_table or any(name in named for name in TIER_COLUMNS)
+        check = EntryCheck(reader, list_id, revision, currency, has_tier_rows)
+        rows = checked(check.checked, regrouped(check, found) if has_tier_rows else found)
+        loaded = entry_loading.stage(conn, list_id, revision, rows)
+        if not loaded.rows:
+            raise RefusedFile("it has no rows")
+        source.check_unchanged()
+        kept = staging.write_rejects(conn, rejects, MAX_REJECTS_BYTES) if loaded.rejected else 0
+        shown = staging.first_rejects(conn) if loaded.rejected else []
+        is_refused = loaded.rejected > 0 and (not skip_bad or not loaded.entries)
+        products = 0
+        if is_refused:
+            entry_loading.drop(conn, list_id, revision)
+        else:
+            cause = Cause("import", str(uuid4()))
+            for count in entry_loading.put_into_sheets(conn, list_id, revision, cause, publish):
+                products += count
+                writes(products)
+            time.sleep(settle_s)
+            announce(_put_in_force(conn, list_id, revision, author))
+    except (RefusedFile, KeyboardInterrupt):
+        entry_loading.drop(conn, list_id, revision)
+        raise
+    if not is_refused:
+        _delete_former(conn, list_id, revision)
+    seconds = time.monotonic() - began
+    entries = 0 if is_refused else loaded.entries
+    return EntriesImported(loaded.rows, entries, products, loaded.rejected, shown, kept, is_refused, seconds)
+
+
+def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:
+    try:
+        made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
+    except Superseded as error:
+        raise RefusedFile(str(error)) from None
+    conn.commit()
+    return made.version
+
+
+def _delete_former(conn: Conn, list_id: str, revision: int) -> None:
+    while price_lists.delete_former(conn, list_id, revision, DELETED):
+        conn.commit()
+    conn.commit()
