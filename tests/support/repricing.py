@@ -49,7 +49,7 @@ class Shelf:
         self.last = got
         return got
 
-    def hear(self, *signals: Signal) -> Decision:
+    def take(self, *signals: Signal) -> Decision:
         """Take signals, now where they have no instant, and decide."""
         for signal in signals:
             dated = signal if signal.at else replace(signal, at=self.now)

@@ -180,8 +180,8 @@ def test_the_price_recovers_when_the_lowest_competitor_leaves() -> None:
     """C1 and C2: own 45, range 30 to 50, the lowest at 35; then the next one is at 40."""
     facts = {"base_price": Decimal(45), "min_price": Decimal(30), "max_price": Decimal(50)}
     shelf = Shelf(product(**facts), following(own=("us",)))
-    shelf.hear(competitor("35", "acme"), competitor("40", "bolt"), competitor("45", "us"))
+    shelf.take(competitor("35", "acme"), competitor("40", "bolt"), competitor("45", "us"))
     assert shelf.price == "35.00"
-    assert shelf.hear(competitor("35", "us"), competitor("35", "acme", in_stock=False)).published_price == 40
-    shelf.hear(competitor("20", "bolt"))
+    assert shelf.take(competitor("35", "us"), competitor("35", "acme", in_stock=False)).published_price == 40
+    shelf.take(competitor("20", "bolt"))
     assert (shelf.price, shelf.last.steps[-1].rule) == ("30.00", "floor")  # C5

@@ -52,14 +52,14 @@ def test_a_new_max_price_and_a_new_markup_are_charged_at_once() -> None:
 def test_a_rule_that_is_taken_away_leaves_no_trace(kind: str) -> None:
     """Once the price stayed at 76.80 when the strategy was list_price again."""
     shelf = shop("books", strategy="match")
-    shelf.hear(competitor("80"))
-    shelf.after(SECOND).hear(competitor("60"))
+    shelf.take(competitor("80"))
+    shelf.after(SECOND).take(competitor("60"))
     if kind == "strategy":
         shelf.write(strategy="list_price")
     elif kind == "policy":
         shelf.write(rules=replace(DEFAULT_POLICY, strategies={**DEFAULT_POLICY.strategies, "match": Strategy()}))
     else:
-        shelf.hear(competitor("60", in_stock=False))
+        shelf.take(competitor("60", in_stock=False))
         shelf.follow(DAY)
     assert shelf.price == "100.00"
 
@@ -68,7 +68,7 @@ def test_a_rule_that_is_taken_away_leaves_no_trace(kind: str) -> None:
 def test_a_price_goes_on_to_its_target_by_itself(offer: str) -> None:
     """Once it stopped after one step of 20 %, and an event about the stock moved it further."""
     shelf = shop("electronics", stock=10)
-    shelf.hear(competitor(offer))
+    shelf.take(competitor(offer))
     assert not is_read(shelf.product, shelf.policy, "stock")
     shelf.follow(DAY)
     assert shelf.last.published_price == Decimal(offer)
@@ -110,9 +110,9 @@ def test_only_named_competitors_are_read() -> None:
 def test_one_bad_price_is_passed_over_and_named(bad: str) -> None:
     """Once a competitor at 0 drew the price down with each further event."""
     shelf = shop("electronics")
-    shelf.hear(competitor("99", "globex"))
+    shelf.take(competitor("99", "globex"))
     for _ in range(4):
-        shelf.after(SECOND).hear(competitor(bad, "acme"))
+        shelf.after(SECOND).take(competitor(bad, "acme"))
         assert (shelf.price, shelf.codes) == ("99.00", ["outlier"])
 
 
@@ -121,7 +121,7 @@ def test_signals_of_one_instant_give_one_price_in_any_order(order: int) -> None:
     """Once the text of ids decided."""
     offers = [competitor("95", "upd-9"), competitor("90", "upd-10"), demand("1.1", "z"), demand("0.9", "a")]
     shelf = shop("home")
-    shelf.hear(*offers[::order])
+    shelf.take(*offers[::order])
     assert shelf.price == "90.00"
 
 
@@ -137,22 +137,22 @@ def test_the_cost_in_force_bounds_the_price(cost: str) -> None:
 def test_our_own_offer_is_no_competitor(ours: str) -> None:
     """Once our own price, 1 % lower each time, drew us down."""
     shelf = shop("grocery", with_rule(own=("our-shop",)))
-    shelf.hear(competitor("120", "acme"))
+    shelf.take(competitor("120", "acme"))
     for _ in range(6):
-        shelf.after(SECOND).hear(competitor(shelf.price, ours))
+        shelf.after(SECOND).take(competitor(shelf.price, ours))
         assert (shelf.price, shelf.codes) == ("118.80", ["own_offer"])
 
 
 def test_our_second_shop_is_not_followed_either() -> None:
     shelf = shop("grocery", with_rule(own=("our-shop", "our-outlet")))
-    shelf.hear(competitor("120", "acme"), competitor("70", "our-outlet"), competitor("60", "our-shop"))
+    shelf.take(competitor("120", "acme"), competitor("70", "our-outlet"), competitor("60", "our-shop"))
     assert (shelf.price, shelf.codes) == ("118.80", ["own_offer", "own_offer"])
 
 
 @pytest.mark.parametrize(("age", "price"), [(timedelta(days=1425), "100.00"), (7 * DAY, "100.00"), (6 * DAY, "85.00")])
 def test_an_old_offer_is_not_followed(age: timedelta, price: str) -> None:
     shelf = shop("electronics")
-    got = shelf.hear(replace(competitor("85"), at=NOON - age))
+    got = shelf.take(replace(competitor("85"), at=NOON - age))
     assert shelf.price == price
     if price == "100.00":
         assert got.rejected[0].reason == f"acme: price of {(NOON - age).date()} is too old"
@@ -164,16 +164,16 @@ def test_an_offer_that_came_before_its_product_decides_the_first_price(first: bo
     shelf = shop("electronics")
     if first:
         shelf.state = replace(shelf.state, past=())
-    shelf.hear(offer)
+    shelf.take(offer)
     assert (shelf.price, shelf.last.waits) == ("90.00", None)
 
 
-def asked(shelf: Shelf) -> str:
+def seen(shelf: Shelf) -> str:
     """The price that the market sees."""
     return str(round_to(shelf.last.published_price, "USD"))
 
 
-def rivals(**fields: Any) -> tuple[Shelf, Shelf]:
+def two_shops(**fields: Any) -> tuple[Shelf, Shelf]:
     """Two shops with the shipped policy that undercut each other, at a list price of 100."""
     return (
         shop("grocery", with_rule(own=("left",), **fields)),
@@ -182,15 +182,15 @@ def rivals(**fields: Any) -> tuple[Shelf, Shelf]:
 
 
 def test_two_shops_that_undercut_each_other_stop_at_the_lowest_price_and_climb_back() -> None:
-    left, right = rivals()
+    left, right = two_shops()
     least = Decimal(100)
     for _ in range(5_000):
         for here, there, name in ((left, right, "right"), (right, left, "left")):
-            here.after(SECOND).hear(competitor(asked(there), name))
+            here.after(SECOND).take(competitor(seen(there), name))
             least = min(least, here.last.published_price)
     assert least == 50
     assert (left.price, right.price) == ("50.00", "50.00")
-    left.hear(competitor("50", "right", in_stock=False))
+    left.take(competitor("50", "right", in_stock=False))
     left.follow(3 * DAY)
     assert left.price == "100.00"
 
@@ -209,8 +209,8 @@ def test_two_engines_that_answer_each_other_are_stopped_by_the_ceiling_and_the_l
     highest = []
     for _ in range(10):
         for _ in range(12):
-            dear.after(HOUR).hear(competitor(asked(cheap), "cheap"))
-            cheap.after(2 * HOUR).hear(competitor(asked(dear), "dear"))
+            dear.after(HOUR).take(competitor(seen(cheap), "cheap"))
+            cheap.after(2 * HOUR).take(competitor(seen(dear), "dear"))
             dear.now = cheap.now
         highest.append(max(dear.last.published_price, cheap.last.published_price))
     assert highest[0] <= Decimal("35.54") * Decimal("1.5") + Decimal("0.01")
@@ -218,20 +218,21 @@ def test_two_engines_that_answer_each_other_are_stopped_by_the_ceiling_and_the_l
     assert dear.rules[-1] in ("ceiling", "max_day", "competitor")
 
 
-def test_a_feed_at_one_cent_opens_the_breaker_before_too_many_products_moved() -> None:
-    """2014, with the check of outliers switched off."""
-    rules = with_rule(within=None, lowest=Decimal("0.01"))
+@pytest.mark.parametrize(("lowest", "most"), [("0.01", 0), ("0.5", 200)])
+def test_a_feed_at_one_cent_opens_the_breaker_before_too_many_products_moved(lowest: str, most: int) -> None:
+    """2014, with the check of outliers switched off; at the shipped `lowest` the move is too small for a hold."""
+    rules = with_rule(within=None, lowest=Decimal(lowest))
     catalogue, counted, moved = 10_000, set[str](), 0
     for number in range(catalogue):
         shelf = shop("electronics", rules, product_id=f"P-{number}").after(2 * HOUR)
         before = shelf.state.past
-        decision = shelf.hear(competitor("0.01"))
+        decision = shelf.take(competitor("0.01"))
         fresh = {shelf.product.product_id} if counts(rules.breaker, decision, before, shelf.now) else set[str]()
         if opens(rules.breaker, catalogue, counted, fresh):
             break
         counted |= fresh
         moved += decision.published_price != 100
-    assert (number, len(counted), moved) == (200, 200, 0)  # 2 % of the catalogue counted, and each was held
+    assert (number, len(counted), moved) == (200, 200, most)  # 2 % of the catalogue
 
 
 def test_a_breaker_counts_what_automation_moves_far_and_each_product_once() -> None:

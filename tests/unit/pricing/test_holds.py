@@ -22,7 +22,7 @@ def careful(**fields: Any) -> Policy:
 
 def test_a_target_far_away_waits_for_a_person_and_the_price_stays() -> None:
     shelf = Shelf(rules=careful())
-    got = shelf.hear(competitor("60"))
+    got = shelf.take(competitor("60"))
     assert (shelf.price, got.target, got.waits) == ("100.00", Decimal(60), "hold")
     assert got.hold is not None
     assert (got.hold.code, got.hold.since, got.hold.expires_at) == ("hold_above", NOON, NOON + 72 * HOUR)
@@ -31,33 +31,33 @@ def test_a_target_far_away_waits_for_a_person_and_the_price_stays() -> None:
 
 
 def test_a_target_at_the_limit_is_published() -> None:
-    assert Shelf(rules=careful()).hear(competitor("70")).published_price == 70
+    assert Shelf(rules=careful()).take(competitor("70")).published_price == 70
 
 
 def test_a_newer_decision_replaces_a_hold_and_keeps_its_beginning() -> None:
     shelf = Shelf(rules=careful())
-    shelf.hear(competitor("60"))
-    held = shelf.after(HOUR).hear(competitor("55")).hold
+    shelf.take(competitor("60"))
+    held = shelf.after(HOUR).take(competitor("55")).hold
     assert held is not None
     assert (held.target, held.since, held.expires_at) == (Decimal(55), NOON, NOON + 72 * HOUR)
-    got = shelf.after(HOUR).hear(competitor("90"))
+    got = shelf.after(HOUR).take(competitor("90"))
     assert (got.published_price, got.hold) == (Decimal(90), None)
 
 
 def test_a_hold_ends_by_itself_and_the_next_decision_may_hold_again() -> None:
     shelf = Shelf(rules=careful(hold_expires_h=5))
-    shelf.hear(competitor("60"))
+    shelf.take(competitor("60"))
     assert shelf.follow(6 * HOUR) == 1
     assert (shelf.price, shelf.last.hold, shelf.last.waits) == ("100.00", None, "hold_ended")
-    held = shelf.hear(competitor("60")).hold
+    held = shelf.take(competitor("60")).hold
     assert held is not None
     assert held.since == NOON + 6 * HOUR
 
 
 def test_another_target_at_the_end_of_a_hold_is_a_new_hold() -> None:
     shelf = Shelf(rules=careful(hold_expires_h=5))
-    shelf.hear(competitor("60"))
-    held = shelf.after(5 * HOUR).hear(competitor("50")).hold
+    shelf.take(competitor("60"))
+    held = shelf.after(5 * HOUR).take(competitor("50")).hold
     assert held is not None
     assert held.since == shelf.now
 
@@ -65,7 +65,7 @@ def test_another_target_at_the_end_of_a_hold_is_a_new_hold() -> None:
 def test_an_approval_publishes_the_held_price_without_any_limit() -> None:
     rules = careful(change_limits=ChangeLimits(max_step_down=Decimal("0.01"), max_day_down=Decimal("0.01")))
     shelf = Shelf(rules=rules)
-    held = shelf.hear(competitor("60")).hold
+    held = shelf.take(competitor("60")).hold
     assert held is not None
     got = shelf.decide(chosen=held.target)
     assert (got.published_price, got.hold, got.is_automated) == (Decimal(60), None, False)
@@ -86,41 +86,41 @@ def test_only_a_rise_to_the_floor_is_never_held(cost: str, offer: str, price: st
 def test_the_way_back_to_the_list_price_is_never_held() -> None:
     """The lowest competitor leaves: a person wrote the list price."""
     shelf = Shelf(rules=careful(hold_above=None))
-    shelf.hear(competitor("60"))
+    shelf.take(competitor("60"))
     shelf.policy = careful()
-    assert shelf.hear(competitor("60", in_stock=False)).published_price == 100
+    assert shelf.take(competitor("60", in_stock=False)).published_price == 100
 
 
 def test_a_hold_never_keeps_a_price_below_the_floor() -> None:
     shelf = Shelf(rules=careful())
     shelf.product = replace(shelf.product, cost=Decimal(104))
-    got = shelf.hear(demand("1.4"), competitor("118"))
+    got = shelf.take(demand("1.4"), competitor("118"))
     assert (got.target, got.published_price, got.hold is not None) == (Decimal("147.5"), Decimal("109.20"), True)
 
 
 def test_a_price_below_cost_waits_where_the_policy_says_so_and_reads_keep_the_cost() -> None:
     shelf = Shelf(product(cost=Decimal(80), min_price=Decimal(50)), careful(below_cost="hold", hold_above=None))
-    got = shelf.hear(competitor("75"))
+    got = shelf.take(competitor("75"))
     assert (got.published_price, got.target, got.floor) == (Decimal(100), Decimal(75), Decimal(84))
     assert got.hold is not None
     assert got.hold.code == "below_cost"
-    assert shelf.hear(competitor("40")).target == 50  # min_price bounds targets all the same
-    got = shelf.hear(competitor("90"))
+    assert shelf.take(competitor("40")).target == 50  # min_price bounds targets all the same
+    got = shelf.take(competitor("90"))
     assert (got.published_price, got.hold) == (Decimal(90), None)
 
 
 def test_an_approved_price_below_cost_stays_until_the_market_is_above_the_cost() -> None:
     shelf = Shelf(product(cost=Decimal(80)), careful(below_cost="hold"))
-    held = shelf.hear(competitor("75")).hold
+    held = shelf.take(competitor("75")).hold
     assert held is not None
     got = shelf.decide(chosen=held.target)
     assert (got.published_price, got.floor, got.approved) == (Decimal(75), Decimal(75), Decimal(75))
     assert shelf.after(HOUR).decide().published_price == 75
-    assert shelf.hear(competitor("80")).published_price == 80
-    got = shelf.hear(competitor("72"))
+    assert shelf.take(competitor("80")).published_price == 80
+    got = shelf.take(competitor("72"))
     assert (got.published_price, got.hold is not None) == (Decimal(80), True)
-    assert shelf.hear(competitor("95")).approved is None
-    assert shelf.hear(competitor("75")).floor == 84
+    assert shelf.take(competitor("95")).approved is None
+    assert shelf.take(competitor("75")).floor == 84
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_an_open_promotion_pauses_automation_where_the_policy_says_so(pauses: bo
     shelf = Shelf(rules=careful(pause_in_promotion=pauses))
     sale = Pause(reason="promotion black-friday", until=NOON + HOUR, in_promotion=True)
     shelf.state = replace(shelf.state, pauses=(sale,))
-    shelf.hear(competitor("90"))
+    shelf.take(competitor("90"))
     assert shelf.price == price
 
 
@@ -167,7 +167,7 @@ def test_an_open_promotion_pauses_automation_where_the_policy_says_so(pauses: bo
 )
 def test_a_policy_that_observes_decides_and_publishes_nothing(automation: Any, price: str) -> None:
     shelf = Shelf(rules=careful(automation=automation))
-    got = shelf.hear(competitor("90"))
+    got = shelf.take(competitor("90"))
     assert (shelf.price, got.target) == (price, Decimal(90))
     assert (got.waits == "observe") == (price == "100.00")
     assert shelf.write(base_price=Decimal(70)).published_price == 84  # highest: 1.2 × list price
@@ -176,7 +176,7 @@ def test_a_policy_that_observes_decides_and_publishes_nothing(automation: Any, p
 def test_while_the_breaker_is_open_everything_is_held() -> None:
     shelf = Shelf(rules=careful())
     shelf.state = replace(shelf.state, is_stopped=True)
-    got = shelf.hear(competitor("99"))
+    got = shelf.take(competitor("99"))
     assert got.hold is not None
     assert (got.published_price, got.hold.code) == (Decimal(100), "breaker")
     assert shelf.write(base_price=Decimal(80)).published_price == 96  # highest: 1.2 × list price
@@ -204,7 +204,7 @@ def test_a_manual_price_pauses_automation_until_it_ends() -> None:
         "manual price: opening week",
         MANUAL.until,
     )
-    assert shelf.hear(competitor("90")).published_price == 70
+    assert shelf.take(competitor("90")).published_price == 70
     assert not shelf.last.is_automated
     shelf.follow(11 * HOUR)
     assert shelf.price == "90.00"
@@ -227,7 +227,7 @@ def test_the_ceiling_bounds_a_manual_price() -> None:
 def test_a_renamed_product_releases_nothing() -> None:
     rules = careful(change_limits=ChangeLimits(max_step_down=Decimal("0.1"), min_minutes=30))
     shelf = Shelf(rules=rules)
-    shelf.hear(competitor("75"))
+    shelf.take(competitor("75"))
     shelf.after(MINUTE).write(name="Kettle II")
     assert (shelf.price, shelf.last.waits, shelf.last.is_automated) == ("90.00", "min_minutes", True)
     shelf.write(min_price=Decimal(20), tiers=())
@@ -239,6 +239,6 @@ def test_a_renamed_product_releases_nothing() -> None:
 def test_a_rename_after_a_signal_has_expired_releases_nothing() -> None:
     """The target is another one, but not because of the person."""
     shelf = Shelf(rules=careful(change_limits=ChangeLimits(max_step_up=Decimal("0.05"))))
-    shelf.hear(replace(competitor("80"), expires_at=NOON + HOUR))
+    shelf.take(replace(competitor("80"), expires_at=NOON + HOUR))
     shelf.after(timedelta(hours=2)).write(name="Kettle II")
     assert (shelf.price, shelf.last.target, shelf.last.waits) == ("84.00", Decimal(100), "max_step")

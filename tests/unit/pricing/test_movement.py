@@ -29,11 +29,11 @@ def limited(**limits: Any) -> Policy:
 def test_steps_up_and_down_have_their_own_limits() -> None:
     rules = limited(max_step_up=Decimal("0.05"), max_step_down=Decimal("0.2"))
     shelf = Shelf(rules=rules)
-    shelf.hear(competitor("60"))
+    shelf.take(competitor("60"))
     assert (shelf.price, shelf.last.waits) == ("80.00", "max_step")
     shelf.follow(MINUTE)
     assert (shelf.price, shelf.last.waits) == ("60.00", None)
-    shelf.hear(competitor("100"))
+    shelf.take(competitor("100"))
     assert shelf.price == "63.00"
     assert shelf.last.steps[-1].reason == "at most 5 % from the last price 60.00"
     assert shelf.last.next_due == shelf.now + SECOND
@@ -41,20 +41,20 @@ def test_steps_up_and_down_have_their_own_limits() -> None:
 
 def test_the_limit_of_a_day_is_against_the_price_of_24_hours_ago() -> None:
     shelf = Shelf(rules=limited(max_day_down=Decimal("0.2"), max_day_up=Decimal("0.1"))).after(30 * HOUR)
-    shelf.hear(competitor("55"))
+    shelf.take(competitor("55"))
     assert (shelf.price, shelf.last.waits, shelf.last.next_due) == ("80.00", "max_day", shelf.now + DAY)
     assert shelf.last.steps[-1].reason == "at most 20 % from the price of 24 hours ago, 100.00"
-    shelf.after(HOUR).hear(competitor("54"))
+    shelf.after(HOUR).take(competitor("54"))
     assert (shelf.price, shelf.last.next_due) == ("80.00", shelf.now + 23 * HOUR)
     assert shelf.follow(23 * HOUR) == 1
     assert shelf.price == "64.00"  # 20 % below 80.00
-    shelf.hear(competitor("120"))
+    shelf.take(competitor("120"))
     assert shelf.price == "88.00"
 
 
 def test_the_first_day_of_a_product_is_measured_against_its_first_price() -> None:
     shelf = Shelf(rules=limited(max_step_down=Decimal("0.2"), max_day_down=Decimal("0.3")))
-    shelf.hear(competitor("50"))
+    shelf.take(competitor("50"))
     shelf.follow(HOUR)
     assert (shelf.price, shelf.last.waits) == ("70.00", "max_day")
 
@@ -64,16 +64,16 @@ def test_a_limit_never_moves_a_price_away_from_its_target() -> None:
     shelf = Shelf(product(), limited(max_day_down=Decimal("0.5"), max_day_up=Decimal("0.1")))
     shelf.write(base_price=Decimal(25))
     assert shelf.price == "25.00"
-    shelf.hear(competitor("24"))
+    shelf.take(competitor("24"))
     assert (shelf.price, shelf.last.waits) == ("25.00", "max_day")
-    shelf.hear(competitor("26"))
+    shelf.take(competitor("26"))
     assert (shelf.price, shelf.last.waits) == ("26.00", None)
 
 
 def test_between_two_changes_there_are_minutes() -> None:
     shelf = Shelf(rules=limited(min_minutes=30))
-    shelf.hear(competitor("90"))
-    shelf.after(10 * MINUTE).hear(competitor("80"))
+    shelf.take(competitor("90"))
+    shelf.after(10 * MINUTE).take(competitor("80"))
     assert (shelf.price, shelf.last.waits, shelf.last.next_due) == ("90.00", "min_minutes", NOON + 30 * MINUTE)
     assert shelf.follow(HOUR) == 1
     assert shelf.price == "80.00"
@@ -82,7 +82,7 @@ def test_between_two_changes_there_are_minutes() -> None:
 def test_a_day_has_so_many_changes() -> None:
     shelf = Shelf(rules=limited(changes_a_day=2))
     for price in ("90", "80", "70"):
-        shelf.after(HOUR).hear(competitor(price))
+        shelf.after(HOUR).take(competitor(price))
     assert (shelf.price, shelf.last.waits) == ("80.00", "changes_a_day")
     assert shelf.last.next_due == NOON + 25 * HOUR
     shelf.follow(DAY)
@@ -91,13 +91,13 @@ def test_a_day_has_so_many_changes() -> None:
 
 def test_the_first_price_of_a_product_is_no_change() -> None:
     shelf = Shelf(rules=limited(min_minutes=60, changes_a_day=1)).after(SECOND)
-    assert shelf.hear(competitor("90")).published_price == 90
+    assert shelf.take(competitor("90")).published_price == 90
 
 
 def test_quiet_hours_change_nothing_and_end_by_the_clock_of_their_zone() -> None:
     """2026-03-28: the night before clocks change in Berlin."""
     shelf = Shelf(rules=limited(quiet_hours=NIGHT, zone="Europe/Berlin"), now=NOON + 27 * DAY)
-    shelf.after(11 * HOUR).hear(competitor("90"))
+    shelf.after(11 * HOUR).take(competitor("90"))
     assert (shelf.price, shelf.last.waits, shelf.last.steps[-1].rule) == ("100.00", "quiet_hours", "quiet_hours")
     assert shelf.last.next_due == NOON + 27 * DAY + 16 * HOUR  # 04:00 UTC
     shelf.follow(6 * HOUR)
@@ -106,8 +106,8 @@ def test_quiet_hours_change_nothing_and_end_by_the_clock_of_their_zone() -> None
 
 def test_the_limit_that_ends_last_is_named() -> None:
     shelf = Shelf(rules=limited(quiet_hours=NIGHT, changes_a_day=1, min_minutes=30)).after(9 * HOUR + 50 * MINUTE)
-    shelf.hear(competitor("90"))
-    shelf.after(15 * MINUTE).hear(competitor("80"))
+    shelf.take(competitor("90"))
+    shelf.after(15 * MINUTE).take(competitor("80"))
     assert shelf.last.waits == "changes_a_day"
 
 
@@ -122,7 +122,7 @@ def test_the_floor_wins_over_every_limit() -> None:
 def test_signals_that_expire_are_due_when_they_do() -> None:
     shelf = Shelf(rules=limited())
     short = replace(competitor("90", "acme"), expires_at=NOON + 2 * HOUR)
-    shelf.hear(short, competitor("95", "bolt"), competitor("10", "carl"))
+    shelf.take(short, competitor("95", "bolt"), competitor("10", "carl"))
     assert shelf.last.next_due == NOON + 2 * HOUR
     shelf.follow(3 * HOUR)
     assert (shelf.price, shelf.last.next_due) == ("95.00", NOON + 168 * HOUR)

@@ -43,7 +43,7 @@ def test_a_week_of_grocers_offers_holds_few_changes_and_never_opens_the_breaker(
     for barcode, offers in days[first].items():
         base = round_to(Decimal(statistics.median(price for _, price in offers)), "ILS")
         shelf = Shelf(product(product_id=barcode, currency="ILS", base_price=base), MATCH, morning(first))
-        shelf.hear(*(offer(chain, price, "ILS", shelf.now) for chain, price in offers))
+        shelf.take(*(offer(chain, price, "ILS", shelf.now) for chain, price in offers))
         shelf.decide(chosen=shelf.last.target)
         shelves[barcode] = shelf
     changes, held = 0, set[tuple[str, str]]()
@@ -57,7 +57,7 @@ def test_a_week_of_grocers_offers_holds_few_changes_and_never_opens_the_breaker(
             before = shelf.state.past
             old = {chain: shelf.signals["competitor", chain].value for kind, chain in shelf.signals}
             changes += sum(chain in old and old[chain] != price for chain, price in offers)
-            got = shelf.hear(*(offer(chain, price, "ILS", shelf.now) for chain, price in offers))
+            got = shelf.take(*(offer(chain, price, "ILS", shelf.now) for chain, price in offers))
             if got.hold is not None:
                 held.add((barcode, str(got.target)))
             if counts(MATCH.breaker, got, before, shelf.now):
@@ -80,7 +80,7 @@ def test_twenty_months_of_competitors_keep_bounds_and_limits_and_give_the_lowest
             shelves[name] = Shelf(product(product_id=name, base_price=base, cost=cost), rules, now)
         shelf = shelves[name]
         shelf.follow(now + MINUTE - shelf.now)
-        shelf.hear(*(offer(f"comp_{n}", round_to(Decimal(row[f"comp_{n}"]), "USD"), "USD", now) for n in (1, 2, 3)))
+        shelf.take(*(offer(f"comp_{n}", round_to(Decimal(row[f"comp_{n}"]), "USD"), "USD", now) for n in (1, 2, 3)))
     dice = random.Random(1)
     for shelf in shelves.values():
         shelf.follow(30 * DAY)

@@ -103,17 +103,17 @@ def test_below_cost_allow_leaves_min_price_alone_as_the_floor() -> None:
 def test_a_kept_price_is_not_moved_again_by_the_rules_after_competitors() -> None:
     keep = replace(COMPETITOR, when_alone="keep")
     shelf = Shelf(product(), rules(Strategy(competitor=keep, demand=DEMAND)))
-    shelf.hear(competitor("90"), demand("0.9"))
+    shelf.take(competitor("90"), demand("0.9"))
     assert shelf.price == "81.00"
     for _ in range(3):
-        shelf.hear(competitor("90", in_stock=False))
+        shelf.take(competitor("90", in_stock=False))
         assert (shelf.price, shelf.last.target) == ("81.00", Decimal(81))
 
 
 def test_a_rule_that_is_gone_leaves_no_trace() -> None:
     """The price follows competitors, and then has another strategy."""
     shelf = Shelf(product(strategy="one"), rules(Strategy(competitor=COMPETITOR), max_step=Decimal("0.2")))
-    shelf.hear(competitor("60"))
+    shelf.take(competitor("60"))
     assert shelf.price == "80.00"
     shelf.write(rules=rules(Strategy(), max_step=Decimal("0.2")))
     assert (shelf.price, shelf.rules) == ("100.00", ["list_price"])
