@@ -13,7 +13,7 @@ from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
-from shared.pricing.context import location_key
+from shared.pricing.market import location_key
 from shared.pricing.rulebook import PriceList
 from shared.rulebook import documents, exchange_rates, parts, store, values
 from shared.rulebook.exchange_rates import NewRate

@@ -41,7 +41,7 @@ class Services(msgspec.Struct, frozen=True):
     """The clients and services that handlers use.
 
     Attributes:
-        reader: Finds sheets and markets for quotes.
+        reader: Finds sheets and the rulebook for quotes.
         near: The near cache of this process.
         keys: The live API keys.
         audit_log: Stores who wrote what.
@@ -122,8 +122,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         reader = PriceReader(cache, reads, settings.cache_ttl_s, near, traced)
         await reader.prepare()
         stack.callback(reader.report)
-        reading_ahead = asyncio.create_task(reader.read_ahead())
-        stack.callback(reading_ahead.cancel)
+        for loop in (reader.read_ahead(), reader.rulebook.keep_fresh()):
+            stack.callback(asyncio.create_task(loop).cancel)
         keys = KnownKeys(reads)
         await keys.refresh()
         stack.push_async_callback(keys.note_use)

@@ -2,7 +2,8 @@
 
 PricingError
 ├── InvalidInput            the caller's document has the wrong shape or content
-│   └── NotJson             … or is not JSON
+│   ├── NotJson             … or is not JSON
+│   └── NoHistory           … or names an instant before the retained history
 ├── UrlTooLong
 ├── RateLimited             the caller's bucket is empty
 ├── SlowBody                the caller took too long to send its body
@@ -58,6 +59,10 @@ class InvalidInput(PricingError):
 
 class NotJson(InvalidInput):
     """The bytes are not JSON, or not UTF-8."""
+
+
+class NoHistory(InvalidInput):
+    """The instant lies before the retained history."""
 
 
 class UrlTooLong(PricingError):

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
         require_read_key: Whether price queries need a key.
         require_metrics_key: Whether the API's metrics need a key.
+        trust_callers: Whether price queries may name customers, groups, attributes and instants without a key.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
         feed_url: Market-data feed, read by recalculations; empty: none.
         cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     admin_key: str = ""
     require_read_key: bool = False
     require_metrics_key: bool = False
+    trust_callers: bool = False
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000

@@ -5,27 +5,27 @@ query, or wants an explanation, is passed to that handler: an explanation depend
 remembered. The OpenAPI document describes the handler.
 """
 
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import TypeGuard
 
 import msgspec
 from litestar.types import HTTPScope, ReceiveMessage, Scope
 
 from api.bulkheads import Bulkheads
-from api.edge.identity import key_in
+from api.edge.identity import key_in, key_of
 from api.edge.tracing import RequestTrace
-from api.http.answers import PRICE_PATH, sheet_for
+from api.http.answers import PRICE_PATH, instant_of, sheet_for
 from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
 from shared.access import scopes
-from shared.cache.markets import market_of
 from shared.cache.reader import Basis, PriceReader, Source
-from shared.pricing.market import Market
+from shared.pricing.answer import Quote
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
-from shared.pricing.sheet import PriceSheet
 
 IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
@@ -43,21 +43,27 @@ _encoder = msgspec.json.Encoder()
 
 
 class _Remembered(msgspec.Struct, frozen=True, gc=False):
-    """The answer to a body, and what it was computed from."""
+    """The answer to a body, what it was computed from, and its end, in seconds since 1970; None: no end is known."""
 
     basis: Basis
     answer: bytes
+    until: float | None
 
 
 class FastPath:
     """Answers price queries from their bytes.
 
-    A price depends only on the query, the sheet and the market. The same bytes therefore get the same answer as before,
-    as long as the near cache has the same sheet and the markets are the same.
+    A price depends only on the query, the sheet, the rulebook, the market values and the instant. The same bytes
+    therefore get the same answer as before, until the answer's `valid_until`, as long as the near cache has the same
+    sheet, and rulebook and values are the same. A query that needs a key is remembered by nobody.
     """
 
     def __init__(
-        self, services: Callable[[], Services], is_usual: IsUsual = is_usual, bulkheads: Bulkheads | None = None
+        self,
+        services: Callable[[], Services],
+        is_usual: IsUsual = is_usual,
+        bulkheads: Bulkheads | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """A fast path.
 
@@ -65,9 +71,11 @@ class FastPath:
             services: Returns the process's services, once the application has started.
             is_usual: Whether the headers of a request leave nothing to the framework.
             bulkheads: Counts the queries that wait for a sheet.
+            now: The time, in seconds since 1970.
         """
         self._services, self._is_usual, self._bulkheads = services, is_usual, bulkheads or Bulkheads()
         self._is_usual_for_all = is_usual
+        self._now = now
         self._reader: PriceReader | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         # By the length of the body: the last headers that said no more than any others.
@@ -96,19 +104,21 @@ class FastPath:
         # Comparing all headers at once takes less time than looking for one of them.
         if scope["headers"] != self._plain.get(len(body)) and not self._are_plain(scope, message):
             return None
-        return known.answer if self._reader.still_holds(known.basis) else None
+        return known.answer if self._still_holds(self._reader, known) else None
 
     async def answer(self, scope: HTTPScope, message: ReceiveMessage, trace: RequestTrace) -> Rendered | None:
         """The answer to a request that `takes` allows; None: the framework is to answer it."""
         asked = _whole(message, scope["headers"])
         if asked is None or not self._is_usual(scope["headers"]):
             return None
-        known = self._remembered.get(asked)
-        if known is not None and trace.span is None and self._reader and self._reader.still_holds(known.basis):
+        known = self._remembered.get(asked) if trace.span is None else None
+        if known is not None and self._reader and self._still_holds(self._reader, known):
             return Rendered(200, (JSON,), known.answer, "cache")
         try:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if query.is_for_keys and not self._allows(scope):
             return None
         try:
             if trace.span is None:
@@ -124,15 +134,31 @@ class FastPath:
     async def _price(self, asked: bytes, query: PriceQuery) -> Rendered:
         # Kept, since asking the framework's state for it costs as much as the near cache.
         reader = self._reader = self._reader or self._services().reader
+        now = datetime.fromtimestamp(self._now(), UTC)
+        if query.at is not None:
+            now = instant_of(query, now)
         if basis := reader.held(query.product_id):
-            answer = _priced(basis.sheet, basis.markets, query, "cache")
-            if len(asked) <= ANSWERED_BYTES:
-                self._remember(asked, _Remembered(basis, answer.body))
+            priced = quote(basis.terms, basis.bound, query, now)
+            answer = _rendered(priced, "cache")
+            if len(asked) <= ANSWERED_BYTES and not query.is_for_keys:
+                until = None if priced.valid_until is None else priced.valid_until.timestamp()
+                self._remember(asked, _Remembered(basis, answer.body, until))
             return answer
         with self._bulkheads.taken("prices"):
-            found, markets = await reader.find_one(query.product_id)
-        sheet, source = sheet_for(query, found)
-        return _priced(sheet, markets, query, source)
+            found, terms = await reader.find_one(query.product_id)
+        bound, source = sheet_for(query, found)
+        return _rendered(quote(terms, bound, query, now), source)
+
+    def _still_holds(self, reader: PriceReader, known: _Remembered) -> bool:
+        return (known.until is None or known.until > self._now()) and reader.still_holds(known.basis)
+
+    def _allows(self, scope: HTTPScope) -> bool:
+        """Whether the caller may name customers, groups, attributes and instants."""
+        services = self._services()
+        if services.settings.trust_callers:
+            return True
+        key = key_of(services, scope)
+        return key is not None and scopes.allow(key.scopes, "prices:read")
 
     def _are_plain(self, scope: HTTPScope, message: ReceiveMessage) -> bool:
         """Whether the headers leave nothing to the framework, continue no trace, and announce this body's length."""
@@ -168,13 +194,7 @@ class FastPathForKeys(FastPath):
         return key is not None and scopes.allow(key.scopes, "prices:read")
 
 
-def _priced(sheet: PriceSheet, markets: Mapping[str, Market], query: PriceQuery, source: Source) -> Rendered:
-    """The answer to a query.
-
-    Raises:
-        NoPrice: the sheet has no price in the query's currency.
-    """
-    priced = quote(sheet, market_of(markets, query.user_location), query)
+def _rendered(priced: Quote, source: Source) -> Rendered:
     return Rendered(200, (JSON,), _encoder.encode(priced)[:-1] + _SOURCES[source], source)
 
 

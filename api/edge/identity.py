@@ -41,6 +41,12 @@ async def prices_are_open(connection: Connection, _: BaseRouteHandler) -> None:
         require(await _caller(connection), "prices:read")
 
 
+async def may_ask(connection: Connection, is_for_keys: bool) -> None:
+    """Raise Unauthorized or Forbidden where a price query names what only callers with `prices:read` may name."""
+    if is_for_keys and not _services(connection).settings.trust_callers:
+        require(await _caller(connection), "prices:read")
+
+
 async def metrics_are_open(connection: Connection, _: BaseRouteHandler) -> None:
     """A Litestar guard of the metrics: they need a key, of any scope, where `PRICING_REQUIRE_METRICS_KEY` is set."""
     if _services(connection).settings.require_metrics_key:

@@ -1,15 +1,18 @@
 """The answer to a price query, common to the fast path and the handlers, and the paths of price queries."""
 
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta
 
 from shared.cache.reader import Found, Source
-from shared.errors import NotFound, UnusableProduct
+from shared.errors import NoHistory, NotFound, UnusableProduct
+from shared.pricing.answer import Quote
+from shared.pricing.compiled import BoundSheet
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import Quote
-from shared.pricing.sheet import PriceSheet
 
+# A query for now may take this long to arrive.
+LATE = timedelta(seconds=5)
 PRICE_PATH = "/api/v1/price"
 PRICES_PATH = "/api/v1/prices"
 
@@ -28,8 +31,21 @@ class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True
     ] = 0
 
 
-def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Source]:
-    """The sheet for a query, and its source.
+def instant_of(query: PriceQuery, now: datetime) -> datetime:
+    """The instant of a query's price.
+
+    Raises:
+        NoHistory: it is past.
+    """
+    if query.at is None:
+        return now
+    if query.at < now - LATE:
+        raise NoHistory("prices of the past are not kept; leave `at` out, or name an instant from now on", "$.at")
+    return query.at
+
+
+def sheet_for(query: PriceQuery, found: Found | None) -> tuple[BoundSheet, Source]:
+    """The sheet for a query with its rules, and its source.
 
     Raises:
         NotFound: there is no such product.
@@ -37,6 +53,6 @@ def sheet_for(query: PriceQuery, found: Found | None) -> tuple[PriceSheet, Sourc
     """
     if found is None:
         raise NotFound(f"no product {query.product_id!r}")
-    if found.sheet is None:
+    if found.bound is None:
         raise UnusableProduct(f"the stored data of product {query.product_id!r} cannot be used")
-    return found.sheet, found.source
+    return found.bound, found.source

@@ -18,6 +18,7 @@ from shared.errors import (
     DatabaseUnavailable,
     Forbidden,
     InvalidInput,
+    NoHistory,
     NotFound,
     NotJson,
     OtherData,
@@ -33,7 +34,7 @@ from shared.errors import (
     UrlTooLong,
     translate,
 )
-from shared.pricing.quote import NoPrice
+from shared.pricing.answer import NoPrice, NotQuoted, UnknownMarket, WrongQuantity
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import TraceId
 
@@ -49,8 +50,11 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (SlowBody, 408),
     (RateLimited, 429),
     (UrlTooLong, 414),
-    (InvalidInput, 422),
     (NoPrice, 422),
+    (UnknownMarket, 422),
+    (WrongQuantity, 422),
+    (NoHistory, 422),
+    (InvalidInput, 422),
     (NotFound, 404),
     (AlreadyEnded, 409),
     (Superseded, 409),
@@ -124,11 +128,10 @@ def problem_of(error: Exception, instance: str) -> Problem:
         error = _wrong_parameter(error)
     if isinstance(error, HTTPException):
         return _problem(error.status_code, "http", error.detail or HTTPStatus(error.status_code).phrase, instance)
-    known = error if isinstance(error, NoPrice) else translate(error) or error
+    known = error if isinstance(error, NotQuoted) else translate(error) or error
     for kind, status in STATUSES:
         if isinstance(known, kind):
-            path = "$.currency" if isinstance(known, NoPrice) else getattr(known, "path", None)
-            return _problem(status, _name(kind), _detail(known), instance, path)
+            return _problem(status, _name(kind), _detail(known), instance, getattr(known, "path", None))
     return _problem(500, "internal", "an unforeseen error; the log has it under the trace id", instance)
 
 

@@ -1,7 +1,7 @@
 """Price queries: the read path."""
 
 import asyncio
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -11,17 +11,17 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
-from api.edge.identity import KEY_OPTIONAL, limit_prices, prices_are_open, sees_costs
+from api.edge.identity import KEY_OPTIONAL, limit_prices, may_ask, prices_are_open, sees_costs
 from api.edge.metrics import SOURCE
-from api.http.answers import PriceAnswer, sheet_for
+from api.http.answers import PriceAnswer, instant_of, sheet_for
 from api.http.bodies import StrictBody
 from api.http.problems import Problem, documented, problem_of
 from api.services import Services
-from shared.cache.markets import market_of
 from shared.cache.reader import Found
-from shared.pricing.market import Market
+from shared.pricing.answer import public
+from shared.pricing.compiled import Terms
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import public, quote
+from shared.pricing.quote import quote
 
 log = structlog.get_logger(__name__)
 
@@ -93,8 +93,9 @@ async def get_price(
     """Price one query."""
     limit_prices(request, 1)
     explained = await _explained(request, explain)
-    found, markets = await services.reader.find([data.product_id])
-    return _answer(data, found, markets, explained)
+    await may_ask(request, data.is_for_keys)
+    found, terms = await services.reader.find([data.product_id])
+    return _answer(data, found.get(data.product_id), terms, datetime.now(UTC), explained)
 
 
 @post(
@@ -121,12 +122,14 @@ async def get_prices(
     """Price several queries with one look-up."""
     limit_prices(request, len(data.items))
     explained = await _explained(request, explain)
-    found, markets = await services.reader.find([query.product_id for query in data.items])
+    await may_ask(request, any(query.is_for_keys for query in data.items))
+    found, terms = await services.reader.find([query.product_id for query in data.items])
+    now = datetime.now(UTC)
     all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)
     request.scope["state"][SOURCE] = "cache" if all_cached else "database"
     answers: list[ItemAnswer] = []
     for query in data.items:
-        answers.append(_item(query, found, markets, explained, request.url.path))
+        answers.append(_item(query, found.get(query.product_id), terms, now, explained, request.url.path))
         if len(answers) % ITEMS_PER_TURN == 0:
             await asyncio.sleep(0)
     return PriceAnswers(answers)
@@ -138,25 +141,19 @@ async def _explained(request: Request[Any, Any, Any], explain: bool) -> Explaine
     return "wholly" if await sees_costs(request) else "publicly"
 
 
-def _answer(
-    query: PriceQuery, found: Mapping[str, Found], markets: Mapping[str, Market], explained: Explained
-) -> PriceAnswer:
-    sheet, source = sheet_for(query, found.get(query.product_id))
-    priced, hidden = quote(sheet, market_of(markets, query.user_location), query, explain=explained != "not"), 0
+def _answer(query: PriceQuery, found: Found | None, terms: Terms, now: datetime, explained: Explained) -> PriceAnswer:
+    bound, source = sheet_for(query, found)
+    priced, hidden = quote(terms, bound, query, instant_of(query, now), explain=explained != "not"), 0
     if explained == "publicly":
-        priced, hidden = public(priced, sheet)
+        priced, hidden = public(priced, bound.sheet)
     return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)
 
 
 def _item(
-    query: PriceQuery,
-    found: Mapping[str, Found],
-    markets: Mapping[str, Market],
-    explained: Explained,
-    instance: str,
+    query: PriceQuery, found: Found | None, terms: Terms, now: datetime, explained: Explained, instance: str
 ) -> ItemAnswer:
     try:
-        return ItemAnswer(price=_answer(query, found, markets, explained))
+        return ItemAnswer(price=_answer(query, found, terms, now, explained))
     except Exception as error:  # every item has its answer, as each single query
         problem = problem_of(error, instance)
         if problem.status == 500:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
+from shared.pricing.compiled import BoundSheet, CompiledRulebook
 from shared.pricing.sheet import PriceSheet
 from shared.telemetry.metrics import EPOCH_CHANGES
 
@@ -40,6 +41,14 @@ class Held(msgspec.Struct, gc=False):
     asked_at: float = NEVER
     announced_at: float = NEVER
     given_at: float = NEVER
+    _bound: BoundSheet | None = None
+
+    def bound(self, rules: CompiledRulebook) -> BoundSheet:
+        """The sheet with the rules that can touch its product; made once per version of both."""
+        bound = self._bound
+        if bound is None or bound.rules is not rules or bound.sheet is not self.sheet:
+            bound = self._bound = BoundSheet(rules, self.sheet)
+        return bound
 
     def check(self, asked_at: float) -> None:
         """Redis has it, or had it when it was asked."""

@@ -1,7 +1,7 @@
 """The read path: the near cache first, then Redis, then PostgreSQL; it works while one of the servers is away."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Literal
 
@@ -12,12 +12,12 @@ import structlog
 from opentelemetry import trace
 
 from shared.cache import sheets
-from shared.cache.markets import MarketsCopy
 from shared.cache.near import Held, NearCache
+from shared.cache.rulebook import RulebookCopy
 from shared.cache.sources import DatabaseSheets, RedisSheets, Unreadable
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool
-from shared.pricing.market import Market
+from shared.pricing.compiled import BoundSheet, Terms
 from shared.pricing.sheet import PriceSheet
 from shared.telemetry.metrics import (
     NEAR_BYTES,
@@ -35,22 +35,22 @@ _near_hit, _near_miss = NEAR_READS.labels("hit"), NEAR_READS.labels("miss")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
-    """A sheet, and where it came from: `cache` is the near cache or Redis; None: it cannot be read."""
+    """A sheet with its rules, and where it came from: `cache` is the near cache or Redis; None: it cannot be read."""
 
-    sheet: PriceSheet | None
+    bound: BoundSheet | None
     source: Source
 
 
 class Basis(msgspec.Struct, frozen=True, gc=False):
-    """What a price is computed from where no server is needed: a sheet of the near cache, and all markets."""
+    """What a price is computed from where no server is needed: a sheet of the near cache, and the rulebook."""
 
-    sheet: PriceSheet
-    markets: Mapping[str, Market]
+    bound: BoundSheet
+    terms: Terms
     held: Held
 
 
 class PriceReader:
-    """Finds sheets and markets for quotes; every wait is bounded, even while servers are away.
+    """Finds sheets and the rulebook for quotes; every wait is bounded, even while servers are away.
 
     Concurrent look-ups are batched into one command or statement. After five failures in a row a server gets no calls
     for a second. Without Redis, sheets come from PostgreSQL; without PostgreSQL, only cached sheets are found.
@@ -75,67 +75,65 @@ class PriceReader:
                 instrumentation costs a third of a look-up even where no trace is recorded.
         """
         self._near = near
-        self._markets = MarketsCopy(database, near)
+        self.rulebook = RulebookCopy(database, near)
         # Counted here, and added to the metrics five times a second: a metric costs as much as the look-up itself.
         self._near_hits = self._near_misses = 0
         self._redis = RedisSheets(cache, traced or cache, near, ttl_s)
         self._postgres = DatabaseSheets(database, self._redis, near)
 
     def held(self, product_id: str) -> Basis | None:
-        """The sheet and the markets, if this process holds both and needs no server for them."""
-        held, markets = self._near.held(product_id), self._markets.held()
-        if held is None or markets is None or (sheet := self._near.given(held)) is None:
+        """The sheet and the rulebook, if this process holds both and needs no server for them."""
+        held, terms = self._near.held(product_id), self.rulebook.terms
+        if held is None or terms is None or self._near.given(held) is None:
             return None
         self._near_hits += 1
-        return Basis(sheet, markets, held)
+        return Basis(held.bound(terms.rules), terms, held)
 
     def still_holds(self, basis: Basis) -> bool:
-        """Whether `held` would return the same sheet and the same markets now."""
-        if self._near.given(basis.held) is not basis.sheet or self._markets.held() is not basis.markets:
+        """Whether `held` would return the same sheet and the same rulebook now."""
+        if self._near.given(basis.held) is not basis.bound.sheet or self.rulebook.terms is not basis.terms:
             return False
         self._near_hits += 1
         return True
 
-    async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Mapping[str, Market]]:
-        """The sheets of the products that exist, and all markets; looked up concurrently.
+    async def find(self, product_ids: Sequence[str]) -> tuple[dict[str, Found], Terms]:
+        """The sheets of the products that exist, and the rulebook; looked up concurrently.
 
         Raises:
-            DatabaseUnavailable: a sheet or the markets are not cached, and PostgreSQL is away.
+            DatabaseUnavailable: a sheet or the rulebook is not cached, and PostgreSQL is away.
         """
+        terms = self.rulebook.terms or await self.rulebook.current()
         found: dict[str, Found] = {}
         missing: list[str] = []
         for product_id in dict.fromkeys(product_ids):
-            if sheet := self._near.get(product_id):
-                found[product_id] = Found(sheet, "cache")
+            held = self._near.held(product_id)
+            if held is not None and self._near.given(held):
+                found[product_id] = Found(held.bound(terms.rules), "cache")
             else:
                 missing.append(product_id)
         self._near_hits += len(found)
         self._near_misses += len(missing)
-        markets = self._markets.held()
-        if markets is not None and not missing:
-            return found, markets
-        with _look_up_span(len(found) + len(missing), len(missing)):
-            if markets is not None:
-                return found | await self._look_up(missing), markets
-            looked_up, current = await asyncio.gather(self._look_up(missing), self._markets.current())
-        return found | looked_up, current
+        if missing:
+            with _look_up_span(len(found) + len(missing), len(missing)):
+                found |= await self._look_up(missing, terms)
+        return found, terms
 
-    async def find_one(self, product_id: str) -> tuple[Found | None, Mapping[str, Market]]:
+    async def find_one(self, product_id: str) -> tuple[Found | None, Terms]:
         """As `find`, for one product that is not `held`, and cheaper where no trace is recorded.
 
         Raises:
-            DatabaseUnavailable: the sheet or the markets are not cached, and PostgreSQL is away.
+            DatabaseUnavailable: the sheet or the rulebook is not cached, and PostgreSQL is away.
         """
-        markets = self._markets.held()
-        if markets is None or trace.get_current_span().is_recording():
-            found, markets = await self.find([product_id])
-            return found.get(product_id), markets
+        terms = self.rulebook.terms
+        if terms is None or trace.get_current_span().is_recording():
+            found, terms = await self.find([product_id])
+            return found.get(product_id), terms
         self._near_misses += 1
         cached = await self._redis.batched.get(product_id)
         if cached is not None:
-            return (Found(cached, "cache") if isinstance(cached, PriceSheet) else None), markets
+            return (self._found(cached, "cache", terms) if isinstance(cached, PriceSheet) else None), terms
         stored = await self._postgres.batched.get(product_id)
-        return (_stored(stored) if stored is not None else None), markets
+        return (self._found(stored, "database", terms) if stored is not None else None), terms
 
     async def read_ahead(self) -> None:
         """Loop: refresh hot sheets before they expire, repair doubted entries, flush counters."""
@@ -160,26 +158,30 @@ class PriceReader:
         NEAR_BYTES.set(self._near.bytes_held)
 
     async def prepare(self) -> None:
-        """Read the markets before the first query, so that cached prices need no PostgreSQL from then on."""
-        with suppress(DatabaseUnavailable):
-            await self._markets.current()
+        """Read the rulebook before the first query, so that cached prices need no PostgreSQL from then on."""
+        await self.rulebook.read()
 
     async def cached_version(self, product_id: str) -> int | None:
         """The version of a product's sheet in Redis; None where Redis has no sheet or is away."""
         sheet = (await self._redis.look_up([product_id])).get(product_id)
         return sheet.version if isinstance(sheet, PriceSheet) else None
 
-    async def _look_up(self, product_ids: Sequence[str]) -> dict[str, Found]:
+    async def _look_up(self, product_ids: Sequence[str], terms: Terms) -> dict[str, Found]:
         cached = await self._redis.batched.get_all(product_ids)
-        found = {key: Found(sheet, "cache") for key, sheet in cached.items() if isinstance(sheet, PriceSheet)}
+        found = {
+            key: self._found(sheet, "cache", terms) for key, sheet in cached.items() if isinstance(sheet, PriceSheet)
+        }
         if unknown := [product_id for product_id in product_ids if product_id not in cached]:
             stored = await self._postgres.batched.get_all(unknown)
-            found |= {product_id: _stored(sheet) for product_id, sheet in stored.items()}
+            found |= {product_id: self._found(sheet, "database", terms) for product_id, sheet in stored.items()}
         return found
 
-
-def _stored(stored: PriceSheet | Unreadable) -> Found:
-    return Found(stored if isinstance(stored, PriceSheet) else None, "database")
+    def _found(self, sheet: PriceSheet | Unreadable, source: Source, terms: Terms) -> Found:
+        if isinstance(sheet, Unreadable):
+            return Found(None, source)
+        held = self._near.held(sheet.product_id)
+        is_held = held is not None and held.sheet is sheet
+        return Found(held.bound(terms.rules) if held and is_held else BoundSheet(terms.rules, sheet), source)
 
 
 def _look_up_span(products: int, not_held: int) -> AbstractContextManager[object]:

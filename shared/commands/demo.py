@@ -12,8 +12,7 @@ from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.market_events.signals import SignalUpdate
 from shared.postgres.pools import Conn
 from shared.prices import new_versions, published
-from shared.pricing.context import location_key
-from shared.pricing.market import DEFAULT_MARKET_CODE
+from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.money import round_to
 from shared.pricing.product import ProductInput, Tier
 from shared.pricing.rulebook import MarketRules, Rulebook

@@ -51,7 +51,6 @@ class SimpleRows:
         self._currency = reader.constants.get("currency", "")
         self._category = reader.constants.get("category", _GENERAL)
         self._policy, self._first_sheet = policy, first_sheet
-        self._over, self._under = policy.max_over_list.as_integer_ratio()
         self._templates: dict[tuple[str, str], _SheetTemplate | None] = {}
 
     def good(self, line: int, raw: str) -> Good | None:
@@ -79,10 +78,8 @@ class SimpleRows:
         """A template cut from one sheet of the full path; None where it does not reproduce a second such sheet."""
         first, other = (self._example(category, currency, minor) for minor in (8_237_465, 31))
         body = first.sheet.removesuffix(_ending(category))
-        template = _SheetTemplate(currency, EXPONENTS[currency], self._over, self._under)
         head, _, rest = body.partition(first.product_id)
-        before, _, after = rest.partition(template.ceiling(first.published_price))
-        template.set_parts(head, before.split(first.published_price), after.split(first.published_price))
+        template = _SheetTemplate(currency, EXPONENTS[currency], head, rest.split(first.published_price))
         return template if template.sheet(other.product_id, other.published_price, category) == other.sheet else None
 
     def _example(self, category: str, currency: str, minor: int) -> "_Example":
@@ -101,34 +98,20 @@ class _Example(NamedTuple):
 
 
 class _SheetTemplate:
-    """The sheets of one strategy and currency, with gaps for the id, the price, the ceiling and the category."""
+    """The sheets of one strategy and currency, with gaps for the id, the price and the category."""
 
-    def __init__(self, currency: str, places: int, over: int, under: int) -> None:
-        self.currency, self._places, self._over, self._under = currency, places, over, under
-
-    def set_parts(self, head: str, before: list[str], after: list[str]) -> None:
-        """Set the text before the id, and the texts between the prices, before and after the ceiling."""
-        self._head, self._before, self._after = head, before, after
+    def __init__(self, currency: str, places: int, head: str, between: list[str]) -> None:
+        self.currency, self._places, self._head, self._between = currency, places, head, between
 
     def price(self, whole: str, decimals: str) -> str | None:
-        """An amount with the currency's decimals; None: it has more of them, or is 0 and sets no bounds."""
+        """An amount with the currency's decimals; None: it has more of them, or is 0."""
         if len(decimals) > self._places or not (int(whole) or int(decimals or "0")):
             return None
         return f"{whole}.{decimals.ljust(self._places, '0')}" if self._places else whole
 
-    def ceiling(self, price: str) -> str:
-        """The price times the policy's `max_over_list`, rounded down to the minor unit."""
-        digits = str(int(price.replace(".", "")) * self._over // self._under)
-        if not self._places:
-            return digits
-        digits = digits.rjust(self._places + 1, "0")
-        return f"{digits[: -self._places]}.{digits[-self._places :]}"
-
     def sheet(self, product_id: str, price: str, category: str) -> str:
         """The first sheet of a product, escaped for COPY."""
-        ceiling = self.ceiling(price)
-        body = f"{self._head}{product_id}{price.join(self._before)}{ceiling}{price.join(self._after)}"
-        return body + _ending(category)
+        return f"{self._head}{product_id}{price.join(self._between)}{_ending(category)}"
 
 
 def _ending(category: str) -> str:

@@ -8,8 +8,8 @@ from shared.pricing.price_lists import Situation
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList
-from shared.pricing.shop_explanation import Trail
 from shared.pricing.tax import UNCHANGED
+from shared.pricing.trail import Trail
 
 
 def places_of(rule: Rule[PriceList] | None, of_product: int | None, digits: int) -> int:
@@ -63,7 +63,7 @@ def reference_price(here: Situation, rule: Rule[PriceList] | None, unit: Ratio, 
     """The reference price as it would be charged by itself; `rule` is the list that it comes from."""
     header = None if rule is None else rule.part
     unit = inside(with_ending(here, unit, header, limits, None), limits, None)
-    return rounded(unit, places, here.sheet.rounding)
+    return rounded(unit, places, here.rounding)
 
 
 def inside(unit: Ratio, limits: Bounds, trail: Trail | None) -> Ratio:
@@ -82,7 +82,7 @@ def inside(unit: Ratio, limits: Bounds, trail: Trail | None) -> Ratio:
 
 def total_of(final: Decimal | None, unit: Ratio, here: Situation, places: int, digits: int, limits: Bounds) -> Decimal:
     """The price of the quantity in whole minor units, never below the floor's."""
-    quantity, rounding = here.quantity, here.sheet.rounding
+    quantity, rounding = here.quantity, here.rounding
     if final is not None:
         total = multiply(final, quantity)
         if places == digits and total.same_quantum(final):
@@ -100,7 +100,7 @@ def as_shown(here: Situation, amount: Decimal, places: int) -> Decimal | None:
     if here.currency == here.sheet.currency and here.tax.price is UNCHANGED:
         return amount
     converted = here.convert(Ratio(amount), here.sheet.currency)
-    return None if converted is None else rounded(converted.by(here.tax.price), places, here.sheet.rounding)
+    return None if converted is None else rounded(converted.by(here.tax.price), places, here.rounding)
 
 
 def advertised(here: Situation, map_price: Decimal, final: Decimal, places: int) -> Decimal | None:

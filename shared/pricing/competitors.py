@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
 from shared.pricing.draft import Draft
-from shared.pricing.explanation import DecisionCode
+from shared.pricing.explanation import Code
 from shared.pricing.market_rules import CompetitorRule, folded
 from shared.pricing.money import percent, plain, shown
 from shared.pricing.price_bounds import PriceBounds
@@ -19,7 +19,7 @@ _names = lru_cache(maxsize=256)(folded)
 
 Offer = tuple[Decimal, str]
 """The amount that is compared, and the competitor."""
-Passed = tuple[str, DecisionCode]
+Passed = tuple[str, Code]
 """The reason for which an offer does not count, and its code."""
 
 

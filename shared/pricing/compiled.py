@@ -9,10 +9,10 @@ from typing import Generic
 from msgspec import Struct
 
 from shared.pricing.bounds import Bounds
-from shared.pricing.context import QueryContext, location_key
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
-from shared.pricing.market import DEFAULT_MARKET_CODE
+from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
+from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE
 from shared.pricing.rule_pool import Part, Pool, Rule
 from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
@@ -98,7 +98,7 @@ class BoundSheet:
             and rules.policy.rounds == "unit"
         )
 
-    def fitting(self, query: QueryContext, at: datetime) -> Fitting:
+    def fitting(self, query: PriceQuery, at: datetime) -> Fitting:
         """The lists and promotions that are open and whose conditions hold."""
         if self._nothing is not None:
             return self._nothing

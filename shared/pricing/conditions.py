@@ -9,11 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from shared.pricing import money
-from shared.pricing.context import QueryContext, location_key
+from shared.pricing.market import location_key
+from shared.pricing.query import PriceQuery, exact
 
 Key = str | int | Decimal | tuple[bool]
-Reader = Callable[[QueryContext], tuple[Key, ...]]
-Predicate = Callable[[QueryContext], bool]
+Reader = Callable[[PriceQuery], tuple[Key, ...]]
+Predicate = Callable[[PriceQuery], bool]
 
 _NUMBERS, _FLAGS = "quantity", "is_prime_member"
 _TEXTS = ("user_location", "currency", "channel", "customer_id", "customer_groups")
@@ -140,8 +141,10 @@ def _keys(attribute: str, values: Iterable[Any]) -> frozenset[Key]:
 def _values(value: Any) -> tuple[Key, ...]:
     if value is None:
         return ()
-    if isinstance(value, tuple):
-        return value
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    if isinstance(value, float):
+        return (exact(value),)
     # Python takes True for 1, a shop does not.
     return ((value,),) if isinstance(value, bool) else (value,)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from decimal import Decimal
 
-from shared.pricing.explanation import DecisionCode, Rejection, Step
+from shared.pricing.explanation import Code, Rejection, Step
 from shared.pricing.money import shown
 
 
@@ -30,7 +30,7 @@ class Draft:
         before, self.price, self._shown = self._shown, price, shown(price, self.currency)
         self.steps.append(Step(rule=rule, before=before, after=self._shown, reason=reason))
 
-    def reject(self, rule: str, code: DecisionCode, reason: str) -> None:
+    def reject(self, rule: str, code: Code, reason: str) -> None:
         """A rule or a signal that was not used."""
         self.rejected.append(Rejection(rule=rule, code=code, reason=reason))
 

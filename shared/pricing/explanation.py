@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-DecisionCode = Literal[
+Code = Literal[
+    "not_started",
+    "expired",
+    "condition_unmet",
+    "lower_priority",
+    "no_effect",
+    "below_floor",
+    "other_currency",
+    "exclusive_other",
+    "no_rate",
+    "no_price",
     "unknown_strategy",
     "no_signal",
     "stale_signal",
@@ -13,10 +23,8 @@ DecisionCode = Literal[
     "own_offer",
     "excluded",
     "out_of_stock",
-    "other_currency",
     "no_cost",
     "no_limit",
-    "below_floor",
     "held",
     "paused",
     "observed",
@@ -41,6 +49,6 @@ class Step(Struct, frozen=True, gc=False, kw_only=True):
 class Rejection(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One rule, or one signal, that was considered and not used."""
 
-    rule: Annotated[str, Meta(description="The rule's name.", examples=["competitor"])]
-    code: Annotated[DecisionCode | None, Meta(description="The code of the reason.", examples=["out_of_stock"])] = None
-    reason: Annotated[str, Meta(description="The reason for not using it.", examples=["acme is out of stock"])]
+    rule: Annotated[str, Meta(description="The rule's name.", examples=["promotion"])]
+    code: Annotated[Code | None, Meta(description="The code of the reason.", examples=["expired"])] = None
+    reason: Annotated[str, Meta(description="The reason, in words.", examples=["black-friday has ended"])]

@@ -9,6 +9,11 @@ from shared.pricing import money
 DEFAULT_MARKET_CODE = "DEFAULT"
 
 
+def location_key(location: str) -> str:
+    """A location as markets are looked up: without case and outer blanks."""
+    return location.strip().casefold()
+
+
 class Market(Struct, frozen=True, gc=False, kw_only=True):
     """One market: its multiplier, in [0.01, 100], is applied to every price that is quoted there."""
 

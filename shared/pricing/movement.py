@@ -6,7 +6,7 @@ from typing import Literal
 
 from shared.pricing.change_limits import ChangeLimits, quiet_until
 from shared.pricing.draft import Draft
-from shared.pricing.explanation import DecisionCode
+from shared.pricing.explanation import Code
 from shared.pricing.money import ceil_to, floor_to, percent, shown
 from shared.pricing.policy import Policy
 from shared.pricing.price_bounds import PriceBounds
@@ -48,7 +48,7 @@ def limit(
     return _step(draft, policy, state, last, at), None
 
 
-def _stay(draft: Draft, last: Decimal, rule: Waits, code: DecisionCode, reason: str) -> Waits:
+def _stay(draft: Draft, last: Decimal, rule: Waits, code: Code, reason: str) -> Waits:
     draft.reject(rule, code, reason)
     draft.move(rule, last, reason)
     return rule

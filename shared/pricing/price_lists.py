@@ -8,16 +8,16 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
-from shared.pricing.context import QueryContext
 from shared.pricing.endings import multiple
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.product import Tier
 from shared.pricing.promotions import less
-from shared.pricing.quote import tier_of
+from shared.pricing.query import PriceQuery, exact
 from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Adjustment, OfList, PriceList
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import TaxForm
 from shared.pricing.tiers import Line, tiered
 
@@ -48,6 +48,7 @@ class Situation:
         "place",
         "quantity",
         "query",
+        "rounding",
         "sheet",
         "tax",
         "terms",
@@ -58,7 +59,7 @@ class Situation:
         self,
         terms: Terms,
         bound: BoundSheet,
-        query: QueryContext,
+        query: PriceQuery,
         at: datetime,
         place: Place,
         currency: str,
@@ -71,7 +72,8 @@ class Situation:
         self.at = at
         self.place = place
         self.currency = currency
-        self.quantity = Decimal(query.quantity)
+        self.quantity = exact(query.quantity)
+        self.rounding = terms.rules.policy.rounding
         self.tax: TaxForm = terms.tax_form(place, bound.sheet.tax_class)
         self.fitting = fitting
         self.until = fitting.until
@@ -100,19 +102,30 @@ class Situation:
 
     def in_tier(self, price: Decimal, multiplier: Decimal) -> tuple[Ratio, Tier | None]:
         """The published price in the market, after the product's own tier, in proportion to the list price."""
-        if not self.sheet.tiers:
-            return Ratio(price), None
-        tier = tier_of(self.sheet.tiers, self.query.quantity)
-        if tier is None:
-            return Ratio(price), None
-        if self.sheet.list_price:
-            return Ratio(multiply(price, tier.unit_price), self.sheet.list_price), tier
-        # A list price of 0 has no proportion: the tier's own price applies.
-        return Ratio(multiply(tier.unit_price, multiplier)), tier
+        tier = tier_of(self.sheet.tiers, self.quantity)
+        return (Ratio(price) if tier is None else Ratio(*in_proportion(self.sheet, tier, price, multiplier))), tier
 
     def missing(self) -> Missing:
         """Why an amount in another currency has no price here."""
         return "no_rate" if self.terms.rules.policy.convert else "other_currency"
+
+
+def tier_of(tiers: tuple[Tier, ...], quantity: int | Decimal) -> Tier | None:
+    """The product's own tier whose range holds the whole quantity (`up_to` is inclusive); None: it has no tiers."""
+    for tier in tiers:
+        if tier.up_to is None or quantity <= tier.up_to:
+            return tier
+    return None
+
+
+def in_proportion(sheet: PriceSheet, tier: Tier, price: Decimal, multiplier: Decimal) -> tuple[Decimal, Decimal]:
+    """A price in a tier, as numerator and denominator: in proportion to the list price.
+
+    A list price of 0 has no proportion: the tier's own price in the market applies.
+    """
+    if sheet.list_price:
+        return multiply(price, tier.unit_price), sheet.list_price
+    return multiply(tier.unit_price, multiplier), ONE
 
 
 def line_of(rule: Rule[PriceList], here: Situation, published: Line | None) -> Line | Missing:

@@ -1,183 +1,291 @@
-"""Quotes: the answer to one query, computed from a price sheet in microseconds."""
+"""Quotes: the answer to one query from sheet, rulebook, market values and instant, in microseconds."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import takewhile
-from typing import Annotated, NamedTuple
 
-from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec import Struct
 
-from shared.pricing.currencies import CurrencyCode
-from shared.pricing.explanation import Rejection, Step
-from shared.pricing.market import Market
-from shared.pricing.money import divide, multiply, percent, plain, round_to, shown, subtract
-from shared.pricing.product import ProductId, Tier
-from shared.pricing.query import PriceQuery
-from shared.pricing.sheet import Instant, PriceSheet
-
-_NONE = Decimal(0)
-_ONE = Decimal(1)
-
-
-class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One price for one query. Amounts are in `currency` and in whole minor units."""
-
-    product_id: ProductId
-    currency: CurrencyCode
-    quantity: Annotated[int, Meta(description="The query's quantity.", examples=[12])]
-    base_price: Annotated[Decimal, Meta(description="List price of one unit.", examples=["49.90"])]
-    final_price: Annotated[Decimal, Meta(description="Price of one unit, rounded once.", examples=["45.04"])]
-    total: Annotated[Decimal, Meta(description="final_price × quantity.", examples=["540.48"])]
-    discount_rate: Annotated[
-        Decimal, Meta(description="The share taken off for membership, 0 to 1.", examples=["0.05", "0"])
-    ]
-    market: Annotated[str, Meta(description="Code of the market applied.", examples=["NY", "DEFAULT"])]
-    version: Annotated[int, Meta(description="Version of the price sheet; only grows.", examples=[7])]
-    computed_at: Annotated[
-        datetime,
-        Meta(
-            tz=True,
-            description="The time at which the published price was decided.",
-            examples=["2026-03-01T12:00:00Z"],
-        ),
-    ]
-    valid_until: Annotated[
-        Instant | None,
-        Meta(
-            description="The next scheduled change of the price; null: none is scheduled.",
-            examples=[None],
-        ),
-    ]
-    steps: Annotated[
-        tuple[Step, ...] | None,
-        Meta(description="The applied rules, in order; only with `explain`."),
-    ] = None
-    rejected: Annotated[
-        tuple[Rejection, ...] | None,
-        Meta(description="The rules and signals that were considered and not used; only with `explain`."),
-    ] = None
+from shared.pricing import beside, charging
+from shared.pricing.answer import NoPrice, Quote, UnknownMarket, WrongQuantity
+from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
+from shared.pricing.currencies import exponent
+from shared.pricing.entries import PriceEntry
+from shared.pricing.exchange import earliest
+from shared.pricing.money import divide, round_to
+from shared.pricing.price_lists import Candidate, Situation, choose, in_proportion, line_of, own_entries, tier_of
+from shared.pricing.promotions import NO_PROMOTION, Discounting, Outcome
+from shared.pricing.query import PriceQuery, exact
+from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded, subtract
+from shared.pricing.rule_pool import Rule
+from shared.pricing.rulebook import PriceList
+from shared.pricing.sheet import PriceSheet
+from shared.pricing.tax import UNCHANGED, tax_of
+from shared.pricing.tiers import Line
+from shared.pricing.trail import Trail, rejections
 
 
-class NoPrice(Exception):
-    """The product has no price in the query's currency."""
+class _Chosen(Struct, frozen=True, gc=False):
+    """The line to be charged and the reference's, with the lists that they come from; None: the published price."""
 
-    def __init__(self, product_id: str, currency: str) -> None:
-        super().__init__(f"{product_id} has no price in {currency}")
-        self.product_id = product_id
-        self.currency = currency
+    line: Line
+    rule: Rule[PriceList] | None
+    reference: Line
+    reference_rule: Rule[PriceList] | None
 
 
-def quote(sheet: PriceSheet, market: Market, query: PriceQuery, *, explain: bool = False) -> Quote:
-    """Price one query from a sheet; the same inputs give the same quote everywhere.
+def quote(
+    terms: Terms,
+    bound: BoundSheet,
+    query: PriceQuery,
+    at: datetime,
+    *,
+    contract: Sequence[PriceEntry] = (),
+    explain: bool = False,
+) -> Quote:
+    """Price one query at an instant; the same inputs give the same quote everywhere.
 
-    Published price → market multiplier → volume tier → membership → ceiling → floor → rounding. The price is
-    rounded once, to the currency's ISO 4217 exponent. The floor wins over everything. Amounts are Decimals in the
-    sheet's currency; `total` is the rounded unit price × quantity. `market` is the market of `query.user_location`.
+    Market and currency → candidates → reference and sale → promotions and membership → shown form and ending → bounds
+    → rounding, once → what is shown beside it. Every amount is exact until the rounding.
 
-    `explain` adds `steps` and `rejected`, those of the background decision first. It changes no figure.
+    Args:
+        terms: The compiled rulebook with the market values.
+        bound: The product's sheet, bound to the same rulebook.
+        query: The query; its `product_id` is the sheet's.
+        at: The instant, aware.
+        contract: The product's entries for the query's customer.
+        explain: Adds `steps` and `rejected`; it changes no figure.
 
     Raises:
-        NoPrice: the sheet has no price in the query's currency.
+        NoPrice: the product has no price in the query's currency.
+        UnknownMarket: the policy refuses the query's location.
+        WrongQuantity: the product is not sold in the query's quantity.
     """
-    if query.currency is not None and query.currency != sheet.currency:
-        raise NoPrice(sheet.product_id, query.currency)
-    tier = tier_of(sheet.tiers, query.quantity)
-    rate = sheet.membership_rate if query.is_prime_member else _NONE
-    prices = prices_of(sheet, market.multiplier, tier, rate)
+    sheet = bound.sheet
+    if type(query.quantity) is float or sheet.quantity_step is not None:
+        _check_quantity(query, sheet)
+    location = query.user_location
+    place = terms.default if location is None else terms.place(location)
+    known = None if place is not None else False
+    if place is None:
+        if terms.rules.policy.unknown_market == "refuse":
+            raise UnknownMarket(location or "")
+        place = terms.default
+    currency = query.currency or place.rules.currency or sheet.currency
+    fitting = bound.fitting(query, at)
+    if (
+        bound.plain
+        and place.plain
+        and currency == sheet.currency
+        and not (explain or contract or fitting.lists or fitting.promotions)
+        and type(query.quantity) is int
+    ):
+        return _plain(terms, bound, query.quantity, query.is_prime_member, at, place, known, fitting)
+    here = Situation(terms, bound, query, at, place, currency, fitting)
+    rate = terms.rules.policy.membership_rate
+    return _by_rules(here, known, contract, Trail(sheet, currency, rate) if explain else None)
+
+
+def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry], trail: Trail | None) -> Quote:
+    sheet, tax, market = here.sheet, here.tax, here.place.rules
+    chosen = _chosen(here, _published(here, trail), contract, trail)
+    header = chosen.rule.part if chosen.rule is not None else None
+    unit, off, rate = _discounted(here, chosen, header, trail)
+    reference = chosen.reference.unit
+    undiscounted = unit is reference
+    if tax.price is not UNCHANGED:
+        unit, reference = unit.by(tax.price), reference.by(tax.price)
+        if trail is not None:
+            trail.step("tax", unit, f"shown {tax.show}")
+
+    digits = exponent(here.currency)
+    places = charging.places_of(chosen.rule, sheet.price_decimals, digits)
+    limits = charging.bounds_of(here, header, places, digits, trail)
+    unit = charging.inside(charging.with_ending(here, unit, header, limits, trail), limits, trail)
+    final = rounded(unit, places, here.rounding)
+    by_unit = final if chosen.line.by_unit and here.terms.rules.policy.rounds == "unit" else None
+    total = charging.total_of(by_unit, unit, here, places, digits, limits)
+    if not undiscounted:
+        reference_price = charging.reference_price(here, chosen.reference_rule, reference, limits, places)
+    if trail is not None:
+        trail.rounding(final, unit, here.rounding)
+
     return Quote(
         product_id=sheet.product_id,
-        currency=sheet.currency,
-        quantity=query.quantity,
-        base_price=sheet.list_price,
-        final_price=prices.unit,
-        total=multiply(prices.unit, query.quantity),
+        currency=here.currency,
+        quantity=here.query.quantity,
+        base_price=charging.as_shown(here, sheet.list_price, places),
+        reference_price=final if undiscounted else reference_price,
+        final_price=final,
+        total=total,
         discount_rate=rate,
-        market=market.code,
+        market=here.place.code,
+        market_known=known,
+        price_list=None if header is None else header.id,
+        promotions=tuple([one.promotion.id for one in off.applied]),
+        tax=None if tax.rate is None else tax_of(total, by_unit, here.quantity, tax, digits, here.rounding),
+        unit_price=None
+        if sheet.content is None
+        else beside.unit_price(final, sheet.content, market.unit_price_per, digits, here.rounding),
+        advertised_price=None if sheet.map_price is None else charging.advertised(here, sheet.map_price, final, places),
+        cash_total=None
+        if market.cash_step is None or market.currency not in (None, here.currency)
+        else beside.cash_total(total, market.cash_step, digits),
         version=sheet.version,
+        rulebook_version=here.terms.rules.version,
         computed_at=sheet.computed_at,
-        valid_until=sheet.valid_until,
-        steps=(*sheet.steps, *_steps(sheet, market, tier, rate, prices)) if explain else None,
-        rejected=(*sheet.rejected, *_rejected(sheet, query)) if explain else None,
+        valid_until=here.until,
+        steps=None if trail is None else trail.steps(),
+        rejected=None if trail is None else rejections(here, trail, contract),
     )
 
 
-def public(priced: Quote, sheet: PriceSheet) -> tuple[Quote, int]:
-    """A quote whose explanation shows neither cost, floor, margin nor competitors, and the number of omitted parts.
-
-    The whole background decision is omitted: prices before and after a step also show the steps beside it.
-    """
-    steps = (priced.steps or ())[len(sheet.steps) :]
-    rejected = (priced.rejected or ())[len(sheet.rejected) :]
-    # A floor is followed by nothing but the rounding, which starts from it.
-    shown_steps = tuple(takewhile(lambda step: step.rule != "floor", steps))
-    hidden = len(sheet.steps) + len(steps) - len(shown_steps) + len(sheet.rejected)
-    return replace(priced, steps=shown_steps, rejected=rejected), hidden
-
-
-def tier_of(tiers: tuple[Tier, ...], quantity: int | Decimal) -> Tier | None:
-    """The tier whose range holds the whole quantity (`up_to` is inclusive); None where there are no tiers."""
-    for tier in tiers:
-        if tier.up_to is None or quantity <= tier.up_to:
-            return tier
-    return None
-
-
-class Prices(NamedTuple):
-    """The unit price after each rule; the price after the tier is `in_tier` / `divisor`."""
-
-    in_market: Decimal
-    in_tier: Decimal
-    divisor: Decimal
-    for_member: Decimal
-    under_ceiling: Decimal
-    over_floor: Decimal
-    unit: Decimal
-
-
-def prices_of(sheet: PriceSheet, multiplier: Decimal, tier: Tier | None, rate: Decimal) -> Prices:
-    """The unit price after each rule, for a multiplier of the market and a share off for membership."""
-    in_market = in_tier = multiply(sheet.published_price, multiplier)
-    divisor = _ONE
-    if tier is not None and sheet.list_price:
-        in_tier, divisor = multiply(in_market, tier.unit_price), sheet.list_price
-    elif tier is not None:  # a list price of 0 has no proportion: the tier's own price applies
-        in_tier = multiply(tier.unit_price, multiplier)
-    # The division comes last: a tie of the exact result is then still a tie at the rounding.
-    for_member = multiply(in_tier, subtract(_ONE, rate)) if rate else in_tier
-    if divisor is not _ONE:
-        for_member = divide(for_member, divisor)
-    under_ceiling = for_member if sheet.ceiling is None or for_member <= sheet.ceiling else sheet.ceiling
-    over_floor = under_ceiling if under_ceiling >= sheet.floor else sheet.floor
-    unit = round_to(over_floor, sheet.currency, sheet.rounding)
-    return Prices(in_market, in_tier, divisor, for_member, under_ceiling, over_floor, unit)
-
-
-def _steps(sheet: PriceSheet, market: Market, tier: Tier | None, rate: Decimal, prices: Prices) -> Iterator[Step]:
-    def step(rule: str, before: Decimal, after: Decimal, reason: str) -> Step:
-        return Step(rule=rule, before=shown(before, sheet.currency), after=shown(after, sheet.currency), reason=reason)
-
-    in_tier = divide(prices.in_tier, prices.divisor)
-    yield step("market", sheet.published_price, prices.in_market, f"market {market.code} × {plain(market.multiplier)}")
+def _plain(
+    terms: Terms,
+    bound: BoundSheet,
+    quantity: int,
+    is_member: bool,
+    at: datetime,
+    place: Place,
+    known: bool | None,
+    fitting: Fitting,
+) -> Quote:
+    """The same quote in less time, where no list and no promotion fits and only market, tier and membership count."""
+    sheet = bound.sheet
+    multiplier, until = place.multiplier(at)
+    unit, den = multiply(sheet.published_price, multiplier), ONE
+    tier = tier_of(sheet.tiers, quantity) if sheet.tiers else None
     if tier is not None:
-        yield step("tier", prices.in_market, in_tier, _tier_reason(sheet, tier))
+        unit, den = in_proportion(sheet, tier, unit, multiplier)
+    rate = terms.rules.policy.membership_rate if is_member else ZERO
+    final = reference = _charged(bound, unit, den)
     if rate:
-        yield step("membership", in_tier, prices.for_member, f"member: {percent(rate)} off")
-    if prices.under_ceiling != prices.for_member:
-        yield step("ceiling", prices.for_member, prices.under_ceiling, f"not above {prices.under_ceiling}")
-    if prices.over_floor != prices.under_ceiling:
-        yield step("floor", prices.under_ceiling, prices.over_floor, f"not below {sheet.floor}")
-    if prices.unit != prices.over_floor:
-        yield step("rounding", prices.over_floor, prices.unit, f"{sheet.rounding} in {sheet.currency}")
+        final = _charged(bound, multiply(unit, subtract(ONE, rate)), den)
+    return Quote(
+        product_id=sheet.product_id,
+        currency=sheet.currency,
+        quantity=quantity,
+        base_price=sheet.list_price,
+        reference_price=reference,
+        final_price=final,
+        total=multiply(final, quantity),
+        discount_rate=rate,
+        market=place.code,
+        market_known=known,
+        version=sheet.version,
+        rulebook_version=terms.rules.version,
+        computed_at=sheet.computed_at,
+        valid_until=fitting.until if until is None else earliest(fitting.until, until),
+    )
 
 
-def _tier_reason(sheet: PriceSheet, tier: Tier) -> str:
-    quantities = "for any larger quantity" if tier.up_to is None else f"up to {tier.up_to}"
-    prices = f"{shown(tier.unit_price, sheet.currency)} beside the list price {sheet.list_price}"
-    return f"tier {quantities}: {prices}"
+def _charged(bound: BoundSheet, unit: Decimal, den: Decimal) -> Decimal:
+    """The unit price `unit` / `den` within its bounds, rounded once: the exact quotient is never shortened before."""
+    if den is not ONE:
+        unit = divide(unit, den)
+    limits = bound.bounds
+    if limits.ceiling is not None and unit > limits.ceiling:
+        unit = limits.ceiling
+    if unit < limits.floor:
+        unit = limits.floor
+    return round_to(unit, bound.sheet.currency, bound.rules.policy.rounding)
 
 
-def _rejected(sheet: PriceSheet, query: PriceQuery) -> Iterator[Rejection]:
-    if sheet.membership_rate and not query.is_prime_member:
-        yield Rejection(rule="membership", reason=f"not a member: {percent(sheet.membership_rate)} not taken")
+def _check_quantity(query: PriceQuery, sheet: PriceSheet) -> None:
+    if exact(query.quantity) % (ONE if sheet.quantity_step is None else sheet.quantity_step):
+        raise WrongQuantity(sheet.quantity_step)
+
+
+def _published(here: Situation, trail: Trail | None) -> Line | None:
+    """The published price in the market, with the product's tier, in the query's currency."""
+    sheet = here.sheet
+    multiplier = here.multiplier()
+    in_market = multiply(sheet.published_price, multiplier)
+    unit, tier = here.in_tier(in_market, multiplier)
+    if trail is not None:
+        trail.market(in_market, here.place.code, multiplier)
+        if tier is not None:
+            trail.tier(unit, tier)
+    if here.currency == sheet.currency:
+        return Line(unit, True)
+    converted = here.convert(unit, sheet.currency)
+    if converted is None:
+        return None
+    if trail is not None:
+        trail.exchange(converted, here)
+    return Line(converted, True)
+
+
+def _chosen(here: Situation, published: Line | None, contract: Sequence[PriceEntry], trail: Trail | None) -> _Chosen:
+    reference = sale = None
+    if here.fitting.lists or contract:
+        candidates = _candidates(here, published, contract, trail)
+        reference = choose(one for one in candidates if one.rule.part.kind == "override")
+        sale = choose(one for one in candidates if one.rule.part.kind == "sale")
+        if trail is not None:
+            trail.losers(candidates, reference, sale)
+    line = published if reference is None else reference.line
+    if trail is not None and reference is not None:
+        trail.step("price_list", reference.line.unit, f"list {reference.rule.part.id}")
+    if sale is not None:
+        if line is None or sale.line.unit.below(line.unit):
+            if trail is not None:
+                trail.step("sale", sale.line.unit, f"sale {sale.rule.part.id}")
+            if line is None:
+                return _Chosen(sale.line, sale.rule, sale.line, sale.rule)
+            return _Chosen(sale.line, sale.rule, line, None if reference is None else reference.rule)
+        if trail is not None:
+            trail.reject("price_list", "no_effect", f"sale {sale.rule.part.id} is not below the reference price")
+    if line is None:
+        raise NoPrice(here.sheet.product_id, here.currency, here.missing())
+    rule = None if reference is None else reference.rule
+    return _Chosen(line, rule, line, rule)
+
+
+def _candidates(
+    here: Situation, published: Line | None, contract: Sequence[PriceEntry], trail: Trail | None
+) -> list[Candidate]:
+    found: list[Candidate] = []
+    rules = here.fitting.lists.copy()
+    for rule in here.bound.contract(contract) if contract else ():
+        if rule.fits(here.query):
+            here.until = earliest(here.until, rule.edge(here.at))
+            rules += [rule] if rule.state(here.at) is None else []
+    for rule in rules:
+        line = line_of(rule, here, published)
+        if isinstance(line, Line):
+            found.append(Candidate(rule, line))
+        elif trail is not None:
+            trail.no_line(rule, line)
+    return own_entries(found) if len(found) > 1 else found
+
+
+def _discounted(
+    here: Situation, chosen: _Chosen, header: PriceList | None, trail: Trail | None
+) -> tuple[Ratio, Outcome, Decimal]:
+    """The price after promotions and membership; the promotions; the share for membership."""
+    unit, off, rate = chosen.line.unit, NO_PROMOTION, ZERO
+    if header is not None and not header.combinable:
+        return unit, off, rate
+    if here.fitting.promotions:
+        off = _promoted(here, unit, chosen.reference.unit)
+        if off.applied:
+            unit = off.applied[-1].price
+    if trail is not None:
+        trail.promotions(off)
+    if here.query.is_prime_member and not off.exclusive and (rate := here.terms.rules.policy.membership_rate):
+        unit = unit.times(subtract(ONE, rate))
+        if trail is not None:
+            trail.membership(unit, rate)
+    return unit, off, rate
+
+
+def _promoted(here: Situation, unit: Ratio, reference: Ratio) -> Outcome:
+    policy = here.terms.rules.policy
+    discounting = Discounting(
+        reference,
+        policy.stacking,
+        lambda amount, currency: here.convert(Ratio(amount), currency),
+        "no_rate" if policy.convert else "other_currency",
+    )
+    return discounting.apply(here.fitting.promotions, unit)

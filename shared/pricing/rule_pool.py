@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
 from shared.pricing.conditions import Condition, Key, Predicate, Reader, keys, predicate, reader, specificity
-from shared.pricing.context import QueryContext
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
+from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import multiply
 from shared.pricing.rulebook import PriceList, Promotion
 
@@ -58,7 +58,7 @@ class Rule(Generic[Part]):
         rule.attribute, rule.named, rule.predicates = self.attribute, self.named, self.predicates
         return rule
 
-    def fits(self, query: QueryContext) -> bool:
+    def fits(self, query: PriceQuery) -> bool:
         """Whether all conditions hold for the query."""
         return all(test(query) for test in self.predicates)
 
@@ -109,7 +109,7 @@ class _Segment(Generic[Part]):
             (reader(attribute), table) for attribute, table in tables.items()
         ]
 
-    def fitting(self, query: QueryContext) -> tuple[list[Rule[Part]], datetime | None]:
+    def fitting(self, query: PriceQuery) -> tuple[list[Rule[Part]], datetime | None]:
         found, until = self.always.copy(), self.until
         for timed in self.tested:
             until = _take(timed, query, found, until)
@@ -134,7 +134,7 @@ class Pool(Generic[Part]):
         self._edges = sorted(edges)
         self._segments: dict[int, _Segment[Part]] = {}
 
-    def fitting(self, query: QueryContext, at: datetime) -> tuple[list[Rule[Part]], datetime | None]:
+    def fitting(self, query: PriceQuery, at: datetime) -> tuple[list[Rule[Part]], datetime | None]:
         """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
         index = bisect_right(self._edges, at) if self._edges else 0
         segment = self._segments.get(index)
@@ -145,7 +145,7 @@ class Pool(Generic[Part]):
         return segment.fitting(query)
 
 
-def _take(timed: _Timed[Part], query: QueryContext, found: list[Rule[Part]], until: datetime | None) -> datetime | None:
+def _take(timed: _Timed[Part], query: PriceQuery, found: list[Rule[Part]], until: datetime | None) -> datetime | None:
     rule, is_open, edge = timed
     for fits in rule.predicates:
         if not fits(query):

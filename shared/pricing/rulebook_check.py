@@ -8,7 +8,7 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import replace
 
-from shared.pricing.context import location_key
+from shared.pricing.market import location_key
 from shared.pricing.rulebook import OfList, PriceList, Promotion, Rulebook
 from shared.pricing.windows import instant, window
 

@@ -19,8 +19,9 @@ class PriceSheet(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
 
     A sheet depends on the product, its signals and the policy, never on the query: location, membership, quantity
     and currency are applied in `quote`. Amounts are in `currency`. `floor` and `ceiling` are in whole minor units;
-    `published_price` is not rounded. `max_price` is the product's own, in whole minor units; `ceiling` is the lower of
-    it and the policy's. `cost` is net. `entries` are those without a customer, at most `MOST_ENTRIES`.
+    `published_price` is not rounded. `ceiling` is the product's `max_price`; the policy's ceiling bounds the published
+    price alone. `cost` is net. `entries` are those without a customer, at most `MOST_ENTRIES`. `membership_rate` and
+    `rounding` are for processes of the former version: quotes take the rulebook's.
     """
 
     product_id: str
@@ -38,7 +39,6 @@ class PriceSheet(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     valid_until: Instant | None = None
     steps: tuple[Step, ...] = ()
     rejected: tuple[Rejection, ...] = ()
-    max_price: Decimal | None = None
     brand: str | None = None
     tags: tuple[str, ...] = ()
     cost: Decimal | None = None

@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from shared.catalogue import price_lists
 from shared.errors import InvalidInput, NotFound, StillInUse
 from shared.postgres.pools import Conn
-from shared.pricing.context import location_key
-from shared.pricing.market import DEFAULT_MARKET_CODE
+from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.policy import Policy
 from shared.pricing.rulebook import MarketRules, OfList, PriceList, Promotion, Rulebook, RulebookPolicy
 from shared.rulebook import store

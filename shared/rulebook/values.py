@@ -7,9 +7,8 @@ from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 from shared.postgres.pools import AsyncPool, Conn
-from shared.pricing.context import location_key
 from shared.pricing.exchange import MarketValues, Since
-from shared.pricing.market import Market
+from shared.pricing.market import Market, location_key
 
 Kind = Literal["multiplier", "exchange_rate"]
 Pair = tuple[str, str]

@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 
+from shared.pricing.answer import Quote
 from shared.pricing.compiled import BoundSheet, CompiledRulebook, Terms
-from shared.pricing.context import QueryContext
 from shared.pricing.entries import EntryInput, PriceEntry
 from shared.pricing.exchange import MarketValues, Since
+from shared.pricing.market import Market
 from shared.pricing.policy import DEFAULT_POLICY
+from shared.pricing.query import PriceQuery
+from shared.pricing.quote import quote
 from shared.pricing.rulebook import Rulebook
 from shared.pricing.rulebook_check import read
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.shop_quote import price
 from tests.support.pricing_examples import NOON, sheet
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -67,8 +69,26 @@ def quoted(
     explain: bool = False,
     **query: Any,
 ) -> Any:
-    """The quote of one query from scratch; not typed, since tests compare its Decimals with ints."""
-    rules = CompiledRulebook(book, 1)
+    """The quote of one query from scratch, by the sheet's membership rate and rounding.
+
+    Not typed, since tests compare its Decimals with ints.
+    """
+    policy = msgspec.structs.replace(book.policy, membership_rate=priced.membership_rate, rounding=priced.rounding)
+    rules = CompiledRulebook(msgspec.structs.replace(book, policy=policy), 1)
     terms = Terms(rules, world or values())
-    asked = QueryContext(product_id="P-1", **query)
-    return price(terms, BoundSheet(rules, priced), asked, at, contract=contract, explain=explain)
+    asked = PriceQuery(product_id="P-1", **query)
+    return quote(terms, BoundSheet(rules, priced), asked, at, contract=contract, explain=explain)
+
+
+def terms_of(book: Rulebook, world: MarketValues | None = None) -> Terms:
+    """A rulebook compiled as version 1, with market values."""
+    return Terms(CompiledRulebook(book, 1), world or values())
+
+
+def quoted_in(priced: PriceSheet, where: Market, asked: PriceQuery, *, explain: bool = False, **policy: Any) -> Quote:
+    """The quote of a query in a market, whatever its location, under a neutral rulebook."""
+    policy = {"membership_rate": str(priced.membership_rate), "rounding": priced.rounding, **policy}
+    rules = CompiledRulebook(rulebook(markets={"DEFAULT": {}, where.code: {}}, **policy), 1)
+    terms = Terms(rules, values({where.code: str(where.multiplier)}))
+    asked = msgspec.structs.replace(asked, user_location=where.code)
+    return quote(terms, BoundSheet(rules, priced), asked, NOON, explain=explain)

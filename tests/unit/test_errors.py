@@ -97,6 +97,7 @@ RETRYABLE = {
     errors.PricingError: False,
     errors.InvalidInput: False,
     errors.NotJson: False,
+    errors.NoHistory: False,
     errors.UrlTooLong: False,
     errors.SlowBody: False,
     errors.RateLimited: False,

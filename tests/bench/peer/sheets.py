@@ -1,13 +1,15 @@
 """The peer's cache-aside: one GET per query, one row and one SET where Redis has nothing."""
 
 import asyncio
-from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import asyncpg
 import msgspec
 import redis.asyncio
 
-from shared.pricing.market import Market
+from shared.pricing.compiled import CompiledRulebook, Terms
+from shared.pricing.exchange import MarketValues, Since
+from shared.pricing.rulebook import Rulebook
 from shared.pricing.sheet import PriceSheet
 from tests.bench.peer.models import Source
 from tests.bench.peer.observing import CACHE_READ_DURATION, CACHE_READS, DATABASE_READ_DURATION
@@ -17,13 +19,18 @@ MARKETS_MAX_AGE_S = 1.0
 _HIT, _MISS = CACHE_READS.labels("hit"), CACHE_READS.labels("miss")
 _decoder = msgspec.json.Decoder(PriceSheet)
 
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
+_MULTIPLIERS = """
+SELECT DISTINCT ON (name) name, value FROM market_values WHERE kind = 'multiplier' ORDER BY name, since DESC, seq DESC
+"""
+
 
 class Sheets:
-    """Finds the sheets of products, and keeps the markets at most a second old."""
+    """Finds the sheets of products, and keeps the rulebook and the markets at most a second old."""
 
     def __init__(self, cache: redis.asyncio.Redis, database: asyncpg.Pool) -> None:
         self._cache, self._database = cache, database
-        self.markets: Mapping[str, Market] = {}
+        self.terms = Terms(CompiledRulebook(Rulebook(), 0), MarketValues())
 
     async def find(self, product_id: str) -> tuple[PriceSheet, Source] | None:
         """A product's sheet, and where it came from; None: no such product."""
@@ -42,9 +49,13 @@ class Sheets:
         return _decoder.decode(stored), "database"
 
     async def read_markets(self) -> None:
-        """Read all markets once."""
-        rows = await self._database.fetch("SELECT code, multiplier, version FROM markets")
-        self.markets = {row["code"]: Market(**row) for row in rows}
+        """Read the rulebook and all multipliers once."""
+        book = await self._database.fetchrow(
+            "SELECT version, document::text FROM rulebooks ORDER BY version DESC LIMIT 1"
+        )
+        rows = await self._database.fetch(_MULTIPLIERS)
+        rules = CompiledRulebook(msgspec.json.decode(book["document"], type=Rulebook), book["version"])
+        self.terms = Terms(rules, MarketValues({row["name"]: (Since(_EVER, row["value"]),) for row in rows}))
 
     async def refresh_markets(self) -> None:
         """Read all markets again and again, until cancelled."""

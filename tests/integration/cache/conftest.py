@@ -10,7 +10,7 @@ from tests.integration.catalogue_examples import new_id, product, write
 @pytest.fixture
 def held_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process holds it holds for longer than a test takes."""
-    for name in ("near.MAX_AGE_S", "near.KEEP_S", "markets.MAX_AGE_S"):
+    for name in ("near.MAX_AGE_S", "near.KEEP_S"):
         monkeypatch.setattr(f"shared.cache.{name}", 600.0)
 
 

@@ -12,6 +12,7 @@ from shared.cache.near import NearCache
 from shared.cache.reader import Found, PriceReader
 from shared.messaging import clients
 from shared.postgres import pools
+from shared.pricing.sheet import PriceSheet
 from shared.settings import Settings
 from tests.support.proxy import Proxy, proxy_to
 
@@ -48,6 +49,8 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         near = NearCache(near_entries, max_bytes=1_000_000)
         reader = PriceReader(cache, pool, TTL_S, near)
         await reader.prepare()
+        keeping_fresh = asyncio.create_task(reader.rulebook.keep_fresh())
+        stack.callback(keeping_fresh.cancel)
         yield Stand(reader, near, to_redis, to_postgres)
 
 
@@ -69,5 +72,9 @@ async def eventually(look: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 def version_of(found: Found) -> int:
-    assert found.sheet
-    return found.sheet.version
+    return sheet_in(found).version
+
+
+def sheet_in(found: Found) -> PriceSheet:
+    assert found.bound
+    return found.bound.sheet

@@ -3,33 +3,36 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 import redis
 
 from shared.cache import sheets
-from shared.cache.markets import market_of
 from shared.cache.writer import SheetWriter
 from shared.commands import demo
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool, Pool
 from shared.prices import published
 from shared.prices.new_versions import StoredSheet
-from shared.pricing.market import DEFAULT_MARKET_CODE
-from shared.rulebook.store import ActivePolicy
+from shared.pricing.rulebook import PriceList, Rulebook
+from shared.rulebook import store, values
+from shared.rulebook.store import ActivePolicy, By
+from shared.rulebook.values import NewValue
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import DEADLINE_S, TTL_S, Stand, eventually, run
+from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, sheet_in
 from tests.integration.catalogue_examples import new_id, product, write
 
 
 def test_a_sheet_comes_from_the_database_and_then_from_the_cache(settings: Settings, product_id: str) -> None:
     async def test(own: Stand) -> None:
-        first, all_markets = await own.reader.find([product_id])
+        first, terms = await own.reader.find([product_id])
         second, _ = await own.reader.find([product_id])
         assert (first[product_id].source, second[product_id].source) == ("database", "cache")
-        assert first[product_id].sheet == second[product_id].sheet
-        assert set(all_markets) >= set(demo.MARKETS)
+        assert sheet_in(first[product_id]) == sheet_in(second[product_id])
+        assert all(terms.place(code) is not None for code in demo.MARKETS)
 
     run(settings, test)
 
@@ -52,7 +55,7 @@ def test_a_product_that_is_asked_for_twice_at_once_is_found_once(settings: Setti
     async def test(own: Stand) -> None:
         assert await own.sources(product_id, product_id) == {product_id: "database"}
         answers = await asyncio.gather(*(own.reader.find([product_id, product_id]) for _ in range(50)))
-        sheets_found = [found[product_id].sheet for found, _ in answers]
+        sheets_found = [sheet_in(found[product_id]) for found, _ in answers]
         assert sheets_found == [sheets_found[0]] * 50
 
     run(settings, test)
@@ -67,20 +70,45 @@ def test_everybody_gets_the_sheet_when_all_ask_a_cold_cache_at_once(settings: Se
     run(settings, test)
 
 
-def test_a_market_that_changes_is_seen_within_a_moment(settings: Settings, pool: Pool) -> None:
+def test_a_change_of_rulebook_or_values_is_seen_within_a_moment(settings: Settings, pool: Pool) -> None:
     code = new_id()
 
     async def test(own: Stand) -> None:
         _, before = await own.reader.find([])
-        assert market_of(before, code).code == DEFAULT_MARKET_CODE
+        assert before.place(code) is None
         with pool.connection() as conn:
-            conn.execute("INSERT INTO markets (code, multiplier) VALUES (%s, 2)", [code])
+            values.add(conn, [NewValue("multiplier", code, Decimal(2))], By("tests", "test"))
 
         async def is_seen() -> bool:
             _, now = await own.reader.find([])
-            return market_of(now, code).multiplier == Decimal(2)
+            place = now.place(code)
+            return place is not None and place.multiplier(datetime.now(UTC))[0] == Decimal(2)
 
         await eventually(is_seen, "the market is seen")
+        _, after = await own.reader.find([])
+        assert after.rules is before.rules
+        with pool.connection() as conn:
+            changed = store.change(conn, lambda book: with_list(book, code), By("tests", "test"))
+
+        async def has_list() -> bool:
+            _, now = await own.reader.find([])
+            return now.rules.version == changed.version and code in now.rules.lists
+
+        await eventually(has_list, "the price list is seen")
+
+    run(settings, test)
+
+
+def with_list(book: Rulebook, list_id: str) -> Rulebook:
+    return msgspec.structs.replace(book, price_lists=(*book.price_lists, PriceList(id=list_id, kind="sale")))
+
+
+def test_nothing_is_compiled_again_while_nothing_changes(settings: Settings) -> None:
+    async def test(own: Stand) -> None:
+        _, before = await own.reader.find([])
+        await own.reader.rulebook.read()
+        _, after = await own.reader.find([])
+        assert after is before
 
     run(settings, test)
 
@@ -151,34 +179,5 @@ def test_a_creation_in_the_middle_of_a_look_up_is_not_forgotten(
     async def test(own: Stand) -> None:
         assert await own.sources(product_id) == {}
         assert await own.sources(product_id) == {product_id: "database"}
-
-    run(settings, test)
-
-
-def test_the_first_query_of_an_idle_process_has_the_markets_of_now(
-    settings: Settings, pool: Pool, product_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = new_id()
-
-    async def test(own: Stand) -> None:
-        await own.reader.find([product_id])
-        # As if the process had been idle since.
-        monkeypatch.setattr("shared.cache.markets.MAX_AGE_S", 0.0)
-        monkeypatch.setattr("shared.cache.markets.READ_AHEAD_S", 0.0)
-        monkeypatch.setattr("shared.cache.markets.WAIT_S", DEADLINE_S)
-        with pool.connection() as conn:
-            conn.execute("INSERT INTO markets (code, multiplier) VALUES (%s, 2)", [code])
-        _, now = await own.reader.find([product_id])
-        assert market_of(now, code).multiplier == Decimal(2)
-
-    run(settings, test)
-
-
-def test_an_unknown_or_missing_location_has_the_default_market(settings: Settings) -> None:
-    async def test(own: Stand) -> None:
-        _, found = await own.reader.find([])
-        assert {market_of(found, location).code for location in (None, "", "nowhere", DEFAULT_MARKET_CODE)} == {
-            DEFAULT_MARKET_CODE
-        }
 
     run(settings, test)

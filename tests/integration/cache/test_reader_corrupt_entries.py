@@ -104,15 +104,15 @@ def test_a_row_of_postgresql_that_cannot_be_read_fails_its_product_alone(
 
     async def test(own: Stand) -> None:
         found, _ = await own.reader.find([product_id, good, "missing"])
-        assert {each: hit.sheet is not None for each, hit in found.items()} == {product_id: False, good: True}
+        assert {each: hit.bound is not None for each, hit in found.items()} == {product_id: False, good: True}
         one, _ = await own.reader.find_one(product_id)
-        assert (one and one.sheet, one and one.source) == (None, "database")
+        assert (one and one.bound, one and one.source) == (None, "database")
         # Neither cache has it, and it is not taken for a missing product.
         assert (cache.get(sheets.key(product_id)), len(own.near)) == (None, 1)
         with pool.connection() as conn:
             conn.execute("UPDATE prices SET sheet = %s WHERE product_id = %s", [stored(product_id).json, product_id])
         found, _ = await own.reader.find([product_id])
-        assert found[product_id].sheet
+        assert found[product_id].bound
 
     run(settings, test, near_entries=10)
     assert (REGISTRY.get_sample_value("pricing_unreadable_sheets_total") or 0.0) - before == 2

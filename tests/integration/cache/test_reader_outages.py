@@ -8,11 +8,9 @@ import psycopg
 import pytest
 
 from shared.cache import breaker
-from shared.cache.markets import market_of
 from shared.commands import demo
 from shared.errors import DatabaseUnavailable
 from shared.postgres import migrations, pools
-from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
 from tests.integration.cache.reader_stand import Stand, eventually, run
@@ -76,9 +74,9 @@ def test_without_the_database_what_is_cached_is_answered_and_what_is_not_is_unav
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
                 await own.reader.find([product_id, new_id()])
-        found, all_markets = await own.reader.find([product_id])
+        found, terms = await own.reader.find([product_id])
         assert found[product_id].source == "cache"
-        assert market_of(all_markets, "NY").code == "NY"
+        assert terms.place("NY") is not None
 
     run(settings, test)
 
@@ -123,7 +121,7 @@ def test_what_is_held_needs_neither_redis_nor_the_database(settings: Settings, p
         assert await own.sources(product_id) == {product_id: "cache"}
         held = own.reader.held(product_id)
         assert held is not None
-        assert held.sheet.product_id == product_id
+        assert held.bound.sheet.product_id == product_id
 
     run(settings, test, near_entries=10)
 
@@ -149,8 +147,8 @@ def test_a_process_that_was_there_before_the_schema_reads_when_it_has_come(
                 _, found = await own.reader.find([])
             except (DatabaseUnavailable, psycopg.errors.UndefinedTable):
                 return False
-            return DEFAULT_MARKET_CODE in found
+            return found.rules.version > 0
 
-        await eventually(answers, "the markets are read")
+        await eventually(answers, "the rulebook is read")
 
     run(settings, test)

@@ -1,13 +1,15 @@
 """A price query, and a reader that holds what it is answered from."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from shared.access.keys import LiveKey
 from shared.cache.near import Held
 from shared.cache.reader import Basis, Found
-from shared.pricing.market import Market
+from shared.pricing.compiled import BoundSheet, Terms
 from shared.pricing.sheet import PriceSheet
+from shared.settings import Settings
 
 BODY = b'{"product_id":"P-1","user_location":"NY"}'
 
@@ -22,25 +24,35 @@ class Reader:
     """
 
     sheet: PriceSheet
-    markets: Mapping[str, Market]
+    terms: Terms
     holds: bool = True
     looked_up: list[str] = field(default_factory=list)
     before_find: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
 
     def held(self, product_id: str) -> Basis | None:
-        return Basis(self.sheet, self.markets, Held(self.sheet, b"", checked_at=0.0)) if self.holds else None
+        held = Held(self.sheet, b"", checked_at=0.0)
+        return Basis(held.bound(self.terms.rules), self.terms, held) if self.holds else None
 
     def still_holds(self, basis: Basis) -> bool:
-        return self.holds and basis.sheet is self.sheet and basis.markets is self.markets
+        return self.holds and basis.bound.sheet is self.sheet and basis.terms is self.terms
 
-    async def find_one(self, product_id: str) -> tuple[Found, Mapping[str, Market]]:
+    async def find_one(self, product_id: str) -> tuple[Found, Terms]:
         self.looked_up.append(product_id)
         await self.before_find()
-        return Found(self.sheet, "database"), self.markets
+        return Found(BoundSheet(self.terms.rules, self.sheet), "database"), self.terms
+
+
+class Keys:
+    """The key `reader` may read prices."""
+
+    def held(self, key: str) -> LiveKey | None:
+        return LiveKey(1, "shop", frozenset({"prices:read"}), "") if key == "reader" else None
 
 
 @dataclass
 class Running:
-    """The services that the fast_path reads."""
+    """The services that the fast path reads; `keys` has the scopes of the keys that are live."""
 
     reader: Reader
+    settings: Settings = field(default_factory=Settings)
+    keys: Keys = field(default_factory=Keys)

@@ -1,6 +1,7 @@
 """The fast path's answers to the same bytes: only while nothing that they were computed from has changed."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
@@ -12,9 +13,12 @@ from api.edge.fast_path import FastPath
 from api.edge.tracing import RequestTrace
 from api.http.answers import PRICE_PATH
 from api.services import Services
+from shared.pricing.compiled import BoundSheet, Terms
+from shared.pricing.exchange import MarketValues, Since
 from shared.pricing.quote import quote
-from shared.pricing.sheet import PriceSheet
-from tests.support.pricing_examples import market
+from shared.settings import Settings
+from tests.support.pricing_examples import NOON
+from tests.support.shop_examples import EPOCH, entry, rulebook, terms_of, values
 from tests.unit.api.price_examples import BODY, Reader, Running
 
 UNRECORDED = RequestTrace(None, (b"traceresponse", b"00-%032x-%016x-00" % (1, 1)))
@@ -25,25 +29,25 @@ def answering(reader: Reader) -> FastPath:
     return FastPath(lambda: cast(Services, Running(reader)))
 
 
-def asked(answering: FastPath, body: bytes = BODY) -> dict[str, Any]:
+def asked(answering: FastPath, body: bytes = BODY, key: str = "") -> Any:
+    """The answer; None: it is left to the framework."""
     message: Any = {"type": "http.request", "body": body, "more_body": False}
-    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": []}
+    headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
+    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": headers}
     answer = answering.remembered(scope, message)
     if answer is None:
         computed = asyncio.run(answering.answer(scope, message, UNRECORDED))
-        assert computed is not None
-        answer = computed.body
-    decoded: dict[str, Any] = msgspec.json.decode(answer)
-    return decoded
+        answer = None if computed is None else computed.body
+    return None if answer is None else msgspec.json.decode(answer)
 
 
 def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The products of the quotes that are computed from now on."""
     computed: list[str] = []
 
-    def counted(sheet: PriceSheet, *args: Any, **options: Any) -> Any:
-        computed.append(sheet.product_id)
-        return quote(sheet, *args, **options)
+    def counted(terms: Terms, bound: BoundSheet, *args: Any, **options: Any) -> Any:
+        computed.append(bound.sheet.product_id)
+        return quote(terms, bound, *args, **options)
 
     monkeypatch.setattr("api.edge.fast_path.quote", counted)
     return computed
@@ -72,10 +76,69 @@ def test_a_catalogue_that_began_anew_is_a_new_price(answering: FastPath, reader:
     assert asked(answering)["final_price"] == "90.00"
 
 
-def test_a_changed_market_is_a_new_price(answering: FastPath, reader: Reader) -> None:
+def test_changed_values_and_a_changed_rulebook_are_a_new_price(answering: FastPath, reader: Reader) -> None:
     asked(answering)
-    reader.markets = {**reader.markets, "NY": market("0.5")}
+    book = rulebook(markets={"DEFAULT": {}, "NY": {}})
+    reader.terms = terms_of(book, values({"NY": "0.5"}))
     assert asked(answering)["final_price"] == "50.00"
+    reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10}]), values({"NY": "0.5"}))
+    assert asked(answering)["final_price"] == "45.00"
+
+
+def test_an_answer_ends_when_a_window_opens_and_when_it_closes(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    opens, closes = "2026-03-01T12:00:00Z", "2026-03-01T13:00:00Z"
+    reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10, "from": opens, "until": closes}]))
+    clock = [NOON.timestamp() - 0.001]
+    answering = FastPath(lambda: cast(Services, Running(reader)), now=lambda: clock[0])
+    computed = quoted(monkeypatch)
+    seen = []
+    for instant in (-0.001, -0.001, 0, 0, 3599.999, 3600, 3600):
+        clock[0] = NOON.timestamp() + instant
+        answer = asked(answering)
+        seen.append((answer["final_price"], answer["valid_until"]))
+    assert seen == [("100.00", opens)] * 2 + [("90.00", closes)] * 3 + [("100.00", None)] * 2
+    assert len(computed) == 3
+
+
+def test_a_multiplier_that_changes_later_ends_the_answer(reader: Reader) -> None:
+    later = NOON + timedelta(hours=1)
+    timeline = (Since(EPOCH, Decimal(1)), Since(later, Decimal(2)))
+    reader.terms = terms_of(rulebook(), MarketValues({"NY": timeline}))
+    clock = [NOON.timestamp()]
+    answering = FastPath(lambda: cast(Services, Running(reader)), now=lambda: clock[0])
+    assert asked(answering)["final_price"] == "100.00"
+    clock[0] += 3600
+    assert asked(answering)["final_price"] == "200.00"
+
+
+GROUP = b'{"product_id":"P-1","customer_groups":["b2b"]}'
+
+
+def test_an_answer_that_needs_a_key_is_given_and_remembered_to_no_caller_without_one(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = [{"id": "w", "kind": "override", "conditions": [{"attribute": "customer_groups", "in": ["b2b"]}]}]
+    reader.terms = terms_of(rulebook(lists=lists))
+    reader.sheet = msgspec.structs.replace(reader.sheet, entries=(entry("w", "70"),))
+    answering = FastPath(lambda: cast(Services, Running(reader)))
+    computed = quoted(monkeypatch)
+    assert asked(answering, GROUP) is None
+    assert asked(answering, GROUP, key="reader")["final_price"] == "70.00"
+    assert asked(answering, GROUP, key="nobody") is None
+    assert asked(answering, GROUP) is None
+    assert asked(answering, b'{"product_id":"P-1"}')["final_price"] == "100.00"
+    trusting = FastPath(lambda: cast(Services, Running(reader, settings=Settings(trust_callers=True))))
+    assert asked(trusting, GROUP)["price_list"] == "w"
+    assert len(computed) == 3
+
+
+def test_an_instant_of_the_past_has_no_history_and_one_of_the_future_its_price(reader: Reader) -> None:
+    reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10, "from": "2026-03-02T00:00:00Z"}]))
+    answering = FastPath(lambda: cast(Services, Running(reader)), now=NOON.timestamp)
+    past = asked(answering, b'{"product_id":"P-1","at":"2026-03-01T11:00:00Z"}', key="reader")
+    assert (past["status"], past["type"], past["path"]) == (422, "urn:pricing:no-history", "$.at")
+    future = asked(answering, b'{"product_id":"P-1","at":"2026-03-02T00:00:00Z"}', key="reader")
+    assert (future["final_price"], asked(answering)["final_price"]) == ("90.00", "100.00")
 
 
 def test_what_is_no_longer_held_is_looked_up(answering: FastPath, reader: Reader) -> None:
@@ -87,7 +150,7 @@ def test_what_is_no_longer_held_is_looked_up(answering: FastPath, reader: Reader
 
 
 def test_who_asks_and_for_how_many_is_part_of_the_question(answering: FastPath, reader: Reader) -> None:
-    reader.sheet = msgspec.structs.replace(reader.sheet, membership_rate=Decimal("0.1"))
+    reader.terms = terms_of(rulebook(membership_rate="0.1"))
     for _ in range(2):
         assert asked(answering, b'{"product_id":"P-1"}')["final_price"] == "100.00"
         assert asked(answering, b'{"product_id":"P-1","is_prime_member":true}')["final_price"] == "90.00"

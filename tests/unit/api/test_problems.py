@@ -32,7 +32,7 @@ from shared.errors import (
     StatementTimeout,
     Unauthorized,
 )
-from shared.pricing.quote import NoPrice
+from shared.pricing.answer import NoPrice
 
 PATH = "/api/v1/price"
 # Raised within the engine and met there: a corrupt cache entry is read again from the database.
@@ -61,7 +61,7 @@ def test_every_error_of_the_engine_has_a_status(kind: type[PricingError]) -> Non
     [
         (InvalidInput("wrong", "$.quantity"), 422, "urn:pricing:invalid-input", "$.quantity"),
         (NotJson("not JSON"), 400, "urn:pricing:not-json", "$"),
-        (NoPrice("P-1", "EUR"), 422, "urn:pricing:no-price", "$.currency"),
+        (NoPrice("P-1", "EUR", "other_currency"), 422, "urn:pricing:no-price", "$.currency"),
         (NotFound("no product"), 404, "urn:pricing:not-found", None),
         (AlreadyEnded("it has ended"), 409, "urn:pricing:already-ended", None),
         (Unauthorized("no key"), 401, "urn:pricing:unauthorized", None),

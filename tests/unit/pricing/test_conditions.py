@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.pricing.conditions import Condition, keys, predicate, specificity
-from shared.pricing.context import QueryContext
+from shared.pricing.query import PriceQuery
 from tests.support.pricing_examples import PROPERTY
 
 
 def fits(condition: dict[str, Any], **fields: Any) -> bool:
-    return predicate(msgspec.convert(condition, Condition))(QueryContext(product_id="P-1", **fields))
+    return predicate(msgspec.convert(condition, Condition))(PriceQuery(product_id="P-1", **fields))
 
 
 @pytest.mark.parametrize(

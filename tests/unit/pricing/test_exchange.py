@@ -3,8 +3,8 @@ from decimal import Decimal
 
 import pytest
 
+from shared.pricing.answer import NoPrice
 from shared.pricing.exchange import MarketValues, Rate, Since, check_rates, in_force
-from shared.pricing.shop_answer import NoPriceHere
 from tests.support.pricing_examples import NOON
 from tests.support.shop_examples import EPOCH, quoted, rulebook, shop_sheet, values
 
@@ -52,9 +52,9 @@ def test_a_price_is_converted_only_where_the_policy_allows_it_and_a_rate_is_in_f
     world = MarketValues(rates={("USD", "EUR"): (Since(EPOCH, Decimal("0.5")), Since(LATER, None))})
     got = quoted(rulebook(convert=True), shop_sheet(), world=world, currency="EUR")
     assert (got.currency, got.final_price, got.base_price, got.valid_until) == ("EUR", 50, 50, LATER)
-    with pytest.raises(NoPriceHere) as forbidden:
+    with pytest.raises(NoPrice) as forbidden:
         quoted(rulebook(), shop_sheet(), world=world, currency="EUR")
-    with pytest.raises(NoPriceHere) as missing:
+    with pytest.raises(NoPrice) as missing:
         quoted(rulebook(convert=True), shop_sheet(), world=world, currency="EUR", at=LATER)
     assert (forbidden.value.code, missing.value.code) == ("other_currency", "no_rate")
 

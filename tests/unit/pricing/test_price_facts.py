@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from shared.pricing.answer import NoPrice
 from shared.pricing.rulebook_check import RulebookRefused
-from shared.pricing.shop_answer import NoPriceHere
 from tests.support.pricing_examples import NOON
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
@@ -249,7 +249,7 @@ def test_the_fact_holds(fact: Fact) -> None:
     world = values(rates=fact.rates)
     at = datetime.fromisoformat(fact.at)
     if fact.expected is None:
-        with pytest.raises(NoPriceHere):
+        with pytest.raises(NoPrice):
             quoted(book, priced, at=at, world=world, **fact.query)
         return
     got = msgspec.to_builtins(quoted(book, priced, at=at, world=world, **fact.query))

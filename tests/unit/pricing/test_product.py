@@ -4,10 +4,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.pricing.answer import Quote
 from shared.pricing.market import Market
 from shared.pricing.product import ProductInput
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import Quote
 from shared.pricing.signal import Signal
 from tests.support.pricing_examples import product, tiers
 
@@ -91,7 +91,8 @@ def test_an_amount_may_have_trailing_zeros_beyond_its_currency() -> None:
         ("quantity", 0),
         ("quantity", 1_000_001),
         ("quantity", "2"),
-        ("quantity", 1.5),
+        ("quantity", 1.0005),
+        ("quantity", 0.0),
         ("is_prime_member", "yes"),
         ("user_location", ""),
         ("user_location", "x" * 65),

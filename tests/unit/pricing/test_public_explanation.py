@@ -5,12 +5,13 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given
 
+from shared.pricing.answer import public
 from shared.pricing.explanation import Rejection, Step
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import public, quote
 from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import PROPERTY, market, markets, queries, query, sheet, sheets, tiers
+from tests.support.shop_examples import quoted_in as quote
 
 DECIDED = Step(rule="competitor", before=Decimal(100), after=Decimal(81), reason="acme asks 82: 1 below")
 REJECTED = Rejection(rule="demand", reason="the index of web is older than a day")

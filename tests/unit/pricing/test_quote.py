@@ -4,9 +4,10 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from shared.pricing.quote import NoPrice, quote
+from shared.pricing.answer import NoPrice
 from tests.support.prerequisites import public_data
 from tests.support.pricing_examples import market, query, sheet, tiers
+from tests.support.shop_examples import quoted_in as quote
 
 T1 = tiers((5, "7"), (10, "6.5"), (None, "6"))
 
@@ -98,8 +99,8 @@ def test_the_ceiling_cuts_and_the_floor_wins_over_it() -> None:
 def test_another_currency_has_no_price() -> None:
     with pytest.raises(NoPrice) as caught:
         quote(sheet(), market(), query(currency="EUR"))
-    assert (caught.value.product_id, caught.value.currency) == ("P-1", "EUR")
-    assert str(caught.value) == "P-1 has no price in EUR"
+    assert (caught.value.product_id, caught.value.currency, caught.value.code) == ("P-1", "EUR", "other_currency")
+    assert str(caught.value).startswith("P-1 has no price in EUR: ")
 
 
 def test_what_was_not_asked_for_is_absent_from_the_answer() -> None:
@@ -109,11 +110,13 @@ def test_what_was_not_asked_for_is_absent_from_the_answer() -> None:
         "currency": "USD",
         "quantity": 1,
         "base_price": "100.00",
+        "reference_price": "100.00",
         "final_price": "100.00",
         "total": "100.00",
         "discount_rate": "0",
         "market": "NY",
         "version": 3,
+        "rulebook_version": 1,
         "computed_at": "2026-03-01T12:00:00Z",
         "valid_until": None,
     }

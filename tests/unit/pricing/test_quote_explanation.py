@@ -6,9 +6,9 @@ from hypothesis import given
 
 from shared.pricing.market import Market
 from shared.pricing.query import PriceQuery
-from shared.pricing.quote import quote
 from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import PROPERTY, market, markets, queries, query, sheet, sheets, tiers
+from tests.support.shop_examples import quoted_in as quote
 
 
 def test_an_explanation_is_a_chain_from_the_published_to_the_final_price() -> None:

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.pricing.market import Market
-from shared.pricing.query import PriceQuery
-from shared.pricing.quote import quote, tier_of
+from shared.pricing.price_lists import tier_of
+from shared.pricing.query import PriceQuery, exact
 from shared.pricing.sheet import PriceSheet
 from tests.support.pricing_examples import PROPERTY, markets, queries, query, sheets
+from tests.support.shop_examples import quoted_in as quote
 
 
 @PROPERTY
@@ -34,7 +35,7 @@ def test_no_market_member_or_quantity_gets_below_the_floor(
 def test_the_unit_price_is_exact_to_the_minor_unit(priced: PriceSheet, where: Market, asked: PriceQuery) -> None:
     got = quote(priced, where, asked)
     assert Fraction(got.final_price) == _by_fractions(priced, where, asked)
-    assert got.total == got.final_price * got.quantity
+    assert got.total == got.final_price * exact(got.quantity)
 
 
 @PROPERTY
@@ -79,7 +80,7 @@ import sys
 from decimal import Decimal
 import msgspec
 from tests.support.pricing_examples import NOON, demand, market, policy, product, query, competitor, state, tiers
-from shared.pricing.quote import quote
+from tests.support.shop_examples import quoted_in as quote
 from shared.pricing.decision import decide, sheet_of
 
 rules = policy(max_step=Decimal("0.2"))

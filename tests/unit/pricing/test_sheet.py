@@ -37,7 +37,8 @@ def test_a_sheet_of_the_release_before_is_read() -> None:
 
 def test_a_plain_product_has_no_longer_a_sheet_than_before() -> None:
     plain = decided(product(category="".join(["gene", "ral"]), tax_class="".join(["stand", "ard"])))
-    assert plain == msgspec.json.decode(OLD.replace("strategy both", "strategy list_price"), type=PriceSheet)
+    as_before = OLD.replace("strategy both", "strategy list_price").replace('"150.00"', "null")
+    assert plain == msgspec.json.decode(as_before, type=PriceSheet)
     assert len(msgspec.json.encode(plain)) < len(OLD)
     assert len(msgspec.json.encode(decided(product(category="electronics")))) < len(OLD)
 
@@ -50,5 +51,5 @@ def test_a_sheet_holds_the_facts_that_rules_read() -> None:
     got = decided(product(**facts, **figures, max_price=Decimal(120)), entries=entries)
     for name, value in (facts | figures).items():
         assert getattr(got, name) == value, name
-    assert (got.max_price, got.ceiling, got.entries) == (Decimal(120), Decimal(120), entries)
+    assert (got.ceiling, got.entries) == (Decimal(120), entries)
     assert msgspec.json.decode(msgspec.json.encode(got), type=PriceSheet) == got

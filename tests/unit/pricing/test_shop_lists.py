@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from shared.pricing.answer import NoPrice, Quote
 from shared.pricing.entries import PriceEntry
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.shop_answer import NoPriceHere, ShopQuote
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
 Lists = Sequence[dict[str, Any]]
@@ -22,7 +22,7 @@ def group(name: str) -> dict[str, Any]:
     return {"attribute": "customer_groups", "in": [name]}
 
 
-def codes(got: ShopQuote) -> set[tuple[str, str | None]]:
+def codes(got: Quote) -> set[tuple[str, str | None]]:
     return {(line.reason.split(":")[0].split(" ")[1], line.code) for line in got.rejected or ()}
 
 
@@ -107,7 +107,7 @@ def test_an_adjustment_of_a_list_in_another_currency_converts_its_base() -> None
     priced = shop_sheet([entry("u", "50")])
     world = values(rates={"USD/EUR": "0.8"})
     assert quoted(rulebook(lists=lists, convert=True), priced, world=world, currency="EUR").final_price == 36
-    with pytest.raises(NoPriceHere):
+    with pytest.raises(NoPrice):
         quoted(rulebook(lists=lists), priced, world=world, currency="EUR")
 
 

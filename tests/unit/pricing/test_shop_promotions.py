@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.pricing.shop_answer import ShopQuote
+from shared.pricing.answer import Quote
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
 ID = "id"
@@ -14,7 +14,7 @@ def off(name: str, **fields: Any) -> dict[str, Any]:
     return {ID: name, **fields}
 
 
-def codes(got: ShopQuote) -> list[tuple[str, str | None]]:
+def codes(got: Quote) -> list[tuple[str, str | None]]:
     return [(line.reason.split(":")[0].split(" ")[1], line.code) for line in got.rejected or ()]
 
 

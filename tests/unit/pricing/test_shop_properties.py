@@ -11,14 +11,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.pricing.answer import Quote
 from shared.pricing.compiled import BoundSheet, CompiledRulebook
 from shared.pricing.conditions import predicate
-from shared.pricing.context import QueryContext
 from shared.pricing.entries import PriceEntry
+from shared.pricing.query import PriceQuery
 from shared.pricing.rule_pool import Pool, Rule
 from shared.pricing.rulebook import Rulebook
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.shop_answer import ShopQuote
 from tests.support.pricing_examples import NOON, PROPERTY, amounts, multipliers, shares, tier_lists
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
@@ -127,8 +127,8 @@ def shop_sheets(draw: st.DrawFn) -> PriceSheet:
 WORLD = values({"DE": "1.1"}, {"EUR/USD": "1.17"})
 
 
-def shop_quote(document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]) -> ShopQuote:
-    got: ShopQuote = quoted(rulebook(**document), priced, at=at, world=WORLD, explain=True, **query)
+def shop_quote(document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]) -> Quote:
+    got: Quote = quoted(rulebook(**document), priced, at=at, world=WORLD, explain=True, **query)
     return got
 
 
@@ -182,7 +182,7 @@ def test_the_index_finds_what_looking_at_every_rule_finds(
     document: dict[str, Any], priced: PriceSheet, at: datetime, query: dict[str, Any]
 ) -> None:
     book = rulebook(**document)
-    bound, asked = bind(book, priced), QueryContext(product_id="P-1", **query)
+    bound, asked = bind(book, priced), PriceQuery(product_id="P-1", **query)
     found = bound.fitting(asked, at)
     pools: list[Pool[Any]] = [*bound.lists, *bound.promotions]
     rules = [rule for pool in pools for rule in pool.rules]
@@ -199,7 +199,7 @@ def test_another_condition_never_widens_a_rules_reach(
 ) -> None:
     def fitting(promotions: list[dict[str, Any]], lists: list[dict[str, Any]]) -> set[str]:
         book = rulebook(promotions=promotions, lists=lists)
-        found = bind(book, priced).fitting(QueryContext(product_id="P-1", **query), at)
+        found = bind(book, priced).fitting(PriceQuery(product_id="P-1", **query), at)
         rules: list[Rule[Any]] = [*found.lists, *found.promotions]
         return {rule.part.id for rule in rules}
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.pricing.answer import Quote, UnknownMarket, WrongQuantity, public
 from shared.pricing.compiled import CompiledRulebook
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.explanation import Rejection, Step
@@ -12,7 +13,6 @@ from shared.pricing.product import Content
 from shared.pricing.ratio import Ratio, rounded
 from shared.pricing.rulebook import PriceList, Rulebook
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.shop_answer import ShopQuote, UnknownMarket, public
 from tests.support.shop_examples import entry, quoted, rulebook, shop_sheet, values
 
 MARKETS: dict[str, Any] = {"DEFAULT": {}, "NY": {}, "CH": {"currency": "CHF", "cash_step": "0.05"}}
@@ -29,7 +29,7 @@ def test_a_market_is_found_without_case_and_blanks(location: str | None, market:
 
 
 def test_an_unknown_market_is_refused_where_the_policy_says_so() -> None:
-    with pytest.raises(UnknownMarket, match="there is no market XX"):
+    with pytest.raises(UnknownMarket, match="there is no market 'XX'"):
         quoted(rulebook(markets=MARKETS, unknown_market="refuse"), shop_sheet(), user_location="XX")
     assert quoted(rulebook(markets=MARKETS, unknown_market="refuse"), shop_sheet()).market == "DEFAULT"
 
@@ -115,7 +115,7 @@ def decided(**fields: Any) -> PriceSheet:
     return shop_sheet(entries, steps=(step,), rejected=(passed,), **known, **fields)
 
 
-def explained(sheet: PriceSheet, **policy: Any) -> ShopQuote:
+def explained(sheet: PriceSheet, **policy: Any) -> Quote:
     """A member's quote with an override, a sale, a promotion and tax."""
     lists = [
         {"id": "o", "kind": "override", "currency": "USD"},
@@ -123,7 +123,7 @@ def explained(sheet: PriceSheet, **policy: Any) -> ShopQuote:
     ]
     markets = {"DEFAULT": {"tax_rates": {"standard": "0.25"}, "show": "net"}}
     book = rulebook(lists=lists, promotions=[{"id": "p", "percent": "12.5"}], markets=markets, **policy)
-    got: ShopQuote = quoted(book, sheet, is_prime_member=True, explain=True)
+    got: Quote = quoted(book, sheet, is_prime_member=True, explain=True)
     return got
 
 
@@ -178,3 +178,18 @@ def test_digits_beyond_the_exponent_are_iso_4217s() -> None:
         got = quoted(rulebook(lists=[header]), shop_sheet([entry("l", "1.23456")]), currency=code)
         assert got.final_price == rounded(Ratio(Decimal("1.23456")), places, "HALF_UP")
         assert -int(got.final_price.as_tuple().exponent) == places
+
+
+@pytest.mark.parametrize(
+    ("quantity", "step", "is_sold"),
+    [(3, None, True), (1.0, None, True), (1.5, None, False), (1.5, "0.5", True), (1, "0.5", True), (1.25, "0.5", False),
+     (0.001, "0.001", True), (3, "2", False)],
+)  # fmt: skip
+def test_a_product_is_sold_in_multiples_of_its_step(quantity: float, step: str | None, is_sold: bool) -> None:
+    priced = shop_sheet(quantity_step=None if step is None else Decimal(step))
+    if is_sold:
+        got = quoted(rulebook(), priced, quantity=quantity)
+        assert (got.quantity, got.total) == (quantity, 100 * Decimal(str(quantity)))
+    else:
+        with pytest.raises(WrongQuantity, match="whole units" if step is None else f"multiples of {step}"):
+            quoted(rulebook(), priced, quantity=quantity)

@@ -29,6 +29,7 @@ FINAL = [
     errors.PricingError("x"),
     errors.InvalidInput("x"),
     errors.NotJson("x"),
+    errors.NoHistory("x"),
     errors.UrlTooLong("x"),
     errors.SlowBody("x"),
     errors.RateLimited("x"),

@@ -1,15 +1,12 @@
-"""The explanation of a quote by a rulebook: every step from the list price to the final price, and every rejection."""
+"""The explanation of a quote: every step from the list price to the final price, and every rejection."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
-
-from msgspec import Meta, Struct
 
 from shared.pricing import promotions
 from shared.pricing.entries import PriceEntry
-from shared.pricing.explanation import DecisionCode, Step
+from shared.pricing.explanation import Code, Rejection, Step
 from shared.pricing.money import Rounding, percent, plain, shown
 from shared.pricing.price_lists import Candidate, Missing, Situation
 from shared.pricing.product import Tier
@@ -19,39 +16,24 @@ from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList, Promotion
 from shared.pricing.sheet import PriceSheet
 
-Code = Literal[
-    "not_started",
-    "expired",
-    "condition_unmet",
-    "lower_priority",
-    "no_effect",
-    "below_floor",
-    "other_currency",
-    "exclusive_other",
-    "no_rate",
-    "no_price",
-]
-
-
-class Rejected(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
-    """One rule or signal that was looked at and not used."""
-
-    rule: Annotated[str, Meta(description="The rule's name.", examples=["promotion"])]
-    code: Annotated[Code | DecisionCode | None, Meta(description="The code of the reason.", examples=["expired"])] = (
-        None
-    )
-    reason: Annotated[str, Meta(description="The reason, in words.", examples=["black-friday has ended"])]
-
 
 class Trail:
     """Collects steps and rejections while a price is computed. Prices are those of one unit."""
 
-    def __init__(self, sheet: PriceSheet, currency: str) -> None:
+    def __init__(self, sheet: PriceSheet, currency: str, rate: Decimal) -> None:
+        """The trail of one unit of the sheet's product.
+
+        Args:
+            sheet: The product's.
+            currency: The query's.
+            rate: The share that members get off.
+        """
         self.sheet = sheet
+        self.rate = rate
         self.currency = currency
         self.last = shown(sheet.published_price, sheet.currency)
         self._steps: list[Step] = []
-        self.rejected: list[Rejected] = []
+        self.rejected: list[Rejection] = []
 
     def step(self, rule: str, price: Ratio, reason: str, currency: str | None = None) -> None:
         """The price after a rule."""
@@ -67,7 +49,7 @@ class Trail:
 
     def reject(self, rule: str, code: Code, reason: str) -> None:
         """A rule that was not used."""
-        self.rejected.append(Rejected(rule=rule, code=code, reason=reason))
+        self.rejected.append(Rejection(rule=rule, code=code, reason=reason))
 
     def market(self, price: Decimal, code: str, multiplier: Decimal) -> None:
         """The published price in the market."""
@@ -116,7 +98,7 @@ class Trail:
         }
         for passed in off.passed:
             self.reject("promotion", passed.code, f"promotion {passed.promotion.id}: {words[passed.code]}")
-        if off.exclusive and self.sheet.membership_rate:
+        if off.exclusive and self.rate:
             self.reject("membership", "exclusive_other", "an exclusive promotion applies alone")
 
     def membership(self, price: Ratio, rate: Decimal) -> None:
@@ -134,32 +116,31 @@ class Trail:
             self._to("rounding", final, f"{rounding} in {self.currency}")
 
 
-def rejections(here: Situation, trail: Trail, contract: Sequence[PriceEntry]) -> tuple[Rejected, ...]:
+def rejections(here: Situation, trail: Trail, contract: Sequence[PriceEntry]) -> tuple[Rejection, ...]:
     """All rejections: the decision's, those on the way, and the rules whose window or conditions did not fit."""
-    found = [Rejected(rule=line.rule, code=line.code, reason=line.reason) for line in here.sheet.rejected]
-    found += trail.rejected
+    found = [*here.sheet.rejected, *trail.rejected]
     lists = [rule for pool in here.bound.lists for rule in pool.rules] + list(here.bound.contract(contract))
     found += _closed("price_list", lists, here)
     found += _closed("promotion", [rule for pool in here.bound.promotions for rule in pool.rules], here)
-    rate = here.sheet.membership_rate
+    rate = trail.rate
     if rate and not here.query.is_prime_member:
         reason = f"not a member: {percent(rate)} not taken"
-        found.append(Rejected(rule="membership", code="condition_unmet", reason=reason))
+        found.append(Rejection(rule="membership", code="condition_unmet", reason=reason))
     return tuple(found)
 
 
 def _closed(
     kind: str, rules: Iterable[Rule[PriceList]] | Iterable[Rule[Promotion]], here: Situation
-) -> Iterable[Rejected]:
+) -> Iterable[Rejection]:
     for rule in rules:
         name = f"{kind.removeprefix('price_')} {rule.part.id}"
         state = rule.state(here.at)
         if state == "expired":
-            yield Rejected(rule=kind, code="expired", reason=f"{name} has ended{_at(rule.closes)}")
+            yield Rejection(rule=kind, code="expired", reason=f"{name} has ended{_at(rule.closes)}")
         elif state == "not_started":
-            yield Rejected(rule=kind, code="not_started", reason=f"{name} begins{_at(rule.opens)}")
+            yield Rejection(rule=kind, code="not_started", reason=f"{name} begins{_at(rule.opens)}")
         elif not rule.fits(here.query):
-            yield Rejected(rule=kind, code="condition_unmet", reason=f"{name}: a condition does not hold")
+            yield Rejection(rule=kind, code="condition_unmet", reason=f"{name}: a condition does not hold")
 
 
 def _at(instant: datetime | None) -> str:
