@@ -1,10 +1,12 @@
 """SIGTERM in the middle of the work, as at a deployment: what is in hand is finished or handed back."""
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from tests.chaos.case import Case, Figure, at_most
 from tests.chaos.context import Context
+from tests.chaos.reader import Read
 from tests.chaos.runs import caught, slow_feed
 from tests.support.processes import is_alive
 from tests.support.waiting import eventually
@@ -19,8 +21,20 @@ def _terminate(context: Context) -> Figure:
             took = _restart(context, program)
             gone[program] = max(took, gone.get(program, 0.0))
     text = ", ".join(f"{program} in {took:.1f} s" for program, took in gone.items())
+    text += f"; a lone API answered nothing for {_longest_gap(context.reader.reads):.1f} s"
     misses = [line for program, took in gone.items() for line in at_most(f"{program} gone", took, GONE_S)]
     return Figure(f"gone at worst: {text}", misses)
+
+
+def _longest_gap(reads: Sequence[Read]) -> float:
+    """The longest time in which every query failed, from the first to fail until an answer."""
+    longest, since = 0.0, None
+    for read in sorted(reads, key=lambda read: read.ended):
+        if read.status == 200:
+            longest, since = max(longest, read.ended - since if since is not None else 0.0), None
+        elif since is None:
+            since = read.at
+    return longest
 
 
 def _restart(context: Context, program: str) -> float:

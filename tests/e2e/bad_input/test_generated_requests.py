@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok
 
@@ -20,7 +21,17 @@ TAKING_ANYTHING = ("getProduct", "live", "ready", "metrics")
 TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
+    "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries",
 )  # fmt: skip
+
+
+# They would end the other tests' tasks, keys and products, or change the rules by which these are priced. `just fuzz
+# openapi` generates them, too.
+LEFT_OUT = {
+    "abortTask", "revokeKey", "deleteProduct", "putPolicy", "putMarket", "deleteMarket", "putPriceList",
+    "deletePriceList", "putPriceListEntries", "putPromotion", "deletePromotion", "putExchangeRates",
+    "deleteExchangeRate",
+}  # fmt: skip
 
 
 GENERATED = [
@@ -60,13 +71,17 @@ def test_no_generated_request_is_an_error_of_the_engines(
         headers = {
             name: value.encode() for name, value in request["headers"].items() if name.lower() != "authorization"
         }
-        response = http.request(
-            request["method"],
-            request["url"],
-            params=request.get("params"),
-            headers=headers,
-            content=body_of(request),
-        )
+        try:
+            response = http.request(
+                request["method"],
+                request["url"],
+                params=request.get("params"),
+                headers=headers,
+                content=body_of(request),
+            )
+        except httpx.LocalProtocolError:
+            # The client sends no such header: `just fuzz` does.
+            reject()
         assert response.status_code < 500, response.text
         if response.status_code >= 400:
             assert response.headers["content-type"].startswith("application/problem+json")
@@ -81,6 +96,5 @@ def body_of(request: dict[str, Any]) -> bytes | None:
     return data.encode() if isinstance(data, str) else data
 
 
-def test_every_operation_but_three_is_generated(engine: Engine) -> None:
-    """An abort would end the tests' own tasks, a revocation their key, a deletion their products."""
-    assert set(operations(engine)) - {"abortTask", "revokeKey", "deleteProduct"} == {name for name, _ in GENERATED}
+def test_every_operation_is_generated_or_left_out(engine: Engine) -> None:
+    assert set(operations(engine)) == {name for name, _ in GENERATED} | LEFT_OUT
