@@ -6,9 +6,9 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
-from shared.postgres.pools import AsyncPool, Conn
+from shared.postgres.pools import Conn
 from shared.pricing.exchange import MarketValues, Since
-from shared.pricing.market import Market, location_key
+from shared.pricing.market import location_key
 
 Kind = Literal["multiplier", "exchange_rate"]
 Pair = tuple[str, str]
@@ -102,13 +102,6 @@ def built(rows: Iterable[Mapping[str, Any]], version: int | None) -> MarketValue
     return MarketValues(multipliers, rates, version or 0)
 
 
-async def markets(pool: AsyncPool) -> Mapping[str, Market]:
-    """All markets by code, with the multipliers that are in force."""
-    async with pool.connection() as conn:
-        rows = await (await conn.execute(_MARKETS)).fetchall()
-    return {row["code"]: Market(**row) for row in rows}
-
-
 def _insert(conn: Conn, rows: Sequence[NewValue], by: By, occurred_at: datetime | None = None) -> int | None:
     """The version of the rows that say something new; None: there are none."""
     columns = {name: [getattr(row, name) for row in rows] for name in NewValue._fields}
@@ -172,14 +165,3 @@ ORDER BY since DESC, seq DESC LIMIT 1
 _CONFIRM = "UPDATE market_values SET occurred_at = %s, cause_id = %s WHERE seq = %s"
 
 _HAD = "SELECT DISTINCT key FROM market_values WHERE kind = 'multiplier' AND key = ANY(%s)"
-
-_MARKETS = """
-WITH active AS (SELECT document->'markets' AS markets FROM rulebooks ORDER BY version DESC LIMIT 1),
-latest AS (
-    SELECT DISTINCT ON (key) key, name, value, version FROM market_values WHERE kind = 'multiplier'
-    ORDER BY key, since DESC, seq DESC)
-SELECT coalesce(code, l.name) AS code, coalesce(l.value, 1) AS multiplier, coalesce(l.version, 0) AS version
-FROM (SELECT jsonb_object_keys(markets) AS code FROM active) m
-FULL JOIN latest l ON lower(btrim(m.code)) = lower(l.key)
-WHERE m.code IS NOT NULL OR l.value IS NOT NULL
-"""

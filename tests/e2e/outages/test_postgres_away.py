@@ -30,6 +30,10 @@ def test_without_postgres_what_is_cached_is_answered_and_the_rest_is_refused(
             "a product": get_or_none(
                 engine, "PUT", f"/api/v1/products/{cached}", json=product, headers=engine.authorized
             ),
+            "a promotion": get_or_none(
+                engine, "PUT", "/api/v1/promotions/away", json={"id": "away", "percent": 1}, headers=engine.authorized
+            ),
+            "the rulebook": get_or_none(engine, "GET", "/api/v1/rulebook", headers=engine.authorized),
             "a task": get_or_none(engine, "GET", f"/api/v1/tasks/{uuid4()}"),
         }
         for what, response in refused.items():
