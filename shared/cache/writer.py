@@ -8,6 +8,7 @@ import structlog
 
 from shared.cache import sheets
 from shared.cache.sheets import Fill
+from shared.errors import RedisUnavailable, translate
 from shared.messaging.channel import announce
 from shared.postgres.pools import Pool
 from shared.prices import published
@@ -47,7 +48,14 @@ class SheetWriter:
 
     def created(self) -> None:
         """Invalidate all negative entries; call after creating products."""
-        self._cache.incr(sheets.GENERATION)
+        try:
+            self._cache.incr(sheets.GENERATION)
+        except redis.ResponseError as error:
+            if isinstance(translate(error), RedisUnavailable):
+                raise
+            # A foreign value that is no number. Redis' time is a generation that was never there.
+            seconds, microseconds = self._cache.time()
+            self._cache.set(sheets.GENERATION, seconds * 1_000_000 + microseconds)
 
     def _check(self, pool: Pool, product_ids: Sequence[str]) -> None:
         """Replace the entries that are later than PostgreSQL, which is read after them."""

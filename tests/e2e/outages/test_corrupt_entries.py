@@ -1,6 +1,7 @@
 """A corrupt cache entry is counted and healed; no answer shows it."""
 
 from collections.abc import Callable
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -103,3 +104,19 @@ def test_a_bad_row_of_postgresql_fails_its_product_alone_and_is_replaced_by_a_wr
     assert task["result"]["failed_products"][0]["product_id"] == bad
     engine.put_product(product_id=bad, base_price="120.00")
     eventually(lambda: price(engine, bad).status_code == 200, "the write replaces the row")
+
+
+@pytest.mark.parametrize("kind", ["a list", "bytes"])
+def test_a_corrupt_generation_of_the_catalogue_fails_nothing_and_is_replaced(engine: Engine, kind: str) -> None:
+    engine.redis.delete("pricing:generation")
+    if kind == "a list":
+        engine.redis.rpush("pricing:generation", "not", "a", "number")
+    else:
+        engine.redis.set("pricing:generation", b"\xff")
+    missing = f"missing-{uuid4().hex}"
+    assert {price(engine, missing).status_code for _ in range(5)} == {404}
+    product_id = str(engine.put_product(product_id=missing)["product_id"])
+    eventually(lambda: price(engine, product_id).status_code == 200, "the product is found", deadline_s=5)
+    [generation] = engine.redis.mget(["pricing:generation"])
+    assert isinstance(generation, bytes)
+    assert generation.isdigit()
