@@ -1,5 +1,6 @@
 """Numbers and nesting that break a decoder are errors of the caller, wherever they come in."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from shared.errors import InvalidInput
 from shared.importing.rows import _OBJECT
 from shared.market_events.events import decode
 from shared.pricing.product import ProductInput
+from tests.support.metrics import counted
 
 HUGE = b"1e99999999999999999999"
 DEEP = b"[" * 100_000
@@ -44,3 +46,12 @@ def test_it_is_a_bad_row_of_a_file() -> None:
 def test_an_announcement_that_is_none_is_passed_over(message: bytes) -> None:
     """The thread that reads the channel lives on."""
     _apply(message, NearCache(10, 1_000))
+
+
+@pytest.mark.parametrize("at", [b"-1e308", b"1e308", b"0"])
+def test_an_announcement_of_another_age_is_no_measurement(at: bytes) -> None:
+    before = counted("pricing_near_cache_staleness_seconds_count")
+    _apply(b'{"changes": [["P-1", 2]], "at": ' + at + b"}", NearCache(10, 1_000))
+    assert counted("pricing_near_cache_staleness_seconds_count") == before
+    _apply(b'{"changes": [["P-1", 3]], "at": %f}' % time.time(), NearCache(10, 1_000))
+    assert counted("pricing_near_cache_staleness_seconds_count") == before + 1
