@@ -12,6 +12,7 @@ from shared.catalogue import price_lists
 from shared.errors import InvalidInput, translate
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import Reader, Row
+from shared.importing.simple_entries import GoodEntry, SimpleEntries
 from shared.importing.simple_rows import copy_escape
 from shared.pricing.entries import EntryInput
 from shared.wire import amounts
@@ -26,17 +27,6 @@ TIER_COLUMNS = ("min_quantity", "up_to")
 _STEP = Decimal("0.001")
 _FEWEST = 5_000  # rows of a chunk, except the last one
 _MOST_WAITING = 100_000  # rows of one entry, which has too many tiers
-
-
-class GoodEntry(NamedTuple):
-    """An entry that can be stored: `line` is where it starts, `copied` its columns `COLUMNS` for COPY."""
-
-    product_id: str
-    line: int
-    raw: str
-    currency: str
-    is_for_everyone: bool
-    copied: str
 
 
 class BadRow(NamedTuple):
@@ -78,31 +68,13 @@ class EntryCheck(msgspec.Struct, frozen=True):
         good: list[GoodEntry] = []
         bad: list[BadRow] = []
         rows = 0
-        for group in self._groups(chunk):
-            rows += len(group)
-            found = self._entry(group)
+        for found, count in self._found(chunk):
+            rows += count
             good.append(found) if isinstance(found, GoodEntry) else bad.extend(found)
         return CheckedEntries(rows, good, bad)
 
-    def key(self, row: Row) -> object:
-        """The product, customer and window of a row: rows of one key that follow one another are one entry."""
-        try:
-            values = self.reader.values(row)
-        except InvalidInput:
-            return row.line
-        if "tiers" in values:
-            return row.line
-        return tuple(values.get(name) for name in ("product_id", "customer_id", "from", "until", "zone"))
-
-    def _groups(self, chunk: Chunk) -> Iterator[list[Row]]:
-        rows = _rows(self.reader, chunk)
-        if not self.has_tier_rows:
-            yield from ([row] for row in rows)
-            return
-        for _, group in groupby(rows, self.key):
-            yield list(group)
-
-    def _entry(self, group: list[Row]) -> GoodEntry | list[BadRow]:
+    def full(self, group: list[Row]) -> GoodEntry | list[BadRow]:
+        """Check the rows of one entry by the full path."""
         first = group[0]
         try:
             if any(isinstance(row.cells, str) for row in group):
@@ -119,6 +91,29 @@ class EntryCheck(msgspec.Struct, frozen=True):
         columns = (self.list_id, str(self.revision), row.product_id, row.customer_id, str(row.ordinal), row.document)
         copied = "\t".join(map(copy_escape, columns))
         return GoodEntry(row.product_id, first.line, first.raw, currency, not row.customer_id, copied)
+
+    def key(self, row: Row) -> object:
+        """The product, customer and window of a row: rows of one key that follow one another are one entry."""
+        try:
+            values = self.reader.values(row)
+        except InvalidInput:
+            return row.line
+        if "tiers" in values:
+            return row.line
+        return tuple(values.get(name) for name in ("product_id", "customer_id", "from", "until", "zone"))
+
+    def _found(self, chunk: Chunk) -> Iterator[tuple[GoodEntry | list[BadRow], int]]:
+        """What becomes of the rows, each with the number of its rows."""
+        if self.has_tier_rows or not isinstance(chunk, Block):
+            rows = _rows(self.reader, chunk)
+            for _, found in groupby(rows, self.key) if self.has_tier_rows else ((None, [row]) for row in rows):
+                group = list(found)
+                yield self.full(group), len(group)
+            return
+        simple = SimpleEntries(self.reader, self.list_id, self.revision, self.currency)
+        is_plain = chunk.text.isascii()
+        for line, raw in _lines(self.reader, chunk):
+            yield (is_plain and simple.good(line, raw)) or self.full([self.reader.row(line, raw)]), 1
 
     def _currency(self, values: Sequence[dict[str, Any]]) -> str:
         """The currency that the rows name, where it is to be compared with the product's; else empty."""
@@ -153,9 +148,14 @@ def _rows(reader: Reader, chunk: Chunk) -> Iterator[Row]:
     if not isinstance(chunk, Block):
         yield from chunk
         return
+    for line, raw in _lines(reader, chunk):
+        yield reader.row(line, raw)
+
+
+def _lines(reader: Reader, chunk: Block) -> Iterator[tuple[int, str]]:
     for line, raw in enumerate(chunk.text.replace("\r\n", "\n").split("\n"), chunk.line):
         if raw and (reader.is_table or not raw.isspace()):
-            yield reader.row(line, raw)
+            yield line, raw
 
 
 def _convert(values: dict[str, Any], *, is_text: bool) -> None:

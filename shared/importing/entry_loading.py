@@ -1,6 +1,6 @@
 """Loading: checked entries become rows of a new revision of their list, and then part of the sheets."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from psycopg.rows import tuple_row
@@ -8,7 +8,8 @@ from psycopg.rows import tuple_row
 from shared.catalogue import price_lists
 from shared.importing.checking import printable
 from shared.importing.columns import RefusedFile
-from shared.importing.entry_checking import COLUMNS, BadRow, CheckedEntries, GoodEntry
+from shared.importing.entry_checking import COLUMNS, BadRow, CheckedEntries
+from shared.importing.simple_entries import GoodEntry
 from shared.importing.simple_rows import copy_escape
 from shared.postgres.pools import Conn
 from shared.prices import list_entries
@@ -39,9 +40,12 @@ def stage(conn: Conn, list_id: str, revision: int, checked: Iterable[CheckedEntr
         lines = "".join([f"{entry.copied}\n" for entry in good]).encode()
         _copy(conn, "price_list_entries", COLUMNS, lines)
         conn.commit()
-    key = {"list_id": list_id, "revision": revision}
-    entries -= conn.execute(_TWICE, key).rowcount
-    entries -= conn.execute(_CROWDED, key | {"most": MOST_ENTRIES}).rowcount
+    # For this transaction: the planner knows a table that grew, and sorts a million rows with few passes.
+    conn.execute("ANALYZE price_list_entries")
+    conn.execute("SET LOCAL work_mem = '64MB'")
+    conn.execute("SET LOCAL jit = off")
+    key = {"list_id": list_id, "revision": revision, "most": MOST_ENTRIES}
+    entries -= sum(_fault(conn, query, key) for query in (_TWICE, _CROWDED))
     [row] = conn.execute("SELECT count(*) AS n FROM import_rows").fetchall()
     conn.commit()
     return Loaded(rows, row["n"], entries)
@@ -94,6 +98,16 @@ def _known(conn: Conn, chunk: CheckedEntries) -> tuple[list[GoodEntry], list[Bad
     return good, bad
 
 
+def _fault(conn: Conn, query: str, key: Mapping[str, object]) -> int:
+    """Make bad rows of the stored entries that a query finds; returns their number."""
+    found = conn.execute(query.encode(), key).rowcount
+    if found:
+        conn.execute("ANALYZE import_faults")
+        conn.execute(_MOVE, key)
+    conn.execute("DROP TABLE import_faults")
+    return found
+
+
 def _products(conn: Conn, list_id: str, revision: int) -> Iterator[list[str]]:
     """The products with loaded entries for everyone, in the order of their ids."""
     last = ""
@@ -128,47 +142,40 @@ DELETE FROM price_list_entries WHERE list_id = %(list_id)s AND revision = %(revi
     SELECT FROM price_list_revisions WHERE list_id = %(list_id)s AND in_force = %(revision)s)
 """
 
-# The raw text of these rows is not kept: the entry as it would have been stored stands for it.
+# By one pass over the list; the rows found are few. Their raw text is not kept: the stored entry stands for it.
 _TWICE = """
-WITH several AS (
-    SELECT product_id, customer_id FROM price_list_entries WHERE list_id = %(list_id)s AND revision = %(revision)s
-    GROUP BY product_id, customer_id HAVING count(*) > 1
-), numbered AS (
-    SELECT e.product_id, e.customer_id, e.ordinal, e.document, first_value(e.ordinal) OVER same AS first
-    FROM several s JOIN price_list_entries e USING (product_id, customer_id)
-    WHERE e.list_id = %(list_id)s AND e.revision = %(revision)s
-    WINDOW same AS (
-        PARTITION BY e.product_id, e.customer_id, e.document::jsonb->>'opens', e.document::jsonb->>'closes'
-        ORDER BY e.ordinal)
-), gone AS (
-    DELETE FROM price_list_entries e USING numbered n
-    WHERE e.product_id = n.product_id AND e.customer_id = n.customer_id AND e.list_id = %(list_id)s
-        AND e.revision = %(revision)s AND e.ordinal = n.ordinal AND n.ordinal > n.first
-    RETURNING n.ordinal, n.product_id, n.document, n.first
-)
-INSERT INTO import_rows
-SELECT ordinal, product_id || ' ' || document, 'product_id',
-    format('%%s has an entry with the same window in line %%s', product_id, first) FROM gone
+CREATE TEMPORARY TABLE import_faults ON COMMIT DROP AS
+SELECT product_id, customer_id, ordinal,
+    format('%%s has an entry with the same window in line %%s', product_id, first) AS reason
+FROM (
+    SELECT product_id, customer_id, ordinal, first_value(ordinal) OVER (
+        PARTITION BY product_id, customer_id, document::json->>'opens', document::json->>'closes' ORDER BY ordinal
+    ) AS first
+    FROM (
+        SELECT *, count(*) OVER (PARTITION BY product_id, customer_id) AS several FROM price_list_entries
+        WHERE list_id = %(list_id)s AND revision = %(revision)s) AS each
+    WHERE several > 1) AS numbered
+WHERE ordinal > first
 """
 
 _CROWDED = """
-WITH crowded AS (
-    SELECT product_id FROM price_list_entries
-    WHERE list_id = %(list_id)s AND revision = %(revision)s AND customer_id = ''
-    GROUP BY product_id HAVING count(*) > %(most)s
-), numbered AS (
-    SELECT e.product_id, e.ordinal, e.document, row_number() OVER (PARTITION BY e.product_id ORDER BY e.ordinal) AS n
-    FROM crowded c JOIN price_list_entries e USING (product_id)
-    WHERE e.list_id = %(list_id)s AND e.revision = %(revision)s AND e.customer_id = ''
-), gone AS (
-    DELETE FROM price_list_entries e USING numbered n
-    WHERE e.product_id = n.product_id AND e.customer_id = '' AND e.list_id = %(list_id)s
-        AND e.revision = %(revision)s AND e.ordinal = n.ordinal AND n.n > %(most)s
-    RETURNING n.ordinal, n.product_id, n.document
+CREATE TEMPORARY TABLE import_faults ON COMMIT DROP AS
+SELECT product_id, customer_id, ordinal,
+    format('%%s has more than %%s entries without a customer', product_id, %(most)s::bigint) AS reason
+FROM (
+    SELECT product_id, customer_id, ordinal, row_number() OVER (PARTITION BY product_id ORDER BY ordinal) AS n
+    FROM price_list_entries WHERE list_id = %(list_id)s AND revision = %(revision)s AND customer_id = '') AS numbered
+WHERE n > %(most)s
+"""
+
+_MOVE = """
+WITH gone AS (
+    DELETE FROM price_list_entries e USING import_faults f
+    WHERE e.product_id = f.product_id AND e.customer_id = f.customer_id AND e.list_id = %(list_id)s
+        AND e.revision = %(revision)s AND e.ordinal = f.ordinal
+    RETURNING e.ordinal, e.product_id, e.document, f.reason
 )
-INSERT INTO import_rows
-SELECT ordinal, product_id || ' ' || document, 'product_id', format(
-    '%%s has more than %%s entries without a customer', product_id, %(most)s::bigint) FROM gone
+INSERT INTO import_rows SELECT ordinal, product_id || ' ' || document, 'product_id', reason FROM gone
 """
 
 _NEXT_PRODUCTS = """

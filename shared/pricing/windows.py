@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,7 @@ def window(part: Windowed) -> tuple[datetime | None, datetime | None]:
     return opens, closes
 
 
+@lru_cache(maxsize=1_024)  # a file has the same few times in many rows
 def instant(written: str | None, zone: str, edge: Edge) -> datetime | None:
     """The instant of a written time; a time without offset is read in `zone`.
 

@@ -27,12 +27,14 @@ BENCHMARKS = {
     "tracing": "what tracing at its default ratio costs",
     "recalculation": "prices decided per second (also --products N, --alone)",
     "import": "rows imported per second (also --rows N)",
+    "import-prices": "price-list entries imported per second (also --products N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
 }
 # These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {
     "recalculation": "tests.bench.recalculation",
     "import": "tests.bench.importing",
+    "import-prices": "tests.bench.entry_importing",
     "events": "tests.bench.events",
 }
 console = report.console()

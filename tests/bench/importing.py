@@ -60,18 +60,24 @@ def main(rows: int, target: Path | None, *, quick: bool) -> None:
     """Measure, print."""
     rows //= 10 if quick else 1
     console = Console(highlight=False)
-    with _database() as (folder, known):
+    with database() as (folder, known):
         path = generated(folder / "products.csv", rows)
-        watched, said = _imported(known, path)
+        watched, said = ran(known, folder, "import", path)
         assert scalar(known, "SELECT count(*) FROM products JOIN prices USING (product_id)") == rows
+    found = shown(console, rows, watched, said)
+    if target:
+        target.write_bytes(msgspec.json.encode(found))
+
+
+def shown(console: Console, rows: int, watched: Watched, said: str) -> dict[str, object]:
+    """Print the figures of an import, and return them."""
     speed = float(re.search(r"([\d,]+) rows/s", said)[1].replace(",", ""))  # type: ignore[index] # it says so
     console.print(said.strip())
     for name, megabytes in sorted(watched.memory_mb.items()):
         per_row = watched.cpu_s[name] / rows * 1e6
         console.print(f"{name:<12} {megabytes:5.0f} MB at most, {per_row:5.1f} µs CPU a row")
     console.print(f"other programs took {watched.others_share:.0%} of the machine meanwhile")
-    if target:
-        target.write_bytes(msgspec.json.encode({"rows": rows, "rows_per_s": speed} | asdict(watched)))
+    return {"rows": rows, "rows_per_s": speed} | asdict(watched)
 
 
 def generated(path: Path, rows: int) -> Path:
@@ -91,12 +97,10 @@ def generated(path: Path, rows: int) -> Path:
     return path
 
 
-def _imported(known: Settings, path: Path) -> tuple[Watched, str]:
-    """Import a file by the command, and watch it; what it said."""
+def ran(known: Settings, folder: Path, *arguments: object) -> tuple[Watched, str]:
+    """Run an importing command, and watch it; what it said."""
     watched, ended = Watched(), threading.Event()
-    importing = subprocess.Popen(
-        command("import", path), env=environ(known), cwd=path.parent, stderr=subprocess.PIPE, text=True
-    )
+    importing = subprocess.Popen(command(*arguments), env=environ(known), cwd=folder, stderr=subprocess.PIPE, text=True)
     watcher = threading.Thread(target=_watch, args=(watched, known, importing.pid, ended))
     watcher.start()
     began, busy = time.monotonic(), _busy_s()
@@ -134,7 +138,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 @contextmanager
-def _database() -> Iterator[tuple[Path, Settings]]:
+def database() -> Iterator[tuple[Path, Settings]]:
     """An empty catalogue on a PostgreSQL of its own, and a folder; both are gone afterwards."""
     with ExitStack() as undo:
         folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="pricing-"))).resolve()
