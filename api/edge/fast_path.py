@@ -24,6 +24,8 @@ from api.services import Services
 from shared.access import scopes
 from shared.cache.reader import Basis, PriceReader, Source
 from shared.pricing.answer import Quote
+from shared.pricing.compiled import Terms
+from shared.pricing.entries import PriceEntry
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 
@@ -138,7 +140,8 @@ class FastPath:
         if query.at is not None:
             now = instant_of(query, now)
         if basis := reader.held(query.product_id):
-            priced = quote(basis.terms, basis.bound, query, now)
+            contract = await self._contract(reader, query, basis.terms) if query.customer_id is not None else ()
+            priced = quote(basis.terms, basis.bound, query, now, contract=contract)
             answer = _rendered(priced, "cache")
             if len(asked) <= ANSWERED_BYTES and not query.is_for_keys:
                 until = None if priced.valid_until is None else priced.valid_until.timestamp()
@@ -146,8 +149,13 @@ class FastPath:
             return answer
         with self._bulkheads.taken("prices"):
             found, terms = await reader.find_one(query.product_id)
+            contract = await self._contract(reader, query, terms) if query.customer_id is not None else ()
         bound, source = sheet_for(query, found)
-        return _rendered(quote(terms, bound, query, now), source)
+        return _rendered(quote(terms, bound, query, now, contract=contract), source)
+
+    async def _contract(self, reader: PriceReader, query: PriceQuery, terms: Terms) -> tuple[PriceEntry, ...]:
+        """The entries of the query's customer for its product."""
+        return next(iter((await reader.contracts([query], terms)).values()), ())
 
     def _still_holds(self, reader: PriceReader, known: _Remembered) -> bool:
         return (known.until is None or known.until > self._now()) and reader.still_holds(known.basis)

@@ -1,8 +1,9 @@
 """Price queries: the read path."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -18,8 +19,10 @@ from api.http.bodies import StrictBody
 from api.http.problems import Problem, documented, problem_of
 from api.services import Services
 from shared.cache.reader import Found
+from shared.catalogue.price_lists import Pair
 from shared.pricing.answer import public
 from shared.pricing.compiled import Terms
+from shared.pricing.entries import PriceEntry
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 
@@ -95,7 +98,8 @@ async def get_price(
     explained = await _explained(request, explain)
     await may_ask(request, data.is_for_keys)
     found, terms = await services.reader.find([data.product_id])
-    return _answer(data, found.get(data.product_id), terms, datetime.now(UTC), explained)
+    asked = _Asked(found, terms, await services.reader.contracts([data], terms), datetime.now(UTC), explained)
+    return _answer(data, asked)
 
 
 @post(
@@ -124,12 +128,13 @@ async def get_prices(
     explained = await _explained(request, explain)
     await may_ask(request, any(query.is_for_keys for query in data.items))
     found, terms = await services.reader.find([query.product_id for query in data.items])
-    now = datetime.now(UTC)
+    contracts = await services.reader.contracts(data.items, terms)
+    asked = _Asked(found, terms, contracts, datetime.now(UTC), explained)
     all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)
     request.scope["state"][SOURCE] = "cache" if all_cached else "database"
     answers: list[ItemAnswer] = []
     for query in data.items:
-        answers.append(_item(query, found.get(query.product_id), terms, now, explained, request.url.path))
+        answers.append(_item(query, asked, request.url.path))
         if len(answers) % ITEMS_PER_TURN == 0:
             await asyncio.sleep(0)
     return PriceAnswers(answers)
@@ -141,19 +146,29 @@ async def _explained(request: Request[Any, Any, Any], explain: bool) -> Explaine
     return "wholly" if await sees_costs(request) else "publicly"
 
 
-def _answer(query: PriceQuery, found: Found | None, terms: Terms, now: datetime, explained: Explained) -> PriceAnswer:
-    bound, source = sheet_for(query, found)
-    priced, hidden = quote(terms, bound, query, instant_of(query, now), explain=explained != "not"), 0
-    if explained == "publicly":
+class _Asked(NamedTuple):
+    """What the answers of one request are computed from."""
+
+    found: Mapping[str, Found]
+    terms: Terms
+    contracts: Mapping[Pair, tuple[PriceEntry, ...]]
+    now: datetime
+    explained: Explained
+
+
+def _answer(query: PriceQuery, asked: _Asked) -> PriceAnswer:
+    bound, source = sheet_for(query, asked.found.get(query.product_id))
+    contract = asked.contracts.get((query.product_id, query.customer_id or ""), ())
+    is_explained, at = asked.explained != "not", instant_of(query, asked.now)
+    priced, hidden = quote(asked.terms, bound, query, at, contract=contract, explain=is_explained), 0
+    if asked.explained == "publicly":
         priced, hidden = public(priced, bound.sheet)
     return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)
 
 
-def _item(
-    query: PriceQuery, found: Found | None, terms: Terms, now: datetime, explained: Explained, instance: str
-) -> ItemAnswer:
+def _item(query: PriceQuery, asked: _Asked, instance: str) -> ItemAnswer:
     try:
-        return ItemAnswer(price=_answer(query, found, terms, now, explained))
+        return ItemAnswer(price=_answer(query, asked))
     except Exception as error:  # every item has its answer, as each single query
         problem = problem_of(error, instance)
         if problem.status == 500:

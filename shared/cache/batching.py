@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 
 from opentelemetry import trace
 
+K = TypeVar("K")
 V = TypeVar("V")
 
-Load = Callable[[list[str]], Awaitable[Mapping[str, V]]]
+Load = Callable[[list[K]], Awaitable[Mapping[K, V]]]
 
 
-class Batcher(Generic[V]):
+class Batcher(Generic[K, V]):
     """Batches the keys requested in one turn of the event loop, or while other look-ups run.
 
     Each key is looked up once, however many callers wait for it (single-flight). At most `max_concurrency` look-ups
@@ -20,7 +21,7 @@ class Batcher(Generic[V]):
     spans are then in that trace.
     """
 
-    def __init__(self, load: Load[V], max_concurrency: int, batch: int) -> None:
+    def __init__(self, load: Load[K, V], max_concurrency: int, batch: int) -> None:
         """A batcher of a look-up.
 
         Args:
@@ -29,13 +30,13 @@ class Batcher(Generic[V]):
             batch: The largest number of keys in one look-up.
         """
         self._load, self._max_concurrency, self._batch = load, max_concurrency, batch
-        self._waiters: dict[str, list[asyncio.Future[V | None]]] = {}
-        self._queue: list[str] = []
+        self._waiters: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._queue: list[K] = []
         self._recorded: Context | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._is_due = False
 
-    async def get_all(self, keys: Iterable[str]) -> dict[str, V]:
+    async def get_all(self, keys: Iterable[K]) -> dict[K, V]:
         """The values of the keys that exist. Raises the error of a look-up."""
         queued = len(self._queue)
         futures = {key: self.get(key) for key in keys}
@@ -44,7 +45,7 @@ class Batcher(Generic[V]):
         await asyncio.gather(*futures.values())
         return {key: value for key, future in futures.items() if (value := future.result()) is not None}
 
-    def get(self, key: str) -> "asyncio.Future[V | None]":
+    def get(self, key: K) -> "asyncio.Future[V | None]":
         """A future of a key's value, None where the key does not exist. It raises the error of the look-up.
 
         For callers whose trace is not recorded. Each caller has a future of its own, and may cancel it without
@@ -75,7 +76,7 @@ class Batcher(Generic[V]):
         self._running.discard(task)
         self._start()
 
-    async def _look_up(self, keys: list[str]) -> None:
+    async def _look_up(self, keys: list[K]) -> None:
         try:
             values = await self._load(keys)
         except asyncio.CancelledError:
@@ -89,7 +90,7 @@ class Batcher(Generic[V]):
             for key, future in self._take(keys):
                 future.set_result(values.get(key))
 
-    def _take(self, keys: list[str]) -> "Iterator[tuple[str, asyncio.Future[V | None]]]":
+    def _take(self, keys: list[K]) -> "Iterator[tuple[K, asyncio.Future[V | None]]]":
         """Remove the futures that still wait for these keys; a later request causes another look-up."""
         for key in keys:
             yield from ((key, future) for future in self._waiters.pop(key) if not future.done())

@@ -1,7 +1,7 @@
 """The read path: the near cache first, then Redis, then PostgreSQL; it works while one of the servers is away."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Literal
 
@@ -12,12 +12,16 @@ import structlog
 from opentelemetry import trace
 
 from shared.cache import sheets
+from shared.cache.contracts import Contracts
 from shared.cache.near import Held, NearCache
 from shared.cache.rulebook import RulebookCopy
 from shared.cache.sources import DatabaseSheets, RedisSheets, Unreadable
+from shared.catalogue.price_lists import Pair
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import AsyncPool
 from shared.pricing.compiled import BoundSheet, Terms
+from shared.pricing.entries import PriceEntry
+from shared.pricing.query import PriceQuery
 from shared.pricing.sheet import PriceSheet
 from shared.telemetry.metrics import (
     NEAR_BYTES,
@@ -76,6 +80,7 @@ class PriceReader:
         """
         self._near = near
         self.rulebook = RulebookCopy(database, near)
+        self._contracts = Contracts(cache, database)
         # Counted here, and added to the metrics five times a second: a metric costs as much as the look-up itself.
         self._near_hits = self._near_misses = 0
         self._redis = RedisSheets(cache, traced or cache, near, ttl_s)
@@ -134,6 +139,17 @@ class PriceReader:
             return (self._found(cached, "cache", terms) if isinstance(cached, PriceSheet) else None), terms
         stored = await self._postgres.batched.get(product_id)
         return (self._found(stored, "database", terms) if stored is not None else None), terms
+
+    async def contracts(self, queries: Iterable[PriceQuery], terms: Terms) -> dict[Pair, tuple[PriceEntry, ...]]:
+        """The entries of the customers that queries name, by product and customer.
+
+        Raises:
+            DatabaseUnavailable: a contract is not cached, and PostgreSQL is away.
+        """
+        if not terms.rules.lists:
+            return {}
+        pairs = [(query.product_id, query.customer_id) for query in queries if query.customer_id is not None]
+        return await self._contracts.find(pairs) if pairs else {}
 
     async def read_ahead(self) -> None:
         """Loop: refresh hot sheets before they expire, repair doubted entries, flush counters."""

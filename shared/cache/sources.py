@@ -58,7 +58,7 @@ class RedisSheets:
         """
         self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
         self._breaker = Breaker("redis", RedisUnavailable)
-        self.batched: Batcher[PriceSheet | Missing] = Batcher(self.look_up, REDIS_CONCURRENCY, LOOK_UP)
+        self.batched: Batcher[str, PriceSheet | Missing] = Batcher(self.look_up, REDIS_CONCURRENCY, LOOK_UP)
         # Entries that did not decode, or that contradict a later version, until PostgreSQL was read.
         self.doubted: dict[str, bytes] = {}
 
@@ -150,7 +150,7 @@ class DatabaseSheets:
     def __init__(self, database: AsyncPool, cached: RedisSheets, near: NearCache) -> None:
         self._database, self._cached, self._near = database, cached, near
         self._breaker = Breaker("database", DatabaseUnavailable)
-        self.batched: Batcher[PriceSheet | Unreadable] = Batcher(self.look_up, DATABASE_CONCURRENCY, LOOK_UP)
+        self.batched: Batcher[str, PriceSheet | Unreadable] = Batcher(self.look_up, DATABASE_CONCURRENCY, LOOK_UP)
 
     async def look_up(self, product_ids: Sequence[str]) -> Mapping[str, PriceSheet | Unreadable]:
         """Read sheets by one statement; products that do not exist are left out.

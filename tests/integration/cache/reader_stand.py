@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from shared.cache.contracts import Contracts
 from shared.cache.near import NearCache
 from shared.cache.reader import Found, PriceReader
 from shared.messaging import clients
@@ -27,6 +28,7 @@ class Stand(NamedTuple):
 
     reader: PriceReader
     near: NearCache
+    contracts: Contracts
     redis: Proxy
     postgres: Proxy
 
@@ -51,7 +53,7 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         await reader.prepare()
         keeping_fresh = asyncio.create_task(reader.rulebook.keep_fresh())
         stack.callback(keeping_fresh.cancel)
-        yield Stand(reader, near, to_redis, to_postgres)
+        yield Stand(reader, near, Contracts(cache, pool), to_redis, to_postgres)
 
 
 def run(settings: Settings, test: Callable[[Stand], Coroutine[None, None, None]], near_entries: int = 0) -> None:

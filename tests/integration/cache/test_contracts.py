@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import cast
 
@@ -16,11 +17,14 @@ from shared.cache import contracts
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import Contract, Pair
 from shared.commands.__main__ import main
+from shared.errors import DatabaseUnavailable
 from shared.messaging import clients
 from shared.postgres import arrays, pools
 from shared.postgres.pools import Pool
 from shared.pricing.entries import EntryInput, PriceEntry
 from shared.settings import Settings
+from tests.integration.cache.reader_stand import Stand, run
+from tests.integration.cache.reader_stand import eventually as eventually_found
 from tests.integration.catalogue_examples import new_id
 from tests.support.waiting import eventually
 
@@ -80,6 +84,30 @@ def test_a_cached_contract_is_that_pairs_alone_and_ends_by_itself(
     monkeypatch.setattr(contracts, "TTL_MS", 50)
     fill(settings, contract)
     eventually(lambda: cache.get(key) is None, "the contract ended")
+
+
+def test_a_contract_is_found_with_either_server_away_and_never_taken_for_none(settings: Settings, pool: Pool) -> None:
+    pair, other = (new_id(), "c-1"), (new_id(), "c-1")
+    add(pool, pair)
+    expected = {pair: (PriceEntry(list="contracts", amount=Decimal("9.50")),)}
+
+    async def test(own: Stand) -> None:
+        assert await own.contracts.find([pair]) == expected
+        own.postgres.shut()
+        assert await own.contracts.find([pair]) == expected
+        with pytest.raises(DatabaseUnavailable):
+            await own.contracts.find([other])
+        own.postgres.open()
+        own.redis.shut()
+
+        async def answers() -> bool:
+            with suppress(DatabaseUnavailable):
+                return await own.contracts.find([pair, other]) == {**expected, other: ()}
+            return False
+
+        await eventually_found(answers, "PostgreSQL answers")
+
+    run(settings, test)
 
 
 def test_among_200_000_contracts_a_read_uses_the_index_and_a_customer_is_forgotten_by_one(
