@@ -37,8 +37,8 @@ def check(value: object, document: object, path: str = "$") -> None:
         if isinstance(document, str) and not is_plain(document):
             raise InvalidInput(REASON, path)
     elif isinstance(value, msgspec.Struct) and isinstance(document, Mapping):
-        for name in value.__struct_fields__:
-            check(getattr(value, name), document.get(name), f"{path}.{name}")
+        for name, written in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+            check(getattr(value, name), document.get(written), f"{path}.{written}")
     elif isinstance(value, Mapping) and isinstance(document, Mapping):
         for name, part in value.items():
             check(part, document.get(name), f"{path}.{name}")

@@ -96,6 +96,7 @@ def test_a_replacement_is_one_version_of_the_rulebook_and_leaves_nothing_behind(
         ({"amount": "x"}, "amount"),
         ({"amount": "1", "tiers": [{"unit_price": "1"}]}, "amount"),
         ({"tiers": [{"up_to": "9", "unit_price": "1"}, {"up_to": "5", "unit_price": "1"}]}, "tiers[1].up_to"),
+        ({"tiers": [{"from": "1e1", "unit_price": "1"}]}, "tiers[0].from"),
         ({"amount": "1", "from": "2026-11-27", "until": "2026-11-27"}, "until"),
         ({"amount": "1", "zone": "Mars"}, "zone"),
         ({"amount": "1", "colour": "red"}, "colour"),

@@ -8,7 +8,7 @@ from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import Content, ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import NEW
-from tests.support.pricing_examples import NOON, policy, product
+from tests.support.pricing_examples import NOON, policy, product, tiers
 from tests.support.shop_examples import entry
 
 # As the release before wrote it.
@@ -53,3 +53,13 @@ def test_a_sheet_holds_the_facts_that_rules_read() -> None:
         assert getattr(got, name) == value, name
     assert (got.ceiling, got.entries) == (Decimal(120), entries)
     assert msgspec.json.decode(msgspec.json.encode(got), type=PriceSheet) == got
+
+
+def test_a_sheet_with_three_entries_and_five_tiers_has_less_than_2_kb() -> None:
+    steps = tiers((9, "98.00"), (49, "95.00"), (99, "90.00"), (499, "85.00"), (None, "80.00"))
+    window = {"from": "2026-11-27T00:00:00", "until": "2026-12-01T00:00:00", "zone": "Europe/Berlin"}
+    entries = tuple(entry(f"wholesale-{at}", "79.90", **window) for at in range(3))
+    got = decided(
+        product(tiers=steps, cost=Decimal(60), max_price=Decimal(120), category="electronics"), entries=entries
+    )
+    assert len(msgspec.json.encode(got)) < 2_000
