@@ -140,6 +140,8 @@ def night(begin: str, end: str, zone: str = "Europe/Berlin") -> ChangeLimits:
         (night("22:00", "06:00"), utc(2026, 11, 27, 4, 59), utc(2026, 11, 27, 5, 0)),
         (night("22:00", "06:00"), utc(2026, 11, 27, 5, 0), None),
         (night("09:00", "12:00", "Asia/Tokyo"), utc(2026, 11, 27, 1, 0), utc(2026, 11, 27, 3, 0)),
+        (night("23:00", "22:30", "America/New_York"), utc(2026, 11, 27, 3, 0), utc(2026, 11, 27, 3, 30)),
+        (night("00:30", "05:00", "Asia/Tokyo"), utc(2026, 11, 26, 16, 0), utc(2026, 11, 26, 20, 0)),
         # 2026-03-29, 02:00 → 03:00: the night is an hour shorter, and a skipped time is the end of the gap.
         (night("22:00", "06:00"), utc(2026, 3, 28, 22, 0), utc(2026, 3, 29, 4, 0)),
         (night("22:00", "02:30"), utc(2026, 3, 29, 0, 30), utc(2026, 3, 29, 1, 0)),

@@ -102,6 +102,11 @@ def test_another_reduction_at_the_same_price_has_a_window_of_its_own() -> None:
     assert low(history, "before_reduction", day("2026-07-16"), progressive=True) == 100
 
 
+def test_a_reduction_after_an_imported_one_is_another_one() -> None:
+    history = [*rows("2026-05-01 100", "2026-06-01 80/100"), reduced("2026-06-10", "80", "100", "june")]
+    assert low(history, "before_reduction", day("2026-06-11")) == 80
+
+
 def test_a_history_that_begins_in_the_window_is_flagged() -> None:
     """X6."""
     history = [*rows("2026-06-02 95", "2026-06-05 90"), reduced("2026-06-10", "70", "90", "june")]

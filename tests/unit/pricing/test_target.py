@@ -10,7 +10,7 @@ from shared.pricing.decision import Decision, decide
 from shared.pricing.market_rules import CompetitorRule, CostPlusRule, DemandRule, StockPoint, StockRule, Strategy
 from shared.pricing.policy import Policy
 from tests.support.pricing_examples import NOON, competitor, demand, policy, product, state
-from tests.support.repricing import Shelf
+from tests.support.repricing import HOUR, Shelf
 
 COMPETITOR = CompetitorRule(lowest=Decimal("0.5"), highest=Decimal("1.2"))
 DEMAND = DemandRule(lowest=Decimal("0.8"), highest=Decimal("1.25"))
@@ -45,6 +45,16 @@ def test_the_rules_apply_in_the_documented_order() -> None:
         ("cost_plus", "90.00"),
         ("floor", "95.00"),
     ]
+
+
+def test_a_demand_index_counts_until_it_expires() -> None:
+    shelf = Shelf(product(), rules(Strategy(demand=DEMAND)))
+    shelf.take(replace(demand("1.2", "web"), expires_at=NOON + HOUR), demand("1.1", "shops"))
+    assert (shelf.price, shelf.last.next_due) == ("115.00", NOON + HOUR)
+    shelf.follow(HOUR)
+    assert (shelf.price, shelf.last.steps[-1].reason) == ("110.00", "demand index 1.1")
+    (line,) = shelf.last.rejected
+    assert (line.code, line.reason) == ("stale_signal", "web: index expired at 2026-03-01T13:00:00+00:00")
 
 
 @pytest.mark.parametrize(
