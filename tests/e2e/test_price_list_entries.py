@@ -1,5 +1,6 @@
 """Entries of price lists over HTTP: written in bulk, replaced at once, read back page by page."""
 
+import threading
 from typing import Any, cast
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from shared.pricing.rulebook import PriceList
 from shared.rulebook import store
 from shared.rulebook.store import By
 from tests.support.engine import Engine
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -137,3 +139,37 @@ def test_ten_thousand_entries_fit_into_one_call(engine: Engine, list_id: str) ->
     assert put(engine, list_id, *many).json()["changed"] == 10_000
     assert len(listed(engine, list_id, limit=1000)) == 10_000
     assert put(engine, list_id, *many, many[0]).json()["path"] == "$.entries"
+
+
+def test_quotes_go_from_the_old_entries_to_the_new_ones_and_never_past_them(engine: Engine, list_id: str) -> None:
+    product_id = engine.put_product()["product_id"]
+    queries = [{"product_id": product_id}, {"product_id": product_id, "customer_id": "c-17"}]
+
+    def prices() -> list[str]:
+        answers = [engine.http.post("/api/v1/price", json=query).json() for query in queries]
+        return [answer["final_price"] for answer in answers]
+
+    def written(amount: int, **more: Any) -> list[dict[str, Any]]:
+        everyone = {"product_id": product_id, "amount": str(amount)}
+        entries = [everyone, {**everyone, "customer_id": "c-17", "amount": str(amount - 1)}]
+        assert put(engine, list_id, *entries, **more).status_code == 200
+        return entries
+
+    written(80)
+    eventually(lambda: prices() == ["80.00", "79.00"], "the entries are quoted")
+    stop, seen = threading.Event(), set[tuple[str, ...]]()
+
+    def read() -> None:
+        while not stop.is_set():
+            seen.add(tuple(prices()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    written(70, params={"replace": "true"})
+    eventually(lambda: prices() == ["70.00", "69.00"], "the replacement is quoted")
+    stop.set()
+    reader.join()
+    amounts = {amount for pair in seen for amount in pair}
+    assert amounts <= {"80.00", "79.00", "70.00", "69.00"}
+    put(engine, list_id, {"product_id": product_id, "customer_id": "c-17", "delete": True})
+    eventually(lambda: prices() == ["70.00", "70.00"], "the contract has ended")
