@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 # Entries of a deleted list that one transaction deletes.
 DELETED = 10_000
+# Rates of the past that one transaction stores.
+RATES = 10_000
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
 KIND = click.Choice([name.replace("_", "-") for name in KINDS])
 
@@ -150,13 +152,19 @@ def import_rates(settings: Settings, file: Path) -> None:
     """
     try:
         rates = rate_files.read(_bytes(file).decode())
+        exchange_rates.check(rates)
     except (InvalidInput, UnicodeDecodeError) as error:
         raise failure(f"{file}: {error}") from None
+    by = By(audit.commander(), "exchange rates")
+    past = [rate for rate in rates if rate.since is not None]
+    # Some at a time: market events wait for the lock meanwhile. After a crash the import is repeated.
+    for start in range(0, len(past), RATES):
+        with connection(settings) as conn:
+            exchange_rates.put(conn, past[start : start + RATES], by)
     with writing(settings) as conn:
-        version = exchange_rates.put(conn, rates, By(audit.commander(), "exchange rates"))
+        version = exchange_rates.put(conn, [rate for rate in rates if rate.since is None], by)
     _announce(settings, values_version=version)
-    current = sum(rate.since is None for rate in rates)
-    print_line(f"{current:,} rates are in force, {len(rates) - current:,} of the past are known; version {version}")
+    print_line(f"{len(rates) - len(past):,} rates are in force, {len(past):,} of the past are known; version {version}")
 
 
 @contextmanager

@@ -29,15 +29,20 @@ def put(conn: Conn, rates: Sequence[NewRate], by: By) -> int:
     Raises:
         InvalidInput: a currency or a rate is wrong, or two rates contradict each other; the path has its index.
     """
-    for index, rate in enumerate(rates):
-        _check(rate, f"$.rates[{index}]")
+    check(rates)
     values.lock(conn)
-    newest = {(rate.source, rate.target): rate.rate for rate in sorted(rates, key=_age)}
+    from_now_on = {(rate.source, rate.target): rate.rate for rate in rates if rate.since is None}
     try:
-        exchange.check_rates({**in_force(conn), **newest})
+        exchange.check_rates({**in_force(conn), **from_now_on})
     except ValueError as error:
         raise InvalidInput(str(error), "$.rates") from None
     return values.add(conn, [NewValue("exchange_rate", _name(rate[:2]), rate.rate, rate.since) for rate in rates], by)
+
+
+def check(rates: Iterable[NewRate]) -> None:
+    """Raise InvalidInput where a currency or a rate is wrong by itself; the path has its index."""
+    for index, rate in enumerate(rates):
+        _check(rate, f"$.rates[{index}]")
 
 
 def delete(conn: Conn, pair: Pair, by: By) -> int:
@@ -85,7 +90,3 @@ def _check(rate: NewRate, path: str) -> None:
 
 def _name(pair: Sequence[object]) -> str:
     return f"{pair[0]}/{pair[1]}"
-
-
-def _age(rate: NewRate) -> tuple[bool, float]:
-    return rate.since is None, rate.since.timestamp() if rate.since else 0.0

@@ -141,19 +141,23 @@ SELECT v.name, v.value FROM keys k, LATERAL (
 WHERE k.kind = %s AND v.value IS NOT NULL
 """  # noqa: S608 # only text of this module
 
+# All rows are compared before the first one is stored: each comparison would pass over the rows stored so far.
 _INSERT = """
 WITH next AS MATERIALIZED (
-    SELECT coalesce(max(version), 0) + 1 AS version, clock_timestamp() AS now FROM market_values)
+    SELECT coalesce(max(version), 0) + 1 AS version, clock_timestamp() AS now FROM market_values),
+fresh AS MATERIALIZED (
+    SELECT r.*, next.version, next.now
+    FROM next, unnest(%(kind)s::text[], %(key)s::text[], %(name)s::text[], %(value)s::numeric[],
+        %(since)s::timestamptz[]) WITH ORDINALITY AS r (kind, key, name, value, since, place)
+    WHERE r.value IS DISTINCT FROM (
+        SELECT v.value FROM market_values v
+        WHERE v.kind = r.kind AND v.key = r.key AND v.since <= coalesce(r.since, next.now)
+        ORDER BY v.since DESC, v.seq DESC LIMIT 1))
 INSERT INTO market_values (version, kind, key, name, value, since, author, cause, cause_id, occurred_at)
-SELECT next.version, r.kind, r.key, r.name, r.value, coalesce(r.since, next.now), %(author)s, %(cause)s, %(cause_id)s,
-    coalesce(%(occurred_at)s, next.now)
-FROM next, unnest(%(kind)s::text[], %(key)s::text[], %(name)s::text[], %(value)s::numeric[], %(since)s::timestamptz[])
-    WITH ORDINALITY AS r (kind, key, name, value, since, place)
-WHERE r.value IS DISTINCT FROM (
-    SELECT v.value FROM market_values v
-    WHERE v.kind = r.kind AND v.key = r.key AND v.since <= coalesce(r.since, next.now)
-    ORDER BY v.since DESC, v.seq DESC LIMIT 1)
-ORDER BY r.place
+SELECT version, kind, key, name, value, coalesce(since, now), %(author)s, %(cause)s, %(cause_id)s,
+    coalesce(%(occurred_at)s, now)
+FROM fresh WHERE (SELECT count(*) FROM fresh) > 0
+ORDER BY place
 RETURNING version
 """
 

@@ -3,9 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
+from shared.errors import InvalidInput
 from shared.postgres.pools import Conn
 from shared.pricing.exchange import MarketValues, in_force
-from shared.rulebook import values
+from shared.rulebook import exchange_rates, values
+from shared.rulebook.exchange_rates import NewRate
 from shared.rulebook.values import By, NewValue
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,6 +49,13 @@ def test_a_value_is_in_force_from_its_instant_on(conn: Conn) -> None:
     [timeline] = loaded._rates.values()
     assert [row.value for row in timeline] == [Decimal("1.2"), Decimal("1.3")]
     assert in_force(timeline, later).value == Decimal("1.3")
+
+
+def test_a_rate_of_the_past_contradicts_none_of_today(conn: Conn) -> None:
+    exchange_rates.put(conn, [NewRate("EUR", "USD", Decimal("1.1"))], BY)
+    exchange_rates.put(conn, [NewRate("USD", "EUR", Decimal("0.8"), NOON)], BY)
+    with pytest.raises(InvalidInput, match="inverse"):
+        exchange_rates.put(conn, [NewRate("USD", "EUR", Decimal("0.8"))], BY)
 
 
 def test_an_event_of_an_earlier_time_is_superseded_and_the_same_one_counts_once(conn: Conn) -> None:
