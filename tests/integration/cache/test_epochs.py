@@ -57,6 +57,7 @@ def restore(settings: Settings, dump: str) -> None:
 def write_price(settings: Settings, cache: redis.Redis, product_id: str, price: str) -> int:
     """Write a product and put its sheet; returns the version."""
     with pools.pool(settings, "tests", size=1) as pool:
+        pool.wait()
         with pool.connection() as conn:
             wanted = product(product_id, category="books", base_price=Decimal(price))
             cause = Cause("write", new_id())

@@ -55,6 +55,7 @@ def place(new_database: Callable[[], Settings]) -> Iterator[Place]:
     with psycopg.connect(settings.database_url) as conn:
         conn.execute(THINGS.encode())
     with pools.pool(settings, "tests", size=4) as pool:
+        pool.wait()
         yield Place(pool, settings)
 
 
