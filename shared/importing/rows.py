@@ -105,7 +105,8 @@ def _product(values: dict[str, Any]) -> ProductInput:
         values["content"] = given
     if isinstance(content := values.get("content"), dict):
         _check_amount("content.amount", content.get("amount"))
-    for at, tier in enumerate(values.get("tiers") or ()):
+    tiers = values.get("tiers")
+    for at, tier in enumerate(tiers if isinstance(tiers, list) else ()):
         if isinstance(tier, dict):
             _check_amount(f"tiers[{at}].unit_price", tier.get("unit_price"))
     try:

@@ -89,6 +89,9 @@ def test_a_bad_optional_column_is_named(pool: Pool, file: Writing, name: str, va
         ('"name": "\\ud800"', "row"),
         ('"stock": "12"', "stock"),
         ('"colour": "red"', "colour"),
+        ('"tiers": -1', "tiers"),
+        ('"tiers": true', "tiers"),
+        ('"content": 5', "content"),
         ("oops", "row"),
     ],
 )
