@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import msgspec
 import structlog
@@ -20,6 +20,7 @@ from api.http.problems import Problem, documented, problem_of
 from api.services import Services
 from shared.cache.reader import Found
 from shared.catalogue.price_lists import Pair
+from shared.errors import InvalidInput, translated
 from shared.pricing.answer import public
 from shared.pricing.compiled import Terms
 from shared.pricing.entries import PriceEntry
@@ -48,6 +49,37 @@ class PriceQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         list[PriceQuery],
         Meta(min_length=1, max_length=500, description="The queries", examples=[[{"product_id": "P-100"}]]),
     ]
+
+
+class _RawQueries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same before each query is read by itself."""
+
+    items: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=500)]
+
+
+class EachQuery(StrictBody[PriceQueries]):
+    """The queries of a body; a query of the wrong shape is an InvalidInput in its place."""
+
+    def _decode(self, value: bytes) -> Any:
+        with translated():
+            try:
+                raw = _items.decode(value)
+            except msgspec.ValidationError:
+                msgspec.json.decode(value)  # broken JSON is the greater fault
+                raise
+        return PriceQueries([_query(item) for item in raw.items])  # type: ignore[misc] # as the handler knows
+
+
+def _query(item: msgspec.Raw) -> PriceQuery | InvalidInput:
+    try:
+        with translated():
+            return _one.decode(item)
+    except InvalidInput as error:
+        return error
+
+
+_items = msgspec.json.Decoder(_RawQueries)
+_one = msgspec.json.Decoder(PriceQuery)
 
 
 class ItemAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,12 +139,13 @@ async def get_price(
     status_code=200,
     guards=[prices_are_open],
     security=KEY_OPTIONAL,
-    dto=StrictBody[PriceQueries],
+    dto=EachQuery,
     return_dto=None,
     operation_id="getPrices",
     responses=documented(401, 403, 422, 429, 503),
     summary="Up to 500 price queries at once",
-    description="Each item has a price or an error of its own. A query of the wrong shape fails the whole request.",
+    description="Each item has a price or an error of its own, whose `path` starts at the item. All have the same "
+    "instant and the same rulebook.",
 )
 async def get_prices(
     request: Request[Any, Any, Any],
@@ -124,16 +157,18 @@ async def get_prices(
     explain: Explain = False,
 ) -> PriceAnswers:
     """Price several queries with one look-up."""
-    limit_prices(request, len(data.items))
+    items = cast(list[PriceQuery | InvalidInput], data.items)
+    queries = [query for query in items if isinstance(query, PriceQuery)]
+    limit_prices(request, len(items))
     explained = await _explained(request, explain)
-    await may_ask(request, any(query.is_for_keys for query in data.items))
-    found, terms = await services.reader.find([query.product_id for query in data.items])
-    contracts = await services.reader.contracts(data.items, terms)
+    await may_ask(request, any(query.is_for_keys for query in queries))
+    found, terms = await services.reader.find([query.product_id for query in queries])
+    contracts = await services.reader.contracts(queries, terms)
     asked = _Asked(found, terms, contracts, datetime.now(UTC), explained)
-    all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in data.items)
+    all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in queries)
     request.scope["state"][SOURCE] = "cache" if all_cached else "database"
     answers: list[ItemAnswer] = []
-    for query in data.items:
+    for query in items:
         answers.append(_item(query, asked, request.url.path))
         if len(answers) % ITEMS_PER_TURN == 0:
             await asyncio.sleep(0)
@@ -166,13 +201,15 @@ def _answer(query: PriceQuery, asked: _Asked) -> PriceAnswer:
     return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)
 
 
-def _item(query: PriceQuery, asked: _Asked, instance: str) -> ItemAnswer:
+def _item(query: PriceQuery | InvalidInput, asked: _Asked, instance: str) -> ItemAnswer:
     try:
+        if isinstance(query, InvalidInput):
+            raise query
         return ItemAnswer(price=_answer(query, asked))
     except Exception as error:  # every item has its answer, as each single query
         problem = problem_of(error, instance)
         if problem.status == 500:
-            log.error("unforeseen error", path=instance, product_id=query.product_id, exc_info=error)
+            log.error("unforeseen error", path=instance, exc_info=error)
         return ItemAnswer(error=problem)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
 
 import structlog
 
@@ -20,7 +19,7 @@ READ_EVERY_S = 0.5
 
 
 class RulebookCopy:
-    """The compiled rulebook with the market values: read twice a second, and at once when a change is announced.
+    """The compiled rulebook with the market values: read twice a second.
 
     The database's epoch is read with them, for the near cache. While PostgreSQL is away, the last copy stays in force.
 
@@ -33,22 +32,12 @@ class RulebookCopy:
         self.terms: Terms | None = None
         self._loaded: Loaded | None = None
         self._is_up = True
-        self._announced = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def keep_fresh(self) -> None:
         """Loop: read again and again."""
-        self._loop = asyncio.get_running_loop()
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._announced.wait(), READ_EVERY_S)
-            self._announced.clear()
+            await asyncio.sleep(READ_EVERY_S)
             await self.read()
-
-    def announce(self) -> None:
-        """Read now; may be called from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._announced.set)
 
     async def current(self) -> Terms:
         """The copy; before the first one it is read.

@@ -99,6 +99,8 @@ def reader(attribute: str) -> Reader:
         name = attribute.partition(".")[2]
         return lambda query: _values(query.attributes.get(name))
     read = attrgetter(attribute)
+    if attribute in _TEXTS:
+        return lambda query: () if (value := read(query)) is None else (value,)
     return lambda query: _values(read(query))
 
 
@@ -113,19 +115,42 @@ def keys(condition: Condition) -> frozenset[Key] | None:
 def predicate(condition: Condition) -> Predicate:
     """The condition as a function of the query."""
     read, wanted = reader(condition.attribute), keys(condition)
+    if wanted is not None and is_of_keys_alone(condition):
+        return _one_of(condition.attribute, wanted)
+    orderings = [
+        (compare, bound) for name, compare in _ORDERINGS.items() if (bound := getattr(condition, name)) is not None
+    ]
+    if condition.attribute == _NUMBERS and wanted is None and condition.not_in is None and len(orderings) == 1:
+        ((compare, bound),) = orderings
+        return lambda query: compare(query.quantity if type(query.quantity) is int else exact(query.quantity), bound)
     tests: list[Callable[[tuple[Key, ...]], bool]] = []
     if wanted is not None:
         tests.append(lambda values: not wanted.isdisjoint(values))
     if condition.not_in is not None:
         excluded = _keys(condition.attribute, condition.not_in)
         tests.append(excluded.isdisjoint)
-    for name, compare in _ORDERINGS.items():
-        if (bound := getattr(condition, name)) is not None:
-            tests.append(_ordering(compare, bound))
+    tests += [_ordering(compare, bound) for compare, bound in orderings]
     if len(tests) == 1:
         (only,) = tests
         return lambda query: only(read(query))
     return lambda query: all(test(read(query)) for test in tests)
+
+
+def is_of_keys_alone(condition: Condition) -> bool:
+    """Whether the attribute must have one of some values, and the condition asks for nothing else."""
+    others = (condition.not_in, *(getattr(condition, name) for name in _ORDERINGS))
+    return keys(condition) is not None and all(other is None for other in others)
+
+
+def _one_of(attribute: str, wanted: frozenset[Key]) -> Predicate:
+    """Whether the attribute has one of these values; the kinds of attributes that most conditions name come first."""
+    if attribute == "customer_groups":
+        return lambda query: not wanted.isdisjoint(query.customer_groups)
+    if attribute in _TEXTS and attribute != "user_location":
+        get = attrgetter(attribute)
+        return lambda query: get(query) in wanted
+    read = reader(attribute)
+    return lambda query: not wanted.isdisjoint(read(query))
 
 
 def _ordering(compare: Callable[[Any, Any], bool], bound: Decimal) -> Callable[[tuple[Key, ...]], bool]:

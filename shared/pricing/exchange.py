@@ -70,6 +70,8 @@ class MarketValues:
         self.multipliers = dict(multipliers or {})
         self._rates = dict(rates or {})
         self._currencies = sorted({code for pair in self._rates for code in pair})
+        # The last answer of each pair, and an instant from which on it holds until its end.
+        self._last: dict[tuple[str, str], tuple[datetime, Rate]] = {}
         self._ways: dict[tuple[str, str], list[tuple[tuple[Timeline, bool], ...]]] = {}
 
     def rate(self, source: str, target: str, at: datetime) -> Rate | None:
@@ -79,6 +81,15 @@ class MarketValues:
         """
         if source == target:
             return Rate(_SAME, None)
+        last = self._last.get((source, target))
+        if last is not None and last[0] <= at and (last[1].until is None or at < last[1].until):
+            return last[1]
+        found = self._rate(source, target, at)
+        if found is not None:
+            self._last[source, target] = at, found
+        return found
+
+    def _rate(self, source: str, target: str, at: datetime) -> Rate | None:
         ways = self._ways.get((source, target))
         if ways is None:
             ways = self._ways[source, target] = list(self._find(source, target))

@@ -1,6 +1,7 @@
 """Markets: a code and its multiplier."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -9,6 +10,7 @@ from shared.pricing import money
 DEFAULT_MARKET_CODE = "DEFAULT"
 
 
+@lru_cache(maxsize=1024)
 def location_key(location: str) -> str:
     """A location as markets are looked up: without case and outer blanks."""
     return location.strip().casefold()

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
-from shared.pricing.conditions import Condition, Key, Predicate, Reader, keys, predicate, reader, specificity
+from shared.pricing.conditions import Key, Predicate, Reader, is_of_keys_alone, keys, predicate, reader, specificity
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.query import PriceQuery
@@ -31,6 +31,7 @@ class Rule(Generic[Part]):
         "order",
         "part",
         "predicates",
+        "rest",
         "share",
         "specificity",
     )
@@ -45,8 +46,13 @@ class Rule(Generic[Part]):
         self.order = -part.priority, part.id
         percent = part.percent if isinstance(part, Promotion) else None
         self.share = None if percent is None else multiply(percent, _HUNDREDTH)
-        self.attribute, self.named = _indexed(part.conditions)
+        indexed = next((one for one in part.conditions if keys(one) is not None), None)
+        self.attribute = None if indexed is None else indexed.attribute
+        self.named = frozenset[Key]() if indexed is None else keys(indexed) or frozenset()
         self.predicates: tuple[Predicate, ...] = tuple(map(predicate, part.conditions))
+        # Where a table of the values was asked, its condition holds already.
+        is_known = indexed is not None and is_of_keys_alone(indexed)
+        self.rest = tuple(predicate(one) for one in part.conditions if one is not indexed or not is_known)
 
     def with_entry(self, entry: PriceEntry, more_specific: int = 0) -> "Rule[Part]":
         """The same list with an entry, whose window lies inside the list's."""
@@ -55,7 +61,8 @@ class Rule(Generic[Part]):
         rule.opens = max(self.opens, entry.opens) if self.opens and entry.opens else self.opens or entry.opens
         rule.closes = earliest(self.closes, entry.closes)
         rule.specificity, rule.order, rule.share = self.specificity + more_specific, self.order, None
-        rule.attribute, rule.named, rule.predicates = self.attribute, self.named, self.predicates
+        rule.attribute, rule.named = self.attribute, self.named
+        rule.predicates, rule.rest = self.predicates, self.rest
         return rule
 
     def fits(self, query: PriceQuery) -> bool:
@@ -147,17 +154,9 @@ class Pool(Generic[Part]):
 
 def _take(timed: _Timed[Part], query: PriceQuery, found: list[Rule[Part]], until: datetime | None) -> datetime | None:
     rule, is_open, edge = timed
-    for fits in rule.predicates:
+    for fits in rule.rest:
         if not fits(query):
             return until
     if is_open:
         found.append(rule)
     return until if edge is None else earliest(until, edge)
-
-
-def _indexed(conditions: Iterable[Condition]) -> tuple[str | None, frozenset[Key]]:
-    """The first attribute of which the conditions name values, and these values."""
-    for condition in conditions:
-        if (named := keys(condition)) is not None:
-            return condition.attribute, named
-    return None, frozenset()

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import redis
 
-from tests.bench import answers, arena, catalogue
+from tests.bench import answers, arena, catalogue, shop
 from tests.bench.arena import Arena
 from tests.bench.judge import Bar, ratio
 from tests.bench.outcome import Options, Outcome
 from tests.bench.series import FIGURES, Series, Window, alternate, known
 
 HOT_QUERIES = 10_000
+# So many that remembered answers do not help.
+SHOP_QUERIES = 200_000
 # More than any of the servers reads from PostgreSQL in a second.
 COLD_PER_S = 9_000
 
@@ -40,10 +42,15 @@ def run(options: Options) -> Outcome:
     """Measure all series in turns, and judge them."""
     plan = Plan(options.rounds or (2 if options.quick else 7), 1 if options.quick else 2)
     options.say(f"PostgreSQL, Redis and {plan.cold_products + len(catalogue.HOT):,} products")
-    with arena.opened(options.cores, plan.cold_products) as place, ExitStack() as undo:
+    with (
+        arena.opened(options.cores, plan.cold_products) as place,
+        arena.opened(options.cores, 0) as of_shop,
+        ExitStack() as undo,
+    ):
         options.say("the servers")
         series = _series(place, plan, undo)
         answers.compare({name: one.server.url for name, one in series.items() if not name.startswith("ceiling")})
+        series |= _shop_series(of_shop, undo)
         options.say("all answer the same; each is warmed up")
         alternate(list(series.values()), plan.rounds, plan.window_s, options.cores, options.say)
         complete = answers.completeness(series["near"], series["redis"], place.collector, place.key)
@@ -78,6 +85,18 @@ def _series(place: Arena, plan: Plan, undo: ExitStack) -> dict[str, Series]:
     return {one.name: one for one in found}
 
 
+def _shop_series(place: Arena, undo: ExitStack) -> dict[str, Series]:
+    shop.fill(place.settings)
+    asked = place.write("shop", list(shop.queries(SHOP_QUERIES)))
+    trusting = {"PRICING_TRUST_CALLERS": "true"}
+    near = undo.enter_context(place.engine("shop", trusting))
+    behind = undo.enter_context(place.engine("shop-redis", {**trusting, "PRICING_NEAR_CACHE_ENTRIES": 0}))
+    return {
+        "shop": Series("shop", "shop mix, near cache", near, lambda _: asked),
+        "shop_redis": Series("shop_redis", "shop mix, Redis", behind, lambda _: asked),
+    }
+
+
 def _cold(place: Arena, plan: Plan, number: int) -> Path:
     products = place.cold[number * plan.cold_per_window :][: plan.cold_per_window]
     return place.write(f"cold-{number}", list(catalogue.queries(products, seed=number)))
@@ -100,6 +119,8 @@ def ratios(series: dict[str, Series]) -> dict[str, float]:
         "cold_to_peer_cold": of("cold", "peer_cold"),
         "peer_to_ceiling": of("peer", "ceiling"),
         "near_cpu_to_ceiling_cpu": of("near", "ceiling", "cpu_us_per_request"),
+        "shop_to_ceiling": of("shop", "ceiling"),
+        "shop_redis_to_redis": of("shop_redis", "redis"),
     }
 
 
@@ -116,6 +137,7 @@ def bars(series: dict[str, Series]) -> list[Bar]:
         Bar("near cache : ceiling, requests/s", found["near_to_ceiling"], "≥", 0.75),
         Bar("near cache : ceiling, CPU time per request", found["near_cpu_to_ceiling_cpu"], "<", 1.35),
         Bar("near cache : peer, requests/s", found["near_to_peer"], "≥", 10),
+        Bar("shop mix, near cache : ceiling, requests/s", found["shop_to_ceiling"], "≥", 0.5),
         Bar("Redis : peer, requests/s", found["redis_to_peer"], "≥", 4),
         Bar("PostgreSQL : peer's, requests/s", found["cold_to_peer_cold"], "≥", 1.5),
         Bar("p99 of the near cache, below the peer's p50", p99, "<", p50, " ms"),

@@ -86,7 +86,10 @@ def test_the_figures_of_a_series_are_medians_of_its_windows() -> None:
 
 
 def test_a_series_that_does_not_count_meets_no_bar() -> None:
-    found = {name: series(name, window()) for name in ("ceiling", "near", "redis", "cold", "peer", "peer_cold")}
+    found = {
+        name: series(name, window())
+        for name in ("ceiling", "near", "shop", "redis", "shop_redis", "cold", "peer", "peer_cold")
+    }
     assert ratios(found)["peer_to_ceiling"] == 1
     found["peer"] = series("peer", window(), faults=("3 requests were refused",))
     assert math.isnan(ratios(found)["near_to_peer"])
@@ -103,7 +106,9 @@ def test_the_bars_are_those_of_the_engine_beside_ceiling_and_peer() -> None:
     found = {
         "ceiling": series("ceiling", window(40_000, cpu_s=2)),
         "near": series("near", window(32_000, cpu_s=2, p99_us=9_000)),
+        "shop": series("shop", window(20_000)),
         "redis": series("redis", window(14_000)),
+        "shop_redis": series("shop_redis", window(7_000)),
         "cold": series("cold", window(5_000)),
         "peer": series("peer", window(3_000, p50_us=20_000)),
         "peer_cold": series("peer_cold", window(2_000)),
