@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         require_metrics_key: Whether the API's metrics need a key.
         trust_callers: Whether price queries may name customers, groups, attributes and instants without a key.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
+        history_days: How long the price history goes back; its rows are dropped by whole months.
         feed_url: Market-data feed, read by recalculations; empty: none.
         cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
@@ -85,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     require_metrics_key: bool = False
     trust_callers: bool = False
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
+    history_days: Annotated[int, msgspec.Meta(ge=31, le=36_500)] = 400
     cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
     near_cache_bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)] = 64_000_000

@@ -24,9 +24,7 @@ class PriceStatistics(Collector):
         )
         try:
             with self._pool.connection() as conn:
-                row = conn.execute(
-                    "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'price_history'"
-                ).fetchone()
+                row = conn.execute(_RECALCULATED).fetchone()
         except psycopg.Error:
             return
         if row:
@@ -96,6 +94,12 @@ _LAST_RUN = (
 )
 
 # Each part reads a small index or a table of a few rows.
+# The counter goes back when a month is dropped, as after a restart of PostgreSQL.
+_RECALCULATED = """
+SELECT coalesce(sum(n_tup_ins), 0)::bigint AS n_tup_ins FROM pg_stat_user_tables s
+JOIN pg_partition_tree('price_history') t ON t.relid = s.relid
+"""
+
 _BACKLOG = """
 SELECT w.*, q.*, i.*, r.*,
     (SELECT count(*) FROM tasks WHERE status = 'running') AS running,

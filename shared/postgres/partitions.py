@@ -34,7 +34,11 @@ class Partitioned(NamedTuple):
     keeps_days: Callable[[Settings], int]
 
 
-TABLES = (Partitioned("audit_log", "recorded_at", lambda settings: settings.audit_days),)
+TABLES = (
+    Partitioned("audit_log", "recorded_at", lambda settings: settings.audit_days),
+    # No row is carried over: each has the sheet that was in force until then.
+    Partitioned("price_history", "recorded_at", lambda settings: settings.history_days),
+)
 
 
 class Month(NamedTuple):

@@ -57,7 +57,7 @@ def put(conn: Conn, product_ids: Sequence[str], cause: Cause) -> Put:
             continue
         if (wanted := entries.get(product_id, ())) != sheet.entries:
             changed = replace(sheet, version=sheet.version + 1, entries=wanted)
-            fresh.append(NewVersion(changed, epoch, sheet.published_price, cause))
+            fresh.append(NewVersion(changed, epoch, sheet.published_price, cause, old_sheet=document))
     new_versions.write_undecided(conn, fresh)
     return Put([one.stored for one in fresh], failed)
 

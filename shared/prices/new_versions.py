@@ -8,6 +8,7 @@ import msgspec
 
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
+from shared.prices.packing import packed
 from shared.pricing.sheet import PriceSheet
 from shared.telemetry.tracing import current_trace_id
 
@@ -41,12 +42,20 @@ class StoredSheet(msgspec.Struct, frozen=True):
 
 
 class NewVersion:
-    """A sheet of a new version, to be stored; `is_first`: the product had no price before."""
+    """A sheet of a new version, to be stored, and what it replaces; `is_first`: the product had no price before."""
 
     def __init__(
-        self, sheet: PriceSheet, epoch: int, old_price: Decimal | None, cause: Cause, *, is_first: bool = False
+        self,
+        sheet: PriceSheet,
+        epoch: int,
+        old_price: Decimal | None,
+        cause: Cause,
+        *,
+        old_sheet: str | None = None,
+        is_first: bool = False,
     ) -> None:
         self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
+        self.old_sheet = b"" if old_sheet is None else packed(old_sheet)
         self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
 
 
@@ -79,43 +88,42 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, str]:
         "cause_id": arrays.texts(one.cause.id for one in batch),
         "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
         "sheet": arrays.texts(one.stored.json for one in batch),
+        "old_sheet": arrays.texts(one.old_sheet.hex() for one in batch),
     }
 
 
 _FRESH = """
 WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
-        %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[])
-    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet)
+        %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[],
+        %(old_sheet)s::text[])
+    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet, old_sheet)
 ), """
 
 _PAST = """
-INSERT INTO price_history
-    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
-SELECT product_id, version, old_price, new_price, currency, cause, cause_id, %(policy_version)s, trace_id, %(at)s
-FROM {}
+INSERT INTO price_history (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version,
+    trace_id, recorded_at, old_sheet)
+SELECT product_id, version, old_price, new_price, currency, cause, cause_id, {policy_version}, trace_id, {at},
+    decode(nullif(old_sheet, ''), 'hex')
+FROM {rows}
 """
+_DECIDED = {"policy_version": "%(policy_version)s", "at": "%(at)s"}
 
 _INSERT = f"""{_FRESH} written AS (
     INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
     SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet FROM fresh
-) {_PAST.format("fresh")}"""  # noqa: S608 # only our own parts
+) {_PAST.format(rows="fresh", **_DECIDED)}"""  # noqa: S608 # only our own parts
 
 _UPDATE = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
         computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*
-) {_PAST.format("written")}"""  # noqa: S608 # only our own parts
+) {_PAST.format(rows="written", **_DECIDED)}"""  # noqa: S608 # only our own parts
 
 # The cause of a price is that of its decision.
 _UPDATE_UNDECIDED = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*, p.policy_version
-)
-INSERT INTO price_history
-    (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)
-SELECT product_id, version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, clock_timestamp()
-FROM written
-"""  # noqa: S608 # only our own parts
+) {_PAST.format(rows="written", policy_version="policy_version", at="clock_timestamp()")}"""  # noqa: S608 # only our own parts

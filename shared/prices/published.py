@@ -28,6 +28,7 @@ from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import PastPrice, PriceState
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
+from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 log = structlog.get_logger(__name__)
@@ -57,9 +58,17 @@ class PriceChange(msgspec.Struct, frozen=True):
     old_price: Annotated[
         Decimal | None, Meta(description="The price before; null: this is the first.", examples=["49.90"])
     ]
-    new_price: Annotated[Decimal, Meta(description="The price after.", examples=["47.50"])]
+    new_price: Annotated[
+        Decimal | None, Meta(description="The price after; null: the product was deleted.", examples=["47.50"])
+    ]
     currency: CurrencyCode
-    cause: Annotated[str, Meta(description="event, task, write, import or demo.", examples=["event"])]
+    cause: Annotated[
+        str,
+        Meta(
+            description="event, task, write, import, demo or deletion.",
+            examples=["event"],
+        ),
+    ]
     cause_id: Annotated[str, Meta(description="The id of the cause.", examples=["e-1"])]
     policy_version: PolicyVersion
     trace_id: TraceId
@@ -102,6 +111,7 @@ def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     The deletion takes the product's next version. `SheetWriter.put` of the result removes the sheet from all caches,
     and a product created again under the same id goes on with the version after it.
     """
+    conn.execute("SELECT set_config('pricing.trace_id', %s, true)", [current_trace_id()])
     if not conn.execute("DELETE FROM products WHERE product_id = %s", [product_id]).rowcount:
         return None
     price_lists.delete_product(conn, product_id)
@@ -245,7 +255,7 @@ def _decide(
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), state.sheet):
         return None
-    return NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause)
+    return NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause, old_sheet=state.sheet)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:

@@ -55,8 +55,7 @@ def change_one_in_ten(engine: Engine) -> None:
 
 def bytes_per_product(engine: Engine, products: int) -> tuple[float, float]:
     """What PostgreSQL (products, signals, prices, history, with their indexes) and Redis hold for each."""
-    sizes = "SELECT sum(pg_total_relation_size(name::regclass)) AS n FROM unnest(%s::text[]) AS t (name)"
-    held = float(engine.sql(sizes, ["products", "signals", "prices", "price_history"])[0]["n"])
+    held = float(engine.sql(_SIZES, ["products", "signals", "prices"])[0]["n"])
     memory = engine.redis.info("memory")
     assert isinstance(memory, dict)
     return held / products, float(memory["used_memory"]) / products
@@ -69,6 +68,11 @@ SELECT 'B-' || lpad(n::text, 7, '0'), 'Product ' || n, 'general', 'USD', (10 + n
         jsonb_build_object('up_to', 9, 'unit_price', (10 + n %% 90)::text || '.00'),
         jsonb_build_object('up_to', NULL, 'unit_price', (9 + n %% 90)::text || '.00')) END
 FROM generate_series(1, %s) AS n
+"""
+
+_SIZES = """
+SELECT sum(pg_total_relation_size(oid)) AS n FROM pg_class
+WHERE relkind = 'r' AND (relname = ANY(%s) OR relname ~ '^price_history')
 """
 
 _SIGNALS = """

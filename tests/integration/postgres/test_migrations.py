@@ -28,6 +28,7 @@ TABLES = {
     "rulebooks",
     "prices",
     "price_history",
+    "price_history_default",
     "market_events",
     "tasks",
     "run_partitions",

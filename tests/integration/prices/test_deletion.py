@@ -44,7 +44,7 @@ def test_a_deletion_takes_the_next_version_and_a_new_product_the_one_after(pool:
     assert (changed.created, changed.sheets[product_id].version) == ((), 6)
     with pool.connection() as conn:
         versions = [change.version for change in published.history(conn, product_id, 10, None)]
-    assert versions == [6, 5, 3, 2, 1]
+    assert versions == [6, 5, 4, 3, 2, 1]
     twice = deleted(pool, product_id)
     assert twice is not None
     assert twice.version == 7
@@ -116,4 +116,4 @@ def test_an_import_goes_on_with_the_versions(pool: Pool, policy: ActivePolicy, t
     assert (stored[product_id].version, stored[other].version) == (3, 1)
     entry = sheets.entry(stored[product_id]).encode()
     assert sheets.decode(product_id, entry).published_price == Decimal(12)
-    assert history == [3, 1]
+    assert history == [3, 2, 1]

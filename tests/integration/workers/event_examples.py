@@ -92,4 +92,4 @@ class Events:
         """The published prices of a product, each with the id of its cause, the first price first."""
         with self._pool.connection() as conn:
             changes = published.history(conn, product_id, 1000, None)
-        return [(change.new_price, change.cause_id) for change in reversed(changes)]
+        return [(row.new_price, row.cause_id) for row in reversed(changes) if row.new_price is not None]

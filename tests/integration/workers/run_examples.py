@@ -96,7 +96,7 @@ class Runs:
         """The published prices of a product, the first one first."""
         with self._pool.connection() as conn:
             changes = published.history(conn, product_id, 1000, None)
-        return [change.new_price for change in reversed(changes)]
+        return [change.new_price for change in reversed(changes) if change.new_price is not None]
 
     def changed(self, ids: Sequence[str]) -> list[str]:
         """Those of the products that have a second price."""

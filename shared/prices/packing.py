@@ -1,0 +1,44 @@
+"""Sheets in the price history, packed: most of a sheet's text is the same for all products."""
+
+import zlib
+
+from shared.errors import UnusableProduct
+
+# Rows are kept for years: this text and the parameters never change. Another text takes another first byte.
+_MARK = b"\x01"
+_COMMON = (
+    b'"brand":"","tags":[""],"cost":"","content":{"amount":"","unit":"kg"},"tax_class":"reduced","price_decimals":'
+    b'"map_price":"","entries":[{"list":"wholesale","revision":0,"amount":"","tier_mode":"graduated","tiers":[{"from":'
+    b'"opens":"2026-11-27T00:00:00Z","closes":"2026-12-01T00:00:00Z"}],"category":"electronics"}'
+    b'"rejected":[{"rule":"competitor","code":"stale_signal","reason":"outlier":"own_offer":"out_of_stock":'
+    b'{"rule":"demand","before":"1","after":"1","reason":"demand index 1.1"},{"rule":"stock","before":"'
+    b'{"rule":"floor","before":"{"rule":"ceiling","before":"{"rule":"max_step","before":"{"rule":"cost_plus","before":"'
+    b'{"product_id":"P-0000001","version":3,"policy_version":4,"currency":"EUR","currency":"USD","list_price":"11.00",'
+    b'"published_price":"10.3455","floor":"5.25","ceiling":null,"tiers":[{"up_to":9,"unit_price":"11"},'
+    b'{"up_to":null,"unit_price":"10"}],"membership_rate":"0.05","rounding":"HALF_UP",'
+    b'"computed_at":"2026-11-27T00:00:00.000000Z","valid_until":"2026-11-27T00:00:00.000000Z",'
+    b'"steps":[{"rule":"list_price","before":"11.00","after":"11.00","reason":"list price; strategy standard"},'
+    b'{"rule":"competitor","before":"11.00","after":"10.3455","reason":"lowest competitor acme at 10.45, 1 % less"}],'
+    b'"cost":"5"}'
+)
+_WINDOW_BITS, _MEMORY, _LEVEL = -12, 5, 1
+
+
+def packed(sheet: str) -> bytes:
+    """The bytes of a sheet's JSON, a sixth of it where it is a usual one."""
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY, zlib.Z_DEFAULT_STRATEGY, _COMMON)
+    return _MARK + deflate.compress(sheet.encode()) + deflate.flush()
+
+
+def unpacked(stored: bytes) -> bytes:
+    """The JSON of a sheet that was packed, or stored as it is.
+
+    Raises:
+        UnusableProduct: the bytes cannot be read.
+    """
+    if not stored.startswith(_MARK):
+        return stored
+    try:
+        return zlib.decompressobj(_WINDOW_BITS, _COMMON).decompress(stored[len(_MARK) :])
+    except zlib.error:
+        raise UnusableProduct("a sheet of the price history cannot be read") from None
