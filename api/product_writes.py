@@ -11,9 +11,8 @@ from api.http import etags
 from api.services import Services
 from shared.catalogue import products
 from shared.errors import NotFound, UnusableProduct
-from shared.market_events import repricing_queue
 from shared.postgres.pools import Conn
-from shared.prices import published
+from shared.prices import published, repricing_queue
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.prices.published import Repriced
 from shared.pricing.product import ProductInput

@@ -8,13 +8,14 @@ from opentelemetry.trace import SpanKind
 
 from shared.jobs import tasks
 from shared.jobs.tasks import WaitingTask
-from shared.market_events import inbox, repricing_queue
+from shared.market_events import inbox
 from shared.market_events.records import EventRecord, WaitingEvent
-from shared.market_events.repricing_queue import DueTarget
 from shared.messaging import messages
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.postgres.pools import Pool
+from shared.prices import repricing_queue
+from shared.prices.repricing_queue import DueTarget
 from shared.telemetry import propagation, spans
 from shared.telemetry.metrics import MESSAGES_ENQUEUED
 from shared.telemetry.tracing import tracer

@@ -10,7 +10,8 @@ from dramatiq_abort import Abort
 from shared.errors import DatabaseUnavailable, LeaseLost, RedisUnavailable, translate
 from shared.jobs import endings
 from shared.jobs.endings import TaskError
-from shared.market_events import inbox, repricing_queue
+from shared.market_events import inbox
+from shared.prices import repricing_queue
 from shared.telemetry.metrics import EVENTS_COMPLETED
 from workers.jobs import run_ending
 from workers.services import Services

@@ -1,7 +1,6 @@
 """The demo catalogue: 900 products, the same on every machine, made by arithmetic."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -10,6 +9,7 @@ from shared.catalogue import products
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.market_events.signals import SignalUpdate
+from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices import new_versions, published
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
@@ -24,7 +24,6 @@ CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
 # Rough exchange rates of one US dollar: a product of 50 USD costs 7,500 JPY.
 SCALE = {"USD": Decimal(1), "JPY": Decimal(150), "KWD": Decimal("0.3")}
 NOUNS = ("Kettle", "Lamp", "Jacket", "Notebook", "Speaker", "Coffee", "Scarf", "Chair", "Atlas")
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 # The demo's markets with their multipliers; DEFAULT is for unknown locations.
 MARKETS = {
     DEFAULT_MARKET_CODE: Decimal("0.95"),
@@ -82,10 +81,11 @@ def ensure_markets(conn: Conn) -> None:
 def load(conn: Conn) -> int:
     """Write the demo catalogue with its markets, signals and first prices; returns the number of products."""
     ensure_markets(conn)
+    now = clock.now(conn)
     catalogue = list(demo_products())
     written = products.upsert(conn, catalogue)
     found = [signal for product in catalogue for signal in demo_signals(product)]
-    signals.apply(conn, [SignalUpdate.of(signal, "demo", EPOCH, "demo") for signal in found])
+    signals.apply(conn, [SignalUpdate.of(signal, "demo", now, "demo") for signal in found])
     published.reprice(conn, written, rulebook.active_policy(conn), new_versions.Cause("demo", "demo"))
     return len(catalogue)
 

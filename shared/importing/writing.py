@@ -8,7 +8,7 @@ from shared.catalogue.product_set import ProductSet
 from shared.importing.checking import PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
-from shared.prices import published
+from shared.prices import inputs, published
 from shared.prices.new_versions import Cause
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry import propagation
@@ -31,6 +31,9 @@ def upsert(conn: Conn) -> Written:
     Products whose row in the file equals the one in the catalogue are neither written nor locked.
     """
     conn.execute(_WRITTEN)
+    conn.execute(_BEFORE)
+    conn.execute(_REMEMBER)
+    conn.execute("CREATE INDEX ON import_before (product_id)")
     conn.execute(_UPSERT)
     conn.execute("ANALYZE import_written")
     query = "SELECT count(*) FILTER (WHERE is_new) AS created, count(*) AS written FROM import_written"
@@ -52,7 +55,8 @@ def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
     conn.execute(_FIRST_PRICES, decision | {"trace_id": current_trace_id()})
     waiting: list[str] = []
     for product_ids in _changed(conn):
-        waiting += published.reprice(conn, product_ids, policy, cause).changed
+        before = inputs.products_before(conn, product_ids, "import_before")
+        waiting += published.reprice(conn, product_ids, policy, cause, before).changed
         while len(waiting) >= PUBLISHED:
             _publish(conn, waiting[:PUBLISHED])
             del waiting[:PUBLISHED]
@@ -85,6 +89,15 @@ _WRITTEN = """
 CREATE TEMPORARY TABLE import_written ON COMMIT DROP AS
 SELECT product_id, currency, false AS is_new FROM products WITH NO DATA
 """
+
+_BEFORE = "CREATE TEMPORARY TABLE import_before ON COMMIT DROP AS SELECT * FROM products WITH NO DATA"
+
+# The products that the import changes, as they were: locked, so that they are these when they are written.
+_REMEMBER = f"""
+INSERT INTO import_before SELECT o.* FROM products o JOIN import_rows r USING (product_id)
+WHERE r.reason IS NULL AND ({_of("o")}) IS DISTINCT FROM ({_of("r")})
+ORDER BY o.product_id COLLATE "C" FOR UPDATE OF o
+"""  # noqa: S608 # only names of columns
 
 # xmax is 0 in an inserted row; in an existing row it is this transaction, which has locked the row.
 _UPSERT = f"""

@@ -14,6 +14,7 @@ from shared.pricing.money import amount_in_currency, multiplier
 from shared.pricing.product import ProductId
 from shared.pricing.text import clean_text
 from shared.wire import amounts
+from shared.wire.fields import AT
 
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
@@ -51,11 +52,22 @@ class CompetitorPriceChanged(EventData, frozen=True):
     price: Annotated[Decimal, Meta(description="The competitor's unit price, > 0", examples=["94.50"])]
     currency: CurrencyCode
     in_stock: Annotated[bool, Meta(description="Whether the competitor can deliver", examples=[True])] = True
+    shipping: Annotated[
+        Decimal | None, Meta(description="The shipping in the same currency, ≥ 0; null: unknown", examples=["4.90"])
+    ] = None
+    expires_at: Annotated[
+        datetime | None,
+        Meta(description="The instant from which the price does not count any more; null: none", examples=[AT]),
+    ] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         known_currency("currency", self.currency)
         amount_in_currency("price", self.price, self.currency)
+        if self.shipping is not None:
+            amount_in_currency("shipping", self.shipping, self.currency)
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ValueError("`expires_at` needs a UTC offset, as in 2026-01-31T12:00:00Z")
         if not self.price:
             raise ValueError("`price` must be above 0")
 

@@ -1,7 +1,7 @@
 """The market-data feed: an external HTTP service with competitors' prices.
 
 `POST {PRICING_FEED_URL}` with `{"product_ids": [id, …]}` returns
-`{"quotes": [{"product_id", "competitor", "price", "currency", "in_stock"?, "time"?}, …]}`.
+`{"quotes": [{"product_id", "competitor", "price", "currency", "in_stock"?, "shipping"?, "expires_at"?, "time"?}, …]}`.
 """
 
 import time

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from shared.jobs import tasks
-from shared.market_events import repricing_queue
 from shared.market_events.records import CompletedEvent, EventRecord, Key, Outcome, WaitingEvent
-from shared.market_events.repricing_queue import Lease
 from shared.postgres.arrays import numbers, texts
 from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Conn
+from shared.prices import repricing_queue
+from shared.prices.repricing_queue import Lease
 from shared.telemetry.metrics import EVENTS_COMPLETED, QUARANTINES
 
 # The largest number of events that one attempt reads.
@@ -90,7 +90,7 @@ def complete(
     """End a successful attempt in one statement: the events get their outcomes, the targets are released.
 
     Call when queries return the new prices. Events of a target whose lease was lost are left unchanged. A target is
-    due again where further events wait.
+    due again where further events wait, else when an input of its decision changes by itself.
     """
     attempts = {lease.target: lease.attempts for lease in leases}
     # Only one event of a suspect was applied.
@@ -204,7 +204,9 @@ WITH held AS MATERIALIZED (
 ), freed AS (
     UPDATE repricing_queue q SET lease_until = '-infinity', attempts = 0, crashes = held.crashes,
         due_at = CASE WHEN q.is_enqueued THEN q.due_at
-            WHEN q.has_more THEN greatest(q.decided_at + make_interval(secs => %(every)s), clock_timestamp()) END
+            WHEN q.has_more THEN greatest(q.decided_at + make_interval(secs => %(every)s), clock_timestamp())
+            ELSE (SELECT greatest(q.decided_at + make_interval(secs => %(every)s), p.next_due) FROM prices p
+                WHERE p.product_id = q.target AND p.next_due IS NOT NULL) END
     FROM held WHERE q.target = held.target
 )
 UPDATE market_events e SET status = k.status, reason = k.reason, version = k.version, traceback = k.traceback,

@@ -7,8 +7,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import msgspec
 
 from shared.catalogue.product_set import ProductSet
-from shared.market_events import repricing_queue
 from shared.market_events.events import CloudEvent, EventData, RecalculationRequested
+from shared.prices import repricing_queue
 
 # (source, id)
 Key = tuple[str, str]

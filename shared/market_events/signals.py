@@ -25,6 +25,8 @@ class SignalUpdate(msgspec.Struct, frozen=True):
     in_stock: bool
     occurred_at: datetime
     event_id: str
+    shipping: Decimal | None = None
+    expires_at: datetime | None = None
 
     @classmethod
     def of(cls, data: EventData, source: str, occurred_at: datetime, event_id: str) -> "SignalUpdate":
@@ -41,7 +43,8 @@ class SignalUpdate(msgspec.Struct, frozen=True):
             case _:
                 raise TypeError(f"{type(data).__name__} is not a signal of a product")
         currency, in_stock = getattr(data, "currency", None), getattr(data, "in_stock", True)
-        return cls(data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id)
+        shipping, expires_at = getattr(data, "shipping", None), getattr(data, "expires_at", None)
+        return cls(data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id, shipping, expires_at)
 
     @property
     def register(self) -> Register:
@@ -84,11 +87,14 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
 _HELD = "SELECT product_id, kind, source, occurred_at, event_id FROM signals WHERE product_id = ANY(%s)"
 
 _APPLY = """
-INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id)
+INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id, shipping,
+    expires_at)
 SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[], %(value)s::numeric[],
-    %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[])
+    %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[],
+    %(shipping)s::numeric[], %(expires_at)s::timestamptz[])
 ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
-    in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id
+    in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id,
+    shipping = excluded.shipping, expires_at = excluded.expires_at
 WHERE (s.occurred_at, s.event_id) <= (excluded.occurred_at, excluded.event_id)
 RETURNING product_id, kind, source
 """

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import structlog
 
@@ -14,6 +15,13 @@ from shared.telemetry.metrics import CLOCK_OFFSET
 log = structlog.get_logger(__name__)
 
 EVERY_S = 15.0
+
+
+def now(conn: Conn) -> datetime:
+    """PostgreSQL's time."""
+    [row] = conn.execute("SELECT clock_timestamp() AS now").fetchall()
+    found: datetime = row["now"]
+    return found
 
 
 def offset_s(conn: Conn) -> float:

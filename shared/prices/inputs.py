@@ -1,5 +1,6 @@
 """The inputs of decisions, read in bulk: products with their signals and current sheets."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,6 +15,8 @@ from shared.catalogue.product_set import ProductFilter
 from shared.catalogue.products import FIELDS, JSON_FIELDS
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
+from shared.prices import states
+from shared.prices.states import StoredState
 from shared.pricing.entries import PriceEntry
 from shared.pricing.product import Content, ProductInput, Tier
 from shared.pricing.signal import Signal
@@ -53,6 +56,8 @@ class PricingInputs(msgspec.Struct, frozen=True):
         last: The decoded fields of that sheet; None likewise.
         cause: The kind and the id of that sheet's cause; None likewise.
         is_priced: Whether there is a current sheet, readable or not.
+        state: The state of the current price.
+        next_due: The next instant at which an input of the decision changes by itself, as the last decision found it.
     """
 
     product: ProductInput
@@ -62,6 +67,8 @@ class PricingInputs(msgspec.Struct, frozen=True):
     last: CurrentPrice | None
     cause: tuple[str, str] | None
     is_priced: bool = False
+    state: StoredState = states.NOTHING
+    next_due: datetime | None = None
 
 
 def lock_and_read(
@@ -98,6 +105,23 @@ def lock_and_read(
     return found, failed
 
 
+def products_before(conn: Conn, product_ids: Sequence[str], source: str = "products") -> dict[str, ProductInput]:
+    """The products before a write, by id; one that cannot be read is left out.
+
+    Args:
+        conn: In the transaction of the write.
+        product_ids: The products to be written.
+        source: `products`, whose rows are locked until the transaction ends; or a table with rows of it.
+    """
+    query = _LOCK if source == "products" else _BEFORE.format(source, "{}")
+    query = query.format("p.product_id = ANY(%(ids)s::text[])")
+    found: dict[str, ProductInput] = {}
+    for row in _rows(conn, query, {"ids": arrays.texts(product_ids)}):
+        with contextlib.suppress(*_UNREADABLE):
+            found[row[_ID]] = _product(row)
+    return found
+
+
 def ids(conn: Conn, chosen: ProductFilter) -> list[str]:
     """The ids of the chosen products, without a lock."""
     query = f"SELECT p.product_id FROM products p WHERE {chosen.condition}"  # noqa: S608 # our own condition
@@ -121,9 +145,19 @@ def _product(row: tuple[Any, ...]) -> ProductInput:
 
 def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
     found: dict[str, list[Signal]] = defaultdict(list)
-    for product_id, kind, source, value, currency, in_stock in _rows(conn, _SIGNALS, {"ids": ids}):
+    for product_id, *fields in _rows(conn, _SIGNALS, {"ids": ids}):
+        kind, source, value, currency, in_stock, shipping, at, expires_at = fields
         found[product_id].append(
-            StoredSignal(kind=kind, source=source, value=value, currency=currency, in_stock=in_stock)
+            StoredSignal(
+                kind=kind,
+                source=source,
+                value=value,
+                currency=currency,
+                in_stock=in_stock,
+                shipping=shipping,
+                at=at,
+                expires_at=expires_at,
+            )
         )
     return found
 
@@ -138,14 +172,19 @@ def _state(
 ) -> PricingInputs:
     if priced is None:
         return PricingInputs(product, signals, deleted_version, None, None, None)
-    _, version, sheet, *cause = priced
+    _, version, sheet, cause, cause_id, document, next_due = priced
     try:
         last = _last.decode(sheet)
+        state = states.state_of(document, last.published_price, last.computed_at)
     except _UNREADABLE:
         if not repairs:
             raise
         return PricingInputs(product, signals, version, None, None, None, is_priced=True)
-    return PricingInputs(product, signals, version, sheet, last, (cause[0], cause[1]), is_priced=True)
+    if last.currency != product.currency:
+        state = states.NOTHING
+    return PricingInputs(
+        product, signals, version, sheet, last, (cause, cause_id), is_priced=True, state=state, next_due=next_due
+    )
 
 
 # The errors of a document that does not have the expected form.
@@ -158,20 +197,20 @@ _content = msgspec.json.Decoder(Content)
 _last = msgspec.json.Decoder(CurrentPrice)
 
 # In byte order, whatever the database's collation: products are written in the same order.
-_LOCK = f"""
+_BEFORE = f"""
 SELECT {", ".join(f"p.{name}" for name in FIELDS)}, {", ".join(f"p.{name}::text" for name in JSON_FIELDS)}
-FROM products p WHERE {{}}
-ORDER BY p.product_id COLLATE "C" FOR UPDATE
+FROM {{}} p WHERE {{}}
 """  # noqa: S608 # only names of columns
+_LOCK = _BEFORE.format("products", "{}") + ' ORDER BY p.product_id COLLATE "C" FOR UPDATE'
 
 _PRICED = """
-SELECT product_id, version, sheet, cause, cause_id FROM prices
+SELECT product_id, version, sheet, cause, cause_id, state, next_due FROM prices
 WHERE product_id = ANY(%(ids)s::text[])
 """
 
 _DELETED = "SELECT product_id, version FROM deleted_prices WHERE product_id = ANY(%(ids)s::text[])"
 
 _SIGNALS = """
-SELECT product_id, kind, source, value, currency, in_stock FROM signals
+SELECT product_id, kind, source, value, currency, in_stock, shipping, occurred_at, expires_at FROM signals
 WHERE product_id = ANY(%(ids)s::text[]) AND kind IN ('competitor', 'demand')
 """

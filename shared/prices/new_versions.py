@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,7 @@ from shared.telemetry.tracing import current_trace_id
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """The cause of a decision: `event`, `task`, `write`, `import` or `demo`, and its id.
+    """The cause of a decision: `event`, `task`, `clock`, `write`, `import` or `demo`, and its id.
 
     Attributes:
         trace_id: The trace of the cause; empty: the current one.
@@ -53,9 +54,12 @@ class NewVersion:
         *,
         old_sheet: str | None = None,
         is_first: bool = False,
+        state: str = "",
+        next_due: datetime | None = None,
     ) -> None:
         self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
         self.old_sheet = b"" if old_sheet is None else packed(old_sheet)
+        self.state, self.next_due = state, next_due
         self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
 
 
@@ -76,7 +80,7 @@ def write_undecided(conn: Conn, fresh: Sequence[NewVersion]) -> None:
         conn.execute(_UPDATE_UNDECIDED, _columns(fresh))
 
 
-def _columns(batch: Sequence[NewVersion]) -> dict[str, str]:
+def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
     trace_id = current_trace_id()
     return {
         "product_id": arrays.texts(one.sheet.product_id for one in batch),
@@ -89,6 +93,8 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, str]:
         "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
         "sheet": arrays.texts(one.stored.json for one in batch),
         "old_sheet": arrays.texts(one.old_sheet.hex() for one in batch),
+        "state": arrays.texts(one.state for one in batch),
+        "next_due": [one.next_due for one in batch],
     }
 
 
@@ -96,8 +102,9 @@ _FRESH = """
 WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
         %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[],
-        %(old_sheet)s::text[])
-    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet, old_sheet)
+        %(old_sheet)s::text[], %(state)s::text[], %(next_due)s::timestamptz[])
+    AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet, old_sheet, state,
+        next_due)
 ), """
 
 _PAST = """
@@ -110,13 +117,16 @@ FROM {rows}
 _DECIDED = {"policy_version": "%(policy_version)s", "at": "%(at)s"}
 
 _INSERT = f"""{_FRESH} written AS (
-    INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet)
-    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet FROM fresh
+    INSERT INTO prices (product_id, version, policy_version, published_price, computed_at, cause, cause_id, sheet,
+        state, next_due)
+    SELECT product_id, version, %(policy_version)s, new_price, %(at)s, cause, cause_id, sheet, state, next_due
+    FROM fresh
 ) {_PAST.format(rows="fresh", **_DECIDED)}"""  # noqa: S608 # only our own parts
 
 _UPDATE = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, policy_version = %(policy_version)s, published_price = f.new_price,
-        computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet
+        computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet,
+        state = f.state, next_due = f.next_due
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
     RETURNING f.*
 ) {_PAST.format(rows="written", **_DECIDED)}"""  # noqa: S608 # only our own parts

@@ -15,17 +15,15 @@ from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import NotFound
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import inputs, new_versions
+from shared.prices import inputs, new_versions, repricing_queue, states
+from shared.prices.deciding import Decided, Setting, decided
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
-from shared.pricing.change_limits import ChangeLimits
+from shared.prices.states import NewState
 from shared.pricing.currencies import CurrencyCode
-from shared.pricing.decision import decide, sheet_of
 from shared.pricing.entries import PriceEntry
 from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
-from shared.pricing.sheet import PriceSheet
-from shared.pricing.state import PastPrice, PriceState
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
 from shared.telemetry.tracing import current_trace_id
@@ -33,6 +31,8 @@ from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 log = structlog.get_logger(__name__)
 MOST_LOGGED = 10  # of the failed products of one batch
+_NO_PRODUCTS: Mapping[str, ProductInput] = {}
+_NOTHING = Decided()
 
 
 class Repriced(msgspec.Struct, frozen=True):
@@ -43,12 +43,14 @@ class Repriced(msgspec.Struct, frozen=True):
         changed: The ids of the products with a new version.
         created: The ids of those among them that had no price before.
         failed: The products that were not decided, because of their own data. Their prices stay as they are.
+        by_clock: The number of products that were decided because they were due.
     """
 
     sheets: dict[str, StoredSheet]
     changed: tuple[str, ...]
     created: tuple[str, ...]
     failed: tuple[ProductFailure, ...] = ()
+    by_clock: int = 0
 
 
 class PriceChange(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ class PriceChange(msgspec.Struct, frozen=True):
     cause: Annotated[
         str,
         Meta(
-            description="event, task, write, import, demo or deletion.",
+            description="event, task, clock, write, import, demo or deletion.",
             examples=["event"],
         ),
     ]
@@ -75,20 +77,36 @@ class PriceChange(msgspec.Struct, frozen=True):
     at: ComputedAt
 
 
-def write_products(conn: Conn, inputs: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:
+def write_products(conn: Conn, written: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:
     """Insert or update products and decide their prices, in the caller's transaction.
 
     A new product gets its first price, version 1. An unchanged product causes no work.
     """
-    return reprice(conn, products.upsert(conn, inputs), policy, cause)
+    before = inputs.products_before(conn, [product.product_id for product in written])
+    return reprice(conn, products.upsert(conn, written), policy, cause, before)
 
 
-def reprice(conn: Conn, product_ids: Sequence[str], policy: ActivePolicy, cause: Cause) -> Repriced:
+def reprice(
+    conn: Conn,
+    product_ids: Sequence[str],
+    policy: ActivePolicy,
+    cause: Cause,
+    before: Mapping[str, ProductInput] | None = None,
+) -> Repriced:
     """Decide the prices of these products anew, after a write by a person; unknown ids are ignored.
 
-    As `reprice_selected`, except that a current sheet that cannot be read is replaced.
+    As `reprice_selected`, except that a current sheet that cannot be read is replaced. Where the write changed the
+    target of a product, its decision is the person's; where it changed nothing that a decision reads, none is made.
+
+    Args:
+        conn: In the transaction of the write.
+        product_ids: The written products.
+        policy: The policy.
+        cause: The write.
+        before: The products before the write; None: automation decides.
     """
-    return _reprice(conn, product_set.of_ids(product_ids), policy, lambda _: cause, repairs=True)
+    chosen = product_set.of_ids(product_ids)
+    return _reprice(conn, chosen, policy, lambda _: cause, repairs=True, before=before or {})
 
 
 def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
@@ -101,8 +119,11 @@ def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, ca
 
 
 def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActivePolicy) -> Repriced:
-    """As `reprice_selected`, with a cause per product; a product without a cause is read, and not decided."""
-    return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__)
+    """As `reprice_selected`, with a cause per product, for a worker that holds their targets.
+
+    A product without a cause is decided only where it is due by the clock, and else read.
+    """
+    return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__, is_holder=True)
 
 
 def delete(conn: Conn, product_id: str) -> StoredSheet | None:
@@ -150,6 +171,8 @@ def _reprice(
     cause_of: Callable[[str], Cause | None],
     *,
     repairs: bool = False,
+    before: Mapping[str, ProductInput] = _NO_PRODUCTS,
+    is_holder: bool = False,
 ) -> Repriced:
     with stage("read"):
         found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs)
@@ -160,32 +183,50 @@ def _reprice(
         in_force = price_lists.in_force(conn) if has_entries else {}
     sheets: dict[str, StoredSheet] = {}
     fresh: list[NewVersion] = []
-    rules = _storable(policy.policy)
+    kept: list[NewState] = []
+    by_clock = 0
+    setting = Setting(policy, _storable(policy.policy), now, epoch, before)
     with stage("decide"):
         for state in found:
             product_id = state.product.product_id
             cause = cause_of(product_id)
+            if cause is None and is_holder and state.next_due is not None and state.next_due <= now:
+                cause = Cause("clock", state.next_due.isoformat())
+                by_clock += 1
             due = None if cause is None or _is_decided(state, cause) else cause
             try:
                 entries = listed.get(product_id, ()) if state.last is None else _lasting(state.last.entries, in_force)
-                decided = None if due is None else _decide(state, entries, policy, rules, now, epoch, due)
+                version, new_state = _NOTHING if due is None else decided(state, entries, setting, due)
             except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
                 failed.append(ProductFailure.of(product_id, error))
                 continue
-            if decided is not None:
-                fresh.append(decided)
-                sheets[product_id] = decided.stored
+            if new_state is not None:
+                kept.append(new_state)
+            if version is not None:
+                fresh.append(version)
+                sheets[product_id] = version.stored
             elif state.sheet is not None and state.last is not None:
                 sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet, epoch)
     with stage("write"):
         new_versions.write(conn, fresh, policy.version, now)
+        states.write(conn, kept)
+        if not is_holder:
+            repricing_queue.schedule(conn, _due(found, fresh, kept))
     _note(failed, cause_of)
     return Repriced(
         sheets,
         changed=tuple(one.sheet.product_id for one in fresh),
         created=tuple(one.sheet.product_id for one in fresh if one.is_first),
         failed=tuple(failed),
+        by_clock=by_clock,
     )
+
+
+def _due(found: Sequence[PricingInputs], fresh: Sequence[NewVersion], kept: Sequence[NewState]) -> dict[str, datetime]:
+    """The due times that differ from those that the queue has."""
+    known = {state.product.product_id: state.next_due for state in found}
+    new = [(one.sheet.product_id, one.next_due) for one in fresh] + [(one.product_id, one.next_due) for one in kept]
+    return {product_id: due for product_id, due in new if due is not None and due != known[product_id]}
 
 
 def _lasting(entries: tuple[PriceEntry, ...], in_force: Mapping[str, int]) -> tuple[PriceEntry, ...]:
@@ -214,53 +255,9 @@ def _now(conn: Conn) -> tuple[datetime, int]:
 
 
 def _storable(policy: Policy) -> Policy:
-    """The policy without the safeguards that have no store yet: holds, pauses, and the prices of the last day."""
-    limits = policy.change_limits
-    steps = ChangeLimits(
-        max_step_up=limits.max_step_up, max_step_down=limits.max_step_down, max_day_up=None, max_day_down=None
-    )
+    """The policy without the safeguards that have no store yet: holds."""
     below_cost = "clamp" if policy.below_cost == "hold" else policy.below_cost
-    return replace(policy, change_limits=steps, below_cost=below_cost, hold_above=None, automation="on")
-
-
-def _decide(
-    state: PricingInputs,
-    entries: tuple[PriceEntry, ...],
-    policy: ActivePolicy,
-    rules: Policy,
-    now: datetime,
-    epoch: int,
-    cause: Cause,
-) -> NewVersion | None:
-    """The new version of a product's sheet; None where the sheet is unchanged."""
-    product, last = state.product, state.last
-    # The limits do not apply to a price in another currency.
-    is_same_currency = last is not None and last.currency == product.currency
-    past = (PastPrice(last.computed_at, last.published_price),) if last and is_same_currency else ()
-    decision = decide(product, state.signals, rules, PriceState(past=past), now)
-
-    def sheet(version: int, computed_at: datetime, entries: tuple[PriceEntry, ...] = entries) -> PriceSheet:
-        return sheet_of(
-            product,
-            decision,
-            version=version,
-            policy_version=policy.version,
-            policy=policy.policy,
-            computed_at=computed_at,
-            entries=entries,
-        )
-
-    if last is None or state.sheet is None:
-        return NewVersion(sheet(state.version + 1, now), epoch, None, cause, is_first=not state.is_priced)
-    is_same_price = decision.published_price == last.published_price
-    if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), state.sheet):
-        return None
-    return NewVersion(sheet(last.version + 1, now), epoch, last.published_price, cause, old_sheet=state.sheet)
-
-
-def _is_same(sheet: PriceSheet, stored: str) -> bool:
-    """Whether a sheet equals a stored one; equal amounts may have other trailing zeros."""
-    return msgspec.json.encode(sheet).decode() == stored or sheet == msgspec.json.decode(stored, type=PriceSheet)
+    return replace(policy, below_cost=below_cost, hold_above=None, automation="on")
 
 
 # Read with the sheets, in one snapshot. The subquery runs once a statement.

@@ -1,15 +1,11 @@
 """Which events a product's rules read: an event that none of them reads decides nothing."""
 
-from typing import Literal
-
 from shared.pricing.market_rules import folded
 from shared.pricing.policy import Policy, strategy_of
 from shared.pricing.product import ProductInput
 
-EventKind = Literal["competitor", "demand", "stock", "cost"]
 
-
-def is_read(product: ProductInput, policy: Policy, kind: EventKind, source: str = "") -> bool:
+def is_read(product: ProductInput, policy: Policy, kind: str, source: str = "") -> bool:
     """Whether a rule of the product reads signals of this kind; `source` is the competitor.
 
     The cost is always read: it is part of the floor, or of the sheet that lists by cost are computed from.

@@ -7,18 +7,20 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Instant = Annotated[datetime, Meta(tz=True)]
-Past = tuple["PastPrice", ...]
 HoldCode = Literal["hold_above", "below_cost", "breaker"]
 
 DAY = timedelta(days=1)
 MOST_KEPT = 32
 
 
-class PastPrice(Struct, frozen=True, gc=False):
+class PastPrice(Struct, frozen=True, gc=False, array_like=True):
     """A published price and the instant at which it came into force."""
 
     at: Instant
     price: Decimal
+
+
+Past = tuple[PastPrice, ...]
 
 
 class Pause(Struct, frozen=True, gc=False, kw_only=True):

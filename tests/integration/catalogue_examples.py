@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -20,7 +20,8 @@ from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from tests.support import pricing_examples
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+# The time of most events: an hour ago, so that no signal is too old.
+NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 T = TypeVar("T")
 
 

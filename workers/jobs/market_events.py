@@ -12,15 +12,17 @@ from opentelemetry.trace import get_current_span
 from shared.catalogue import products
 from shared.catalogue.failures import ProductFailure
 from shared.errors import InvalidInput, LeaseLost
-from shared.market_events import inbox, repricing_queue, signals
+from shared.market_events import inbox, signals
 from shared.market_events.events import CostChanged, MarketChanged, stored_data
 from shared.market_events.records import CompletedEvent, Key, Outcome, WaitingEvent
-from shared.market_events.repricing_queue import Lease
 from shared.market_events.signals import Register, SignalUpdate
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
-from shared.prices import published
+from shared.prices import inputs, published, repricing_queue
 from shared.prices.new_versions import Cause, StoredSheet
+from shared.prices.repricing_queue import Lease
+from shared.pricing.policy import Policy
+from shared.pricing.readers import is_read
 from shared.rulebook import store as rulebook
 from shared.rulebook import values
 from shared.telemetry import propagation
@@ -124,18 +126,19 @@ def _decided(services: Services, leases: Sequence[Lease], waiting: Waiting) -> D
 
 
 def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
-    """Apply events, and decide the price of each product that has an applied event."""
+    """Apply events, and decide the price of each product that has a new event it reads, or is due by the clock."""
     events = {event.key: event for of_product in waiting.values() for event in of_product}
-    if not events:
-        return Decided((), {})
-    currencies = products.lock(conn, sorted({event.target for event in events.values()}))
+    currencies = products.lock(conn, sorted(waiting))
     latest, outcomes = _latest(waiting, currencies)
     fresh = _apply(conn, latest, outcomes, is_first)
+    policy = rulebook.active_policy(conn)
+    fresh = _read(conn, policy.policy, latest, fresh)
     causes = {product_id: _cause(waiting[product_id], fresh) for product_id in currencies}
-    repriced = published.reprice_each(conn, causes, rulebook.active_policy(conn))
+    repriced = published.reprice_each(conn, causes, policy)
     if repriced.failed:
         return Decided((), {}, repriced.failed)
     DECISIONS.labels("event").inc(sum(cause is not None for cause in causes.values()))
+    DECISIONS.labels("clock").inc(repriced.by_clock)
     PRICES_CHANGED.labels("event").inc(len(repriced.changed))
     for key, outcome in outcomes.items():
         if sheet := repriced.sheets.get(events[key].target):
@@ -171,6 +174,17 @@ def _apply(conn: Conn, latest: Latest, outcomes: dict[Key, Outcome], is_first: b
     for register, (_, event) in latest.items():
         outcomes[event.key] = Outcome("applied" if register in won | held else "superseded")
     return {event.key for register, (_, event) in latest.items() if register in won}
+
+
+def _read(conn: Conn, policy: Policy, latest: Latest, fresh: Set[Key]) -> set[Key]:
+    """The new events that a rule of their product reads; the others decide nothing."""
+    found = inputs.products_before(conn, sorted({event.target for _, event in latest.values() if event.key in fresh}))
+    unread = {
+        event.key
+        for (product_id, kind, source), (_, event) in latest.items()
+        if product_id in found and not is_read(found[product_id], policy, kind, source)
+    }
+    return set(fresh) - unread
 
 
 def _update(event: WaitingEvent, currency: str | None) -> SignalUpdate:

@@ -8,9 +8,9 @@ import redis
 
 from listener.inbox import Inbox
 from listener.sweep import PRODUCTS_PER_MESSAGE, Sweep
-from shared.market_events import repricing_queue
 from shared.market_events import views as event_views
 from shared.postgres.pools import Pool
+from shared.prices import repricing_queue
 from tests.integration.catalogue_examples import new_id
 from tests.integration.listener.conftest import Message, Queues, demand
 from tests.support.waiting import eventually

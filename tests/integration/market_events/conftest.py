@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from shared.market_events import inbox, repricing_queue
+from shared.market_events import inbox
 from shared.market_events.records import EventRecord, Key, Outcome, WaitingEvent
-from shared.market_events.repricing_queue import DueTarget, Lease
 from shared.postgres.pools import Pool
+from shared.prices import repricing_queue
+from shared.prices.repricing_queue import DueTarget, Lease
 from tests.integration.catalogue_examples import NOON, new_id
 
 Making = Callable[..., EventRecord]

@@ -3,10 +3,10 @@
 import pytest
 
 from shared.errors import LeaseLost
-from shared.market_events import repricing_queue
-from shared.market_events.repricing_queue import INTERVAL_S, REDELIVER_AFTER_S
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
+from shared.prices import repricing_queue
+from shared.prices.repricing_queue import INTERVAL_S, REDELIVER_AFTER_S
 from tests.integration.catalogue_examples import at_once, new_id
 from tests.integration.market_events.conftest import Making, Queue
 

@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from shared.market_events import inbox, repricing_queue
+from shared.market_events import inbox
 from shared.market_events import views as event_views
 from shared.market_events.records import EventRecord
-from shared.market_events.repricing_queue import Lease
 from shared.market_events.views import EventView
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
-from shared.prices import published
+from shared.prices import published, repricing_queue
+from shared.prices.repricing_queue import Lease
 from shared.telemetry import propagation
 from tests.integration.catalogue_examples import NOON, new_id
 

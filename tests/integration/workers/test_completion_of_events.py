@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from dramatiq import Message, MessageProxy
 
-from shared.market_events import repricing_queue
 from shared.market_events import views as event_views
-from shared.market_events.repricing_queue import market_target
 from shared.postgres.pools import Pool
+from shared.prices import repricing_queue
+from shared.prices.repricing_queue import market_target
 from tests.integration.catalogue_examples import new_id
 from tests.integration.workers.attempts import Attempt, each_attempt
 from tests.integration.workers.conftest import Queues

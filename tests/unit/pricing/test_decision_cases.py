@@ -12,7 +12,7 @@ from shared.pricing.change_limits import ChangeLimits
 from shared.pricing.market_rules import Position, StockPoint, StockRule, Strategy
 from shared.pricing.money import round_to
 from shared.pricing.policy import DEFAULT_POLICY, Policy
-from shared.pricing.readers import EventKind, is_read
+from shared.pricing.readers import is_read
 from shared.pricing.signal import Signal
 from tests.support.pricing_examples import NOON, competitor, demand, product
 from tests.support.repricing import HOUR, SECOND, Shelf
@@ -91,7 +91,7 @@ def test_a_price_goes_on_to_its_target_by_itself(offer: str) -> None:
     ],
 )
 def test_an_event_is_read_where_a_rule_of_the_product_reads_it(
-    category: str, kind: EventKind, source: str, expected: bool
+    category: str, kind: str, source: str, expected: bool
 ) -> None:
     scarce = Strategy(stock=StockRule(points=(StockPoint(stock=5, multiplier=Decimal("1.2")),)))
     rules = with_rule(own=("our-shop",), except_=("hidden",))

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from shared.errors import LeaseLost
-from shared.market_events.repricing_queue import market_target
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
+from shared.prices.repricing_queue import market_target
 from tests.integration.catalogue_examples import NOON, new_id
 from tests.integration.workers.connections import Connections
 from tests.integration.workers.event_examples import Events

@@ -5,10 +5,12 @@ in the same statement. A target is decided at once, and then at most once a seco
 of that second, so a burst does not enqueue a message per event.
 
 `due_at` is the single due time of a target. For a waiting target it is the time to enqueue it, for an enqueued one the
-time to enqueue it again, and for a held one the end of the lease. After any crash the target is thus due again.
+time to enqueue it again, and for a held one the end of the lease. After any crash the target is thus due again. A
+product for which nothing waits is due when an input of its decision changes by itself (`prices.next_due`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -51,6 +53,12 @@ def market_target(code: str) -> str:
 def make_due(conn: Conn, targets: Iterable[str]) -> None:
     """Make targets due now, or a second after their last decision where that is later."""
     conn.execute(f"WITH new AS (SELECT unnest(%(targets)s::text[]) AS target) {MAKE_DUE}", _values(targets))  # our own
+
+
+def schedule(conn: Conn, due: Mapping[str, datetime]) -> None:
+    """Make products due at these instants, or earlier; one that a worker holds is due again when it completes."""
+    if due:
+        conn.execute(_SCHEDULE, {"targets": list(due), "due": list(due.values())})
 
 
 def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:
@@ -106,7 +114,7 @@ def release(conn: Conn, leases: Sequence[Lease]) -> bool:
 
 def forget(conn: Conn, target: str) -> None:
     """Remove a target that exists no more. Where events wait for it, the row stays: a worker rejects them."""
-    conn.execute("DELETE FROM repricing_queue WHERE target = %s AND due_at IS NULL AND NOT has_more", [target])
+    conn.execute(_FORGET, [target])
 
 
 def trust(conn: Conn, targets: Iterable[str]) -> None:
@@ -134,6 +142,18 @@ ON CONFLICT (target) DO UPDATE SET has_more = true, due_at = CASE
     ELSE least(q.due_at, greatest({_NEXT}, clock_timestamp())) END
 WHERE NOT q.has_more OR q.due_at IS NULL OR (NOT q.is_enqueued AND q.due_at > greatest({_NEXT}, clock_timestamp()))
 """  # noqa: S608 # only our own parts
+
+_SCHEDULE = f"""
+INSERT INTO repricing_queue AS q (target, due_at)
+SELECT target, due_at FROM unnest(%(targets)s::text[], %(due)s::timestamptz[]) AS f (target, due_at) ORDER BY target
+ON CONFLICT (target) DO UPDATE SET has_more = q.has_more OR q.lease_until > clock_timestamp(),
+    due_at = CASE WHEN q.lease_until > clock_timestamp() OR (q.is_enqueued AND q.due_at IS NOT NULL) THEN q.due_at
+        ELSE least(q.due_at, greatest({_NEXT}, excluded.due_at)) END
+"""  # noqa: S608 # only our own parts
+
+_FORGET = """
+DELETE FROM repricing_queue WHERE target = %s AND NOT has_more AND lease_until <= clock_timestamp()
+"""
 
 # `due_at` is compared with the statement's start, so that the index is used: targets that are due later cost nothing.
 _TAKE = """

@@ -1,0 +1,90 @@
+"""The stored state of a product's price: past prices, hold and approval, beside the sheet in its row."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from shared.postgres import arrays
+from shared.postgres.pools import Conn
+from shared.pricing.decision import Decision
+from shared.pricing.state import Hold, ManualPrice, Past, PriceState, remember
+
+
+class StoredState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The part of a price's state that its decisions write."""
+
+    past: Past = ()
+    manual: ManualPrice | None = None
+    hold: Hold | None = None
+    approved: Decimal | None = None
+
+
+NOTHING = StoredState()
+
+
+class NewState(NamedTuple):
+    """A state to be stored, as its JSON, with the instant at which the product is due next."""
+
+    product_id: str
+    json: str
+    next_due: datetime | None
+
+
+def state_of(document: str | None, price: Decimal, since: datetime) -> StoredState:
+    """The state of a price in force.
+
+    Args:
+        document: The JSON; None: nothing but the price in force is known.
+        price: The price in force: a process of an older release writes it without its state.
+        since: The time of its sheet.
+    """
+    stored = NOTHING if document is None else _state.decode(document)
+    if stored.past and stored.past[-1].price == price:
+        return stored
+    return msgspec.structs.replace(stored, past=remember(stored.past, price, since))
+
+
+def input_of(stored: StoredState) -> PriceState:
+    """The state as a decision reads it."""
+    return PriceState(past=stored.past, manual=stored.manual, hold=stored.hold, approved=stored.approved)
+
+
+def after(stored: StoredState, decision: Decision, at: datetime) -> StoredState:
+    """The state after a decision."""
+    past = remember(stored.past, decision.published_price, at)
+    return StoredState(past=past, manual=stored.manual, hold=decision.hold, approved=decision.approved)
+
+
+def is_same(one: StoredState, other: StoredState) -> bool:
+    """Whether two states of the same price need no write: past prices are only forgotten with the next one."""
+    return (one.manual, one.hold, one.approved) == (other.manual, other.hold, other.approved)
+
+
+def encoded(state: StoredState) -> str:
+    """The JSON of a state."""
+    return msgspec.json.encode(state).decode()
+
+
+def write(conn: Conn, states: Sequence[NewState]) -> None:
+    """Store the states of prices whose sheets stay."""
+    if states:
+        conn.execute(
+            _UPDATE,
+            {
+                "product_id": arrays.texts(one.product_id for one in states),
+                "state": arrays.texts(one.json for one in states),
+                "next_due": [one.next_due for one in states],
+            },
+        )
+
+
+_state = msgspec.json.Decoder(StoredState)
+
+_UPDATE = """
+UPDATE prices p SET state = f.state, next_due = f.next_due
+FROM unnest(%(product_id)s::text[], %(state)s::text[], %(next_due)s::timestamptz[]) AS f (product_id, state, next_due)
+WHERE p.product_id = f.product_id
+"""
