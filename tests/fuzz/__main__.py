@@ -78,6 +78,8 @@ def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, c
             sent += count
             console.print(f"· {part}: {name}: {count:,} inputs in {time.monotonic() - began:.0f} s")
         if part == "warm-up":
+            if OPENAPI in names:
+                openapi.run(stack.engine, 2, seed + 1)
             before = watch.megabytes()
     if OPENAPI in names:
         began = time.monotonic()
