@@ -96,6 +96,15 @@ BODIES: dict[str, bytes] = {
     "quantity-nan": b'{"product_id":"P-100","quantity":NaN}',
     "quantity-hundred-digits": b'{"product_id":"P-100","quantity":' + b"9" * 100 + b"}",
     "quantity-exponent": b'{"product_id":"P-100","quantity":1e999999}',
+    "quantity-whole-float": b'{"product_id":"P-100","quantity":2.0}',
+    "channel": b'{"product_id":"P-100","channel":"app"}',
+    "small-letters": b'{"product_id":"P-100","user_location":" ny "}',
+    "groups": b'{"product_id":"P-100","customer_groups":["b2b"]}',
+    "customer": b'{"product_id":"P-100","customer_id":"c-1"}',
+    "attributes": b'{"product_id":"P-100","attributes":{"size":2.5,"new":true,"colours":["red"]}}',
+    "attributes-nested": b'{"product_id":"P-100","attributes":{"size":{"x":1}}}',
+    "attributes-many": b'{"product_id":"P-100","attributes":{' + b",".join(b'"%d":1' % n for n in range(17)) + b"}}",
+    "at-without-offset": b'{"product_id":"P-100","at":"2030-01-01T00:00:00"}',
     "member-number": b'{"product_id":"P-100","is_prime_member":1}',
     "id-nul": b'{"product_id":"P-1\\u0000"}',
     "id-newline": b'{"product_id":"P-1\\n"}',
@@ -130,6 +139,16 @@ def test_any_body_gets_the_same_answer(engine: Engine, what: str) -> None:
     plain, *fast_path = both(engine, sized(BODIES[what]), BODIES[what])
     assert fast_path == [plain, plain]
     assert plain.status < 500
+
+
+@pytest.mark.parametrize("what", ["groups", "customer", "attributes"])
+def test_a_query_that_needs_a_key_gets_the_same_answer_with_and_without_one(engine: Engine, what: str) -> None:
+    plain, *fast_path = both(engine, sized(BODIES[what]), BODIES[what])
+    assert [plain.status, *(one.status for one in fast_path)] == [401] * 3
+    headers = sized(BODIES[what], authorization=engine.authorized["authorization"])
+    plain, *fast_path = both(engine, headers, BODIES[what])
+    assert plain.status == 200
+    assert fast_path == [plain, plain]
 
 
 @pytest.mark.parametrize("what", ["usual", "unknown-product", "truncated", "unknown-field", "large"])
