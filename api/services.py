@@ -27,6 +27,7 @@ from shared.messaging.messages import Enqueuer
 from shared.postgres import clock, pools
 from shared.postgres.pools import AsyncPool, Conn, Pool
 from shared.processes import freeze_gc
+from shared.rulebook.past import PastTerms
 from shared.settings import Settings
 from shared.telemetry import tracing
 from shared.telemetry.exposition import exposition
@@ -56,6 +57,7 @@ class Services(msgspec.Struct, frozen=True):
         scrapes: Collects the metrics.
         rate_limits: Buckets of callers, shared by all processes.
         price_limits: Buckets of keys that limit price queries, shared by the processes of this instance.
+        past_terms: Rulebooks and market values of the past.
     """
 
     settings: Settings
@@ -74,6 +76,7 @@ class Services(msgspec.Struct, frozen=True):
     scrapes: Scrapes
     rate_limits: RateLimits
     price_limits: PriceLimits
+    past_terms: PastTerms
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -159,4 +162,5 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             scrapes=scrapes,
             rate_limits=rate_limits,
             price_limits=price_limits,
+            past_terms=PastTerms(),
         )

@@ -1,8 +1,8 @@
 """The fast path: answers price queries without the framework; the only module that goes round Litestar.
 
 Its answers equal those of the plain handler in `api.routes.prices`, byte for byte. A request that is not a valid price
-query, or wants an explanation, is passed to that handler: an explanation depends on the caller's key and is never
-remembered. The OpenAPI document describes the handler.
+query, wants an explanation, or is for a past instant, is passed to that handler: an explanation depends on the caller's
+key and is never remembered. The OpenAPI document describes the handler.
 """
 
 import time
@@ -17,7 +17,7 @@ from litestar.types import HTTPScope, ReceiveMessage, Scope
 from api.bulkheads import Bulkheads
 from api.edge.identity import key_in, key_of
 from api.edge.tracing import RequestTrace
-from api.http.answers import PRICE_PATH, instant_of, sheet_for
+from api.http.answers import PRICE_PATH, is_past, sheet_for
 from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
@@ -120,7 +120,7 @@ class FastPath:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if query.is_for_keys and not self._allows(scope):
+        if query.is_for_keys and (is_past(query, self._instant()) or not self._allows(scope)):
             return None
         try:
             if trace.span is None:
@@ -136,9 +136,7 @@ class FastPath:
     async def _price(self, asked: bytes, query: PriceQuery) -> Rendered:
         # Kept, since asking the framework's state for it costs as much as the near cache.
         reader = self._reader = self._reader or self._services().reader
-        now = datetime.fromtimestamp(self._now(), UTC)
-        if query.at is not None:
-            now = instant_of(query, now)
+        now = query.at or self._instant()
         if basis := reader.held(query.product_id):
             contract = await self._contract(reader, query, basis.terms) if query.customer_id is not None else ()
             priced = quote(basis.terms, basis.bound, query, now, contract=contract)
@@ -152,6 +150,9 @@ class FastPath:
             contract = await self._contract(reader, query, terms) if query.customer_id is not None else ()
         bound, source = sheet_for(query, found)
         return _rendered(quote(terms, bound, query, now, contract=contract), source)
+
+    def _instant(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
 
     async def _contract(self, reader: PriceReader, query: PriceQuery, terms: Terms) -> tuple[PriceEntry, ...]:
         """The entries of the query's customer for its product."""

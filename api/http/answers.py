@@ -6,13 +6,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.cache.reader import Found, Source
-from shared.errors import NoHistory, NotFound, UnusableProduct
+from shared.errors import NotFound, UnusableProduct
 from shared.pricing.answer import Quote
 from shared.pricing.compiled import BoundSheet
 from shared.pricing.query import PriceQuery
 
-# A query for now may take this long to arrive.
-LATE = timedelta(seconds=5)
+# A query for now may take this long to arrive; so old may the sheet of any answer be.
+LATE = timedelta(seconds=1)
 PRICE_PATH = "/api/v1/price"
 PRICES_PATH = "/api/v1/prices"
 
@@ -31,17 +31,9 @@ class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True
     ] = 0
 
 
-def instant_of(query: PriceQuery, now: datetime) -> datetime:
-    """The instant of a query's price.
-
-    Raises:
-        NoHistory: it is past.
-    """
-    if query.at is None:
-        return now
-    if query.at < now - LATE:
-        raise NoHistory("prices of the past are not kept; leave `at` out, or name an instant from now on", "$.at")
-    return query.at
+def is_past(query: PriceQuery, now: datetime) -> bool:
+    """Whether a query's price is one of the past, which the history has."""
+    return query.at is not None and query.at < now - LATE
 
 
 def sheet_for(query: PriceQuery, found: Found | None) -> tuple[BoundSheet, Source]:

@@ -1,7 +1,7 @@
 """Price queries: the read path."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
@@ -12,13 +12,15 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
+from api import past_prices
 from api.edge.identity import KEY_OPTIONAL, limit_prices, may_ask, prices_are_open, sees_costs
 from api.edge.metrics import SOURCE
-from api.http.answers import PriceAnswer, instant_of, sheet_for
+from api.http.answers import PriceAnswer, is_past, sheet_for
 from api.http.bodies import StrictBody
 from api.http.problems import Problem, documented, problem_of
+from api.past_prices import Past
 from api.services import Services
-from shared.cache.reader import Found
+from shared.cache.reader import Found, Source
 from shared.catalogue.price_lists import Pair
 from shared.errors import InvalidInput, translated
 from shared.pricing.answer import public
@@ -129,9 +131,7 @@ async def get_price(
     limit_prices(request, 1)
     explained = await _explained(request, explain)
     await may_ask(request, data.is_for_keys)
-    found, terms = await services.reader.find([data.product_id])
-    asked = _Asked(found, terms, await services.reader.contracts([data], terms), datetime.now(UTC), explained)
-    return _answer(data, asked)
+    return _answer(data, await _asked(services, [data], explained))
 
 
 @post(
@@ -162,10 +162,10 @@ async def get_prices(
     limit_prices(request, len(items))
     explained = await _explained(request, explain)
     await may_ask(request, any(query.is_for_keys for query in queries))
-    found, terms = await services.reader.find([query.product_id for query in queries])
-    contracts = await services.reader.contracts(queries, terms)
-    asked = _Asked(found, terms, contracts, datetime.now(UTC), explained)
-    all_cached = all(query.product_id in found and found[query.product_id].source == "cache" for query in queries)
+    asked = await _asked(services, queries, explained)
+    all_cached = all(
+        name in asked.found and asked.found[name].source == "cache" for name in {query.product_id for query in queries}
+    )
     request.scope["state"][SOURCE] = "cache" if all_cached else "database"
     answers: list[ItemAnswer] = []
     for query in items:
@@ -187,15 +187,29 @@ class _Asked(NamedTuple):
     found: Mapping[str, Found]
     terms: Terms
     contracts: Mapping[Pair, tuple[PriceEntry, ...]]
+    past: Past
     now: datetime
     explained: Explained
 
 
+async def _asked(services: Services, queries: Sequence[PriceQuery], explained: Explained) -> _Asked:
+    now = datetime.now(UTC)
+    past = await past_prices.look_up(services, queries, now)
+    current = [query for query in queries if not is_past(query, now)]
+    found, terms = await services.reader.find([query.product_id for query in current])
+    return _Asked(found, terms, await services.reader.contracts(current, terms), past, now, explained)
+
+
 def _answer(query: PriceQuery, asked: _Asked) -> PriceAnswer:
-    bound, source = sheet_for(query, asked.found.get(query.product_id))
-    contract = asked.contracts.get((query.product_id, query.customer_id or ""), ())
-    is_explained, at = asked.explained != "not", instant_of(query, asked.now)
-    priced, hidden = quote(asked.terms, bound, query, at, contract=contract, explain=is_explained), 0
+    contract: tuple[PriceEntry, ...] = ()
+    source: Source = "database"
+    if past := asked.past.of(query):
+        terms, bound = past
+    else:
+        terms, (bound, source) = asked.terms, sheet_for(query, asked.found.get(query.product_id))
+        contract = asked.contracts.get((query.product_id, query.customer_id or ""), ())
+    is_explained, at = asked.explained != "not", query.at or asked.now
+    priced, hidden = quote(terms, bound, query, at, contract=contract, explain=is_explained), 0
     if asked.explained == "publicly":
         priced, hidden = public(priced, bound.sheet)
     return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)

@@ -65,7 +65,7 @@ class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fie
     at: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(
-            description="The instant of the price, from now on; null: now. Needs `prices:read`.",
+            description="The instant of the price, past or future; null: now. Needs `prices:read`.",
             examples=["2026-11-27T00:00:00Z"],
         ),
     ] = None

@@ -132,11 +132,10 @@ def test_an_answer_that_needs_a_key_is_given_and_remembered_to_no_caller_without
     assert len(computed) == 3
 
 
-def test_an_instant_of_the_past_has_no_history_and_one_of_the_future_its_price(reader: Reader) -> None:
+def test_an_instant_of_the_past_is_left_to_the_framework_and_one_of_the_future_has_its_price(reader: Reader) -> None:
     reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10, "from": "2026-03-02T00:00:00Z"}]))
     answering = FastPath(lambda: cast(Services, Running(reader)), now=NOON.timestamp)
-    past = asked(answering, b'{"product_id":"P-1","at":"2026-03-01T11:00:00Z"}', key="reader")
-    assert (past["status"], past["type"], past["path"]) == (422, "urn:pricing:no-history", "$.at")
+    assert asked(answering, b'{"product_id":"P-1","at":"2026-03-01T11:00:00Z"}', key="reader") is None
     future = asked(answering, b'{"product_id":"P-1","at":"2026-03-02T00:00:00Z"}', key="reader")
     assert (future["final_price"], asked(answering)["final_price"]) == ("90.00", "100.00")
 
