@@ -96,6 +96,12 @@ tasks *arguments: setup
 events *arguments: setup
     @{{ python }} -m deploy catalogue events "$@"
 
+# List targets that wait for a person; `just holds approve ID --reason R`, `just holds refuse ID --reason R`
+[no-exit-message]
+[positional-arguments]
+holds *arguments: setup
+    @{{ python }} -m deploy catalogue holds "$@"
+
 # Invalidate every cached price: after rows of the database were set back, or Redis got foreign entries
 [no-exit-message]
 new-epoch: setup

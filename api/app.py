@@ -25,6 +25,7 @@ from api.routes import (
     audit_log,
     exchange_rates,
     health,
+    holds,
     keys,
     lists,
     market_events,
@@ -86,7 +87,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(rulebook, rule_parts, exchange_rates, keys, audit_log, health),
+                    *(rulebook, rule_parts, exchange_rates, holds, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

@@ -19,6 +19,7 @@ from shared.errors import retryable, translate
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
+from shared.prices import holds
 from shared.telemetry.metrics import LISTENER_ACTIVE, LOOP_ERRORS, SWEPT_AT
 
 log = structlog.get_logger(__name__)
@@ -160,11 +161,11 @@ class Loop:
         self._epoch.beat()
 
     def _purge_if_due(self) -> None:
-        """Delete one slice of expired idempotency keys; the next slice in the next turn, while there are more."""
+        """Delete one slice of expired idempotency keys and holds; the next in the next turn, while there are more."""
         if self._monotonic() - self._purged_at < PURGE_EVERY_S:
             return
         with self._pool.connection() as conn:
-            purged = idempotency.purge(conn, PURGED_AT_ONCE)
+            purged = max(idempotency.purge(conn, PURGED_AT_ONCE), holds.purge(conn, PURGED_AT_ONCE))
         if purged < PURGED_AT_ONCE:
             self._purged_at = self._monotonic()
 

@@ -1,12 +1,12 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, keys,
+COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, keys,
 forget-customer, recalculate, new-epoch or settings.
 """
 
 import click
 
-from shared.commands import catalogue, customers, epoch, events, jobs, keys, price_import, rulebook, settings
+from shared.commands import catalogue, customers, epoch, events, holds, jobs, keys, price_import, rulebook, settings
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -34,6 +34,7 @@ for command in (
     jobs.tasks_command,
     jobs.recalculate,
     events.events_command,
+    holds.holds_command,
     keys.keys_command,
     customers.forget_customer,
     epoch.new_epoch,

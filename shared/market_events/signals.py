@@ -62,7 +62,7 @@ def held(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
 def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
     """Write updates into their registers, in the caller's transaction with the products' rows locked.
 
-    The later (`occurred_at`, `event_id`) wins, in whatever order they arrive. The same event again changes nothing.
+    The later `occurred_at` wins, in whatever order they arrive; of equal times the one applied later.
 
     Args:
         conn: In a transaction.
@@ -95,7 +95,7 @@ SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[
 ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
     in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id,
     shipping = excluded.shipping, expires_at = excluded.expires_at
-WHERE (s.occurred_at, s.event_id) <= (excluded.occurred_at, excluded.event_id)
+WHERE s.occurred_at <= excluded.occurred_at
 RETURNING product_id, kind, source
 """
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
 from shared.prices import states
+from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
 from shared.prices.states import NewState
@@ -25,6 +27,7 @@ class Setting(NamedTuple):
         rules: The policy that decides.
         at: The instant of the decisions.
         before: The products before a person's write; empty: automation decides.
+        chosen: The prices that a person chose: of approved holds.
     """
 
     policy: ActivePolicy
@@ -32,13 +35,15 @@ class Setting(NamedTuple):
     at: datetime
     epoch: int
     before: Mapping[str, ProductInput]
+    chosen: Mapping[str, Decimal]
 
 
 class Decided(NamedTuple):
-    """What is to be stored: a new version with its state, or a new state alone, or nothing."""
+    """A new version with its state, or a new state alone, or nothing; and the change of a hold."""
 
     version: NewVersion | None = None
     state: NewState | None = None
+    hold: HoldChange | None = None
 
 
 def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Setting, cause: Cause) -> Decided:
@@ -61,6 +66,9 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
         )
 
     document = states.encoded(state)
+    hold = None
+    if last is not None and state.hold != one.state.hold:
+        hold = HoldChange(product.product_id, product.currency, last.published_price, one.state.hold, state.hold)
     if last is None or one.sheet is None:
         first = sheet(one.version + 1, at)
         return Decided(
@@ -70,7 +78,7 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
     if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), one.sheet):
         if next_due == one.next_due and states.is_same(state, one.state):
             return Decided()
-        return Decided(state=NewState(product.product_id, document, next_due))
+        return Decided(None, NewState(product.product_id, document, next_due), hold)
     return Decided(
         NewVersion(
             sheet(last.version + 1, at),
@@ -80,7 +88,9 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
             old_sheet=one.sheet,
             state=document,
             next_due=next_due,
-        )
+        ),
+        None,
+        hold,
     )
 
 
@@ -96,8 +106,9 @@ def _decision(one: PricingInputs, setting: Setting) -> Decision:
     product, rules = one.product, setting.rules
     state = states.input_of(one.state)
     before = setting.before.get(product.product_id)
+    chosen = setting.chosen.get(product.product_id)
     by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, setting.at)
-    return decide(product, one.signals, rules, state, setting.at, by_person=by_person)
+    return decide(product, one.signals, rules, state, setting.at, by_person=by_person, chosen=chosen)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:

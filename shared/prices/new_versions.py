@@ -15,7 +15,7 @@ from shared.telemetry.tracing import current_trace_id
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """The cause of a decision: `event`, `task`, `clock`, `write`, `import` or `demo`, and its id.
+    """The cause of a decision: `event`, `task`, `clock`, `write`, `import`, `approval` or `demo`, and its id.
 
     Attributes:
         trace_id: The trace of the cause; empty: the current one.
@@ -94,7 +94,7 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
         "sheet": arrays.texts(one.stored.json for one in batch),
         "old_sheet": arrays.texts(one.old_sheet.hex() for one in batch),
         "state": arrays.texts(one.state for one in batch),
-        "next_due": [one.next_due for one in batch],
+        "next_due": arrays.instants(one.next_due for one in batch),
     }
 
 

@@ -8,21 +8,20 @@ from typing import Annotated
 import msgspec
 import structlog
 from msgspec import Meta
-from msgspec.structs import replace
 
 from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import NotFound
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import inputs, new_versions, repricing_queue, states
+from shared.prices import holds, inputs, new_versions, repricing_queue, states
 from shared.prices.deciding import Decided, Setting, decided
+from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
 from shared.prices.states import NewState
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.entries import PriceEntry
-from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
@@ -32,6 +31,7 @@ from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 log = structlog.get_logger(__name__)
 MOST_LOGGED = 10  # of the failed products of one batch
 _NO_PRODUCTS: Mapping[str, ProductInput] = {}
+_NO_PRICES: Mapping[str, Decimal] = {}
 _NOTHING = Decided()
 
 
@@ -67,7 +67,7 @@ class PriceChange(msgspec.Struct, frozen=True):
     cause: Annotated[
         str,
         Meta(
-            description="event, task, clock, write, import, demo or deletion.",
+            description="event, task, clock, write, import, approval, demo or deletion.",
             examples=["event"],
         ),
     ]
@@ -126,6 +126,11 @@ def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActiveP
     return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__, is_holder=True)
 
 
+def publish(conn: Conn, prices: Mapping[str, Decimal], causes: Mapping[str, Cause], policy: ActivePolicy) -> Repriced:
+    """Publish the prices that a person chose, limited by the bounds only."""
+    return _reprice(conn, product_set.of_ids(list(prices)), policy, causes.__getitem__, chosen=prices)
+
+
 def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     """Delete a product with its signals and its price; its history stays. None where there is no such product.
 
@@ -166,16 +171,17 @@ def history(conn: Conn, product_id: str, limit: int, before_version: int | None)
 
 def _reprice(
     conn: Conn,
-    chosen: ProductFilter,
+    selected: ProductFilter,
     policy: ActivePolicy,
     cause_of: Callable[[str], Cause | None],
     *,
     repairs: bool = False,
     before: Mapping[str, ProductInput] = _NO_PRODUCTS,
+    chosen: Mapping[str, Decimal] = _NO_PRICES,
     is_holder: bool = False,
 ) -> Repriced:
     with stage("read"):
-        found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs)
+        found, failed = inputs.lock_and_read(conn, selected, repairs=repairs)
         now, epoch = _now(conn)
         first = [state.product.product_id for state in found if state.last is None]
         listed = price_lists.of_products(conn, first) if first else {}
@@ -184,8 +190,9 @@ def _reprice(
     sheets: dict[str, StoredSheet] = {}
     fresh: list[NewVersion] = []
     kept: list[NewState] = []
+    held: list[HoldChange] = []
     by_clock = 0
-    setting = Setting(policy, _storable(policy.policy), now, epoch, before)
+    setting = Setting(policy, policy.policy, now, epoch, before, chosen)
     with stage("decide"):
         for state in found:
             product_id = state.product.product_id
@@ -196,10 +203,12 @@ def _reprice(
             due = None if cause is None or _is_decided(state, cause) else cause
             try:
                 entries = listed.get(product_id, ()) if state.last is None else _lasting(state.last.entries, in_force)
-                version, new_state = _NOTHING if due is None else decided(state, entries, setting, due)
+                version, new_state, hold = _NOTHING if due is None else decided(state, entries, setting, due)
             except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
                 failed.append(ProductFailure.of(product_id, error))
                 continue
+            if hold is not None:
+                held.append(hold)
             if new_state is not None:
                 kept.append(new_state)
             if version is not None:
@@ -210,6 +219,7 @@ def _reprice(
     with stage("write"):
         new_versions.write(conn, fresh, policy.version, now)
         states.write(conn, kept)
+        holds.write(conn, held, now)
         if not is_holder:
             repricing_queue.schedule(conn, _due(found, fresh, kept))
     _note(failed, cause_of)
@@ -252,12 +262,6 @@ def _now(conn: Conn) -> tuple[datetime, int]:
     row = conn.execute("SELECT clock_timestamp() AS now, current_epoch() AS epoch").fetchone()
     assert row  # noqa: S101 # the query always returns a row
     return row["now"], row["epoch"]
-
-
-def _storable(policy: Policy) -> Policy:
-    """The policy without the safeguards that have no store yet: holds."""
-    below_cost = "clamp" if policy.below_cost == "hold" else policy.below_cost
-    return replace(policy, below_cost=below_cost, hold_above=None, automation="on")
 
 
 # Read with the sheets, in one snapshot. The subquery runs once a statement.

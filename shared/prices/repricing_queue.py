@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from shared.errors import LeaseLost
+from shared.postgres import arrays
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Conn
 
@@ -58,7 +59,7 @@ def make_due(conn: Conn, targets: Iterable[str]) -> None:
 def schedule(conn: Conn, due: Mapping[str, datetime]) -> None:
     """Make products due at these instants, or earlier; one that a worker holds is due again when it completes."""
     if due:
-        conn.execute(_SCHEDULE, {"targets": list(due), "due": list(due.values())})
+        conn.execute(_SCHEDULE, {"targets": arrays.texts(due), "due": arrays.instants(due.values())})
 
 
 def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:

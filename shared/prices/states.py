@@ -54,7 +54,9 @@ def input_of(stored: StoredState) -> PriceState:
 
 def after(stored: StoredState, decision: Decision, at: datetime) -> StoredState:
     """The state after a decision."""
-    past = remember(stored.past, decision.published_price, at)
+    past = stored.past
+    if not past or past[-1].price != decision.published_price:
+        past = remember(past, decision.published_price, at)
     return StoredState(past=past, manual=stored.manual, hold=decision.hold, approved=decision.approved)
 
 
@@ -76,12 +78,22 @@ def write(conn: Conn, states: Sequence[NewState]) -> None:
             {
                 "product_id": arrays.texts(one.product_id for one in states),
                 "state": arrays.texts(one.json for one in states),
-                "next_due": [one.next_due for one in states],
+                "next_due": arrays.instants(one.next_due for one in states),
             },
         )
 
 
+def end_holds(conn: Conn, product_ids: Sequence[str]) -> None:
+    """Take the hold out of the states of these products, which are locked."""
+    conn.execute(_END_HOLDS, {"product_id": arrays.texts(product_ids)})
+
+
 _state = msgspec.json.Decoder(StoredState)
+
+_END_HOLDS = """
+UPDATE prices SET state = (state::jsonb - 'hold')::text
+WHERE product_id = ANY(%(product_id)s::text[]) AND state IS NOT NULL
+"""
 
 _UPDATE = """
 UPDATE prices p SET state = f.state, next_due = f.next_due

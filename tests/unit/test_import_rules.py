@@ -77,6 +77,7 @@ ONLY = {
             "shared.access.key_metrics",
             "shared.jobs.backlog_metrics",
             "shared.messaging.queue_metrics",
+            "shared.prices.automation_metrics",
             "api.routes.health",
             "listener.__main__",
             "workers.middleware.metrics_server",

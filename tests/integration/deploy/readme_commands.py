@@ -42,6 +42,7 @@ RUN = {
     "just down": STARTED,
     "just tasks": LOOKED_AT,
     "just events": LOOKED_AT,
+    "just holds": LOOKED_AT,
     "just trace": EVENT,
     "just trace [TRACE_ID]": EVENT,
     "just fuzz": RECIPE,

@@ -199,6 +199,7 @@ def test_the_stack_is_looked_at(shell: Shell) -> None:
     shell.run("just recalculate --wait")
     assert "succeeded" in shell.run("just tasks").stdout
     shell.run("just events")
+    shell.run("just holds")
     assert shell.run("just").stdout == (listed := shell.run(f"{ROOT}/.venv/bin/just").stdout)
     assert all(re.search(rf"^    {name}\b", listed, re.MULTILINE) for name in ("up", "down", "import", "verify"))
 

@@ -27,6 +27,7 @@ TABLES = {
     "policies",
     "rulebooks",
     "prices",
+    "holds",
     "price_history",
     "price_history_default",
     "market_events",

@@ -1,0 +1,40 @@
+"""Through the real processes: prices go on by themselves, a target too far away waits, and a person lets it go."""
+
+from decimal import Decimal
+from typing import Any
+
+from tests.support.engine import Engine
+from tests.support.waiting import eventually
+
+HERE = "CHI"  # its multiplier is 1: what is published is what is asked
+
+
+def offer(engine: Engine, product_id: str, price: str) -> None:
+    data: dict[str, object] = {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
+    assert engine.settled(engine.publish("competitor_price_changed", data)["event_id"])["status"] == "applied"
+
+
+def asked(engine: Engine, product_id: str) -> str:
+    return str(engine.price(product_id, user_location=HERE)["final_price"])
+
+
+def held(engine: Engine, product_id: str) -> list[dict[str, Any]]:
+    answer = engine.http.get("/api/v1/holds", params={"product_id": product_id}, headers=engine.authorized)
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+def test_a_price_goes_down_by_itself_and_the_way_up_waits_for_a_person(engine: Engine) -> None:
+    product_id = str(engine.put_product(strategy="match")["product_id"])
+    offer(engine, product_id, "50.00")
+    eventually(lambda: asked(engine, product_id) == "50.00", "the price goes on to its target")
+    assert {change["cause"] for change in engine.history(product_id)[:-2]} == {"clock"}
+
+    offer(engine, product_id, "110.00")
+    [hold] = held(engine, product_id)
+    assert (Decimal(hold["target"]), hold["code"], asked(engine, product_id)) == (Decimal(110), "hold_above", "50.00")
+    path, body = f"/api/v1/holds/{hold['hold_id']}/approve", {"reason": "the market has moved"}
+    answer = engine.http.post(path, json=body, headers=engine.authorized)
+    assert (answer.status_code, answer.json()) == (200, {"answered": 1, "failed": 0})
+    assert (asked(engine, product_id), held(engine, product_id)) == ("110.00", [])
+    assert engine.http.post(path, json=body, headers=engine.authorized).status_code == 409
