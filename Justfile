@@ -102,6 +102,12 @@ events *arguments: setup
 holds *arguments: setup
     @{{ python }} -m deploy catalogue holds "$@"
 
+# List the price changes of a product with their causes: `just history P-100`; `--since`, `--until`, `--limit`
+[no-exit-message]
+[positional-arguments]
+history *arguments: setup
+    @{{ python }} -m deploy catalogue history "$@"
+
 # Invalidate every cached price: after rows of the database were set back, or Redis got foreign entries
 [no-exit-message]
 new-epoch: setup

@@ -1,6 +1,7 @@
 """Products: catalogue facts, signals, published prices and their history."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -12,17 +13,18 @@ from msgspec import Meta
 from api import product_writes
 from api.bulkheads import on_feed_threads
 from api.edge.identity import needs
-from api.http import etags
+from api.http import cursors, etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.product_writes import Conditions
+from api.routes.lists import Cursor, Next
 from api.services import Services
 from shared.catalogue import products
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.market_events.feed import FeedQuote
-from shared.prices import published
-from shared.prices.published import PriceChange
+from shared.prices import history
+from shared.prices.history import PriceChange
 from shared.pricing.product import ProductInput
 from shared.telemetry import spans
 
@@ -51,6 +53,7 @@ class History(msgspec.Struct, frozen=True):
     """A page of a product's past prices."""
 
     changes: Annotated[list[PriceChange], Meta(description="Newest first")]
+    next: Next
 
 
 @get(
@@ -127,19 +130,37 @@ def delete_product(services: Services, product_id: ProductPath, if_match: IfMatc
     operation_id="getPriceHistory",
     responses=documented(401, 403, 404, 422, 503),
     summary="The price history of a product",
-    description="Every price change with its cause (event, task or write) and its policy, newest first.",
+    description="Every version of the price sheet with its cause and the rulebook that decided it, newest first, for "
+    "as long as `PRICING_HISTORY_DAYS` says. A deletion is a version, too.",
 )
 def get_price_history(
     services: Services,
     product_id: ProductPath,
     limit: Annotated[int, Parameter(ge=1, le=1000, description="The largest number of changes to return")] = 100,
-    before_version: Annotated[
-        int | None, Parameter(description="Only changes before this version, for the next page")
-    ] = None,
+    cursor: Cursor = None,
+    since: Annotated[datetime | None, Parameter(description="Only changes from this instant on")] = None,
+    until: Annotated[datetime | None, Parameter(description="Only changes before this instant")] = None,
+    before_version: Annotated[int | None, Parameter(description="Only changes before this version")] = None,
 ) -> History:
     """Look up a product's past prices."""
     with services.transaction() as conn:
-        return History(published.history(conn, product_id, limit, before_version))
+        found = history.price_changes(
+            conn,
+            product_id,
+            limit + 1,
+            cursors.decode(cursor, history.Position),
+            since=_instant(since, "since"),
+            until=_instant(until, "until"),
+            before_version=before_version,
+        )
+    changes, last = cursors.split(found, limit)
+    return History(changes, None if last is None else cursors.encode((last.at, last.version)))
+
+
+def _instant(at: datetime | None, name: str) -> datetime | None:
+    if at is not None and at.tzinfo is None:
+        raise InvalidInput("an instant needs an offset, such as Z", f"$.{name}")
+    return at
 
 
 def _view(services: Services, product_id: str) -> ProductView:

@@ -1,12 +1,24 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, keys,
-forget-customer, recalculate, new-epoch or settings.
+COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, history,
+keys, forget-customer, recalculate, new-epoch or settings.
 """
 
 import click
 
-from shared.commands import catalogue, customers, epoch, events, holds, jobs, keys, price_import, rulebook, settings
+from shared.commands import (
+    catalogue,
+    customers,
+    epoch,
+    events,
+    history,
+    holds,
+    jobs,
+    keys,
+    price_import,
+    rulebook,
+    settings,
+)
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -35,6 +47,7 @@ for command in (
     jobs.recalculate,
     events.events_command,
     holds.holds_command,
+    history.history_command,
     keys.keys_command,
     customers.forget_customer,
     epoch.new_epoch,

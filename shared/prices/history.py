@@ -4,13 +4,67 @@ So a month can go without a row to be carried over, and the first sheet of a pro
 """
 
 from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from shared.errors import NoHistory, NotFound, UnusableProduct
 from shared.postgres.pools import Conn
 from shared.prices.packing import unpacked
+from shared.pricing.currencies import CurrencyCode
 from shared.pricing.sheet import PriceSheet
+from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
+
+Position = tuple[datetime, int]
+
+
+class PriceChange(msgspec.Struct, frozen=True):
+    """One row of the price history. Prices are published ones: before market, quantity and membership."""
+
+    version: Version
+    old_price: Annotated[
+        Decimal | None, Meta(description="The price before; null: this is the first.", examples=["49.90"])
+    ]
+    new_price: Annotated[
+        Decimal | None, Meta(description="The price after; null: the product was deleted.", examples=["47.50"])
+    ]
+    currency: CurrencyCode
+    cause: Annotated[
+        str, Meta(description="event, task, clock, write, import, approval, demo or deletion.", examples=["event"])
+    ]
+    cause_id: Annotated[str, Meta(description="The id of the cause.", examples=["e-1"])]
+    policy_version: PolicyVersion
+    rulebook_version: Annotated[
+        int, Meta(description="Version of the rulebook that the decision read; the policy is part of it.", examples=[1])
+    ]
+    trace_id: TraceId
+    at: ComputedAt
+
+
+def price_changes(
+    conn: Conn,
+    product_id: str,
+    limit: int,
+    after: Position | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before_version: int | None = None,
+) -> list[PriceChange]:
+    """A product's past prices, newest first: those in [since, until) that follow the position `after`.
+
+    Raises:
+        NotFound: there is no such product, and never was.
+    """
+    at, version = after or (None, None)
+    values = {"product_id": product_id, "at": at, "version": version, "limit": limit}
+    values |= {"since": since, "until": until, "before_version": before_version}
+    rows = conn.execute(_CHANGES, values).fetchall()
+    if not rows and not conn.execute(_KNOWN, {"product_id": product_id}).fetchone():
+        raise NotFound(f"no product {product_id!r}")
+    return [PriceChange(**row) for row in rows]
 
 
 def sheet_as_of(conn: Conn, product_id: str, at: datetime) -> PriceSheet:
@@ -41,4 +95,21 @@ WHERE product_id = %(product_id)s AND recorded_at > %(at)s ORDER BY recorded_at,
 UNION ALL
 SELECT 2, NULL, convert_to(sheet, 'UTF8') FROM prices WHERE product_id = %(product_id)s
 ORDER BY place LIMIT 1
+"""
+
+_CHANGES = """
+SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, policy_version AS rulebook_version,
+    trace_id, recorded_at AS at
+FROM price_history
+WHERE product_id = %(product_id)s
+    AND (%(at)s::timestamptz IS NULL OR (recorded_at, version) < (%(at)s, %(version)s::bigint))
+    AND (%(since)s::timestamptz IS NULL OR recorded_at >= %(since)s)
+    AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
+    AND (%(before_version)s::bigint IS NULL OR version < %(before_version)s)
+ORDER BY recorded_at DESC, version DESC LIMIT %(limit)s
+"""
+
+_KNOWN = """
+SELECT FROM products WHERE product_id = %(product_id)s
+UNION ALL SELECT FROM price_history WHERE product_id = %(product_id)s LIMIT 1
 """

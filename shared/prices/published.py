@@ -3,16 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 import structlog
-from msgspec import Meta
 
 from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
-from shared.errors import NotFound
 from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import holds, inputs, new_versions, repricing_queue, states
 from shared.prices.deciding import Decided, Setting, decided
@@ -20,13 +17,11 @@ from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
 from shared.prices.states import NewState
-from shared.pricing.currencies import CurrencyCode
 from shared.pricing.entries import PriceEntry
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
 from shared.telemetry.tracing import current_trace_id
-from shared.wire.fields import ComputedAt, PolicyVersion, TraceId, Version
 
 log = structlog.get_logger(__name__)
 MOST_LOGGED = 10  # of the failed products of one batch
@@ -51,30 +46,6 @@ class Repriced(msgspec.Struct, frozen=True):
     created: tuple[str, ...]
     failed: tuple[ProductFailure, ...] = ()
     by_clock: int = 0
-
-
-class PriceChange(msgspec.Struct, frozen=True):
-    """One row of the price history. Prices are published ones: before market, quantity and membership."""
-
-    version: Version
-    old_price: Annotated[
-        Decimal | None, Meta(description="The price before; null: this is the first.", examples=["49.90"])
-    ]
-    new_price: Annotated[
-        Decimal | None, Meta(description="The price after; null: the product was deleted.", examples=["47.50"])
-    ]
-    currency: CurrencyCode
-    cause: Annotated[
-        str,
-        Meta(
-            description="event, task, clock, write, import, approval, demo or deletion.",
-            examples=["event"],
-        ),
-    ]
-    cause_id: Annotated[str, Meta(description="The id of the cause.", examples=["e-1"])]
-    policy_version: PolicyVersion
-    trace_id: TraceId
-    at: ComputedAt
 
 
 def write_products(conn: Conn, written: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:
@@ -155,18 +126,6 @@ async def read_sheets(pool: AsyncPool, product_ids: Sequence[str]) -> list[Store
     async with pool.connection() as conn:
         cursor = await conn.execute(_SHEETS, [list(product_ids)])
         return [StoredSheet(*row.values()) for row in await cursor.fetchall()]
-
-
-def history(conn: Conn, product_id: str, limit: int, before_version: int | None) -> list[PriceChange]:
-    """A product's past prices, newest first.
-
-    Raises:
-        NotFound: no such product.
-    """
-    rows = conn.execute(_HISTORY, [product_id, before_version, before_version, limit]).fetchall()
-    if not rows and not conn.execute("SELECT 1 FROM products WHERE product_id = %s", [product_id]).fetchone():
-        raise NotFound(f"no product {product_id!r}")
-    return [PriceChange(**row) for row in rows]
 
 
 def _reprice(
@@ -271,9 +230,3 @@ _SHEETS_AND_DELETIONS = f"""{_SHEETS} UNION ALL
 SELECT product_id, version, '', (SELECT current_epoch()) FROM deleted_prices d WHERE product_id = ANY(%s)
     AND NOT EXISTS (SELECT FROM prices p WHERE p.product_id = d.product_id)
 """  # noqa: S608 # only our own parts
-
-_HISTORY = """
-SELECT version, old_price, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at AS at
-FROM price_history WHERE product_id = %s AND (%s::bigint IS NULL OR version < %s::bigint)
-ORDER BY version DESC LIMIT %s
-"""

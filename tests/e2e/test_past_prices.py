@@ -108,3 +108,24 @@ def test_past_prices_of_one_customer_are_not_kept(engine: Engine, name: str) -> 
     assert engine.http.post("/api/v1/price", json=query).json()["final_price"] == "95.00"
     problem(engine.http.post("/api/v1/price", json=query | {"customer_id": "c-1"}), 422, "$.at")
     assert engine.anonymous.post("/api/v1/price", json=query).status_code == 401
+
+
+def test_the_history_is_paged_by_time_with_causes_also_of_a_deleted_product(engine: Engine) -> None:
+    product_id = engine.put_product()["product_id"]
+    for price in ("90", "80"):
+        engine.put_product(product_id=product_id, base_price=price)
+    engine.http.delete(f"/api/v1/products/{product_id}")
+    url = f"/api/v1/products/{product_id}/price-history"
+    pages = [engine.http.get(url, params={"limit": 3}).json()]
+    pages.append(engine.http.get(url, params={"limit": 3, "cursor": pages[0]["next"]}).json())
+    found = [change for page in pages for change in page["changes"]]
+    assert [change["version"] for change in found] == [4, 3, 2, 1]
+    assert pages[1]["next"] is None
+    assert [change["cause"] for change in found] == ["deletion", "write", "write", "write"]
+    assert [change["new_price"] for change in found] == [None, "80.00", "90.00", "100.00"]
+    rulebook = engine.http.get("/api/v1/rulebook").json()["version"]
+    assert {change["rulebook_version"] for change in found} == {rulebook}
+    assert all(len(change["trace_id"]) == 32 for change in found)
+    window = {"since": found[2]["at"], "until": found[0]["at"]}
+    assert [change["version"] for change in engine.http.get(url, params=window).json()["changes"]] == [3, 2]
+    problem(engine.http.get(url, params={"since": "2026-01-01T00:00:00"}), 422, "$.since")

@@ -12,6 +12,7 @@ from shared.errors import NotFound
 from shared.importing import writing
 from shared.postgres.pools import Pool
 from shared.prices import new_versions, published
+from shared.prices.history import price_changes
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import at_once, new_id
 from tests.integration.importing.import_results import Writing, counts, stored
@@ -52,7 +53,7 @@ def test_a_first_price_is_the_one_that_any_other_write_would_decide(
             twin = msgspec.structs.replace(twin, product_id=two)
             published.write_products(conn, [twin], policy, new_versions.Cause("write", "test"))
             sheets = {sheet.product_id: sheet for sheet in published.stored_sheets(conn, [one, two])}
-            [first], [second] = published.history(conn, one, 9, None), published.history(conn, two, 9, None)
+            [first], [second] = price_changes(conn, one, 9), price_changes(conn, two, 9)
         assert _timeless(sheets[one].json) == _timeless(sheets[two].json.replace(two, one))
         assert (first.version, first.new_price, first.old_price) == (1, second.new_price, None)
         assert (first.cause, first.currency) == ("import", "USD")
@@ -75,7 +76,7 @@ def test_a_product_that_was_deleted_comes_back_beside_others(pool: Pool, file: W
     assert (done.code, counts(done)) == (0, "3 rows: 2 new, 1 changed, 0 unchanged, 0 rejected")
     with pool.connection() as conn:
         assert len(published.stored_sheets(conn, [one, two])) == 2
-        assert [len(published.history(conn, i, 9, None)) for i in (one, two, three)] == [3, 1, 2]
+        assert [len(price_changes(conn, i, 9)) for i in (one, two, three)] == [3, 1, 2]
 
 
 def test_every_price_has_its_product_and_its_policy(pool: Pool) -> None:

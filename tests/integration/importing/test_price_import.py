@@ -15,7 +15,7 @@ from shared.importing.columns import RefusedFile
 from shared.importing.entry_importer import EntriesImported
 from shared.postgres import pools
 from shared.postgres.pools import Conn, Pool
-from shared.prices import published
+from shared.prices.history import price_changes
 from shared.prices.new_versions import StoredSheet
 from shared.pricing.entries import EntryInput
 from shared.pricing.rulebook import PriceList
@@ -104,7 +104,7 @@ def test_a_file_replaces_all_entries_by_one_version_of_the_rulebook(shop: Shop) 
     assert [sheet.product_id for sheet in sheets] == [f"A-2-{shop.mark}"]
     assert [one["amount"] for one in msgspec.json.decode(sheets[0].json)["entries"]] == ["70", "71.5"]
     with shop.pool.connection() as conn:
-        causes = [one.cause for one in published.history(conn, f"A-2-{shop.mark}", 9, None)]
+        causes = [one.cause for one in price_changes(conn, f"A-2-{shop.mark}", 9)]
     assert causes == ["import", "import", "write"]
 
 

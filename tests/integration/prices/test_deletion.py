@@ -11,6 +11,7 @@ from shared.cache import sheets
 from shared.cache.writer import SheetWriter
 from shared.postgres.pools import Pool
 from shared.prices import published
+from shared.prices.history import price_changes
 from shared.prices.new_versions import StoredSheet
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
@@ -43,7 +44,7 @@ def test_a_deletion_takes_the_next_version_and_a_new_product_the_one_after(pool:
     changed = write(pool, policy, product(product_id, base_price=Decimal(40)))
     assert (changed.created, changed.sheets[product_id].version) == ((), 6)
     with pool.connection() as conn:
-        versions = [change.version for change in published.history(conn, product_id, 10, None)]
+        versions = [change.version for change in price_changes(conn, product_id, 10)]
     assert versions == [6, 5, 4, 3, 2, 1]
     twice = deleted(pool, product_id)
     assert twice is not None
@@ -112,7 +113,7 @@ def test_an_import_goes_on_with_the_versions(pool: Pool, policy: ActivePolicy, t
     assert imported(pool, file).code == 0
     with pool.connection() as conn:
         stored = {sheet.product_id: sheet for sheet in published.stored_sheets(conn, [product_id, other])}
-        history = [change.version for change in published.history(conn, product_id, 10, None)]
+        history = [change.version for change in price_changes(conn, product_id, 10)]
     assert (stored[product_id].version, stored[other].version) == (3, 1)
     entry = sheets.entry(stored[product_id]).encode()
     assert sheets.decode(product_id, entry).published_price == Decimal(12)

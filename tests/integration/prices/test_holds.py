@@ -9,6 +9,7 @@ import pytest
 from shared.errors import AlreadyEnded, NotFound
 from shared.postgres.pools import Pool
 from shared.prices import hold_answers, holds, published
+from shared.prices.history import price_changes
 from shared.prices.hold_answers import Answer
 from shared.prices.holds import HoldFilter, HoldStatus, HoldView
 from shared.rulebook.store import ActivePolicy
@@ -43,7 +44,7 @@ def of(pool: Pool, product_id: str, status: HoldStatus = "open") -> list[HoldVie
 
 def price(pool: Pool, product_id: str) -> str:
     with pool.connection() as conn:
-        return str(published.history(conn, product_id, 1, None)[0].new_price)
+        return str(price_changes(conn, product_id, 1)[0].new_price)
 
 
 def test_a_target_that_is_too_far_waits_and_the_price_stays(pool: Pool, held_id: str) -> None:
@@ -72,7 +73,7 @@ def test_an_approval_publishes_the_target_without_steps_and_is_kept_with_its_rea
     [hold] = of(pool, held_id)
     with pool.connection() as conn:
         hold_answers.approve(conn, [hold.hold_id], WHY)
-        last = published.history(conn, held_id, 1, None)[0]
+        last = price_changes(conn, held_id, 1)[0]
     assert (str(last.new_price), last.cause, last.cause_id) == ("55.00", "approval", str(hold.hold_id))
     [ended] = of(pool, held_id, "approved")
     assert (ended.answer, ended.author, of(pool, held_id)) == ("a clearance", "shop", [])

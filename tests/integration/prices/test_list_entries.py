@@ -14,6 +14,7 @@ from shared.cache import sheets
 from shared.catalogue import price_lists
 from shared.postgres.pools import Conn, Pool
 from shared.prices import list_entries, published
+from shared.prices.history import price_changes
 from shared.prices.list_entries import TooManyEntries
 from shared.prices.new_versions import Cause
 from shared.pricing.entries import EntryInput
@@ -55,7 +56,7 @@ def test_a_sheet_gets_the_entries_and_a_version_without_a_new_decision(pool: Poo
     assert after == msgspec.structs.replace(before, version=2, entries=after.entries)
     assert (stored.version, put(pool, "l", wanted).sheets) == (2, [])
     with pool.connection() as conn:
-        newest, first = published.history(conn, product_id, 9, None)
+        newest, first = price_changes(conn, product_id, 9)
     assert (newest.version, newest.cause, newest.old_price) == (2, "write", newest.new_price)
     assert first.version == 1
 

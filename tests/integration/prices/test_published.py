@@ -10,8 +10,9 @@ from shared.catalogue import products
 from shared.errors import NotFound
 from shared.postgres.pools import Pool
 from shared.prices import published
+from shared.prices.history import PriceChange, price_changes
 from shared.prices.new_versions import Cause
-from shared.prices.published import PriceChange, Repriced
+from shared.prices.published import Repriced
 from shared.pricing.product import Tier
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, again, at_once, new_id, product, task_cause, write
@@ -34,7 +35,7 @@ def reprice(pool: Pool, policy: ActivePolicy, product_id: str, cause: Cause) -> 
 
 def history(pool: Pool, product_id: str) -> list[PriceChange]:
     with pool.connection() as conn:
-        return published.history(conn, product_id, 1000, None)
+        return price_changes(conn, product_id, 1000)
 
 
 def version_and_price(repriced: Repriced, product_id: str) -> tuple[int, Decimal]:
@@ -194,8 +195,8 @@ def test_the_history_is_paged_newest_first(pool: Pool, policy: ActivePolicy, pro
     for _ in range(3):
         reprice(pool, policy, product_id, task_cause())
     with pool.connection() as conn:
-        page = published.history(conn, product_id, 2, None)
-        rest = published.history(conn, product_id, 10, page[-1].version)
+        page = price_changes(conn, product_id, 2)
+        rest = price_changes(conn, product_id, 10, (page[-1].at, page[-1].version))
         with pytest.raises(NotFound):
-            published.history(conn, new_id(), 10, None)
+            price_changes(conn, new_id(), 10)
     assert [change.version for change in page + rest] == [4, 3, 2, 1]

@@ -11,7 +11,8 @@ from shared.market_events.records import EventRecord
 from shared.market_events.views import EventView
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
-from shared.prices import published, repricing_queue
+from shared.prices import repricing_queue
+from shared.prices.history import price_changes
 from shared.prices.repricing_queue import Lease
 from shared.telemetry import propagation
 from tests.integration.catalogue_examples import NOON, new_id
@@ -91,5 +92,5 @@ class Events:
     def prices(self, product_id: str) -> list[tuple[Decimal, str]]:
         """The published prices of a product, each with the id of its cause, the first price first."""
         with self._pool.connection() as conn:
-            changes = published.history(conn, product_id, 1000, None)
+            changes = price_changes(conn, product_id, 1000)
         return [(row.new_price, row.cause_id) for row in reversed(changes) if row.new_price is not None]

@@ -13,7 +13,7 @@ from shared.jobs.tasks import RunningTask
 from shared.jobs.views import TaskView
 from shared.postgres.leases import LEASE_S
 from shared.postgres.pools import Pool
-from shared.prices import published
+from shared.prices.history import price_changes
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, new_id, product, write
 
@@ -95,7 +95,7 @@ class Runs:
     def prices(self, product_id: str) -> list[Decimal]:
         """The published prices of a product, the first one first."""
         with self._pool.connection() as conn:
-            changes = published.history(conn, product_id, 1000, None)
+            changes = price_changes(conn, product_id, 1000)
         return [change.new_price for change in reversed(changes) if change.new_price is not None]
 
     def changed(self, ids: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.market_events.records import EventRecord
 from shared.postgres.pools import Pool
-from shared.prices import published
+from shared.prices.history import price_changes
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import NOON, new_id, product, write
 from tests.integration.workers.conftest import Cached, Interfering
@@ -45,7 +45,7 @@ def test_the_history_names_the_event_and_its_trace(
     event = events.competitor(product_id, "95.00")
     market_events.reprice_products(services, [product_id])
     with pool.connection() as conn:
-        change, _ = published.history(conn, product_id, 10, None)
+        change, _ = price_changes(conn, product_id, 10)
     assert (change.cause, change.cause_id) == ("event", event.id)
     assert change.trace_id == event.traceparent.split("-")[1]
 
