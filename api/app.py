@@ -23,6 +23,7 @@ from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
 from api.routes import (
     audit_log,
+    breaker,
     exchange_rates,
     health,
     holds,
@@ -87,7 +88,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(rulebook, rule_parts, exchange_rates, holds, keys, audit_log, health),
+                    *(rulebook, rule_parts, exchange_rates, breaker, holds, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

@@ -27,7 +27,7 @@ from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Subscription
 from shared.postgres import clock, partitions, pools
-from shared.prices.automation_metrics import OpenHolds
+from shared.prices.automation_metrics import Automation
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
 from shared.telemetry.exposition import CachedCollector, group_registry
@@ -66,7 +66,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         stack.callback(cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
-        for collector in (BacklogMetrics(pool), OpenHolds(pool), Messages(queue), FormerAdminKeys(pool)):
+        for collector in (BacklogMetrics(pool), Automation(pool), Messages(queue), FormerAdminKeys(pool)):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)

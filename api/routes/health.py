@@ -17,6 +17,7 @@ from api.services import Services
 from shared import VERSION
 from shared.errors import DatabaseUnavailable
 from shared.postgres.pools import bounded
+from shared.prices import breaker
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,10 @@ class Readiness(msgspec.Struct, frozen=True):
             examples=[{"postgres": {"status": "up", "version": "18.0"}, "redis": {"status": "up", "version": "8.0"}}],
         ),
     ]
+    automation: Annotated[
+        Literal["on", "stopped", "unknown"],
+        Meta(description="stopped: by the breaker; prices stay and are served; unknown: PostgreSQL is away"),
+    ] = "unknown"
 
 
 @get(
@@ -82,7 +87,8 @@ async def ready(services: Services) -> Response[Readiness]:
     )
     up = [postgres.status, redis.status].count("up")
     status: Literal["ready", "degraded", "unavailable"] = "ready" if up == 2 else "degraded" if up else "unavailable"
-    readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis})
+    automation = await _automation(services) if postgres.status == "up" else "unknown"
+    readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis}, automation)
     return Response(readiness, status_code=503 if status == "unavailable" else 200)
 
 
@@ -107,6 +113,15 @@ async def _postgres_version(services: Services) -> str:
         await conn.execute("SELECT 1")
         # Debian appends its own version.
         return (conn.info.parameter_status("server_version") or "").partition(" ")[0]
+
+
+async def _automation(services: Services) -> Literal["on", "stopped", "unknown"]:
+    try:
+        is_stopped = await bounded(breaker.is_stopped(services.reads), PROBE_TIMEOUT_S)
+    except Exception as error:  # noqa: BLE001 # readiness says what it can
+        log.info("breaker not read", error=f"{type(error).__name__}: {error}")
+        return "unknown"
+    return "stopped" if is_stopped else "on"
 
 
 async def _redis_version(services: Services) -> str:

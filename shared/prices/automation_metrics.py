@@ -9,23 +9,29 @@ from prometheus_client.registry import Collector
 from shared.postgres.pools import Pool
 
 
-class OpenHolds(Collector):
-    """The number of open holds by code."""
+class Automation(Collector):
+    """The open holds by code, whether the breaker is open, and the products that it has counted."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """All codes of one read; none while PostgreSQL is away."""
-        family = GaugeMetricFamily("pricing_holds_open", "Targets that wait for a person", labels=["code"])
+        """All figures; none while PostgreSQL is away."""
         try:
             with self._pool.connection() as conn:
-                found = {row["code"]: row["n"] for row in conn.execute(_COUNTS)}
+                held = {row["code"]: row["n"] for row in conn.execute(_HELD)}
+                [row] = conn.execute(_BREAKER).fetchall()
         except psycopg.Error:
             return
+        family = GaugeMetricFamily("pricing_holds_open", "Targets that wait for a person", labels=["code"])
         for code in ("hold_above", "below_cost", "breaker"):
-            family.add_metric([code], found.get(code, 0))
+            family.add_metric([code], held.get(code, 0))
         yield family
+        stopped = "1 while the breaker has stopped automation"
+        yield GaugeMetricFamily("pricing_automation_stopped", stopped, value=float(row["is_open"]))
+        moved = "Products whose targets moved too far within the breaker's window"
+        yield GaugeMetricFamily("pricing_breaker_moved_products", moved, value=row["moved"])
 
 
-_COUNTS = "SELECT code, count(*) AS n FROM holds WHERE status = 'open' GROUP BY code"
+_HELD = "SELECT code, count(*) AS n FROM holds WHERE status = 'open' GROUP BY code"
+_BREAKER = "SELECT is_open, (SELECT count(*) FROM breaker_moves) AS moved FROM breaker"

@@ -12,6 +12,7 @@ from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
 from shared.prices.states import NewState
+from shared.pricing.breaker import counts
 from shared.pricing.decision import Decision, changes_target, decide, decides_nothing, kept, sheet_of
 from shared.pricing.entries import PriceEntry
 from shared.pricing.policy import Policy
@@ -28,6 +29,7 @@ class Setting(NamedTuple):
         at: The instant of the decisions.
         before: The products before a person's write; empty: automation decides.
         chosen: The prices that a person chose: of approved holds.
+        is_stopped: Whether the breaker is open.
     """
 
     policy: ActivePolicy
@@ -36,23 +38,26 @@ class Setting(NamedTuple):
     epoch: int
     before: Mapping[str, ProductInput]
     chosen: Mapping[str, Decimal]
+    is_stopped: bool
 
 
 class Decided(NamedTuple):
-    """A new version with its state, or a new state alone, or nothing; and the change of a hold."""
+    """A new version with its state, or a new state alone, or nothing; what becomes of a hold; whether it counts."""
 
     version: NewVersion | None = None
     state: NewState | None = None
     hold: HoldChange | None = None
+    counts: bool = False
 
 
 def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Setting, cause: Cause) -> Decided:
     """Decide about one product."""
     product, last, at = one.product, one.last, setting.at
-    state, next_due = one.state, one.next_due
+    state, next_due, is_counted = one.state, one.next_due, False
     if (decision := _kept(one, setting)) is None:
         decision = _decision(one, setting)
         state, next_due = states.after(one.state, decision, at), decision.next_due
+        is_counted = not setting.is_stopped and counts(setting.rules.breaker, decision, one.state.past, at)
 
     def sheet(version: int, computed_at: datetime, entries: tuple[PriceEntry, ...] = entries) -> PriceSheet:
         return sheet_of(
@@ -65,20 +70,25 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
             entries=entries,
         )
 
-    document = states.encoded(state)
     hold = None
     if last is not None and state.hold != one.state.hold:
         hold = HoldChange(product.product_id, product.currency, last.published_price, one.state.hold, state.hold)
     if last is None or one.sheet is None:
-        first = sheet(one.version + 1, at)
-        return Decided(
-            NewVersion(first, setting.epoch, None, cause, is_first=not one.is_priced, state=document, next_due=next_due)
+        first = NewVersion(
+            sheet(one.version + 1, at),
+            setting.epoch,
+            None,
+            cause,
+            is_first=not one.is_priced,
+            state=states.encoded(state),
+            next_due=next_due,
         )
+        return Decided(first)
     is_same_price = decision.published_price == last.published_price
     if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), one.sheet):
         if next_due == one.next_due and states.is_same(state, one.state):
-            return Decided()
-        return Decided(None, NewState(product.product_id, document, next_due), hold)
+            return Decided(counts=is_counted)
+        return Decided(None, NewState(product.product_id, states.encoded(state), next_due), hold, is_counted)
     return Decided(
         NewVersion(
             sheet(last.version + 1, at),
@@ -86,11 +96,12 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
             last.published_price,
             cause,
             old_sheet=one.sheet,
-            state=document,
+            state=states.encoded(state),
             next_due=next_due,
         ),
         None,
         hold,
+        is_counted,
     )
 
 
@@ -104,7 +115,7 @@ def _kept(one: PricingInputs, setting: Setting) -> Decision | None:
 
 def _decision(one: PricingInputs, setting: Setting) -> Decision:
     product, rules = one.product, setting.rules
-    state = states.input_of(one.state)
+    state = states.input_of(one.state, is_stopped=setting.is_stopped)
     before = setting.before.get(product.product_id)
     chosen = setting.chosen.get(product.product_id)
     by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, setting.at)

@@ -11,13 +11,10 @@ from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import holds, inputs, new_versions, repricing_queue, states
-from shared.prices.deciding import Decided, Setting, decided
-from shared.prices.holds import HoldChange
-from shared.prices.inputs import PricingInputs
-from shared.prices.new_versions import Cause, NewVersion, StoredSheet
-from shared.prices.states import NewState
-from shared.pricing.entries import PriceEntry
+from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
+from shared.prices.batches import Batch
+from shared.prices.deciding import Setting
+from shared.prices.new_versions import Cause, StoredSheet
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 from shared.telemetry.metrics import PRODUCTS_FAILED, stage
@@ -27,7 +24,6 @@ log = structlog.get_logger(__name__)
 MOST_LOGGED = 10  # of the failed products of one batch
 _NO_PRODUCTS: Mapping[str, ProductInput] = {}
 _NO_PRICES: Mapping[str, Decimal] = {}
-_NOTHING = Decided()
 
 
 class Repriced(msgspec.Struct, frozen=True):
@@ -146,61 +142,27 @@ def _reprice(
         listed = price_lists.of_products(conn, first) if first else {}
         has_entries = any(state.last is not None and state.last.entries for state in found)
         in_force = price_lists.in_force(conn) if has_entries else {}
-    sheets: dict[str, StoredSheet] = {}
-    fresh: list[NewVersion] = []
-    kept: list[NewState] = []
-    held: list[HoldChange] = []
-    by_clock = 0
-    setting = Setting(policy, policy.policy, now, epoch, before, chosen)
+    setting = Setting(policy, policy.policy, now, epoch, before, chosen, breaker.is_open(conn))
+    batch = Batch(found, cause_of, listed, in_force, is_holder=is_holder)
     with stage("decide"):
-        for state in found:
-            product_id = state.product.product_id
-            cause = cause_of(product_id)
-            if cause is None and is_holder and state.next_due is not None and state.next_due <= now:
-                cause = Cause("clock", state.next_due.isoformat())
-                by_clock += 1
-            due = None if cause is None or _is_decided(state, cause) else cause
-            try:
-                entries = listed.get(product_id, ()) if state.last is None else _lasting(state.last.entries, in_force)
-                version, new_state, hold = _NOTHING if due is None else decided(state, entries, setting, due)
-            except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
-                failed.append(ProductFailure.of(product_id, error))
-                continue
-            if hold is not None:
-                held.append(hold)
-            if new_state is not None:
-                kept.append(new_state)
-            if version is not None:
-                fresh.append(version)
-                sheets[product_id] = version.stored
-            elif state.sheet is not None and state.last is not None:
-                sheets[product_id] = StoredSheet(product_id, state.last.version, state.sheet, epoch)
+        made = batch.decide(setting)
+        if made.counted and not breaker.passes(conn, policy.policy.breaker, made.counted, now):
+            made = batch.decide(setting._replace(is_stopped=True))
+    failed += made.failed
     with stage("write"):
-        new_versions.write(conn, fresh, policy.version, now)
-        states.write(conn, kept)
-        holds.write(conn, held, now)
+        new_versions.write(conn, made.fresh, policy.version, now)
+        states.write(conn, made.kept)
+        holds.write(conn, made.held, now)
         if not is_holder:
-            repricing_queue.schedule(conn, _due(found, fresh, kept))
+            repricing_queue.schedule(conn, made.due(found))
     _note(failed, cause_of)
     return Repriced(
-        sheets,
-        changed=tuple(one.sheet.product_id for one in fresh),
-        created=tuple(one.sheet.product_id for one in fresh if one.is_first),
+        made.sheets,
+        changed=tuple(one.sheet.product_id for one in made.fresh),
+        created=tuple(one.sheet.product_id for one in made.fresh if one.is_first),
         failed=tuple(failed),
-        by_clock=by_clock,
+        by_clock=made.by_clock,
     )
-
-
-def _due(found: Sequence[PricingInputs], fresh: Sequence[NewVersion], kept: Sequence[NewState]) -> dict[str, datetime]:
-    """The due times that differ from those that the queue has."""
-    known = {state.product.product_id: state.next_due for state in found}
-    new = [(one.sheet.product_id, one.next_due) for one in fresh] + [(one.product_id, one.next_due) for one in kept]
-    return {product_id: due for product_id, due in new if due is not None and due != known[product_id]}
-
-
-def _lasting(entries: tuple[PriceEntry, ...], in_force: Mapping[str, int]) -> tuple[PriceEntry, ...]:
-    """Without the entries of former revisions."""
-    return tuple(entry for entry in entries if entry.revision >= in_force.get(entry.list, 0))
 
 
 def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | None]) -> None:
@@ -209,11 +171,6 @@ def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | No
         PRODUCTS_FAILED.labels(cause.kind if cause else "event").inc()
         if number < MOST_LOGGED:
             log.error("product failed", product_id=failure.product_id, reason=failure.reason, failed=len(failed))
-
-
-def _is_decided(state: PricingInputs, cause: Cause) -> bool:
-    """Whether an earlier attempt of this cause has decided the product."""
-    return cause.is_retry and state.cause == (cause.kind, cause.id)
 
 
 def _now(conn: Conn) -> tuple[datetime, int]:

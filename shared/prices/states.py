@@ -47,9 +47,15 @@ def state_of(document: str | None, price: Decimal, since: datetime) -> StoredSta
     return msgspec.structs.replace(stored, past=remember(stored.past, price, since))
 
 
-def input_of(stored: StoredState) -> PriceState:
+def input_of(stored: StoredState, *, is_stopped: bool) -> PriceState:
     """The state as a decision reads it."""
-    return PriceState(past=stored.past, manual=stored.manual, hold=stored.hold, approved=stored.approved)
+    return PriceState(
+        past=stored.past,
+        manual=stored.manual,
+        hold=stored.hold,
+        approved=stored.approved,
+        is_stopped=is_stopped,
+    )
 
 
 def after(stored: StoredState, decision: Decision, at: datetime) -> StoredState:

@@ -1,6 +1,6 @@
 """The breaker's count: which decisions moved too far, and whether they are too many."""
 
-from collections.abc import Set
+import math
 from datetime import datetime, timedelta
 
 from shared.pricing.decision import Decision
@@ -24,15 +24,18 @@ def counts(rule: Breaker, decision: Decision, past: Past, at: datetime) -> bool:
         return abs(decision.target - before) > rule.change * before
 
 
-def opens(rule: Breaker, catalogue: int, counted: Set[str], batch: Set[str]) -> bool:
+def opens(rule: Breaker, catalogue: int, moved: int) -> bool:
     """Whether a batch would pass max(`share` × catalogue, `min_products`): it is then held, not written.
 
     Args:
         rule: A `share` of 1 never opens.
         catalogue: The number of products.
-        counted: The ids that counted within the last `window_s`.
-        batch: The ids of the batch that count.
+        moved: The number of products that counted within the last `window_s`, with those of the batch.
     """
+    return moved > limit(rule, catalogue)
+
+
+def limit(rule: Breaker, catalogue: int) -> int:
+    """The number of products above which the breaker opens."""
     with exact():
-        moved = len(counted | batch)
-        return moved > rule.min_products and moved > rule.share * catalogue
+        return max(rule.min_products, math.floor(rule.share * catalogue), catalogue if rule.share == 1 else 0)

@@ -32,6 +32,8 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", "/api/v1/recalculate", "operate"),
     ("POST", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/holds", "catalogue:read"),
+    ("GET", "/api/v1/breaker", "catalogue:read"),
+    ("POST", "/api/v1/breaker/reset", "operate"),
     ("POST", f"/api/v1/holds/{HOLD}/approve", "operate"),
     ("POST", f"/api/v1/holds/{HOLD}/refuse", "operate"),
     ("POST", "/api/v1/holds/approve", "operate"),

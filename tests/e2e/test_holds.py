@@ -38,3 +38,28 @@ def test_a_price_goes_down_by_itself_and_the_way_up_waits_for_a_person(engine: E
     assert (answer.status_code, answer.json()) == (200, {"answered": 1, "failed": 0})
     assert (asked(engine, product_id), held(engine, product_id)) == ("110.00", [])
     assert engine.http.post(path, json=body, headers=engine.authorized).status_code == 409
+
+
+def test_while_the_breaker_is_open_the_engine_is_ready_and_a_person_resets_it(engine: Engine) -> None:
+    def automation() -> tuple[int, str]:
+        answer = engine.http.get("/health/ready")
+        return answer.status_code, answer.json()["automation"]
+
+    product_id = str(engine.put_product(strategy="match")["product_id"])
+    assert automation() == (200, "on")
+    engine.sql("UPDATE breaker SET is_open = true")
+    try:
+        assert automation() == (200, "stopped")
+        offer(engine, product_id, "95.00")
+        assert ([hold["code"] for hold in held(engine, product_id)], asked(engine, product_id)) == (
+            ["breaker"],
+            "100.00",
+        )
+    finally:
+        body = {"reason": "the feed is corrected"}
+        answer = engine.http.post("/api/v1/breaker/reset", json=body, headers=engine.authorized)
+    assert (answer.status_code, answer.json()["is_open"], answer.json()["reason"]) == (200, False, body["reason"])
+    assert engine.http.post("/api/v1/breaker/reset", json=body, headers=engine.authorized).status_code == 409
+    assert automation() == (200, "on")
+    offer(engine, product_id, "94.00")
+    assert (held(engine, product_id), asked(engine, product_id)) == ([], "94.00")

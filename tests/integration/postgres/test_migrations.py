@@ -28,6 +28,8 @@ TABLES = {
     "rulebooks",
     "prices",
     "holds",
+    "breaker",
+    "breaker_moves",
     "price_history",
     "price_history_default",
     "market_events",

@@ -228,7 +228,7 @@ def test_a_feed_at_one_cent_opens_the_breaker_before_too_many_products_moved(low
         before = shelf.state.past
         decision = shelf.take(competitor("0.01"))
         fresh = {shelf.product.product_id} if counts(rules.breaker, decision, before, shelf.now) else set[str]()
-        if opens(rules.breaker, catalogue, counted, fresh):
+        if opens(rules.breaker, catalogue, len(counted | fresh)):
             break
         counted |= fresh
         moved += decision.published_price != 100
@@ -249,6 +249,6 @@ def test_a_breaker_counts_what_automation_moves_far_and_each_product_once() -> N
     assert not counted(competitor("60"), by_person=True)
     assert not counts(rules.breaker, shelf.decide(), past, NOON + HOUR - SECOND)  # it had no price an hour before
     ids = {f"P-{number}" for number in range(50)}
-    assert not opens(rules.breaker, 1_000, ids, {"P-1"})
-    assert opens(rules.breaker, 1_000, ids, {"P-50"})
-    assert not opens(replace(rules.breaker, share=Decimal(1)), 51, ids, {"P-50"})
+    assert not opens(rules.breaker, 1_000, len(ids | {"P-1"}))
+    assert opens(rules.breaker, 1_000, len(ids | {"P-50"}))
+    assert not opens(replace(rules.breaker, share=Decimal(1)), 51, len(ids | {"P-50"}))

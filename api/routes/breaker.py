@@ -1,0 +1,69 @@
+"""The breaker: whether it has stopped automation, and its reset by a person."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, Router, get, post
+from litestar.openapi.spec import Example
+from litestar.params import Body
+from msgspec import Meta
+
+from api.edge.identity import needs
+from api.http.bodies import StrictBody
+from api.http.problems import documented
+from api.services import Services
+from shared.access.keys import LiveKey
+from shared.prices import breaker
+from shared.prices.breaker import BreakerView
+from shared.rulebook import store as rulebook
+
+
+class BreakerReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's decision to let automation go on."""
+
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=500, description="The reason", examples=["the feed is corrected"])
+    ]
+
+
+@get(
+    "/breaker",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
+    sync_to_thread=True,
+    operation_id="getBreaker",
+    responses=documented(401, 403, 503),
+    summary="Whether the breaker has stopped automation",
+    description="With the products that count within its window, and the number above which it opens.",
+)
+def get_breaker(services: Services) -> BreakerView:
+    """Look up the breaker."""
+    with services.transaction() as conn:
+        return breaker.view(conn, rulebook.active_policy(conn).policy.breaker)
+
+
+@post(
+    "/breaker/reset",
+    status_code=200,
+    guards=[needs("operate")],
+    security=[{"key": ["operate"]}],
+    dto=StrictBody[BreakerReset],
+    return_dto=None,
+    sync_to_thread=True,
+    operation_id="resetBreaker",
+    responses=documented(401, 403, 409, 422, 503),
+    summary="Let automation go on",
+    description="409 where the breaker is not open. Held targets stay held until they are answered or decided again.",
+)
+def reset_breaker(
+    request: Request[LiveKey, Any, Any],
+    services: Services,
+    data: Annotated[BreakerReset, Body(examples=[Example(value={"reason": "the feed is corrected"})])],
+) -> BreakerView:
+    """Reset the breaker."""
+    with services.transaction() as conn:
+        breaker.reset(conn, data.reason, request.user.name)
+        return breaker.view(conn, rulebook.active_policy(conn).policy.breaker)
+
+
+router = Router("/api/v1", route_handlers=[get_breaker, reset_breaker], tags=["Automation"])
