@@ -1,11 +1,14 @@
-"""A product's price history: `just history PRODUCT`."""
+"""A product's price history: `just history PRODUCT`, `just history PRODUCT --market DE`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import click
 
-from shared.commands.terminal import add_row, connection, out, table
+from shared.commands.terminal import add_row, connection, out, print_line, table
+from shared.prices import public_prices
 from shared.prices.history import price_changes
+from shared.prices.public_prices import PublicPrices
+from shared.pricing.lowest_price import share_off
 from shared.settings import Settings
 
 
@@ -14,11 +17,18 @@ from shared.settings import Settings
 @click.option("--since", type=click.DateTime(), help="Only changes from this time on, in UTC.")
 @click.option("--until", type=click.DateTime(), help="Only changes before this time, in UTC.")
 @click.option("--limit", default=20, type=click.IntRange(1), help="The largest number of changes to list.")
+@click.option("--market", help="Show the public prices in this market, and the lowest before a reduction.")
 @click.pass_obj
 def history_command(
-    settings: Settings, product_id: str, since: datetime | None, until: datetime | None, limit: int
+    settings: Settings, product_id: str, since: datetime | None, until: datetime | None, limit: int, market: str | None
 ) -> None:
     """List the price changes of a product, newest first, with their causes and rulebooks."""
+    if market is not None:
+        end = _utc(until) or datetime.now(UTC)
+        begins = datetime.now(UTC) - timedelta(days=settings.history_days)
+        with connection(settings) as conn:
+            _show(public_prices.in_market(conn, product_id, market, begins, end), _utc(since) or begins, limit)
+        return
     with connection(settings) as conn:
         found = price_changes(conn, product_id, limit, since=_utc(since), until=_utc(until))
     rows = table("version", "time (UTC)", "price before", "price", "cause", "rulebook", "trace")
@@ -29,6 +39,25 @@ def history_command(
         at = f"{change.at.astimezone(UTC):%F %T}"
         add_row(rows, str(change.version), at, before, price, cause, str(change.rulebook_version), change.trace_id)
     out.print(rows, soft_wrap=False)
+
+
+def _show(found: PublicPrices, since: datetime, limit: int) -> None:
+    rows = table("from (UTC)", "public price", "before the reduction", "reduction")
+    for row in [row for row in reversed(found.rows) if row.at >= since][:limit]:
+        reference = "" if row.reference is None else f"{row.reference} {found.currency}"
+        at, price = f"{row.at.astimezone(UTC):%F %T}", f"{row.price} {found.currency}"
+        add_row(rows, at, price, reference, row.reduction or "")
+    out.print(rows, soft_wrap=False)
+    if (low := found.lowest) is None:
+        print_line("no reduction is in force", out)
+    elif low.price is None:
+        print_line("no price is known from before the reduction", out)
+    else:
+        off = share_off(low.price, found.rows[-1].price)
+        short = "; the history begins later" if low.insufficient_history else ""
+        before = f"{low.before.astimezone(UTC):%F %T} UTC"
+        print_line(f"lowest price in the {found.days} days before {before}: {low.price} {found.currency}{short}", out)
+        print_line(f"the price is {off:%} below it", out)
 
 
 def _utc(at: datetime | None) -> datetime | None:
