@@ -53,6 +53,7 @@ def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
     """
     decision = {"policy_version": policy.version, "at": at, "cause": cause.kind, "cause_id": cause.id}
     conn.execute(_FIRST_PRICES, decision | {"trace_id": current_trace_id()})
+    conn.execute(_WAKE)
     waiting: list[str] = []
     for product_ids in _changed(conn):
         before = inputs.products_before(conn, product_ids, "import_before")
@@ -112,6 +113,13 @@ WITH written AS (
 )
 INSERT INTO import_written SELECT * FROM written
 """  # noqa: S608 # only names of columns
+
+# Events that came before their products wait for them.
+_WAKE = """
+UPDATE repricing_queue SET has_more = true, due_at = clock_timestamp()
+WHERE target IN (SELECT target FROM repricing_queue JOIN import_written w ON w.product_id = target AND w.is_new
+    ORDER BY target FOR UPDATE OF repricing_queue) AND lease_until <= clock_timestamp()
+"""
 
 # In the order of the ids: each page of a large index is then written once, and not for each row.
 _FIRST_PRICES = """

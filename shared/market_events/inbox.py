@@ -23,8 +23,10 @@ def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
 
     A requested recalculation becomes a task in the same transaction.
     """
-    ordered = sorted(records, key=lambda record: record.key)
-    new = {(row["source"], row["id"]) for row in conn.execute(_RECORD, _columns(ordered))}
+    numbered = sorted(enumerate(records), key=lambda one: one[1].key)
+    ordered = [record for _, record in numbered]
+    columns = _columns(ordered) | {"position": [position for position, _ in numbered]}
+    new = {(row["source"], row["id"]) for row in conn.execute(_RECORD, columns)}
     for each in ordered:
         if each.key in new:
             _create_task(conn, each)
@@ -71,7 +73,7 @@ def waiting(conn: Conn, leases: Sequence[Lease]) -> dict[str, list[WaitingEvent]
     found |= {target: [] for target in trusted}
     for event in _read(conn, trusted, MOST_AT_ONCE):
         found[event.target].append(event)
-    return {target: sorted(events, key=lambda event: (event.occurred_at, event.id)) for target, events in found.items()}
+    return {target: sorted(events, key=lambda event: event.occurred_at) for target, events in found.items()}
 
 
 def is_suspect(lease: Lease) -> bool:
@@ -154,16 +156,22 @@ def _columns(records: Sequence[EventRecord]) -> dict[str, Any]:
     }
 
 
+# Of events with the same time, the one recorded later counts, also within a batch: they are inserted by their keys. A
+# time ahead of this clock is the time of receipt.
 _RECORD = f"""
 WITH known AS (
-    SELECT * FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[],
+    SELECT source, id, type, CASE WHEN occurred_at > clock_timestamp() + interval '5 seconds' THEN clock_timestamp()
+            ELSE occurred_at END AS occurred_at, data, product_id, market, target, task_id, reason, raw, traceparent,
+        tracestate, status, statement_timestamp() + position * interval '1 microsecond' AS recorded_at
+    FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[],
         %(data)s::jsonb[], %(product_id)s::text[], %(market)s::text[], %(target)s::text[], %(task_id)s::uuid[],
-        %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[], %(tracestate)s::text[], %(status)s::text[])
+        %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[], %(tracestate)s::text[], %(status)s::text[],
+        %(position)s::integer[])
     AS e (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw, traceparent,
-        tracestate, status)
+        tracestate, status, position)
 ), new AS (
     INSERT INTO market_events (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw,
-        traceparent, tracestate, status, applied_at)
+        traceparent, tracestate, status, recorded_at, applied_at)
     SELECT known.*, CASE WHEN status <> 'received' THEN clock_timestamp() END FROM known
     ON CONFLICT DO NOTHING RETURNING source, id, target
 ), due AS ({repricing_queue.MAKE_DUE})
@@ -183,7 +191,7 @@ UPDATE market_events SET status = %(status)s, reason = NULL, traceback = NULL, p
 WHERE source = %(source)s AND id = %(id)s
 """
 
-_WAITING_COLUMNS = "source, id, type, occurred_at, data::text AS data, target, traceparent, tracestate"
+_WAITING_COLUMNS = "source, id, type, occurred_at, data::text AS data, target, traceparent, tracestate, recorded_at"
 
 _WAITING = f"""
 SELECT {_WAITING_COLUMNS} FROM market_events WHERE status = 'received' AND target = ANY(%(targets)s)

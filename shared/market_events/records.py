@@ -90,6 +90,7 @@ class WaitingEvent(msgspec.Struct, frozen=True):
     target: str
     traceparent: str
     tracestate: str
+    recorded_at: datetime
 
     @property
     def key(self) -> Key:

@@ -63,6 +63,7 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
     """Write updates into their registers, in the caller's transaction with the products' rows locked.
 
     The later `occurred_at` wins, in whatever order they arrive; of equal times the one applied later.
+    A write of a product is newer than stock and cost from before it.
 
     Args:
         conn: In a transaction.
@@ -92,6 +93,9 @@ INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, o
 SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[], %(value)s::numeric[],
     %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[],
     %(shipping)s::numeric[], %(expires_at)s::timestamptz[])
+    AS f (product_id, kind, source, value, currency, in_stock, occurred_at, event_id, shipping, expires_at)
+WHERE f.kind NOT IN ('stock', 'cost') OR NOT EXISTS (
+    SELECT FROM products p WHERE p.product_id = f.product_id AND p.updated_at > f.occurred_at)
 ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
     in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id,
     shipping = excluded.shipping, expires_at = excluded.expires_at

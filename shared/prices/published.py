@@ -155,11 +155,14 @@ def _reprice(
         holds.write(conn, made.held, now)
         if not is_holder:
             repricing_queue.schedule(conn, made.due(found))
+        created = tuple(one.sheet.product_id for one in made.fresh if one.is_first)
+        if created:
+            repricing_queue.wake(conn, created)
     _note(failed, cause_of)
     return Repriced(
         made.sheets,
         changed=tuple(one.sheet.product_id for one in made.fresh),
-        created=tuple(one.sheet.product_id for one in made.fresh if one.is_first),
+        created=created,
         failed=tuple(failed),
         by_clock=made.by_clock,
     )

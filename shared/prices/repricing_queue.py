@@ -62,6 +62,11 @@ def schedule(conn: Conn, due: Mapping[str, datetime]) -> None:
         conn.execute(_SCHEDULE, {"targets": arrays.texts(due), "due": arrays.instants(due.values())})
 
 
+def wake(conn: Conn, product_ids: Sequence[str]) -> None:
+    """Make those of these new products due for which events wait."""
+    conn.execute(_WAKE, {"targets": arrays.texts(product_ids)})
+
+
 def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:
     """Take due targets to enqueue, the longest due first; they are not taken again for 20 s.
 
@@ -151,6 +156,12 @@ ON CONFLICT (target) DO UPDATE SET has_more = q.has_more OR q.lease_until > cloc
     due_at = CASE WHEN q.lease_until > clock_timestamp() OR (q.is_enqueued AND q.due_at IS NOT NULL) THEN q.due_at
         ELSE least(q.due_at, greatest({_NEXT}, excluded.due_at)) END
 """  # noqa: S608 # only our own parts
+
+_WAKE = """
+UPDATE repricing_queue SET has_more = true, due_at = clock_timestamp()
+WHERE target IN (SELECT target FROM repricing_queue WHERE target = ANY(%(targets)s::text[]) ORDER BY target FOR UPDATE)
+    AND lease_until <= clock_timestamp()
+"""
 
 _FORGET = """
 DELETE FROM repricing_queue WHERE target = %s AND NOT has_more AND lease_until <= clock_timestamp()

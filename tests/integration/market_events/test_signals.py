@@ -1,6 +1,6 @@
 """Signals: of each register the latest event wins, whatever order they come in."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from hypothesis import given, settings
@@ -96,12 +96,13 @@ def test_stock_and_cost_become_facts_of_the_product_unless_a_later_event_was_fir
 ) -> None:
     product_id = new_id()
     write(pool, policy, product(product_id, stock=5, cost=Decimal("60.00")))
-    earlier = NOON - timedelta(seconds=1)
+    now = datetime.now(UTC)
+    earlier = now - timedelta(seconds=1)
     with pool.connection() as conn:
-        assert apply(conn, StockChanged(product_id=product_id, stock=40), "s", NOON, "e")
+        assert apply(conn, StockChanged(product_id=product_id, stock=40), "s", now, "e")
         assert not apply(conn, StockChanged(product_id=product_id, stock=9), "other", earlier, "e")
         cost = CostChanged(product_id=product_id, cost=Decimal("61.00"), currency="USD")
-        assert apply(conn, cost, "s", NOON, "e")
+        assert apply(conn, cost, "s", now, "e")
         found = products.view(conn, product_id).product
     assert (found.stock, found.cost) == (40, Decimal("61.00"))
 
@@ -109,11 +110,12 @@ def test_stock_and_cost_become_facts_of_the_product_unless_a_later_event_was_fir
 def test_updates_of_several_products_are_applied_together(pool: Pool, policy: ActivePolicy) -> None:
     ids = [new_id() for _ in range(3)]
     write(pool, policy, *(product(product_id, stock=5) for product_id in ids))
+    now = datetime.now(UTC)
     updates = [
-        SignalUpdate.of(StockChanged(product_id=product_id, stock=number), "s", NOON, "e")
+        SignalUpdate.of(StockChanged(product_id=product_id, stock=number), "s", now, "e")
         for number, product_id in enumerate(ids)
     ]
-    earlier = [SignalUpdate.of(StockChanged(product_id=ids[0], stock=9), "s", NOON - timedelta(seconds=1), "e")]
+    earlier = [SignalUpdate.of(StockChanged(product_id=ids[0], stock=9), "s", now - timedelta(seconds=1), "e")]
     with pool.connection() as conn:
         assert signals.apply(conn, updates) == {update.register for update in updates}
         assert signals.apply(conn, earlier) == set()

@@ -1,6 +1,6 @@
 """Market events of a test's own, recorded as the API does, and their outcomes."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -34,6 +34,7 @@ class Events:
 
     def cost(self, product_id: str, cost: str, currency: str = "USD", **fields: Any) -> EventRecord:
         data = {"product_id": product_id, "cost": cost, "currency": currency}
+        fields.setdefault("at", datetime.now(UTC))  # a product's write is newer than a cost from before it
         return self.record("cost_changed", data, product_id=product_id, **fields)
 
     def market(self, code: str, multiplier: str, **fields: Any) -> EventRecord:
@@ -65,6 +66,14 @@ class Events:
                 " lease_until = lease_until - make_interval(secs => %(s)s),"
                 " due_at = due_at - make_interval(secs => %(s)s) WHERE target = %(target)s",
                 {"s": seconds, "target": target},
+            )
+
+    def recorded_before(self, event: EventRecord, hours: float) -> None:
+        """As if an event had been recorded this long ago."""
+        with self._pool.connection() as conn:
+            conn.execute(
+                "UPDATE market_events SET recorded_at = recorded_at - make_interval(secs => %s * 3600) WHERE id = %s",
+                [hours, event.id],
             )
 
     def begin(self, target: str) -> list[Lease]:

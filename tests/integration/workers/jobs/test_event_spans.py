@@ -125,7 +125,7 @@ def test_a_rejected_event_has_a_span_with_its_outcome(
     services: Services, events: Events, spans: InMemorySpanExporter
 ) -> None:
     unknown = new_id()
-    events.competitor(unknown, "95.00")
+    events.recorded_before(events.competitor(unknown, "95.00"), hours=1)
     market_events.reprice_products(services, [unknown])
     attributes = of(spans, unknown).attributes or {}
     assert (attributes["pricing.outcome"], "pricing.version" in attributes) == ("rejected", False)

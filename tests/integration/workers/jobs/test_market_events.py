@@ -111,7 +111,9 @@ def test_an_event_that_changes_no_sheet_is_applied_at_the_version_that_stands_an
 
 
 def unknown_product(events: Events, known: str) -> EventRecord:
-    return events.demand(new_id(), "1.2")
+    event = events.demand(new_id(), "1.2")
+    events.recorded_before(event, hours=1)
+    return event
 
 
 def cost_in_another_currency(events: Events, known: str) -> EventRecord:

@@ -1,0 +1,90 @@
+"""Which of two facts counts: by time, by receipt, by a person's write; and an event that comes before its product."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.market_events import inbox
+from shared.market_events.records import EventRecord
+from shared.postgres.pools import Pool
+from shared.rulebook.store import ActivePolicy
+from tests.integration.catalogue_examples import NOON, new_id, product, write
+from tests.integration.workers.event_examples import Events
+from workers.jobs import market_events
+from workers.services import Services
+
+
+@pytest.fixture
+def product_id(pool: Pool, policy: ActivePolicy) -> str:
+    product_id = new_id()
+    write(pool, policy, product(product_id, cost=Decimal(80)))
+    return product_id
+
+
+def offer(product_id: str, price: str, **fields: Any) -> EventRecord:
+    data = {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
+    known: dict[str, Any] = {"source": "erp", "id": new_id(), "occurred_at": NOON, "product_id": product_id}
+    return EventRecord(**known | {"type": "competitor_price_changed", "data": data} | fields)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_of_equal_times_the_event_recorded_later_counts_whatever_the_ids(
+    services: Services, events: Events, pool: Pool, product_id: str, at_once: bool
+) -> None:
+    first = offer(product_id, "95.00", id=f"upd-9-{product_id}")
+    second = offer(product_id, "90.00", id=f"upd-10-{product_id}")
+    for records in [[first, second]] if at_once else [[first], [second]]:
+        with pool.connection() as conn:
+            inbox.record(conn, records)
+        if not at_once:
+            events.after(2, product_id)
+            market_events.reprice_products(services, [product_id])
+    market_events.reprice_products(services, [product_id])
+    assert (events.statuses(second), str(events.prices(product_id)[-1][0])) == (["applied"], "90.00")
+
+
+def test_a_time_ahead_of_the_clock_is_the_time_of_receipt(services: Services, events: Events, product_id: str) -> None:
+    ahead = events.competitor(product_id, "95.00", at=datetime.now(UTC) + timedelta(minutes=4))
+    now = events.competitor(product_id, "90.00", at=datetime.now(UTC) + timedelta(seconds=1))
+    market_events.reprice_products(services, [product_id])
+    assert events.statuses(ahead, now) == ["superseded", "applied"]
+
+
+def test_a_cost_from_before_a_persons_write_is_superseded(
+    services: Services, events: Events, pool: Pool, policy: ActivePolicy, product_id: str
+) -> None:
+    write(pool, policy, product(product_id, cost=Decimal(99)))
+    late = events.cost(product_id, "60.00", at=NOON)
+    market_events.reprice_products(services, [product_id])
+    assert (events.statuses(late), str(events.prices(product_id)[-1][0])) == (["superseded"], "103.95")
+    events.after(2, product_id)
+    newer = events.cost(product_id, "60.00")
+    market_events.reprice_products(services, [product_id])
+    assert events.statuses(newer) == ["applied"]
+
+
+def test_an_event_that_comes_before_its_product_is_applied_when_it_comes(
+    services: Services, events: Events, pool: Pool, policy: ActivePolicy
+) -> None:
+    early_id = new_id()
+    event = events.competitor(early_id, "90.00")
+    market_events.reprice_products(services, [early_id])
+    assert events.statuses(event) == ["received"]
+    assert 3_500 < events.queued(early_id)["due_in_s"] <= 3_600
+    events.after(2, early_id)
+    write(pool, policy, product(early_id))
+    assert events.queued(early_id)["due_in_s"] <= 0
+    market_events.reprice_products(services, [early_id])
+    assert (events.statuses(event), str(events.prices(early_id)[-1][0])) == (["applied"], "90.00")
+
+
+def test_an_event_whose_product_does_not_come_within_an_hour_is_rejected(services: Services, events: Events) -> None:
+    early_id = new_id()
+    event = events.competitor(early_id, "90.00")
+    market_events.reprice_products(services, [early_id])
+    events.recorded_before(event, hours=1)
+    events.after(3_600, early_id)
+    market_events.reprice_products(services, [early_id])
+    assert events.statuses(event) == ["rejected"]
