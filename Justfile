@@ -102,6 +102,12 @@ events *arguments: setup
 holds *arguments: setup
     @{{ python }} -m deploy catalogue holds "$@"
 
+# Bring in public prices of the past, for the lowest price before a reduction: `just import-history FILE`
+[no-exit-message]
+[positional-arguments]
+import-history *arguments: setup
+    @{{ python }} -m deploy catalogue import-history "$@"
+
 # List the price changes of a product with their causes: `just history P-100`; `--since`, `--until`, `--limit`
 [no-exit-message]
 [positional-arguments]

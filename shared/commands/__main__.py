@@ -1,7 +1,7 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
 COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, history,
-keys, forget-customer, recalculate, new-epoch or settings.
+import-history, keys, forget-customer, recalculate, new-epoch or settings.
 """
 
 import click
@@ -48,6 +48,7 @@ for command in (
     events.events_command,
     holds.holds_command,
     history.history_command,
+    history.import_history,
     keys.keys_command,
     customers.forget_customer,
     epoch.new_epoch,

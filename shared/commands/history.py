@@ -1,11 +1,12 @@
 """A product's price history: `just history PRODUCT`, `just history PRODUCT --market DE`."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import click
 
-from shared.commands.terminal import add_row, connection, out, print_line, table
-from shared.prices import public_prices
+from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.prices import imported_prices, public_prices
 from shared.prices.history import price_changes
 from shared.prices.public_prices import PublicPrices
 from shared.pricing.lowest_price import share_off
@@ -39,6 +40,19 @@ def history_command(
         at = f"{change.at.astimezone(UTC):%F %T}"
         add_row(rows, str(change.version), at, before, price, cause, str(change.rulebook_version), change.trace_id)
     out.print(rows, soft_wrap=False)
+
+
+@click.command("import-history")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True))
+@click.pass_obj
+def import_history(settings: Settings, file: Path) -> None:
+    """Bring in the public prices of the past: CSV with product_id, market, at, price and, optionally, reference_price.
+
+    They count for the lowest price before a reduction. One wrong row refuses the file.
+    """
+    with click.open_file(str(file), encoding="utf-8-sig") as lines, writing(settings) as conn:
+        stored = imported_prices.store(conn, imported_prices.read(lines, datetime.now(UTC)))
+    print_line(f"{stored:,} prices imported", out)
 
 
 def _show(found: PublicPrices, since: datetime, limit: int) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.errors import NoHistory, NotFound
 from shared.postgres.pools import Conn
-from shared.prices import history
+from shared.prices import history, imported_prices
 from shared.pricing.answer import NoPrice, Quote, UnknownMarket
 from shared.pricing.compiled import BoundSheet, Terms
 from shared.pricing.exchange import earliest
@@ -37,6 +37,8 @@ class PublicPrices(NamedTuple):
 def in_market(conn: Conn, product_id: str, market: str, since: datetime, at: datetime) -> PublicPrices:
     """The public prices from `since` to `at`, those in the currency of the last one.
 
+    Imported prices count before the engine's own ones.
+
     Raises:
         NotFound: there is no such market, or the product has no price then.
     """
@@ -50,7 +52,10 @@ def in_market(conn: Conn, product_id: str, market: str, since: datetime, at: dat
         raise NotFound(f"no price of product {product_id!r} in market {market!r} at {at.isoformat()}")
     currency = quoted[-1][1].currency
     every = [_public(begins, priced, terms) for begins, priced, terms in quoted if priced.currency == currency]
-    rows = [next(same) for _, same in groupby(every, key=lambda row: (row.price, row.reference, row.reduction))]
+    imported = imported_prices.of(conn, product_id, place.code, since, every[0].at)
+    rows = imported + [
+        next(same) for _, same in groupby(every, key=lambda row: (row.price, row.reference, row.reduction))
+    ]
     rules = place.rules
     days = rules.lowest_price_days
     low = lowest_price(rows, at, days=days, mode=rules.lowest_price_mode, progressive=rules.progressive)

@@ -32,6 +32,8 @@ TABLES = {
     "breaker_moves",
     "price_history",
     "price_history_default",
+    "imported_prices",
+    "imported_prices_default",
     "market_events",
     "tasks",
     "run_partitions",

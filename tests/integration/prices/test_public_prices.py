@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from shared.commands.history import history_command
+from shared.commands.history import history_command, import_history
 from shared.errors import NotFound
 from shared.postgres import migrations, pools
 from shared.prices import public_prices
@@ -98,3 +99,34 @@ def test_the_command_shows_the_public_prices_and_the_lowest(shop: Settings) -> N
     assert f"lowest price in the 30 days before {days_ago(10):%F %T} UTC: 90.00 USD" in shown.stdout
     assert "the price is 5.00% below it" in shown.stdout
     assert "summer" in shown.stdout
+
+
+def test_imported_prices_are_the_past_before_the_first_own_price(shop: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "past.csv"
+
+    def imported(*rows: str) -> str:
+        file.write_text("\n".join(["product_id,market,at,price,reference_price", *rows]), encoding="utf-8")
+        done = CliRunner().invoke(import_history, [str(file)], obj=shop)
+        return done.stdout if done.exit_code == 0 else done.stderr
+
+    at = f"{days_ago(80):%FT%TZ}"
+    rows = [f"P-1,de,{at},70,", f"P-1,DE,{days_ago(65):%FT%TZ},60.5,70", f"P-1,DE,{days_ago(12):%FT%TZ},1,"]
+    for _ in range(2):
+        assert "3 prices imported" in imported(*rows)
+    with pools.connect(shop, "tests") as conn:
+        found = public_prices.in_market(conn, "P-1", "DE", days_ago(100), NOW)
+        early = public_prices.in_market(conn, "P-1", "DE", days_ago(66), NOW)
+    assert [str(row.price) for row in found.rows] == ["70", "60.5", "100.00", "90.00", "95.00", "85.50"]
+    assert [str(row.price) for row in early.rows][:2] == ["70", "60.5"], "the one in force at the beginning"
+    assert found.lowest is not None
+    assert found.lowest.price == Decimal("90.00")
+    for wrong, path in (
+        (f"P-1,DE,{at},-1,", "$[3].price"),
+        ("P-1,DE,2026-03-01T00:00:00,1,", "$[3].at"),
+        (f"P-1,DE,{NOW + timedelta(days=1):%FT%TZ},1,", "$[3].at"),
+        (f",DE,{at},1,", "$[3].product_id"),
+        (f"P-1,DE,{at},1", "$[3]"),
+    ):
+        assert path in imported(f"P-9,DE,{at},5,", wrong)
+    with pools.connect(shop, "tests") as conn:
+        assert conn.execute("SELECT FROM imported_prices WHERE product_id = 'P-9'").fetchone() is None
