@@ -23,12 +23,14 @@ from api.edge.tracing import RequestTraces
 from api.http import idempotency, negotiation, openapi, problems
 from api.routes import (
     audit_log,
+    automation,
     breaker,
     exchange_rates,
     health,
     holds,
     keys,
     lists,
+    manual_prices,
     market_events,
     price_list_entries,
     prices,
@@ -88,7 +90,8 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(rulebook, rule_parts, exchange_rates, breaker, holds, keys, audit_log, health),
+                    *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds),
+                    *(keys, audit_log, health),
                 )
             ),
             openapi.assets(),

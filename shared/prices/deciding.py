@@ -11,6 +11,7 @@ from shared.prices import states
 from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
+from shared.prices.pauses import Pauses
 from shared.prices.states import NewState
 from shared.pricing.breaker import counts
 from shared.pricing.decision import Decision, changes_target, decide, decides_nothing, kept, sheet_of
@@ -39,6 +40,7 @@ class Setting(NamedTuple):
     before: Mapping[str, ProductInput]
     chosen: Mapping[str, Decimal]
     is_stopped: bool
+    pauses: Pauses
 
 
 class Decided(NamedTuple):
@@ -115,7 +117,8 @@ def _kept(one: PricingInputs, setting: Setting) -> Decision | None:
 
 def _decision(one: PricingInputs, setting: Setting) -> Decision:
     product, rules = one.product, setting.rules
-    state = states.input_of(one.state, is_stopped=setting.is_stopped)
+    pauses = setting.pauses.of(product.product_id, product.category)
+    state = states.input_of(one.state, pauses, is_stopped=setting.is_stopped)
     before = setting.before.get(product.product_id)
     chosen = setting.chosen.get(product.product_id)
     by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, setting.at)

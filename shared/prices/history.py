@@ -32,7 +32,11 @@ class PriceChange(msgspec.Struct, frozen=True):
     ]
     currency: CurrencyCode
     cause: Annotated[
-        str, Meta(description="event, task, clock, write, import, approval, demo or deletion.", examples=["event"])
+        str,
+        Meta(
+            description="event, task, clock, write, import, approval, manual_price, demo or deletion.",
+            examples=["event"],
+        ),
     ]
     cause_id: Annotated[str, Meta(description="The id of the cause.", examples=["e-1"])]
     policy_version: PolicyVersion

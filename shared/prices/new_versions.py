@@ -15,9 +15,10 @@ from shared.telemetry.tracing import current_trace_id
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """The cause of a decision: `event`, `task`, `clock`, `write`, `import`, `approval` or `demo`, and its id.
+    """The cause of a decision, and its id.
 
     Attributes:
+        kind: `event`, `task`, `clock`, `write`, `import`, `approval`, `manual_price` or `demo`.
         trace_id: The trace of the cause; empty: the current one.
         is_retry: Whether an earlier attempt may have decided some of the products.
     """

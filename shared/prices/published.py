@@ -11,7 +11,7 @@ from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
+from shared.prices import breaker, holds, inputs, new_versions, pauses, repricing_queue, states
 from shared.prices.batches import Batch
 from shared.prices.deciding import Setting
 from shared.prices.new_versions import Cause, StoredSheet
@@ -142,7 +142,8 @@ def _reprice(
         listed = price_lists.of_products(conn, first) if first else {}
         has_entries = any(state.last is not None and state.last.entries for state in found)
         in_force = price_lists.in_force(conn) if has_entries else {}
-    setting = Setting(policy, policy.policy, now, epoch, before, chosen, breaker.is_open(conn))
+    paused = pauses.read(conn, [one.product.product_id for one in found], now)
+    setting = Setting(policy, policy.policy, now, epoch, before, chosen, breaker.is_open(conn), paused)
     batch = Batch(found, cause_of, listed, in_force, is_holder=is_holder)
     with stage("decide"):
         made = batch.decide(setting)

@@ -10,7 +10,7 @@ import msgspec
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
 from shared.pricing.decision import Decision
-from shared.pricing.state import Hold, ManualPrice, Past, PriceState, remember
+from shared.pricing.state import Hold, ManualPrice, Past, Pause, PriceState, is_over, remember
 
 
 class StoredState(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -47,10 +47,11 @@ def state_of(document: str | None, price: Decimal, since: datetime) -> StoredSta
     return msgspec.structs.replace(stored, past=remember(stored.past, price, since))
 
 
-def input_of(stored: StoredState, *, is_stopped: bool) -> PriceState:
+def input_of(stored: StoredState, pauses: tuple[Pause, ...], *, is_stopped: bool) -> PriceState:
     """The state as a decision reads it."""
     return PriceState(
         past=stored.past,
+        pauses=pauses,
         manual=stored.manual,
         hold=stored.hold,
         approved=stored.approved,
@@ -63,7 +64,8 @@ def after(stored: StoredState, decision: Decision, at: datetime) -> StoredState:
     past = stored.past
     if not past or past[-1].price != decision.published_price:
         past = remember(past, decision.published_price, at)
-    return StoredState(past=past, manual=stored.manual, hold=decision.hold, approved=decision.approved)
+    manual = None if stored.manual is not None and is_over(stored.manual.until, at) else stored.manual
+    return StoredState(past=past, manual=manual, hold=decision.hold, approved=decision.approved)
 
 
 def is_same(one: StoredState, other: StoredState) -> bool:
@@ -94,7 +96,19 @@ def end_holds(conn: Conn, product_ids: Sequence[str]) -> None:
     conn.execute(_END_HOLDS, {"product_id": arrays.texts(product_ids)})
 
 
+def set_manual(conn: Conn, product_id: str, manual: str | None) -> None:
+    """Set the manual price in the state of a product, which is locked; None: there is none any more."""
+    query = _DROP_MANUAL if manual is None else _SET_MANUAL
+    conn.execute(query, {"product_id": product_id, "manual": manual})
+
+
 _state = msgspec.json.Decoder(StoredState)
+
+_DROP_MANUAL = "UPDATE prices SET state = (state::jsonb - 'manual')::text WHERE product_id = %(product_id)s"
+_SET_MANUAL = """
+UPDATE prices SET state = (coalesce(state, '{}')::jsonb || jsonb_build_object('manual', %(manual)s::jsonb))::text
+WHERE product_id = %(product_id)s
+"""
 
 _END_HOLDS = """
 UPDATE prices SET state = (state::jsonb - 'hold')::text

@@ -28,6 +28,7 @@ TABLES = {
     "rulebooks",
     "prices",
     "holds",
+    "pauses",
     "breaker",
     "breaker_moves",
     "price_history",
