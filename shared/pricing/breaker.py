@@ -17,6 +17,8 @@ def counts(rule: Breaker, decision: Decision, past: Past, at: datetime) -> bool:
     """
     if not decision.is_automated or decision.waits in ("paused", "observe"):
         return False
+    if len(past) == 1 and decision.target == past[0].price:
+        return False  # most decisions of a run
     before = price_at(past, at - timedelta(seconds=rule.window_s))
     if before is None:
         return False

@@ -59,6 +59,7 @@ ATTEMPTS = [
     Attempt(Shutdown(), False, "queued", "received"),
     Attempt(errors.PricingError("no"), True, "failed", "failed"),
     Attempt(errors.InvalidInput("no"), True, "failed", "failed"),
+    Attempt(errors.NoHistory("no"), True, "failed", "failed"),
     Attempt(errors.NotJson("no"), True, "failed", "failed"),
     Attempt(errors.NotFound("no"), True, "failed", "failed"),
     Attempt(errors.AlreadyEnded("no"), True, "failed", "failed"),
