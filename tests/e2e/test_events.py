@@ -208,12 +208,12 @@ def test_a_recalculation_asked_for_by_an_event_is_a_task(engine: Engine) -> None
     assert task["trace_id"] == published["trace_id"]
 
 
-def test_an_event_of_an_unknown_product_is_rejected_with_the_reason(engine: Engine) -> None:
-    unknown = f"T-{uuid4().hex}"
-    published = engine.publish("demand_changed", {"product_id": unknown, "index": "1.1"})
-    event = engine.settled(published["event_id"])
-    assert event["status"] == "rejected"
-    assert unknown in event["reason"]
+def test_an_event_that_comes_before_its_product_is_applied_when_it_comes(engine: Engine) -> None:
+    early = f"T-{uuid4().hex}"
+    published = engine.publish("competitor_price_changed", a_rival(early, "95.00"))
+    engine.put_product(product_id=early, strategy="match")
+    assert engine.settled(published["event_id"])["status"] == "applied"
+    assert asked(engine, early) == "95.00"
 
 
 def test_an_event_touches_its_product_only(engine: Engine) -> None:
