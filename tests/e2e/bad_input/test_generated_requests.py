@@ -15,22 +15,23 @@ from tests.support.engine import Engine
 Operation = APIOperation[Any, Any, Any, Any]
 
 
-TAKING_ANYTHING = ("getProduct", "live", "ready", "metrics")
+TAKING_ANYTHING = ("getProduct", "getBreaker", "live", "ready", "metrics")
 
 
 TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
-    "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries",
+    "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds",
 )  # fmt: skip
 
 
-# They would end the other tests' tasks, keys and products, or change the rules by which these are priced. `just fuzz
+# They would end the other tests' tasks, keys, products and holds, or change how these are priced. `just fuzz
 # openapi` generates them, too.
 LEFT_OUT = {
     "abortTask", "revokeKey", "deleteProduct", "putPolicy", "putMarket", "deleteMarket", "putPriceList",
     "deletePriceList", "putPriceListEntries", "putPromotion", "deletePromotion", "putExchangeRates",
-    "deleteExchangeRate",
+    "deleteExchangeRate", "approveHold", "refuseHold", "approveHolds", "refuseHolds", "putManualPrice",
+    "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
 }  # fmt: skip
 
 
