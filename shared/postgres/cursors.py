@@ -49,13 +49,13 @@ def _span(query: QueryNoTemplate) -> Iterator[None]:
         yield
         return
     # Values are parameters: the text contains none.
-    text = " ".join(query.split())[:LONGEST_TEXT]
+    text = " ".join(query.split())
     summary = _summary(text)
     attributes: dict[str, Any] = {
         "db.system.name": "postgresql",
         "db.operation.name": summary.partition(" ")[0],
         "db.query.summary": summary,
-        "db.query.text": text,
+        "db.query.text": text[:LONGEST_TEXT],
     }
     with tracer.start_as_current_span(summary, kind=SpanKind.CLIENT, attributes=attributes):
         yield

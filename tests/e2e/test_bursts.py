@@ -16,8 +16,9 @@ def a_rival(product_id: str, price: str) -> dict[str, object]:
     return {"product_id": product_id, "competitor": "acme", "price": price, "currency": "USD"}
 
 
-def waiting(engine: Engine) -> int:
-    found = engine.sql("SELECT count(*) AS n FROM market_events WHERE status = 'received'")
+def waiting(engine: Engine, product_ids: list[str]) -> int:
+    query = "SELECT count(*) AS n FROM market_events WHERE status = 'received' AND product_id = ANY(%s)"
+    found = engine.sql(query, product_ids)
     return int(found[0]["n"])
 
 
@@ -31,7 +32,7 @@ def test_a_burst_for_one_product_is_decided_once_a_second_and_its_last_event_win
         engine.broadcast("competitor_price_changed", a_rival(product_id, price),
                          time=(now + timedelta(milliseconds=number)).isoformat())  # fmt: skip
     eventually(lambda: engine.price(product_id, user_location=HERE)["final_price"] == last, "the last one is served")
-    eventually(lambda: waiting(engine) == 0, "all are settled")
+    eventually(lambda: waiting(engine, [product_id]) == 0, "all are settled")
     decisions = len(engine.history(product_id)) - 1
     assert decisions <= 2 + (time.monotonic() - begun)
     outcomes = engine.sql(
@@ -47,5 +48,5 @@ def test_what_arrives_while_no_listener_is_there_is_settled_when_one_is(engine: 
         for number in range(200):
             data = a_rival(products[number % len(products)], f"9{number % 10}.00")
             engine.publish("competitor_price_changed", data, event_id=str(uuid4()))
-        assert waiting(engine) == 200
-    eventually(lambda: waiting(engine) == 0, "all are settled")
+        assert waiting(engine, products) == 200
+    eventually(lambda: waiting(engine, products) == 0, "all are settled")

@@ -74,13 +74,13 @@ def test_tasks_are_listed_newest_first_by_kind_and_status(engine: Engine) -> Non
 
 
 def test_events_are_listed_newest_first_by_type_and_status(engine: Engine) -> None:
-    ids = [engine.publish("demand_changed", {"product_id": "nobody", "index": 1})["event_id"] for _ in range(3)]
-    for event_id in ids:
-        engine.settled(event_id)
-    query = {"status": "rejected", "type": "demand_changed", "limit": 2}
+    products = [engine.put_product()["product_id"] for _ in range(3)]
+    ids = [engine.publish("demand_changed", {"product_id": one, "index": 1})["event_id"] for one in products]
+    assert {engine.settled(event_id)["status"] for event_id in ids} == {"applied"}
+    query = {"status": "applied", "type": "demand_changed", "limit": 2}
     found = [item for page in pages(engine, "/api/v1/market-events", **query) for item in page]
     assert [item["event_id"] for item in found][:3] == ids[::-1]
-    assert {(item["status"], item["type"]) for item in found} == {("rejected", "demand_changed")}
+    assert {(item["status"], item["type"]) for item in found} == {("applied", "demand_changed")}
     assert pages(engine, "/api/v1/market-events", type="no_such_type") == [[]]
 
 

@@ -270,8 +270,10 @@ def test_nothing_that_polls_begins_a_trace(engine: Engine, collector: Collector)
     whole_trace(collector, published["trace_id"], "process market_events", "process events")
     spans = collector.spans()
     roots = {(span.kind, span.name.partition(" ")[0]) for span in spans if not span.parent_id}
-    # Whatever was asked over HTTP, and what another service published without a trace of its own.
-    assert {root for root in roots if root[0] != "SERVER"} <= {("CONSUMER", "receive")}
+    # Requests over HTTP, messages that another service published without a trace, and decisions of the clock.
+    assert {root for root in roots if root[0] != "SERVER"} <= {("CONSUMER", "receive"), ("CONSUMER", "process")}
+    decided = {span.trace_id for span in spans if span.name == "SELECT products"}
+    assert {span.trace_id for span in spans if not span.parent_id and span.name.startswith("process")} <= decided
 
 
 def test_a_task_that_is_tried_again_stays_in_its_trace(engine: Engine, collector: Collector, feed: FakeFeed) -> None:

@@ -13,7 +13,7 @@ from shared.importing import writing
 from shared.postgres.pools import Pool
 from shared.prices import new_versions, published
 from shared.prices.history import price_changes
-from shared.rulebook.store import ActivePolicy
+from shared.rulebook import store
 from tests.integration.catalogue_examples import at_once, new_id
 from tests.integration.importing.import_results import Writing, counts, stored
 from tests.integration.importing_examples import HEADER, imported
@@ -39,9 +39,7 @@ def test_new_changed_and_unchanged_products_are_counted(pool: Pool, file: Writin
     assert stored(pool, one).base_price == Decimal("1.10")
 
 
-def test_a_first_price_is_the_one_that_any_other_write_would_decide(
-    pool: Pool, file: Writing, policy: ActivePolicy
-) -> None:
+def test_a_first_price_is_the_one_that_any_other_write_would_decide(pool: Pool, file: Writing) -> None:
     tiers = '"[{""up_to"": 9, ""unit_price"": ""9.50""}, {""up_to"": null, ""unit_price"": ""9""}]"'
     columns = f"{HEADER},category,cost,stock,min_price,max_price,strategy,tiers"
     for strategy in ("match", "list_price"):
@@ -51,6 +49,7 @@ def test_a_first_price_is_the_one_that_any_other_write_would_decide(
         with pool.connection() as conn:
             twin = products.view(conn, one).product
             twin = msgspec.structs.replace(twin, product_id=two)
+            policy = store.active_policy(conn)  # other tests write rulebooks, too
             published.write_products(conn, [twin], policy, new_versions.Cause("write", "test"))
             sheets = {sheet.product_id: sheet for sheet in published.stored_sheets(conn, [one, two])}
             [first], [second] = price_changes(conn, one, 9), price_changes(conn, two, 9)
