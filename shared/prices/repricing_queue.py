@@ -158,9 +158,9 @@ ON CONFLICT (target) DO UPDATE SET has_more = q.has_more OR q.lease_until > cloc
 """  # noqa: S608 # only our own parts
 
 _WAKE = """
-UPDATE repricing_queue SET has_more = true, due_at = clock_timestamp()
+UPDATE repricing_queue SET has_more = true,
+    due_at = CASE WHEN lease_until > clock_timestamp() THEN due_at ELSE clock_timestamp() END
 WHERE target IN (SELECT target FROM repricing_queue WHERE target = ANY(%(targets)s::text[]) ORDER BY target FOR UPDATE)
-    AND lease_until <= clock_timestamp()
 """
 
 _FORGET = """

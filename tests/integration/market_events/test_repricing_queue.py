@@ -117,6 +117,18 @@ def test_an_event_that_comes_after_the_lease_is_not_forgotten_by_a_late_completi
     assert [due.target for due in queue.take(target)] == [target]
 
 
+def test_a_product_that_is_created_while_a_worker_finds_none_is_due_again(
+    queue: Queue, pool: Pool, target: str
+) -> None:
+    lease, _ = queue.started(target)
+    with pool.connection() as conn:
+        repricing_queue.wake(conn, [target])
+    assert queue.begin(target) == []
+    queue.complete(lease)
+    queue.after(INTERVAL_S, target)
+    assert [due.target for due in queue.take(target)] == [target]
+
+
 def test_a_worker_that_crashed_is_followed_by_another_one(queue: Queue, target: str) -> None:
     queue.begin(target)
     assert queue.begin(target) == []
