@@ -20,7 +20,7 @@ from tests.support.collector import Collector
 from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
 
-# Workers of pytest-xdist choose their ports apart: nobody listens on a port that another one has chosen just now.
+# Each worker of pytest-xdist has ports of its own, so that no two choose the same one.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 ports.avoid(port for port in ports.CHOICE if port % _WORKERS != _WORKER)

@@ -76,7 +76,7 @@ def announce(events: redis.Redis, changes: Sequence[tuple[str, int]]) -> None:
 def announce_rulebook(events: redis.Redis, version: int | None = None, values_version: int | None = None) -> None:
     """Announce a new rulebook or new market values on `rulebook`.
 
-    While Redis is away, nobody is told: each process also reads the versions twice a second.
+    Each process also reads the versions twice a second, so that an announcement may be lost.
     """
     try:
         events.publish(RULEBOOK, msgspec.json.encode(RulebookChange(version, values_version, time.time())))

@@ -71,7 +71,7 @@ def view(conn: Conn, rule: Breaker) -> BreakerView:
 
 
 def reset(conn: Conn, reason: str, author: str) -> None:
-    """Let automation go on; its count begins anew. What was held stays held until it is answered or decided again.
+    """Let automation go on, with a new count. Open holds stay until a person answers them or a decision replaces them.
 
     Raises:
         AlreadyEnded: the breaker is not open.

@@ -30,8 +30,8 @@ class Outcome:
     """How a case went.
 
     Attributes:
-        late: What took too long, or never came in time.
-        wrong: What the common judgement found; no busy machine excuses it.
+        late: The bars of time that were missed. A busy machine excuses them.
+        wrong: The other faults. Nothing excuses them.
         others: The share of the machine that other programs took.
     """
 

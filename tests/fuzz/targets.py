@@ -3,6 +3,7 @@
 import json
 import math
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from http.client import HTTPException, HTTPResponse
 from random import Random
@@ -70,7 +71,7 @@ def _varied(value: Any, rng: Random) -> Any:
     return bytes(found)
 
 
-class Target:
+class Target(ABC):
     """A way into the engine.
 
     Attributes:
@@ -81,11 +82,11 @@ class Target:
     inputs: SearchStrategy[Any]
     variants = 4
 
+    @abstractmethod
     def send(self, value: Any) -> None:
         """Send an input."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 # most targets hold nothing
         """Nothing stays open."""
 
 
