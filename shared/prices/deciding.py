@@ -61,12 +61,17 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
         state, next_due = states.after(one.state, decision, at), decision.next_due
         is_counted = not setting.is_stopped and counts(setting.rules.breaker, decision, one.state.past, at)
 
-    def sheet(version: int, computed_at: datetime, entries: tuple[PriceEntry, ...] = entries) -> PriceSheet:
+    def sheet(
+        version: int,
+        computed_at: datetime,
+        entries: tuple[PriceEntry, ...] = entries,
+        policy_version: int = setting.policy.version,
+    ) -> PriceSheet:
         return sheet_of(
             product,
             decision,
             version=version,
-            policy_version=setting.policy.version,
+            policy_version=policy_version,
             policy=setting.policy.policy,
             computed_at=computed_at,
             entries=entries,
@@ -87,7 +92,9 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
         )
         return Decided(first)
     is_same_price = decision.published_price == last.published_price
-    if is_same_price and _is_same(sheet(last.version, last.computed_at, last.entries), one.sheet):
+    # The rulebook's version is recorded, never compared: a sheet that says the same keeps its version.
+    same = is_same_price and sheet(last.version, last.computed_at, last.entries, last.policy_version)
+    if same and _is_same(same, one.sheet):
         if next_due == one.next_due and states.is_same(state, one.state):
             return Decided(counts=is_counted)
         return Decided(None, NewState(product.product_id, states.encoded(state), next_due), hold, is_counted)

@@ -41,6 +41,7 @@ class CurrentPrice(msgspec.Struct, frozen=True):
     """The fields of the current sheet that a decision needs."""
 
     version: int
+    policy_version: int
     currency: str
     published_price: Decimal
     computed_at: datetime

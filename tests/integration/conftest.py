@@ -41,9 +41,9 @@ def pool(settings: Settings) -> Iterator[Pool]:
     pool.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def policy(pool: Pool) -> ActivePolicy:
-    """The shipped policy."""
+    """The policy in force: other tests write rulebooks, too."""
     with pool.connection() as conn:
         return rulebook.active_policy(conn)
 

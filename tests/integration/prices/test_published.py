@@ -3,6 +3,7 @@
 from decimal import Decimal
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from shared.cache import sheets
@@ -106,6 +107,17 @@ def test_deciding_again_what_stands_keeps_its_version_and_adds_no_history(
     assert second.changed == ()
     assert version_and_price(second, product_id) == (before[0].version, Decimal("50.00"))
     assert history(pool, product_id) == before
+
+
+def test_another_version_of_the_rulebook_that_decides_the_same_keeps_the_version(
+    pool: Pool, policy: ActivePolicy
+) -> None:
+    product_id = new_id()
+    write(pool, policy, product(product_id))
+    newer = msgspec.structs.replace(policy, version=policy.version + 1)
+    repriced = reprice(pool, newer, product_id, task_cause())
+    assert (repriced.changed, version_and_price(repriced, product_id)) == ((), (1, Decimal("100.00")))
+    assert len(history(pool, product_id)) == 1
 
 
 def test_a_task_that_comes_again_takes_no_second_step(pool: Pool, policy: ActivePolicy, product_id: str) -> None:
