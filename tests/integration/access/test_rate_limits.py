@@ -21,9 +21,10 @@ from tests.support.metrics import counted
 from tests.support.proxy import proxy_to
 from tests.support.waiting import eventually
 
-PER_S = 10
-SECONDS = 15
+PER_S = 25
+SECONDS = 16
 PROCESSES = 4
+CALLERS = 8
 
 
 @pytest.fixture
@@ -102,8 +103,8 @@ def test_a_rate_holds_over_four_processes(settings: Settings, server: ApiServer,
         is_busy = max(left for _, left in within) < PER_S * BURST_S / 2
         return (sum(status == 404 for status, _ in within), seconds) if is_busy else None
 
-    with ThreadPoolExecutor(8) as callers:
-        writers = [callers.submit(write) for _ in range(8)]
+    with ThreadPoolExecutor(CALLERS) as callers:
+        writers = [callers.submit(write) for _ in range(CALLERS)]
         try:
             eventually(lambda: any(status == 429 for status, _ in answers), "the bucket has been emptied")
             count, seconds = eventually(measured, "an interval with callers enough", deadline_s=120)
@@ -111,7 +112,8 @@ def test_a_rate_holds_over_four_processes(settings: Settings, server: ApiServer,
             stop.set()
         for writer in writers:
             writer.result()
-    assert count == pytest.approx(PER_S * seconds, rel=0.02)
+    # At each end of the interval, an answer of each caller may be on its way.
+    assert count == pytest.approx(PER_S * seconds, rel=0.02, abs=CALLERS)
 
 
 def test_keys_that_fail_are_refused_after_some_tries(server: ApiServer) -> None:
