@@ -1,7 +1,7 @@
 """The intake of market events over HTTP: stored first, then published on the channel."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import uuid4
 
 import msgspec
@@ -42,7 +42,7 @@ def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published
         cloud_event = CloudEvent(
             specversion="1.0", id=event_id, source=event.source, type=event.type, time=event.time, data=event.data
         )
-        known = _in_trace(_checked(cloud_event, caller))
+        known = _in_trace(_checked(cloud_event, caller, services.clock.now()))
         [status] = _store_and_publish(services, [known])
         if isinstance(status, OtherData):
             raise status
@@ -53,7 +53,8 @@ def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published
 def accept_batch(services: Services, batch: EventBatch, caller: LiveKey) -> PublishedBatch:
     """Store the events of a batch together, then publish them; an invalid event gets an error of its own."""
     with channel.sending(f"{len(batch.events)} events"):
-        read = [_read(raw, number, caller) for number, raw in enumerate(batch.events)]
+        now = services.clock.now()
+        read = [_read(raw, number, caller, now) for number, raw in enumerate(batch.events)]
         events = [each for each in read if isinstance(each, CloudEvent)]
         statuses = iter(_store_and_publish(services, events))
         log.info("events accepted", events=len(events), refused=len(read) - len(events))
@@ -68,17 +69,17 @@ def _answer(event: CloudEvent | None, status: str | PricingError) -> EventAnswer
     return EventAnswer(event.id, status, propagation.trace_id(event.traceparent))
 
 
-def _read(raw: bytes, number: int, caller: LiveKey) -> CloudEvent | InvalidInput | Forbidden:
+def _read(raw: bytes, number: int, caller: LiveKey, now: datetime) -> CloudEvent | InvalidInput | Forbidden:
     try:
-        return _in_trace(_checked(decode(raw), caller))
+        return _in_trace(_checked(decode(raw), caller, now))
     except InvalidInput as error:
         return InvalidInput(error.reason, f"$[{number}]{error.path.removeprefix('$')}")
     except Forbidden as error:
         return error
 
 
-def _checked(event: CloudEvent, caller: LiveKey) -> CloudEvent:
-    """The event with its time filled in.
+def _checked(event: CloudEvent, caller: LiveKey, now: datetime) -> CloudEvent:
+    """The event with its time in UTC.
 
     Raises:
         Forbidden: the caller's key lacks a scope that this type of event needs.
@@ -87,7 +88,7 @@ def _checked(event: CloudEvent, caller: LiveKey) -> CloudEvent:
     if scope := MORE_SCOPES.get(event.type):
         require(caller, scope)
     parse_data(event.type, event.data)
-    return msgspec.structs.replace(event, time=checked_time(event.time, datetime.now(UTC)))
+    return msgspec.structs.replace(event, time=checked_time(event.time, now))
 
 
 def _in_trace(event: CloudEvent) -> CloudEvent:

@@ -25,6 +25,7 @@ from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.messages import Enqueuer
 from shared.postgres import clock, pools
+from shared.postgres.clock import PostgresClock
 from shared.postgres.pools import AsyncPool, Conn, Pool
 from shared.processes import freeze_gc
 from shared.rulebook.past import PastTerms
@@ -58,6 +59,7 @@ class Services(msgspec.Struct, frozen=True):
         rate_limits: Buckets of callers, shared by all processes.
         price_limits: Buckets of keys that limit price queries, shared by the processes of this instance.
         past_terms: Rulebooks and market values of the past.
+        clock: PostgreSQL's time.
     """
 
     settings: Settings
@@ -77,6 +79,7 @@ class Services(msgspec.Struct, frozen=True):
     rate_limits: RateLimits
     price_limits: PriceLimits
     past_terms: PastTerms
+    clock: PostgresClock
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -104,7 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         lookups = pools.pool(settings, PROCESS, LOOKUP_CONNECTIONS)
         lookups.open(wait=False)
         stack.callback(lookups.close)
-        stack.enter_context(clock.watched(writes))
+        watched = stack.enter_context(clock.watched(writes))
         clients.warn_of_shared_database(settings)
         cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(cache.aclose)
@@ -163,4 +166,5 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             rate_limits=rate_limits,
             price_limits=price_limits,
             past_terms=PastTerms(),
+            clock=watched,
         )

@@ -58,7 +58,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         pool = pools.pool(settings, PROCESS, size=3)
         pool.open(wait=False)
         stack.callback(pool.close)
-        stack.enter_context(clock.watched(pool))
+        watched = stack.enter_context(clock.watched(pool))
         clients.warn_of_shared_database(settings)
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
@@ -78,7 +78,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             partitions.maintain(pool, settings, datetime.now(UTC))
 
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
-        loop = Loop(pool, holder, backlog, Inbox(pool), sweep, epoch, maintain)
+        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         reading.start()

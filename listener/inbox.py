@@ -29,6 +29,7 @@ class Inbox:
     """Records messages in PostgreSQL. Any number may run at once: an event is recorded once."""
 
     def __init__(self, pool: Pool, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """An inbox; `now` is PostgreSQL's time."""
         self._pool, self._now = pool, now
 
     def record(self, raw_messages: Sequence[bytes]) -> list[EventRecord]:
@@ -47,34 +48,30 @@ class Inbox:
         return [record for record in records if record.reason is None and not any(record is each for each in others)]
 
     def _read(self, raw: bytes) -> EventRecord:
-        now = self._now()
         try:
             event = decode(raw)
         except InvalidInput as error:
-            return _unreadable(raw, str(error), now)
+            return _unreadable(raw, str(error))
         try:
             data = parse_data(event.type, event.data)
-            time = checked_time(event.time, now)
+            time = checked_time(event.time, self._now())
         except InvalidInput as error:
-            return _rejected(event, str(error), now)
+            return _rejected(event, str(error))
         return EventRecord.accepted(msgspec.structs.replace(event, time=time, **_context(event)), data)
 
 
-def _unreadable(raw: bytes, reason: str, now: datetime) -> EventRecord:
+def _unreadable(raw: bytes, reason: str) -> EventRecord:
     """The record of a message that is no event: its first 4,000 characters. Equal messages share one record."""
     text = raw.decode(errors="replace")[:MAX_RAW_CHARS]
     digest = hashlib.sha256(raw).hexdigest()
-    return EventRecord(
-        source="channel", id=digest, type="unreadable", occurred_at=now, reason=reason, raw=text, **_own_context(digest)
-    )
+    return EventRecord(source="channel", id=digest, type="unreadable", reason=reason, raw=text, **_own_context(digest))
 
 
-def _rejected(event: CloudEvent, reason: str, now: datetime) -> EventRecord:
+def _rejected(event: CloudEvent, reason: str) -> EventRecord:
     return EventRecord(
         source=event.source,
         id=event.id,
         type=event.type,
-        occurred_at=now,
         data=event.data,
         reason=reason,
         **_context(event),

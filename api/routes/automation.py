@@ -1,17 +1,19 @@
 """Automation: paused and resumed by a person."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, Router, post
+from litestar import Request, Router, get, post
 from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
 from api.edge.identity import needs
+from api.http import cursors
 from api.http.bodies import StrictBody
 from api.http.problems import documented
+from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.catalogue.product_set import ProductSet
@@ -19,7 +21,7 @@ from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.market_events.events import Category, ProductIds
 from shared.prices import pauses
-from shared.prices.pauses import Reach
+from shared.prices.pauses import PauseView, Reach
 from shared.telemetry import propagation
 from shared.wire.fields import AT
 
@@ -61,6 +63,31 @@ class Resumed(msgspec.Struct, frozen=True):
     ended: Annotated[int, Meta(description="The number of pauses that ended", examples=[1])]
 
 
+class PauseList(msgspec.Struct, frozen=True):
+    """A page of pauses."""
+
+    items: Annotated[list[PauseView], Meta(description="The earliest first")]
+    next: Next
+
+
+@get(
+    "/automation",
+    guards=[needs("catalogue:read")],
+    security=[{"key": ["catalogue:read"]}],
+    sync_to_thread=True,
+    operation_id="listPauses",
+    responses=documented(401, 403, 422, 503),
+    summary="Pauses of automation in force",
+    description="The earliest first. `GET /api/v1/breaker` says whether the breaker has stopped automation.",
+)
+def list_pauses(services: Services, limit: Limit = 100, cursor: Cursor = None) -> PauseList:
+    """List the pauses in force."""
+    after: pauses.Position | None = cursors.decode(cursor, pauses.Position)
+    with services.transaction() as conn:
+        items, last = cursors.split(pauses.page(conn, limit + 1, after), limit)
+    return PauseList(items, cursors.encode((last.since, last.pause_id)) if last else None)
+
+
 _WRITE: dict[str, Any] = {
     "status_code": 200,
     "guards": [needs("operate")],
@@ -84,9 +111,9 @@ def pause_automation(
     request: Request[LiveKey, Any, Any], services: Services, data: Annotated[AutomationPause, _EXAMPLE]
 ) -> Paused:
     """Pause automation."""
-    if data.until is not None and data.until <= datetime.now(UTC):
-        raise InvalidInput("must be in the future", "$.until")
     with services.transaction() as conn:
+        if data.until is not None and data.until <= services.clock.now():
+            raise InvalidInput("must be in the future", "$.until")
         pauses.pause(conn, data.reach, data.reason, request.user.name, data.until)
     return Paused(data.until)
 
@@ -110,4 +137,4 @@ def resume_automation(services: Services, data: Annotated[AutomationResume, _EXA
     return Resumed(ended)
 
 
-router = Router("/api/v1", route_handlers=[pause_automation, resume_automation], tags=["Automation"])
+router = Router("/api/v1", route_handlers=[list_pauses, pause_automation, resume_automation], tags=["Automation"])

@@ -13,9 +13,12 @@ from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.catalogue.product_set import ProductSet
+from shared.jobs import tasks
 from shared.prices import breaker
 from shared.prices.breaker import BreakerView
 from shared.rulebook import store as rulebook
+from shared.telemetry import propagation
 
 
 class BreakerReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +56,7 @@ def get_breaker(services: Services) -> BreakerView:
     operation_id="resetBreaker",
     responses=documented(401, 403, 409, 422, 503),
     summary="Let automation go on",
-    description="409 where the breaker is not open. Held targets stay held until they are answered or decided again.",
+    description="409 where the breaker is not open. The products that it held are decided again at once.",
 )
 def reset_breaker(
     request: Request[LiveKey, Any, Any],
@@ -62,7 +65,8 @@ def reset_breaker(
 ) -> BreakerView:
     """Reset the breaker."""
     with services.transaction() as conn:
-        breaker.reset(conn, data.reason, request.user.name)
+        if not breaker.reset(conn, data.reason, request.user.name):
+            tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"])
         return breaker.view(conn, rulebook.active_policy(conn).policy.breaker)
 
 

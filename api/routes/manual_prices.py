@@ -1,6 +1,6 @@
 """Manual prices: a price that a person set for a product, until it ends."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import uuid4
@@ -59,7 +59,7 @@ def put_manual_price(
     data: Annotated[NewManualPrice, Body(examples=[Example(value={"price": "39.90", "reason": "a clearance"})])],
 ) -> ManualPriceAnswer:
     """Set a manual price."""
-    if data.until is not None and data.until <= datetime.now(UTC):
+    if data.until is not None and data.until <= services.clock.now():
         raise InvalidInput("must be in the future", "$.until")
     manual = ManualPrice(price=data.price, reason=data.reason, until=data.until, below_floor=data.below_floor)
     return _set(services, product_id, manual)

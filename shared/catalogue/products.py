@@ -59,11 +59,18 @@ class ListedProduct(msgspec.Struct, frozen=True):
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
-    """Insert or update products, in the caller's transaction; returns the ids of new and changed ones."""
+    """Insert or update products, in the caller's transaction; returns the ids of new and changed ones.
+
+    All of them are as of now: events from before cannot change their stock and cost any more.
+    """
     ordered = sorted(products, key=lambda product: product.product_id)
     columns = [[getattr(product, name) for product in ordered] for name in FIELDS]
     columns += [[_json(getattr(product, name)) for product in ordered] for name in JSON_FIELDS]
-    return [row["product_id"] for row in conn.execute(_UPSERT, columns)]
+    written = [row["product_id"] for row in conn.execute(_UPSERT, columns)]
+    if len(written) < len(ordered):
+        ids = [product.product_id for product in ordered]
+        conn.execute(_RENEW, {"ids": ids, "written": written})
+    return written
 
 
 def lock(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
@@ -136,6 +143,12 @@ ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
 WHERE ({_OLD}) IS DISTINCT FROM ({_NEW})
 RETURNING product_id
 """  # noqa: S608 # only names of columns
+
+# Products that were written with the facts that they had; the statement before has locked their rows.
+_RENEW = """
+UPDATE products SET updated_at = clock_timestamp()
+WHERE product_id = ANY(%(ids)s::text[]) AND product_id <> ALL(%(written)s::text[])
+"""
 
 # In byte order: every writer of several products locks them in this order.
 _LOCK = """

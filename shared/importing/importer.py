@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from shared.importing.process_pool import checked
 from shared.importing.source import Source
 from shared.importing.staging import Reject, Staged
 from shared.importing.writing import Written
+from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.rulebook import store as rulebook
@@ -85,7 +85,7 @@ def run(
             import; or the active policy was replaced.
     """
     began = time.monotonic()
-    policy, at = rulebook.active_policy(conn), datetime.now(UTC)
+    policy, at = rulebook.active_policy(conn), clock.now(conn)
     reader, found = chunks(source.lines, columns)
     conn.execute(_ONE_AT_A_TIME)
     cause = Cause("import", str(uuid4()))

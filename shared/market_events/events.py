@@ -207,14 +207,14 @@ def stored_data(type_: str, data: str) -> EventData:
         return _stored[type_].decode(data)
 
 
-def checked_time(time: datetime | None, now: datetime) -> datetime:
-    """The event's time in UTC, or `now` where it has none.
+def checked_time(time: datetime | None, now: datetime) -> datetime | None:
+    """The event's time in UTC; None: it has none, and gets PostgreSQL's when it is recorded.
 
     Raises:
         InvalidInput: the time has no UTC offset, or is more than 5 minutes ahead of `now`.
     """
     if time is None:
-        return now
+        return None
     if time.tzinfo is None:
         raise InvalidInput("needs a UTC offset, as in 2026-01-31T12:00:00Z", "$.time")
     if time > now + MAX_AHEAD:

@@ -156,13 +156,14 @@ def _columns(records: Sequence[EventRecord]) -> dict[str, Any]:
     }
 
 
-# Of events with the same time, the one recorded later counts, also within a batch: they are inserted by their keys. A
-# time ahead of this clock is the time of receipt.
+# Of events with the same time, the one recorded later counts, also within a batch: they are inserted by their keys. An
+# event without a time, or with one ahead of this clock, is as of its receipt.
 _RECORD = f"""
 WITH known AS (
-    SELECT source, id, type, CASE WHEN occurred_at > clock_timestamp() + interval '5 seconds' THEN clock_timestamp()
-            ELSE occurred_at END AS occurred_at, data, product_id, market, target, task_id, reason, raw, traceparent,
-        tracestate, status, statement_timestamp() + position * interval '1 microsecond' AS recorded_at
+    SELECT source, id, type, CASE WHEN occurred_at <= statement_timestamp() + interval '5 seconds' THEN occurred_at
+            ELSE statement_timestamp() + position * interval '1 microsecond' END AS occurred_at,
+        data, product_id, market, target, task_id, reason, raw, traceparent, tracestate, status,
+        statement_timestamp() + position * interval '1 microsecond' AS recorded_at
     FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[],
         %(data)s::jsonb[], %(product_id)s::text[], %(market)s::text[], %(target)s::text[], %(task_id)s::uuid[],
         %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[], %(tracestate)s::text[], %(status)s::text[],

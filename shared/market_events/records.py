@@ -21,6 +21,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
         product_id: The product that the event concerns, if any.
         market: The market that the event concerns, if any.
         product_set: The products to recalculate, where the event requests that.
+        occurred_at: The event's time; None: the time of its receipt, by PostgreSQL's clock.
         reason: The reason for a rejection; None: the event is accepted.
         raw: The message itself, where it is not an event.
         traceparent: W3C context of the span that accepted the event.
@@ -29,7 +30,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     id: str
     type: str
-    occurred_at: datetime
+    occurred_at: datetime | None = None
     data: dict[str, Any] = {}
     product_id: str | None = None
     market: str | None = None
@@ -41,8 +42,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
-        """The record of an event with its validated data; the event must have a time."""
-        assert event.time is not None  # noqa: S101 # `checked_time` returns one
+        """The record of an event with its validated data."""
         return cls(
             source=event.source,
             id=event.id,

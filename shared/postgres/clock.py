@@ -1,10 +1,10 @@
-"""The difference between this host's clock and PostgreSQL's, as a metric. Prices begin and end by the host's clock."""
+"""PostgreSQL's clock, and how far this host's differs from it. Prices begin and end by the host's clock."""
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -15,6 +15,21 @@ from shared.telemetry.metrics import CLOCK_OFFSET
 log = structlog.get_logger(__name__)
 
 EVERY_S = 15.0
+
+
+class PostgresClock:
+    """PostgreSQL's time without a query: this host's, corrected by the last comparison.
+
+    Attributes:
+        ahead_s: How far this host's clock is ahead; 0 until the first comparison.
+    """
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def now(self) -> datetime:
+        """The time, within a round trip."""
+        return datetime.now(UTC) - timedelta(seconds=self.ahead_s)
 
 
 def now(conn: Conn) -> datetime:
@@ -32,23 +47,24 @@ def offset_s(conn: Conn) -> float:
 
 
 @contextmanager
-def watched(pool: Pool, every_s: float = EVERY_S) -> Iterator[None]:
+def watched(pool: Pool, every_s: float = EVERY_S) -> Iterator[PostgresClock]:
     """Measure the difference again and again during a block, on a thread."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_watch, args=(pool, every_s, stop), name="clock", daemon=True)
+    stop, found = threading.Event(), PostgresClock()
+    thread = threading.Thread(target=_watch, args=(pool, every_s, stop, found), name="clock", daemon=True)
     thread.start()
     try:
-        yield
+        yield found
     finally:
         stop.set()
         thread.join()
 
 
-def _watch(pool: Pool, every_s: float, stop: threading.Event) -> None:
+def _watch(pool: Pool, every_s: float, stop: threading.Event, found: PostgresClock) -> None:
     while True:
         try:
             with translated(), pool.connection() as conn:
-                CLOCK_OFFSET.set(offset_s(conn))
+                found.ahead_s = offset_s(conn)
+                CLOCK_OFFSET.set(found.ahead_s)
         except DatabaseUnavailable as error:
             log.debug("clock not compared", error=str(error))
         except Exception:

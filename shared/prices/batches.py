@@ -32,6 +32,11 @@ class Made:
         self.failed: list[ProductFailure] = []
         self.by_clock = 0
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the open breaker holds a target that it did not hold before."""
+        return any(change.after is not None and change.after.code == "breaker" for change in self.held)
+
     def due(self, found: Sequence[PricingInputs]) -> dict[str, datetime]:
         """The due times that differ from those that the queue has."""
         known = {one.product.product_id: one.next_due for one in found}
@@ -74,8 +79,8 @@ class Batch:
     def _decide(self, one: PricingInputs, setting: Setting, made: Made) -> None:
         product_id = one.product.product_id
         cause = self._cause_of(product_id)
-        if cause is None and self._is_holder and one.next_due is not None and one.next_due <= setting.at:
-            cause = Cause("clock", one.next_due.isoformat())
+        if cause is None and self._is_holder and (due_at := _due_at(one, setting)) is not None:
+            cause = Cause("clock", due_at.isoformat())
             made.by_clock += 1
         due = None if cause is None or _is_decided(one, cause) else cause
         try:
@@ -100,6 +105,14 @@ class Batch:
         if one.last is None:
             return self._listed.get(one.product.product_id, ())
         return tuple(entry for entry in one.last.entries if entry.revision >= self._in_force.get(entry.list, 0))
+
+
+def _due_at(one: PricingInputs, setting: Setting) -> datetime | None:
+    """Since when the product is due by the clock; None: it is not. A hold by the breaker ends when that is closed."""
+    hold = one.state.hold
+    if hold is not None and hold.code == "breaker" and not setting.is_stopped:
+        return setting.at
+    return one.next_due if one.next_due is not None and one.next_due <= setting.at else None
 
 
 def _is_decided(one: PricingInputs, cause: Cause) -> bool:

@@ -13,12 +13,15 @@ from msgspec import Meta
 
 from shared.errors import AlreadyEnded
 from shared.postgres.pools import AsyncPool, Conn
+from shared.prices import repricing_queue
 from shared.pricing import breaker as rules
 from shared.pricing.policy import Breaker
 from shared.wire.fields import AT
 
 # Up to this many rows, PostgreSQL counts the catalogue; above, its own estimate is used.
 COUNTED = 100_000
+# The products that a reset makes due by itself.
+MOST_DUE = 10_000
 
 
 class BreakerView(msgspec.Struct, frozen=True):
@@ -38,6 +41,11 @@ def is_open(conn: Conn) -> bool:
     return bool(conn.execute("SELECT FROM breaker WHERE is_open").rowcount)
 
 
+def is_still_open(conn: Conn) -> bool:
+    """The same, and it stays open until this transaction ends: a reset then finds the holds of the transaction."""
+    return bool(conn.execute("SELECT FROM breaker WHERE is_open FOR UPDATE").rowcount)
+
+
 async def is_stopped(pool: AsyncPool) -> bool:
     """The same, for the readiness of the API."""
     async with pool.connection() as conn:
@@ -49,7 +57,7 @@ def passes(conn: Conn, rule: Breaker, batch: Collection[str], at: datetime) -> b
 
     The batch that would pass the limit opens the breaker, and none of its products counts.
     """
-    if conn.execute("SELECT FROM breaker WHERE is_open FOR UPDATE").rowcount:
+    if is_still_open(conn):
         return False
     conn.execute("SELECT FROM breaker FOR UPDATE")
     since = at - timedelta(seconds=rule.window_s)
@@ -70,8 +78,11 @@ def view(conn: Conn, rule: Breaker) -> BreakerView:
     return BreakerView(**row, limit=rules.limit(rule, _catalogue(conn)), window_s=rule.window_s)
 
 
-def reset(conn: Conn, reason: str, author: str) -> None:
-    """Let automation go on, with a new count. Open holds stay until a person answers them or a decision replaces them.
+def reset(conn: Conn, reason: str, author: str) -> bool:
+    """Let automation go on, with a new count. The products that wait because it was open are due now.
+
+    Returns:
+        Whether all of them are due; of more than 10,000 only so many are, and the others need a recalculation.
 
     Raises:
         AlreadyEnded: the breaker is not open.
@@ -79,6 +90,9 @@ def reset(conn: Conn, reason: str, author: str) -> None:
     if not conn.execute(_RESET, [reason, author]).rowcount:
         raise AlreadyEnded("the breaker is not open")
     conn.execute("DELETE FROM breaker_moves")
+    held = [row["product_id"] for row in conn.execute(_HELD, [MOST_DUE + 1])]
+    repricing_queue.make_due(conn, held[:MOST_DUE])
+    return len(held) <= MOST_DUE
 
 
 def _catalogue(conn: Conn) -> int:
@@ -103,6 +117,8 @@ _VIEW = """
 SELECT is_open, changed_at, reason, author, (SELECT count(*) FROM breaker_moves
     WHERE moved_at > clock_timestamp() - make_interval(secs => %s)) AS moved FROM breaker
 """
+
+_HELD = "SELECT product_id FROM holds WHERE status = 'open' AND code = 'breaker' LIMIT %s"
 
 _RESET = """
 UPDATE breaker SET is_open = false, changed_at = clock_timestamp(), reason = %s, author = %s WHERE is_open

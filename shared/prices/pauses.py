@@ -2,12 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from shared.postgres import arrays
-from shared.postgres.pools import Conn
+from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
 from shared.pricing.state import Pause
+from shared.wire.fields import AT
+
+# The beginning and the number of the last pause of a page.
+Position = tuple[datetime, int]
+_FIRST: Position = (datetime.fromisoformat("0001-01-01T00:00:00+00:00"), 0)
+
+
+class PauseView(msgspec.Struct, frozen=True):
+    """A pause of automation in force: of a product, of a category, or, with neither, of everything."""
+
+    pause_id: Annotated[int, Meta(description="The pause's number.", examples=[7])]
+    product_id: Annotated[str | None, Meta(description="The product.", examples=["P-100"])]
+    category: Annotated[str | None, Meta(description="The category.", examples=[None])]
+    reason: Annotated[str, Meta(description="The reason.", examples=["stocktaking"])]
+    author: Annotated[str, Meta(description="Who paused it.", examples=["shop"])]
+    since: Annotated[datetime, Meta(description="Its beginning.", examples=[AT])]
+    until: Annotated[datetime | None, Meta(description="Its end; null: until it is resumed.", examples=[AT])]
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +57,13 @@ def read(conn: Conn, product_ids: Sequence[str], at: datetime) -> Pauses:
     )
 
 
+def page(conn: Conn, limit: int, after: Position | None) -> list[PauseView]:
+    """The pauses in force, the earliest first, behind `after`."""
+    since, number = after or _FIRST
+    bound_statement(conn, LIST_TIMEOUT_S)
+    return [PauseView(**row) for row in conn.execute(_PAGE, {"since": since, "number": number, "limit": limit})]
+
+
 def pause(conn: Conn, reach: Reach, reason: str, author: str, until: datetime | None) -> None:
     """Pause automation; a pause of the same reach is replaced. Those that are over are deleted."""
     conn.execute("DELETE FROM pauses WHERE until <= clock_timestamp()")
@@ -59,6 +85,12 @@ _READ = """
 SELECT product_id, category, reason, until FROM pauses
 WHERE (until IS NULL OR until > %(at)s) AND (product_id IS NULL OR product_id = ANY(%(ids)s::text[]))
 """
+
+_PAGE = f"""
+SELECT {", ".join(PauseView.__struct_fields__)} FROM pauses
+WHERE (until IS NULL OR until > clock_timestamp()) AND (since, pause_id) > (%(since)s, %(number)s)
+ORDER BY since, pause_id LIMIT %(limit)s
+"""  # noqa: S608 # only names of columns
 
 _PAUSE = """
 INSERT INTO pauses (product_id, category, reason, author, until)

@@ -12,7 +12,7 @@ from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import breaker, holds, inputs, new_versions, pauses, repricing_queue, states
-from shared.prices.batches import Batch
+from shared.prices.batches import Batch, Made
 from shared.prices.deciding import Setting
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.pricing.product import ProductInput
@@ -146,9 +146,7 @@ def _reprice(
     setting = Setting(policy, policy.policy, now, epoch, before, chosen, breaker.is_open(conn), paused)
     batch = Batch(found, cause_of, listed, in_force, is_holder=is_holder)
     with stage("decide"):
-        made = batch.decide(setting)
-        if made.counted and not breaker.passes(conn, policy.policy.breaker, made.counted, now):
-            made = batch.decide(setting._replace(is_stopped=True))
+        made = _decided(conn, batch, setting)
     failed += made.failed
     with stage("write"):
         new_versions.write(conn, made.fresh, policy.version, now)
@@ -167,6 +165,16 @@ def _reprice(
         failed=tuple(failed),
         by_clock=made.by_clock,
     )
+
+
+def _decided(conn: Conn, batch: Batch, setting: Setting) -> Made:
+    """The decisions of a batch, by the breaker as it is when they are committed."""
+    made = batch.decide(setting)
+    if made.is_stopped and not breaker.is_still_open(conn):
+        made = batch.decide(setting._replace(is_stopped=False))
+    if made.counted and not breaker.passes(conn, setting.rules.breaker, made.counted, setting.at):
+        made = batch.decide(setting._replace(is_stopped=True))
+    return made
 
 
 def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | None]) -> None:

@@ -77,7 +77,10 @@ def _observes(policy: Policy, category: str) -> bool:
 def _hold(
     draft: Draft, policy: Policy, bounds: PriceBounds, state: PriceState, last: Decimal, at: datetime
 ) -> Hold | None:
-    """The hold of the target: a new one, the open one with the new target, or one that has ended unanswered."""
+    """The hold of the target: a new one, the open one with the new target, or one that has ended unanswered.
+
+    The breaker's hold is made anew at its end: it waits for a reset.
+    """
     found = _reason_to_hold(draft, policy, bounds, state, last)
     if found is None:
         return None
@@ -87,7 +90,7 @@ def _hold(
     if open_hold is not None:
         if not is_over(open_hold.expires_at, at):
             since = open_hold.since
-        elif open_hold.target == target:
+        elif open_hold.target == target and open_hold.code == code != "breaker":
             return open_hold
     expires_at = since + timedelta(hours=policy.hold_expires_h)
     return Hold(target=target, code=code, reason=reason, since=since, expires_at=expires_at)

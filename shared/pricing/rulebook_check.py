@@ -9,6 +9,8 @@ from msgspec import inspect
 from msgspec.structs import replace
 
 from shared.pricing.market import location_key
+from shared.pricing.money import plain
+from shared.pricing.policy import Policy
 from shared.pricing.rulebook import OfList, PriceList, Promotion, Rulebook
 from shared.pricing.windows import instant, window
 
@@ -78,7 +80,25 @@ def converted(document: Any, kind: type[T]) -> T:
         refused = _refused(_named(document, str(error), kind))
         raise RulebookRefused(refused.path, _with_choices(refused, kind)) from None
     _check_size(read)
+    if isinstance(read, Rulebook):
+        _check_strategies(read.policy, "policy.")
+    elif isinstance(read, Policy):
+        _check_strategies(read)
     return read
+
+
+def _check_strategies(policy: Policy, under: str = "") -> None:
+    """Refuse strategies whose every price would be a bound. A policy that is stored already stays valid."""
+    most, margin = policy.max_over_list, policy.min_margin
+    for name, strategy in policy.strategies.items():
+        path, rule = f"{under}strategies.{name}", "competitor" if strategy.competitor else "demand"
+        first, last = strategy.competitor or strategy.demand, strategy.cost_plus
+        if first is not None and first.lowest > most:
+            reason = f"must not be above max_over_list, {plain(most)}: every price would be the ceiling"
+            raise RulebookRefused(f"{path}.{rule}.lowest", reason)
+        if last is not None and last.markup < margin and policy.below_cost != "allow":
+            reason = f"must not be below min_margin, {plain(margin)}: every price would be the floor"
+            raise RulebookRefused(f"{path}.cost_plus.markup", reason)
 
 
 def _check_size(read: object) -> None:

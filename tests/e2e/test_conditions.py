@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from tests.e2e.bad_input.problem_documents import problem
 from tests.support.engine import Engine
@@ -43,6 +44,23 @@ def test_a_write_over_a_change_that_its_caller_has_not_seen_is_refused(engine: E
     assert put(engine, product | {"base_price": "120.00"}, if_match=seen).status_code == 200
     problem(put(engine, product | {"base_price": "130.00"}, if_match=seen), 412)
     assert engine.price(str(product["product_id"]))["base_price"] == "120.00"
+
+
+@pytest.mark.parametrize("kind", ["cost", "stock", "competitor_price"])
+def test_a_write_over_an_event_that_its_caller_has_not_seen_is_refused(engine: Engine, kind: str) -> None:
+    product = engine.put_product(cost="80.00", stock=10)
+    seen = put(engine, product | {"name": "Atlas"}).headers["etag"]
+    facts: dict[str, dict[str, object]] = {
+        "cost": {"cost": "97.00", "currency": "USD"},
+        "stock": {"stock": 4},
+        "competitor_price": {"competitor": "acme", "price": "95.00", "currency": "USD"},
+    }
+    event = engine.publish(f"{kind}_changed", {"product_id": product["product_id"], **facts[kind]})
+    assert engine.settled(event["event_id"])["status"] == "applied"
+    problem(put(engine, product | {"name": "Atlas II"}, if_match=seen), 412)
+    stored = get(engine, f"/api/v1/products/{product['product_id']}").json()["catalogue"]["product"]
+    assert stored["name"] == "Atlas"
+    assert (stored["cost"], stored["stock"]) == ("97.00" if kind == "cost" else "80.00", 4 if kind == "stock" else 10)
 
 
 def test_one_change_of_many_at_once_is_made(engine: Engine) -> None:

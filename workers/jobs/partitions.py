@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import structlog
 from dramatiq.middleware import Interrupt
@@ -17,6 +16,7 @@ from shared.jobs.tasks import RunningTask
 from shared.market_events import signals
 from shared.market_events.feed import FeedQuote
 from shared.market_events.signals import SignalUpdate
+from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published
 from shared.prices.new_versions import Cause, StoredSheet
@@ -187,7 +187,7 @@ def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
 
 
 def _note_quotes(conn: Conn, quotes: list[FeedQuote]) -> None:
-    now = datetime.now(UTC)
+    now = clock.now(conn)
     known = products.lock(conn, [quote.product_id for quote in quotes])
     updates = [
         SignalUpdate.of(quote, "feed", min(quote.time or now, now), "feed")

@@ -14,7 +14,7 @@ from shared.postgres.pools import Pool
 from shared.prices import new_versions, published
 from shared.prices.history import price_changes
 from shared.rulebook import store
-from tests.integration.catalogue_examples import at_once, new_id
+from tests.integration.catalogue_examples import add_competitor, at_once, new_id, task_cause
 from tests.integration.importing.import_results import Writing, counts, stored
 from tests.integration.importing_examples import HEADER, imported
 
@@ -37,6 +37,38 @@ def test_new_changed_and_unchanged_products_are_counted(pool: Pool, file: Writin
     assert counts(done) == "3 rows: 1 new, 1 changed, 1 unchanged, 0 rejected"
     assert [publications(pool, product_id) for product_id in (one, two, three)] == [1, 0, 0]
     assert stored(pool, one).base_price == Decimal("1.10")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("Desk,USD,60.00,books,", "60.00"),  # the list price, far further than a step
+        ("Desk,USD,100.00,electronics,", "55.00"),  # the competitor's price, by the new category
+        ("Desk,USD,100.00,books,150.00", "157.50"),  # cost and margin
+    ],
+)
+def test_an_import_that_changes_the_target_is_published_at_once_as_a_persons_write(
+    pool: Pool, file: Writing, row: str, expected: str
+) -> None:
+    product_id, columns = new_id(), f"{HEADER},category,cost"
+    imported(pool, file(f"{columns}\n{product_id},Desk,USD,100.00,books,\n"))
+    with pool.connection() as conn:
+        add_competitor(conn, product_id, "55.00")
+    imported(pool, file(f"{columns}\n{product_id},{row}\n"))
+    with pool.connection() as conn:
+        [last, _] = price_changes(conn, product_id, 9)
+    assert (str(last.new_price), last.cause) == (expected, "import")
+
+
+def test_an_import_of_another_name_leaves_a_price_on_its_way(pool: Pool, file: Writing) -> None:
+    product_id, columns = new_id(), f"{HEADER},category"
+    imported(pool, file(f"{columns}\n{product_id},Desk,USD,100.00,electronics\n"))
+    with pool.connection() as conn:
+        add_competitor(conn, product_id, "55.00")
+        published.reprice(conn, [product_id], store.active_policy(conn), task_cause())
+    imported(pool, file(f"{columns}\n{product_id},A desk,USD,100.00,electronics\n"))
+    with pool.connection() as conn:
+        assert [str(change.new_price) for change in price_changes(conn, product_id, 9)] == ["80.00", "80.00", "100.00"]
 
 
 def test_a_first_price_is_the_one_that_any_other_write_would_decide(pool: Pool, file: Writing) -> None:

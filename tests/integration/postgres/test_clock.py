@@ -1,6 +1,7 @@
 """The difference between the host's clock and PostgreSQL's."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import REGISTRY
@@ -33,6 +34,14 @@ def test_clocks_of_one_host_agree(pool: Pool) -> None:
 def test_a_clock_that_is_ahead_is_in_the_metric_by_how_much(pool: Pool) -> None:
     with clock.watched(pool, every_s=0.01):
         eventually(lambda: offset() > AHEAD_S * 0.99, "the offset is measured")
+
+
+@pytest.mark.usefixtures("ahead")
+def test_the_time_that_a_process_estimates_is_that_of_postgresql(pool: Pool) -> None:
+    with clock.watched(pool, every_s=0.01) as watched:
+        eventually(lambda: watched.ahead_s > AHEAD_S * 0.99, "the offset is measured")
+        # `datetime` still has the right time: only the comparison believes that it is ahead.
+        assert (datetime.now(UTC) - watched.now()).total_seconds() > AHEAD_S * 0.99
 
 
 def test_the_comparison_goes_on_after_an_error(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

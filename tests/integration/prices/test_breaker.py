@@ -115,6 +115,76 @@ def test_while_it_is_open_a_person_still_writes_and_after_the_reset_automation_g
             breaker.reset(conn, "again", "shop")
 
 
+def held(pool: Pool, policy: ActivePolicy, product_id: str, price: str) -> None:
+    """The open breaker holds the target of a product."""
+    with pool.connection() as conn:
+        conn.execute("UPDATE breaker SET is_open = true")
+        offered(conn, [product_id], price)
+        published.reprice(conn, [product_id], policy, task_cause())
+
+
+def is_due(conn: Conn, product_id: str) -> bool:
+    query = "SELECT FROM repricing_queue WHERE target = %s AND due_at <= clock_timestamp()"
+    return bool(conn.execute(query, [product_id]).rowcount)
+
+
+def code_of(conn: Conn, product_id: str) -> list[str]:
+    return [hold.code for hold in holds.page(conn, "open", HoldFilter(product_id=product_id), 9, None)]
+
+
+@pytest.mark.parametrize(("price", "codes", "count"), [("90.00", [], 1), ("40.00", ["hold_above"], 0)])
+def test_after_the_reset_what_the_breaker_held_is_due_and_decided_again(
+    pool: Pool, policy: ActivePolicy, price: str, codes: list[str], count: int
+) -> None:
+    wide = rules(policy, max_step=Decimal(1))
+    [mine] = shelf(pool, wide, 1)
+    held(pool, wide, mine, price)
+    with pool.connection() as conn:
+        assert (is_due(conn, mine), code_of(conn, mine)) == (False, ["breaker"])
+        published.reprice_each(conn, {mine: None}, wide)
+        assert code_of(conn, mine) == ["breaker"]
+        assert breaker.reset(conn, "the feed is corrected", "shop")
+        assert is_due(conn, mine)
+        assert published.reprice_each(conn, {mine: None}, wide).by_clock == 1
+        assert code_of(conn, mine) == codes
+    assert moved(pool, [mine]) == count
+
+
+def test_a_reset_leaves_holds_of_other_reasons_as_they_are(pool: Pool, policy: ActivePolicy) -> None:
+    careful = rules(policy, hold_above=Decimal("0.05"))
+    [mine] = shelf(pool, careful, 1)
+    with pool.connection() as conn:
+        offered(conn, [mine], "90.00")
+        published.reprice(conn, [mine], careful, task_cause())
+        conn.execute("UPDATE breaker SET is_open = true")
+        breaker.reset(conn, "the feed is corrected", "shop")
+        assert (is_due(conn, mine), code_of(conn, mine)) == (False, ["hold_above"])
+
+
+def test_a_decision_that_began_before_a_reset_holds_nothing_any_more(
+    pool: Pool, policy: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [mine] = shelf(pool, rules(policy), 1)
+    monkeypatch.setattr(breaker, "is_open", lambda _: True)  # as it was read at the beginning
+    with pool.connection() as conn:
+        offered(conn, [mine], "90.00")
+        published.reprice(conn, [mine], rules(policy), task_cause())
+        assert code_of(conn, mine) == []
+    assert moved(pool, [mine]) == 1
+
+
+def test_more_than_a_reset_makes_due_by_itself_are_left_to_a_recalculation(
+    pool: Pool, policy: ActivePolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker, "MOST_DUE", 1)
+    ids = shelf(pool, rules(policy), 2)
+    for each in ids:
+        held(pool, rules(policy), each, "90.00")
+    with pool.connection() as conn:
+        assert not breaker.reset(conn, "the feed is corrected", "shop")
+        assert [is_due(conn, each) for each in ids].count(True) == 1
+
+
 def test_a_share_of_1_counts_and_never_opens(pool: Pool, policy: ActivePolicy) -> None:
     counting = rules(policy, breaker=Breaker(share=Decimal(1), min_products=0))
     ids = shelf(pool, counting, 12)

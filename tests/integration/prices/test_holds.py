@@ -1,6 +1,7 @@
 """Holds: a target that is too far waits with its old price, and a person's answer ends it."""
 
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -51,6 +52,45 @@ def test_a_target_that_is_too_far_waits_and_the_price_stays(pool: Pool, held_id:
     [hold] = of(pool, held_id)
     assert (str(hold.price), str(hold.target), hold.code) == ("100.00", "55.00", "hold_above")
     assert price(pool, held_id) == "100.00"
+
+
+@pytest.mark.parametrize("cost", ["90.00", "95.00"])
+def test_a_target_below_cost_waits_and_its_approval_is_published_below_cost(
+    pool: Pool, policy: ActivePolicy, cost: str
+) -> None:
+    rules = msgspec.structs.replace(
+        policy, policy=msgspec.structs.replace(policy.policy, below_cost="hold", max_step=Decimal(1))
+    )
+    product_id = new_id()
+    write(pool, rules, product(product_id, cost=Decimal(cost)))
+    with pool.connection() as conn:
+        add_competitor(conn, product_id, "85.00")
+        published.reprice(conn, [product_id], rules, task_cause())
+    [hold] = of(pool, product_id)
+    assert (str(hold.target), hold.code, price(pool, product_id)) == ("85.00", "below_cost", "100.00")
+    with pool.connection() as conn:
+        [sheet] = published.stored_sheets(conn, [product_id])
+        assert msgspec.json.decode(sheet.json)["floor"] == str(Decimal(cost) * Decimal("1.05")).rstrip("0")
+
+
+@pytest.mark.parametrize("by", ["on everything", "electronics"])
+def test_while_automation_observes_decisions_are_recorded_and_none_is_published(
+    pool: Pool, policy: ActivePolicy, by: str
+) -> None:
+    mode: Any = "observe" if by == "on everything" else {by: "observe"}
+    watching = msgspec.structs.replace(policy, policy=msgspec.structs.replace(policy.policy, automation=mode))
+    product_id = new_id()
+    write(pool, watching, product(product_id))
+    with pool.connection() as conn:
+        add_competitor(conn, product_id, "90.00")
+        published.reprice(conn, [product_id], watching, task_cause())
+        [sheet] = published.stored_sheets(conn, [product_id])
+    shown = msgspec.json.decode(sheet.json)
+    assert (price(pool, product_id), of(pool, product_id)) == ("100.00", [])
+    assert [step["after"] for step in shown["steps"][-2:]] == ["90.00", "100.00"]
+    assert shown["rejected"][-1]["code"] == "observed"
+    write(pool, watching, product(product_id, base_price=Decimal(80), strategy="list_price"))
+    assert price(pool, product_id) == "80.00"
 
 
 def test_a_newer_target_replaces_it_and_keeps_its_id_and_beginning(

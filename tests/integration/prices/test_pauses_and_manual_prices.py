@@ -9,7 +9,7 @@ import pytest
 from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import Pool
 from shared.prices import manual_prices, pauses, published
-from shared.prices.pauses import Reach
+from shared.prices.pauses import PauseView, Reach
 from shared.pricing.state import ManualPrice
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, new_id, product, task_cause, write
@@ -61,6 +61,23 @@ def test_while_automation_is_paused_prices_stay_and_then_go_on(
         with pool.connection() as conn:
             assert pauses.resume(conn, reach) == 1
     assert offered(pool, policy, product_id, "85.00") == "85.00"
+
+
+def test_pauses_in_force_are_listed_page_by_page_and_ended_ones_are_not(pool: Pool, product_id: str) -> None:
+    mine = (new_id(), new_id(), new_id())
+    later = datetime.now(UTC) + timedelta(hours=1)
+    with pool.connection() as conn:
+        pauses.pause(conn, Reach(product_ids=mine), "stocktaking", "shop", later)
+        pauses.pause(conn, Reach(category=product_id), "a clearance", "boss", None)
+        conn.execute("UPDATE pauses SET until = clock_timestamp() WHERE product_id = %s", [mine[0]])
+        found: list[PauseView] = []
+        while page := pauses.page(conn, 1, (found[-1].since, found[-1].pause_id) if found else None):
+            found += page
+        conn.rollback()
+    assert [(one.product_id, one.category, one.reason, one.author, one.until) for one in found] == [
+        *((each, None, "stocktaking", "shop", later) for each in mine[1:]),
+        (None, product_id, "a clearance", "boss", None),
+    ]
 
 
 def test_a_pause_ends_by_its_clock_and_its_products_are_due_then(

@@ -131,16 +131,20 @@ def test_a_price_that_came_as_a_number_keeps_its_digits() -> None:
 @pytest.mark.parametrize(
     ("time", "expected"),
     [
-        (None, NOW),
         (NOW, NOW),
         (NOW + MAX_AHEAD, NOW + MAX_AHEAD),
         (NOW - timedelta(days=3650), NOW - timedelta(days=3650)),
         (NOW.astimezone(timezone(timedelta(hours=5, minutes=30))), NOW),
     ],
 )
-def test_the_time_of_an_event_is_its_own_or_that_of_its_receipt(time: datetime | None, expected: datetime) -> None:
+def test_the_time_of_an_event_is_its_own_in_utc(time: datetime, expected: datetime) -> None:
     checked = checked_time(time, NOW)
+    assert checked is not None
     assert (checked, checked.utcoffset()) == (expected, timedelta(0))
+
+
+def test_an_event_without_a_time_gets_it_when_it_is_recorded() -> None:
+    assert checked_time(None, NOW) is None
 
 
 @pytest.mark.parametrize(

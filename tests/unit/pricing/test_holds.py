@@ -54,6 +54,21 @@ def test_a_hold_ends_by_itself_and_the_next_decision_may_hold_again() -> None:
     assert held.since == NOON + 6 * HOUR
 
 
+def test_the_hold_of_an_open_breaker_is_made_anew_at_its_end_and_waits_for_the_reset() -> None:
+    shelf = Shelf(rules=careful(hold_expires_h=5))
+    shelf.state = replace(shelf.state, is_stopped=True)
+    shelf.take(competitor("60"))
+    assert shelf.follow(6 * HOUR) == 1
+    held = shelf.last.hold
+    assert held is not None
+    assert (held.code, held.since, shelf.price) == ("breaker", NOON + 5 * HOUR, "100.00")
+    shelf.after(5 * HOUR)
+    shelf.state = replace(shelf.state, is_stopped=False)
+    got = shelf.decide()  # the hold is over; a person has not seen it for this reason yet
+    assert got.hold is not None
+    assert (got.hold.code, got.hold.since) == ("hold_above", shelf.now)
+
+
 def test_another_target_at_the_end_of_a_hold_is_a_new_hold() -> None:
     shelf = Shelf(rules=careful(hold_expires_h=5))
     shelf.take(competitor("60"))
