@@ -121,7 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.callback(queue.close)
         for client in (traced, sync_cache, events):
             RedisInstrumentor.instrument_client(client, tracer_provider=provider)
-        feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s)
+        feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s, settings.feed_key)
         stack.callback(feed.close)
         near = NearCache(settings.near_cache_entries, settings.near_cache_bytes)
         await stack.enter_async_context(changes.followed_by(near, events))

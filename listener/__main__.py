@@ -20,7 +20,9 @@ from listener.subscriber import Subscriber
 from listener.sweep import Sweep
 from shared import VERSION
 from shared.access.key_metrics import FormerAdminKeys
+from shared.jobs import feed_pulls
 from shared.jobs.backlog_metrics import BacklogMetrics
+from shared.market_events.signal_metrics import SignalAges
 from shared.messaging import clients
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
@@ -66,7 +68,13 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         stack.callback(cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
-        for collector in (BacklogMetrics(pool), Automation(pool), Messages(queue), FormerAdminKeys(pool)):
+        for collector in (
+            BacklogMetrics(pool),
+            Automation(pool),
+            SignalAges(pool),
+            Messages(queue),
+            FormerAdminKeys(pool),
+        ):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
         stack.callback(server.shutdown)
@@ -77,8 +85,13 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         def maintain() -> None:
             partitions.maintain(pool, settings, datetime.now(UTC))
 
+        def pull() -> None:
+            if settings.feed_every_s:
+                with pool.connection() as conn:
+                    feed_pulls.request(conn, settings.feed_every_s)
+
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
-        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain)
+        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         reading.start()

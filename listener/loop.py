@@ -16,6 +16,7 @@ from listener.inbox import Inbox
 from listener.sweep import Sweep
 from shared.access import idempotency
 from shared.errors import retryable, translate
+from shared.market_events import signal_sources
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
@@ -33,6 +34,8 @@ SWEEP_EVERY_S = 0.25
 BEAT_EVERY_S = 1.0
 PURGE_EVERY_S = 10.0
 PURGED_AT_ONCE = 1_000
+PURGES = (idempotency.purge, holds.purge, signal_sources.purge)
+PULL_EVERY_S = 1.0
 MAINTAIN_EVERY_S, RETRY_MAINTENANCE_S = 3_600.0, 60.0
 PAUSE_S = 0.5
 STANDBY_KEEPS_S = 30.0
@@ -50,6 +53,7 @@ class Loop:
         sweep: Sweep,
         epoch: EpochWatch,
         maintain: Callable[[], None] = lambda: None,
+        pull: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """A loop.
@@ -62,11 +66,13 @@ class Loop:
             sweep: Enqueues due targets and waiting tasks.
             epoch: Notices that PostgreSQL's data went back.
             maintain: Makes and drops the partitions of tables.
+            pull: Requests a pull of the market-data feed where one is due; called once a second.
             monotonic: The clock.
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
         self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
         self._maintain, self._maintain_at = maintain, float("-inf")
+        self._pull, self._pulled_at = pull, float("-inf")
         self._is_active = False
         self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
@@ -85,6 +91,7 @@ class Loop:
                 healthy &= self._attempt("epoch", self._beat_if_due)
                 healthy &= self._attempt("purge", self._purge_if_due)
                 healthy &= self._attempt("partitions", self._maintain_if_due)
+                healthy &= self._attempt("feed", self._pull_if_due)
             else:
                 self._backlog.drop_older_than(STANDBY_KEEPS_S)
             if not healthy:
@@ -161,13 +168,19 @@ class Loop:
         self._epoch.beat()
 
     def _purge_if_due(self) -> None:
-        """Delete one slice of expired idempotency keys and holds; the next in the next turn, while there are more."""
+        """Delete one slice of what has expired; the next in the next turn, while there are more."""
         if self._monotonic() - self._purged_at < PURGE_EVERY_S:
             return
         with self._pool.connection() as conn:
-            purged = max(idempotency.purge(conn, PURGED_AT_ONCE), holds.purge(conn, PURGED_AT_ONCE))
+            purged = max(purge(conn, PURGED_AT_ONCE) for purge in PURGES)
         if purged < PURGED_AT_ONCE:
             self._purged_at = self._monotonic()
+
+    def _pull_if_due(self) -> None:
+        if self._monotonic() - self._pulled_at < PULL_EVERY_S:
+            return
+        self._pulled_at = self._monotonic()
+        self._pull()
 
     def _maintain_if_due(self) -> None:
         if self._monotonic() < self._maintain_at:

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.
         feed_url: Market-data feed, read by recalculations; empty: none.
+        feed_key: Sent to the feed as a bearer token; empty: none.
+        feed_every_s: A recalculation of everything reads the feed so often, in seconds; 0: on request only.
         cache_ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         near_cache_entries: Largest number of sheets in an API process's near cache; 0: none.
         near_cache_bytes: Largest memory of the near cache, estimated.
@@ -80,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     listener_metrics_port: Port = 9192
     cors_origins: str = ""
     feed_url: str = ""
+    feed_key: str = ""
+    feed_every_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 2.0
     admin_key: str = ""
     require_read_key: bool = False
@@ -203,6 +207,8 @@ def _check(settings: Settings) -> None:
                 raise InvalidSettings(f"{field.encode_name}: {error}") from None
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         raise InvalidSettings("PRICING_TLS_CERTIFICATE: and PRICING_TLS_KEY belong together: set both or none")
+    if settings.feed_every_s and not settings.feed_url:
+        raise InvalidSettings("PRICING_FEED_EVERY_S: needs PRICING_FEED_URL, the address of the feed")
     if settings.worker_processes * settings.worker_threads > MAX_WORKER_THREADS:
         raise InvalidSettings(
             "PRICING_WORKER_THREADS: times PRICING_WORKER_PROCESSES must be at most "
@@ -219,15 +225,20 @@ def check_key(key: str) -> None:
         )
 
 
+def _check_header(text: str) -> None:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must have printable ASCII characters only, without blanks")
+
+
 def _check_file(path: str) -> None:
     if not os.access(path, os.R_OK) or not Path(path).is_file():
         raise ValueError("must be a file that can be read")
 
 
 def _shown(name: str, value: Any) -> Any:
-    if not value or name not in {"admin_key", *_URLS}:
+    if not value or name not in {*_SECRETS, *_URLS}:
         return value
-    return addresses.HIDDEN if name == "admin_key" else addresses.masked(value)
+    return addresses.HIDDEN if name in _SECRETS else addresses.masked(value)
 
 
 def _stack_values(path: Path) -> dict[str, str]:
@@ -243,6 +254,7 @@ _SERVICE_VARIABLE = re.compile(
     r".+_SERVICE_(HOST|PORT(_.+)?)|.+_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 ).fullmatch
 
+_SECRETS = {"admin_key": check_key, "feed_key": _check_header}
 _URLS = {
     "database_url": addresses.check_database,
     "redis_url": addresses.check_redis,
@@ -253,8 +265,8 @@ _URLS = {
 }
 _CHECKS = {
     **_URLS,
+    **_SECRETS,
     "host": addresses.check_ip,
-    "admin_key": check_key,
     "cors_origins": addresses.check_origins,
     "trusted_proxies": addresses.networks,
     "tls_certificate": _check_file,

@@ -105,7 +105,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         writer=SheetWriter(cache, events, settings.cache_ttl_s, pool),
         lock=RecalculationLock(cache),
         claim=Claim(),
-        feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s),
+        feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s, settings.feed_key),
         enqueue=Enqueuer(queue),
         partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
         stopping=threading.Event(),

@@ -51,15 +51,17 @@ class _Answer(msgspec.Struct):
 class MarketDataFeed:
     """A client of the feed; without a URL it has no quotes and sends nothing."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, key: str = "") -> None:
         """A client.
 
         Args:
-            url: The feed's address, with its credentials; empty: there is no feed.
+            url: The feed's address; empty: there is no feed.
             timeout_s: Bounds three waits: for the connection, for the start of the answer, and from there for its end.
+            key: Sent as a bearer token; empty: none.
         """
         self._url, self._timeout_s = url, timeout_s
-        self._http = httpx.Client(timeout=timeout_s, headers={"accept": "application/json"})
+        headers = {"accept": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
+        self._http = httpx.Client(timeout=timeout_s, headers=headers)
 
     @property
     def is_configured(self) -> bool:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from shared.market_events import signal_sources
 from shared.market_events.events import CompetitorPriceChanged, CostChanged, DemandChanged, EventData, StockChanged
 from shared.postgres.arrays import numbers
 from shared.postgres.pools import Conn
@@ -15,7 +16,7 @@ Register = tuple[str, str, str]
 
 
 class SignalUpdate(msgspec.Struct, frozen=True):
-    """A new value for one register."""
+    """A new value for one register; `sender` is the source of its event."""
 
     product_id: str
     kind: str
@@ -27,6 +28,7 @@ class SignalUpdate(msgspec.Struct, frozen=True):
     event_id: str
     shipping: Decimal | None = None
     expires_at: datetime | None = None
+    sender: str = ""
 
     @classmethod
     def of(cls, data: EventData, source: str, occurred_at: datetime, event_id: str) -> "SignalUpdate":
@@ -44,7 +46,9 @@ class SignalUpdate(msgspec.Struct, frozen=True):
                 raise TypeError(f"{type(data).__name__} is not a signal of a product")
         currency, in_stock = getattr(data, "currency", None), getattr(data, "in_stock", True)
         shipping, expires_at = getattr(data, "shipping", None), getattr(data, "expires_at", None)
-        return cls(data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id, shipping, expires_at)
+        return cls(
+            data.product_id, kind, by, value, currency, in_stock, occurred_at, event_id, shipping, expires_at, source
+        )
 
     @property
     def register(self) -> Register:
@@ -77,6 +81,7 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
     fields = SignalUpdate.__struct_fields__
     columns = {name: [getattr(update, name) for update in updates] for name in fields}
     won = {(row["product_id"], row["kind"], row["source"]) for row in conn.execute(_APPLY, columns)}
+    signal_sources.note(conn, ((update.kind, update.sender, update.occurred_at) for update in updates))
     for kind, query in (("stock", _SET_STOCK), ("cost", _SET_COST)):
         facts = [update for update in updates if update.kind == kind and update.register in won]
         if facts:

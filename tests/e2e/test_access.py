@@ -33,6 +33,7 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", "/api/v1/keys", "admin"),
     ("GET", "/api/v1/holds", "catalogue:read"),
     ("GET", "/api/v1/breaker", "catalogue:read"),
+    ("GET", "/api/v1/automation", "catalogue:read"),
     ("POST", "/api/v1/automation/pause", "operate"),
     ("POST", "/api/v1/automation/resume", "operate"),
     ("PUT", "/api/v1/products/P-100/manual-price", "catalogue:write"),

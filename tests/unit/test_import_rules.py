@@ -76,6 +76,7 @@ ONLY = {
             "shared.telemetry.exposition",
             "shared.access.key_metrics",
             "shared.jobs.backlog_metrics",
+            "shared.market_events.signal_metrics",
             "shared.messaging.queue_metrics",
             "shared.prices.automation_metrics",
             "api.routes.health",

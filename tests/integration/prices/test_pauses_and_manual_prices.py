@@ -74,10 +74,11 @@ def test_pauses_in_force_are_listed_page_by_page_and_ended_ones_are_not(pool: Po
         while page := pauses.page(conn, 1, (found[-1].since, found[-1].pause_id) if found else None):
             found += page
         conn.rollback()
-    assert [(one.product_id, one.category, one.reason, one.author, one.until) for one in found] == [
-        *((each, None, "stocktaking", "shop", later) for each in mine[1:]),
-        (None, product_id, "a clearance", "boss", None),
-    ]
+    listed = [(one.product_id, one.category, one.reason, one.author, one.until) for one in found]
+    assert sorted(listed[:2], key=str) == sorted(
+        ((each, None, "stocktaking", "shop", later) for each in mine[1:]), key=str
+    )
+    assert listed[2:] == [(None, product_id, "a clearance", "boss", None)]
 
 
 def test_a_pause_ends_by_its_clock_and_its_products_are_due_then(

@@ -178,6 +178,18 @@ def test_credentials_of_the_address_are_sent_and_are_in_no_span_and_no_error(
     assert "hunter" not in told
 
 
+def test_the_key_is_sent_and_is_in_no_span_no_error_and_no_repr(fake: FakeFeed, spans: InMemorySpanExporter) -> None:
+    client = MarketDataFeed(fake.url, LONG_S, "hunter2")
+    assert client.quotes(["P-1"]) == []
+    with fake.away(), pytest.raises(ExternalAPIError) as error:
+        client.quotes(["P-1"])
+    client.close()
+    [(headers, _)] = fake.requests
+    assert {name.lower(): value for name, value in headers.items()}["authorization"] == "Bearer hunter2"
+    told = "".join(span.to_json() for span in spans.get_finished_spans())
+    assert "hunter" not in f"{told}{error.value}{client!r}{vars(client)!r}"
+
+
 def test_the_current_trace_goes_along(fake: FakeFeed, spans: InMemorySpanExporter) -> None:
     with client_of(fake.url) as client, tracer.start_as_current_span("work") as work:
         client.quotes(["P-1"])

@@ -104,6 +104,11 @@ def a_promotion(**fields: Any) -> dict[str, Any]:
     return {"promotions": [{"id": "p", **fields}]}
 
 
+def with_strategy(rules: dict[str, Any]) -> dict[str, Any]:
+    """The shipped policy with one more strategy."""
+    return {**POLICY, "strategies": {**POLICY["strategies"], "x": rules}}
+
+
 CHAIN = [a_list("l0"), *(of_list(f"l{n}", f"l{n - 1}") for n in range(1, 7))]
 
 
@@ -145,12 +150,12 @@ CHAIN = [a_list("l0"), *(of_list(f"l{n}", f"l{n - 1}") for n in range(1, 7))]
         ({"policy": {**POLICY, "stacking": "some"}}, "policy.stacking", "one of all, best"),
         ({"policy": {**POLICY, "strategies": {"list_price": {}, "x": {"demand": {"lowest": 0, "highest": 1}}}}},
          "policy.strategies.x.demand.lowest", "0.01"),
-        ({"policy": {**POLICY, "strategies": {"list_price": {}, "x": {"demand": {"lowest": 2, "highest": 3}}}}},
-         "policy.strategies.x.demand.lowest", "not be above max_over_list, 1.5"),
-        ({"policy": {**POLICY, "strategies": {"list_price": {"competitor": {"lowest": "1.51", "highest": 3}}}}},
-         "policy.strategies.list_price.competitor.lowest", "every price would be the ceiling"),
-        ({"policy": {**POLICY, "strategies": {"list_price": {}, "x": {"cost_plus": {"markup": "0.04"}}}}},
-         "policy.strategies.x.cost_plus.markup", "not be below min_margin, 0.05"),
+        ({"policy": with_strategy({"demand": {"lowest": 2, "highest": 3}})}, "policy.strategies.x.demand.lowest",
+         "not be above max_over_list, 1.5"),
+        ({"policy": with_strategy({"competitor": {"lowest": "1.51", "highest": 3}})},
+         "policy.strategies.x.competitor.lowest", "every price would be the ceiling"),
+        ({"policy": with_strategy({"cost_plus": {"markup": "0.04"}})}, "policy.strategies.x.cost_plus.markup",
+         "not be below min_margin, 0.05"),
         ({"promos": []}, "promos", "policy, markets, price_lists, promotions"),
         ([], "", "Expected `object`"),
     ],
@@ -184,8 +189,7 @@ def test_lists_that_all_lead_to_each_other_are_refused() -> None:
         ({"tax_rates": {"standard": "0.19", "x": "19"}}, MarketRules, "tax_rates.x"),
         ({**POLICY, "strategies": {"list_price": {}, "b": {"demand": {"lowest": 1}}}}, RulebookPolicy,
          "strategies.b.demand"),
-        ({**POLICY, "strategies": {"list_price": {"competitor": {"lowest": 2, "highest": 3}}}}, RulebookPolicy,
-         "strategies.list_price.competitor.lowest"),
+        (with_strategy({"competitor": {"lowest": 2, "highest": 3}}), RulebookPolicy, "strategies.x.competitor.lowest"),
         ({**POLICY, "automation": {"toys": "on", "food": "off"}}, RulebookPolicy, "automation.food"),
         ({"markets": {"A.B": {}, "C.D": {"tax_rates": {"x": []}}}}, Rulebook, "markets.C.D.tax_rates.x"),
         ({"id": "p", "percent": 1, "conditions": [{"attribute": "quantity", "eq": Decimal("1E+400")}]}, Promotion,
