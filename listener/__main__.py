@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import REGISTRY, start_http_server
 
 from listener.backlog import Backlog
+from listener.change_clock import ChangeClock
 from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.loop import Loop
@@ -57,7 +58,7 @@ def main() -> None:
 def _run(settings: Settings, stop: threading.Event) -> None:
     with ExitStack() as stack:
         stack.callback(tracing.configure(PROCESS, settings).shutdown)
-        pool = pools.pool(settings, PROCESS, size=3)
+        pool = pools.pool(settings, PROCESS, size=4)
         pool.open(wait=False)
         stack.callback(pool.close)
         watched = stack.enter_context(clock.watched(pool))
@@ -94,9 +95,13 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
-        reading.start()
+        clock_of_changes = ChangeClock(pool, lambda: loop.is_active)
+        numbering = threading.Thread(target=clock_of_changes.run, args=(stop,), name="changes")
+        for thread in (reading, numbering):
+            thread.start()
         loop.run(stop)
-        reading.join()
+        for thread in (reading, numbering):
+            thread.join()
     log.info("ended")
 
 

@@ -77,6 +77,11 @@ class Loop:
         self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
 
+    @property
+    def is_active(self) -> bool:
+        """Whether this listener holds the lease."""
+        return self._is_active
+
     def sweep_soon(self) -> None:
         """Sweep in the next turn: events may have been published while the subscription was down."""
         self._swept_at = float("-inf")

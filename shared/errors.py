@@ -8,6 +8,7 @@ PricingError
 ├── RateLimited             the caller's bucket is empty
 ├── SlowBody                the caller took too long to send its body
 ├── NotFound
+├── ChangesGone             the log of changes does not go back that far, or that id was never given
 ├── AlreadyEnded            the task can no longer be changed
 ├── Superseded              a later load of the same price list was put in force
 ├── StillInUse              another part of the rulebook refers to the part that is to be deleted
@@ -87,6 +88,21 @@ class SlowBody(PricingError):
 
 class NotFound(PricingError):
     """The named product, task or event does not exist."""
+
+
+class ChangesGone(PricingError):
+    """A subscriber cannot go on behind its last change.
+
+    Attributes:
+        begin: The id of a last change behind which it can go on.
+    """
+
+    def __init__(self, change_id: int, begin: int) -> None:
+        super().__init__(
+            f"the log of changes cannot go on behind {change_id}: it does not go back that far, or never had it; "
+            f"read what you need anew, and go on behind {begin}"
+        )
+        self.begin = begin
 
 
 class AlreadyEnded(PricingError):

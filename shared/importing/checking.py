@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
 
 from shared.catalogue import products
+from shared.changes.entries import PriceItem
 from shared.errors import InvalidInput
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import SURROGATE, Reader, Row
@@ -37,6 +39,7 @@ class Checked(NamedTuple):
         products: The columns `PRODUCT`.
         prices: The columns `PRICE`.
         history: The columns `HISTORY`.
+        logged: The first prices for the log of changes, each in JSON.
     """
 
     staged: bytes
@@ -47,6 +50,7 @@ class Checked(NamedTuple):
     products: bytes
     prices: bytes
     history: bytes
+    logged: bytes
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -94,6 +98,7 @@ class Check(msgspec.Struct, frozen=True):
             row.line,
             _printed(row.raw),
             product_columns(product),
+            product.category,
             product.currency,
             str(sheet.published_price),
             copy_escape(_json(sheet)),
@@ -134,6 +139,7 @@ class Check(msgspec.Struct, frozen=True):
             _encoded([row.product for row in good]),
             _encoded([f"{row.published_price}\t{row.sheet}\t{row.product_id}\t{price}" for row in good]),
             _encoded([f"{row.product_id}\t{row.published_price}\t{row.currency}\t{history}" for row in good]),
+            _encoded([_logged(row) for row in good]),
         )
 
 
@@ -150,6 +156,10 @@ def _staged(row: Good) -> str:
 
 def _printed(text: str) -> str:
     return copy_escape(printable(text))
+
+
+def _logged(row: Good) -> str:
+    return _json(PriceItem(row.product_id, 1, row.currency, None, Decimal(row.published_price), row.category))
 
 
 def _encoded(lines: list[str]) -> bytes:

@@ -24,6 +24,7 @@ class Good(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         product: The columns of the product.
+        category: As it is, not escaped.
         published_price: The first price.
         sheet: The sheet of that price.
     """
@@ -32,6 +33,7 @@ class Good(msgspec.Struct, frozen=True, gc=False):
     line: int
     raw: str
     product: str
+    category: str
     currency: str
     published_price: str
     sheet: str
@@ -64,9 +66,10 @@ class SimpleRows:
         price = template and template.price(whole, decimals or "")
         if not template or not price:
             return None
-        product = f"{product_id}\t{name}\t{category or self._category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
-        sheet = template.sheet(product_id, price, category or self._category)
-        return Good(product_id, line, raw, product, template.currency, price, sheet)
+        category = category or self._category
+        product = f"{product_id}\t{name}\t{category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
+        sheet = template.sheet(product_id, price, category)
+        return Good(product_id, line, raw, product, category, template.currency, price, sheet)
 
     def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from psycopg import sql
 from psycopg.errors import UniqueViolation
 
+from shared.changes import log
 from shared.importing import outputs
 from shared.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
 from shared.importing.columns import RefusedFile
@@ -75,6 +76,7 @@ def _insert(conn: Conn, chunk: Checked, new: list[bool]) -> list[bool]:
             _copy(conn, "products", PRODUCT, _chosen(chunk.products, new))
             _copy(conn, "prices", PRICE, _chosen(chunk.prices, new))
             _copy(conn, "price_history", HISTORY, _chosen(chunk.history, new))
+            log.append_prices(conn, _chosen(chunk.logged, new))
             conn.execute(_STORED, [_joined(compress(chunk.product_ids, new)), _joined(compress(chunk.lines, new))])
     except UniqueViolation:
         return [False] * len(new)

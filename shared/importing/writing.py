@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from shared.catalogue.product_set import ProductSet
+from shared.changes.entries import MOST_PRODUCTS
 from shared.importing.checking import PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
@@ -52,7 +53,7 @@ def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
         cause: This import.
     """
     decision = {"policy_version": policy.version, "at": at, "cause": cause.kind, "cause_id": cause.id}
-    conn.execute(_FIRST_PRICES, decision | {"trace_id": current_trace_id()})
+    conn.execute(_FIRST_PRICES, decision | {"trace_id": current_trace_id(), "most": MOST_PRODUCTS})
     conn.execute(_WAKE)
     waiting: list[str] = []
     for product_ids in _changed(conn):
@@ -132,6 +133,12 @@ WITH priced AS (
     LEFT JOIN deleted_prices d ON d.product_id = r.product_id WHERE w.is_new
     ORDER BY r.product_id
     RETURNING product_id, version, published_price
+), logged AS (
+    INSERT INTO changes (type, data)
+    SELECT 'prices', json_agg(json_build_array(product_id, version, currency, NULL, published_price::text, category))
+    FROM (SELECT *, (row_number() OVER () - 1) / %(most)s AS part
+        FROM priced JOIN import_written USING (product_id) JOIN products USING (product_id, currency)) AS numbered
+    GROUP BY part
 )
 INSERT INTO price_history
     (product_id, version, new_price, currency, cause, cause_id, policy_version, trace_id, recorded_at)

@@ -38,6 +38,7 @@ TABLES = (
     Partitioned("audit_log", "recorded_at", lambda settings: settings.audit_days),
     # No row is carried over: each has the sheet that was in force until then.
     Partitioned("price_history", "recorded_at", lambda settings: settings.history_days),
+    Partitioned("changes", "recorded_at", lambda settings: settings.changes_days),
     Partitioned("imported_prices", "at", lambda settings: settings.history_days),
 )
 
@@ -140,7 +141,7 @@ _LOCKS = (
     "LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
 )
 
-_CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+_CREATE = "CREATE TABLE {partition} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
 
 _MOVE = """
 WITH moved AS (DELETE FROM {default} WHERE {column} >= {begin} AND {column} < {end} RETURNING *)

@@ -1,12 +1,14 @@
 """New versions of price sheets, as they are stored: the current sheet is replaced, the history grows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from shared.changes import log
+from shared.changes.entries import MOST_PRODUCTS, PriceItem, priced
 from shared.postgres import arrays
 from shared.postgres.pools import Conn
 from shared.prices.packing import packed
@@ -65,20 +67,32 @@ class NewVersion:
 
 
 def write(conn: Conn, fresh: Sequence[NewVersion], policy_version: int, now: datetime) -> None:
-    """Store new versions of sheets, and append them to the price history."""
+    """Store new versions of sheets, and append them to the price history and to the log of changes."""
     decision = {"policy_version": policy_version, "at": now}
     for query, batch in (
         (_INSERT, [one for one in fresh if one.is_first]),
         (_UPDATE, [one for one in fresh if not one.is_first]),
     ):
-        if batch:
-            conn.execute(query, _columns(batch) | decision)
+        for part in _parts(batch):
+            conn.execute(query, _columns(part) | decision)
 
 
 def write_undecided(conn: Conn, fresh: Sequence[NewVersion]) -> None:
-    """Store new versions of sheets that stand on the decision before, and append them to the price history."""
-    if fresh:
-        conn.execute(_UPDATE_UNDECIDED, _columns(fresh))
+    """As `write`, for sheets that stand on the decision before."""
+    for part in _parts(fresh):
+        conn.execute(_UPDATE_UNDECIDED, _columns(part))
+
+
+def _parts(batch: Sequence[NewVersion]) -> Iterator[Sequence[NewVersion]]:
+    """The batch in parts that one entry of the log holds."""
+    return (batch[start : start + MOST_PRODUCTS] for start in range(0, len(batch), MOST_PRODUCTS))
+
+
+def _item(one: NewVersion) -> PriceItem:
+    sheet = one.sheet
+    return PriceItem(
+        sheet.product_id, sheet.version, sheet.currency, one.old_price, sheet.published_price, sheet.category
+    )
 
 
 def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
@@ -96,17 +110,18 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
         "old_sheet": arrays.texts(one.old_sheet.hex() for one in batch),
         "state": arrays.texts(one.state for one in batch),
         "next_due": arrays.instants(one.next_due for one in batch),
+        "logged": priced(map(_item, batch)),
     }
 
 
-_FRESH = """
+_FRESH = f"""
 WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
         %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[],
         %(old_sheet)s::text[], %(state)s::text[], %(next_due)s::timestamptz[])
     AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet, old_sheet, state,
         next_due)
-), """
+), {log.PRICES_LOGGED}, """  # noqa: S608 # only our own parts
 
 _PAST = """
 INSERT INTO price_history (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version,

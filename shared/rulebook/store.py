@@ -74,6 +74,12 @@ def active_policy(conn: Conn) -> ActivePolicy:
     return ActivePolicy(row["version"], msgspec.json.decode(row["policy"], type=RulebookPolicy))
 
 
+def newest(conn: Conn) -> int:
+    """The version of the newest rulebook; 0: there is none."""
+    [row] = conn.execute("SELECT coalesce(max(version), 0) AS version FROM rulebooks").fetchall()
+    return int(row["version"])
+
+
 def by_version(conn: Conn, version: int) -> RulebookVersion:
     """A version of the rulebook.
 

@@ -54,6 +54,7 @@ CHANGES_SUBSCRIPTION_UP = Gauge(
     multiprocess_mode="livemin",
 )
 CHANGES_REFUSED = Counter("pricing_price_changes_refused", "Invalid messages on the channel of price changes")
+CHANGES_LOGGED = Counter("pricing_changes_logged", "Entries of the log of changes that were given their ids")
 EPOCH_CHANGES = Counter(
     "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"
 )

@@ -92,6 +92,7 @@ SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|CREATE|ALTER|TRUNCATE|LO
 SQL_ALLOWED = (
     "shared.access",
     "shared.catalogue",
+    "shared.changes",
     "shared.commands",
     "shared.importing",
     "shared.jobs",

@@ -1,0 +1,1 @@
+"""The log of changes: what subscribers read, in one order."""
