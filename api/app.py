@@ -32,6 +32,7 @@ from api.routes import (
     lists,
     manual_prices,
     market_events,
+    plans,
     price_list_entries,
     prices,
     products,
@@ -90,7 +91,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds),
+                    *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans),
                     *(keys, audit_log, health),
                 )
             ),

@@ -29,7 +29,9 @@ from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Subscription
+from shared.plans import retention
 from shared.postgres import clock, partitions, pools
+from shared.postgres.pools import Conn
 from shared.prices.automation_metrics import Automation
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import logs, tracing
@@ -91,8 +93,11 @@ def _run(settings: Settings, stop: threading.Event) -> None:
                 with pool.connection() as conn:
                     feed_pulls.request(conn, settings.feed_every_s)
 
+        def purge(conn: Conn, limit: int) -> int:
+            return retention.purge(conn, limit, settings.plan_days)
+
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
-        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull)
+        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull, purge)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         clock_of_changes = ChangeClock(pool, lambda: loop.is_active)

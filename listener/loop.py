@@ -19,7 +19,7 @@ from shared.errors import retryable, translate
 from shared.market_events import signal_sources
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
-from shared.postgres.pools import Pool
+from shared.postgres.pools import Conn, Pool
 from shared.prices import holds
 from shared.telemetry.metrics import LISTENER_ACTIVE, LOOP_ERRORS, SWEPT_AT
 
@@ -54,6 +54,7 @@ class Loop:
         epoch: EpochWatch,
         maintain: Callable[[], None] = lambda: None,
         pull: Callable[[], None] = lambda: None,
+        purge: Callable[[Conn, int], int] = lambda conn, limit: 0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """A loop.
@@ -67,12 +68,14 @@ class Loop:
             epoch: Notices that PostgreSQL's data went back.
             maintain: Makes and drops the partitions of tables.
             pull: Requests a pull of the market-data feed where one is due; called once a second.
+            purge: Deletes up to so many rows whose time is over; returns their number.
             monotonic: The clock.
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
         self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
         self._maintain, self._maintain_at = maintain, float("-inf")
         self._pull, self._pulled_at = pull, float("-inf")
+        self._purge = purge
         self._is_active = False
         self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
@@ -177,7 +180,7 @@ class Loop:
         if self._monotonic() - self._purged_at < PURGE_EVERY_S:
             return
         with self._pool.connection() as conn:
-            purged = max(purge(conn, PURGED_AT_ONCE) for purge in PURGES)
+            purged = max(purge(conn, PURGED_AT_ONCE) for purge in (*PURGES, self._purge))
         if purged < PURGED_AT_ONCE:
             self._purged_at = self._monotonic()
 

@@ -11,6 +11,7 @@ PricingError
 ├── ChangesGone             the log of changes does not go back that far, or that id was never given
 ├── AlreadyEnded            the task can no longer be changed
 ├── Superseded              a later load of the same price list was put in force
+├── StalePlan               what the plan stands on has changed since
 ├── StillInUse              another part of the rulebook refers to the part that is to be deleted
 ├── OtherData               an event with this source and id is stored already, with other data
 ├── Unauthorized            the key is missing, unknown, expired or revoked
@@ -115,6 +116,10 @@ class Superseded(PricingError):
 
 class StillInUse(PricingError):
     """Another part of the rulebook refers to this one."""
+
+
+class StalePlan(PricingError):
+    """What a plan stands on has changed since it was made; the text says what."""
 
 
 class OtherData(PricingError):

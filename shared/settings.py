@@ -43,8 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         require_metrics_key: Whether the API's metrics need a key.
         trust_callers: Whether price queries may name customers, groups, attributes and instants without a key.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
+        plan_days: How long plans are kept; their items are dropped by whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.
         changes_days: How long the log of changes goes back, rounded up to whole months.
+        four_eyes: Whether a plan is applied only by another key than its author's.
         feed_url: Market-data feed, read by recalculations; empty: none.
         feed_key: Sent to the feed as a bearer token; empty: none.
         feed_every_s: A recalculation of everything reads the feed so often, in seconds; 0: on request only.
@@ -93,6 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     history_days: Annotated[int, msgspec.Meta(ge=31, le=36_500)] = 400
     changes_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
+    plan_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
+    four_eyes: bool = False
     cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
     near_cache_entries: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 20_000
     near_cache_bytes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)] = 64_000_000

@@ -11,7 +11,7 @@ from dramatiq_abort import Abort
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
 from workers.completion import Completion, OnError
-from workers.jobs import cache_sync, market_events, recalculation
+from workers.jobs import cache_sync, joining, market_events, plans, recalculation
 from workers.middleware.outcomes import never
 from workers.services import Services
 
@@ -58,10 +58,18 @@ def register(broker: Broker, services: Services) -> None:
     def recalculate(task_id: str) -> None:
         recalculation.run(services, UUID(task_id))
 
+    @task_actor()
+    def make_plan(task_id: str) -> None:
+        plans.make(services, UUID(task_id))
+
+    @task_actor()
+    def apply_plan(task_id: str) -> None:
+        plans.apply(services, UUID(task_id))
+
     # No retries: on an error `completion.join` enqueues the run's own message, which has retries.
     @task_actor(completion.join, abortable=False, retry_when=never)
     def join_run(task_id: str) -> None:
-        recalculation.join(services, UUID(task_id))
+        joining.join(services, UUID(task_id))
 
     @task_actor(notify_shutdown=True)
     def sync_cache(task_id: str) -> None:

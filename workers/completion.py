@@ -51,8 +51,9 @@ class Completion:
         run_ending.enqueue_follow_up(self._services)
 
     def join(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
-        """Enqueue the run's own message, which is retried."""
-        self._services.enqueue.task("recalculation", UUID(message.args[0]))
+        """Enqueue the run's own message, which is retried. Where this thread had not joined the run, the sweep does."""
+        if (run := self._services.claim.task) is not None:
+            self._services.enqueue.task(run.kind, run.task_id)
 
     def products(self, message: MessageProxy, error: BaseException, is_last: bool) -> None:
         """After the last attempt, fail a product's waiting events; several products are enqueued one by one."""

@@ -15,6 +15,7 @@ from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.lock import RecalculationLock
 from shared.messaging.messages import Enqueuer
+from shared.plans.proposal import Proposals
 from shared.postgres import clock, pools
 from shared.postgres.pools import Pool
 from shared.settings import Settings
@@ -52,6 +53,7 @@ class Services(msgspec.Struct, frozen=True):
         lock: One recalculation at a time.
         claim: The task that the calling thread works on.
         feed: The market-data feed.
+        proposals: The plans that runs of this process make or apply.
         enqueue: Sends messages to the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
         stopping: Set when the process shuts down: no further partition is taken.
@@ -68,6 +70,7 @@ class Services(msgspec.Struct, frozen=True):
     lock: RecalculationLock
     claim: Claim
     feed: MarketDataFeed
+    proposals: Proposals
     enqueue: Enqueuer
     partition_slots: threading.BoundedSemaphore
     stopping: threading.Event
@@ -106,6 +109,7 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         lock=RecalculationLock(cache),
         claim=Claim(),
         feed=MarketDataFeed(settings.feed_url, settings.feed_timeout_s, settings.feed_key),
+        proposals=Proposals(),
         enqueue=Enqueuer(queue),
         partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
         stopping=threading.Event(),

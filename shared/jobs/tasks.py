@@ -61,7 +61,7 @@ def create(
 
     Args:
         conn: In a transaction.
-        kind: `recalculation` (one at a time) or `cache_sync` (puts a write's sheets into Redis; any number).
+        kind: `recalculation` (one at a time), `cache_sync` (puts a write's sheets into Redis), `plan` or `apply`.
         product_set: Its products.
         traceparent: W3C context that the work continues; empty: a new trace.
         task_id: Given for a job that may be requested twice; None: a new id.
@@ -214,8 +214,8 @@ def _json(value: msgspec.Struct) -> str:
 
 _START = """
 UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL,
-    crashes = CASE WHEN kind = 'recalculation' AND total IS NOT NULL THEN 0 ELSE crashes + 1 END,
-    done = CASE kind WHEN 'recalculation' THEN done ELSE 0 END,
+    crashes = CASE WHEN kind <> 'cache_sync' AND total IS NOT NULL THEN 0 ELSE crashes + 1 END,
+    done = CASE kind WHEN 'cache_sync' THEN 0 ELSE done END,
     follow_up = false, started_at = coalesce(started_at, clock_timestamp()),
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested

@@ -14,7 +14,7 @@ from shared.jobs.endings import TaskError
 from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
 from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
 
-TaskKind = Literal["recalculation", "cache_sync"]
+TaskKind = Literal["recalculation", "cache_sync", "plan", "apply"]
 TaskStatus = Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"]
 # The creation and the id of the last task of a page.
 Position = tuple[datetime, UUID]

@@ -23,7 +23,12 @@ EVENTS_QUEUE, TASKS_QUEUE = broker.EVENTS_QUEUE, broker.TASKS_QUEUE
 REPRICE_PRODUCTS = "reprice_products"
 CHANGE_MARKET = "change_market"
 JOIN_RUN = "join_run"
-TASK_ACTORS = {"recalculation": "recalculate", "cache_sync": "sync_cache"}
+TASK_ACTORS = {
+    "recalculation": "recalculate",
+    "cache_sync": "sync_cache",
+    "plan": "make_plan",
+    "apply": "apply_plan",
+}
 ACTORS = {REPRICE_PRODUCTS, CHANGE_MARKET, JOIN_RUN, *TASK_ACTORS.values()}
 
 

@@ -40,6 +40,7 @@ TABLES = (
     Partitioned("price_history", "recorded_at", lambda settings: settings.history_days),
     Partitioned("changes", "recorded_at", lambda settings: settings.changes_days),
     Partitioned("imported_prices", "at", lambda settings: settings.history_days),
+    Partitioned("plan_items", "planned_at", lambda settings: settings.plan_days),
 )
 
 

@@ -1,10 +1,11 @@
 """The decisions of a batch: of products whose rows are locked, at one instant."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from shared.catalogue.failures import ProductFailure
 from shared.prices.deciding import Decided, Setting, decided
+from shared.prices.gathering import Gathered
 from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion, StoredSheet
@@ -37,6 +38,16 @@ class Made:
         """Whether the open breaker holds a target that it did not hold before."""
         return any(change.after is not None and change.after.code == "breaker" for change in self.held)
 
+    def add(self, other: "Made") -> None:
+        """Add what another batch decided."""
+        self.sheets |= other.sheets
+        self.fresh += other.fresh
+        self.kept += other.kept
+        self.held += other.held
+        self.counted += other.counted
+        self.failed += other.failed
+        self.by_clock += other.by_clock
+
     def due(self, found: Sequence[PricingInputs]) -> dict[str, datetime]:
         """The due times that differ from those that the queue has."""
         known = {one.product.product_id: one.next_due for one in found}
@@ -48,26 +59,16 @@ class Made:
 class Batch:
     """Products with the causes of their decisions and the entries of price lists in force."""
 
-    def __init__(
-        self,
-        found: Sequence[PricingInputs],
-        cause_of: CauseOf,
-        listed: Mapping[str, tuple[PriceEntry, ...]],
-        in_force: Mapping[str, int],
-        *,
-        is_holder: bool,
-    ) -> None:
+    def __init__(self, gathered: Gathered, cause_of: CauseOf, *, is_holder: bool = False) -> None:
         """A batch.
 
         Args:
-            found: The products.
+            gathered: The products, and what is read with them.
             cause_of: The cause of each decision; None: the product is only read.
-            listed: The entries of products without a sheet.
-            in_force: The revisions of price lists in force.
             is_holder: Whether a worker holds the products: those that are due by the clock are decided, too.
         """
-        self._found, self._cause_of, self._listed, self._in_force = found, cause_of, listed, in_force
-        self._is_holder = is_holder
+        self._found, self._listed, self._in_force = gathered.found, gathered.listed, gathered.in_force
+        self._cause_of, self._is_holder = cause_of, is_holder
 
     def decide(self, setting: Setting) -> Made:
         """Decide each product; one that fails concerns no other one."""
@@ -82,7 +83,7 @@ class Batch:
         if cause is None and self._is_holder and (due_at := _due_at(one, setting)) is not None:
             cause = Cause("clock", due_at.isoformat())
             made.by_clock += 1
-        due = None if cause is None or _is_decided(one, cause) else cause
+        due = None if cause is None or is_decided(one, cause) else cause
         try:
             got = _NOTHING if due is None else decided(one, self._entries(one), setting, due)
         except Exception as error:  # noqa: BLE001 # a pure function of one product: no other one is concerned
@@ -115,6 +116,6 @@ def _due_at(one: PricingInputs, setting: Setting) -> datetime | None:
     return one.next_due if one.next_due is not None and one.next_due <= setting.at else None
 
 
-def _is_decided(one: PricingInputs, cause: Cause) -> bool:
+def is_decided(one: PricingInputs, cause: Cause) -> bool:
     """Whether an earlier attempt of this cause has decided the product."""
     return cause.is_retry and one.cause == (cause.kind, cause.id)

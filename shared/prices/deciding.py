@@ -27,10 +27,12 @@ class Setting(NamedTuple):
 
     Attributes:
         rules: The policy that decides.
-        at: The instant of the decisions.
+        at: The instant of the write.
         before: The products before a person's write; empty: automation decides.
         chosen: The prices that a person chose: of approved holds.
         is_stopped: Whether the breaker is open.
+        rules_before: The policy before a person's change of it; None: it stays.
+        as_of: The instant of the decisions, where it is not that of the write: a plan's.
     """
 
     policy: ActivePolicy
@@ -41,6 +43,8 @@ class Setting(NamedTuple):
     chosen: Mapping[str, Decimal]
     is_stopped: bool
     pauses: Pauses
+    rules_before: Policy | None = None
+    as_of: datetime | None = None
 
 
 class Decided(NamedTuple):
@@ -117,19 +121,28 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
 def _kept(one: PricingInputs, setting: Setting) -> Decision | None:
     """The decision in force, where a person's write changes nothing that a decision reads."""
     before = setting.before.get(one.product.product_id)
-    if before is None or one.sheet is None or not decides_nothing(before, one.product):
+    if setting.rules_before is not None or before is None or one.sheet is None:
+        return None
+    if not decides_nothing(before, one.product):
         return None
     return kept(_sheet.decode(one.sheet))
 
 
 def _decision(one: PricingInputs, setting: Setting) -> Decision:
-    product, rules = one.product, setting.rules
+    product, rules, at = one.product, setting.rules, setting.as_of or setting.at
     pauses = setting.pauses.of(product.product_id, product.category)
     state = states.input_of(one.state, pauses, is_stopped=setting.is_stopped)
     before = setting.before.get(product.product_id)
     chosen = setting.chosen.get(product.product_id)
-    by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, setting.at)
-    return decide(product, one.signals, rules, state, setting.at, by_person=by_person, chosen=chosen)
+    if setting.rules_before is None:
+        by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, at)
+        return decide(product, one.signals, rules, state, at, by_person=by_person, chosen=chosen)
+    # Of a whole catalogue: where automation reaches its target now, a person's decision would be the same.
+    decision = decide(product, one.signals, rules, state, at, chosen=chosen)
+    if decision.waits is None or before is None:
+        return decision
+    changed = changes_target((before, setting.rules_before), (product, rules), one.signals, state, at)
+    return decide(product, one.signals, rules, state, at, by_person=True) if changed else decision
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:

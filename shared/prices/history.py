@@ -34,7 +34,7 @@ class PriceChange(msgspec.Struct, frozen=True):
     cause: Annotated[
         str,
         Meta(
-            description="event, task, clock, write, import, approval, manual_price, demo or deletion.",
+            description="event, task, clock, write, import, approval, manual_price, plan, demo or deletion.",
             examples=["event"],
         ),
     ]

@@ -73,7 +73,7 @@ class PricingInputs(msgspec.Struct, frozen=True):
 
 
 def lock_and_read(
-    conn: Conn, chosen: ProductFilter, *, repairs: bool = False
+    conn: Conn, chosen: ProductFilter, *, repairs: bool = False, locks: bool = True
 ) -> tuple[list[PricingInputs], list[ProductFailure]]:
     """Lock products in the order of their ids, so that two such calls never deadlock, and read their states.
 
@@ -83,12 +83,16 @@ def lock_and_read(
         conn: In a transaction.
         chosen: The products.
         repairs: Whether a product whose current sheet cannot be read counts as one without a last price.
+        locks: False: nothing is locked; the order is the same.
 
     Returns:
         The inputs of the products, and the products that cannot be read.
     """
-    with LOCK_WAIT.labels("decision").time():
-        rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
+    if locks:
+        with LOCK_WAIT.labels("decision").time():
+            rows = _rows(conn, _LOCK.format(chosen.condition), chosen.values)
+    else:
+        rows = _rows(conn, _READ.format(chosen.condition), chosen.values)
     ids = arrays.texts(row[_ID] for row in rows)
     priced = {row[0]: row for row in _rows(conn, _PRICED, {"ids": ids})}
     signals = _signals(conn, ids)
@@ -202,7 +206,8 @@ _BEFORE = f"""
 SELECT {", ".join(f"p.{name}" for name in FIELDS)}, {", ".join(f"p.{name}::text" for name in JSON_FIELDS)}
 FROM {{}} p WHERE {{}}
 """  # noqa: S608 # only names of columns
-_LOCK = _BEFORE.format("products", "{}") + ' ORDER BY p.product_id COLLATE "C" FOR UPDATE'
+_READ = _BEFORE.format("products", "{}") + ' ORDER BY p.product_id COLLATE "C"'
+_LOCK = f"{_READ} FOR UPDATE"
 
 _PRICED = """
 SELECT product_id, version, sheet, cause, cause_id, state, next_due FROM prices

@@ -20,7 +20,7 @@ class Cause(msgspec.Struct, frozen=True):
     """The cause of a decision, and its id.
 
     Attributes:
-        kind: `event`, `task`, `clock`, `write`, `import`, `approval`, `manual_price` or `demo`.
+        kind: `event`, `task`, `clock`, `write`, `import`, `approval`, `manual_price`, `plan` or `demo`.
         trace_id: The trace of the cause; empty: the current one.
         is_retry: Whether an earlier attempt may have decided some of the products.
     """
@@ -61,7 +61,7 @@ class NewVersion:
         next_due: datetime | None = None,
     ) -> None:
         self.sheet, self.old_price, self.cause, self.is_first = sheet, old_price, cause, is_first
-        self.old_sheet = b"" if old_sheet is None else packed(old_sheet)
+        self.old_sheet = old_sheet
         self.state, self.next_due = state, next_due
         self.stored = StoredSheet(sheet.product_id, sheet.version, msgspec.json.encode(sheet).decode(), epoch)
 
@@ -107,7 +107,7 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
         "cause_id": arrays.texts(one.cause.id for one in batch),
         "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
         "sheet": arrays.texts(one.stored.json for one in batch),
-        "old_sheet": arrays.texts(one.old_sheet.hex() for one in batch),
+        "old_sheet": arrays.texts("" if one.old_sheet is None else packed(one.old_sheet).hex() for one in batch),
         "state": arrays.texts(one.state for one in batch),
         "next_due": arrays.instants(one.next_due for one in batch),
         "logged": priced(map(_item, batch)),

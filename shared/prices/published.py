@@ -1,7 +1,6 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -11,9 +10,10 @@ from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import breaker, holds, inputs, new_versions, pauses, repricing_queue, states
-from shared.prices.batches import Batch, Made
+from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
+from shared.prices.batches import Batch, CauseOf, Made
 from shared.prices.deciding import Setting
+from shared.prices.gathering import Gathered, gather
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
@@ -98,6 +98,36 @@ def publish(conn: Conn, prices: Mapping[str, Decimal], causes: Mapping[str, Caus
     return _reprice(conn, product_set.of_ids(list(prices)), policy, causes.__getitem__, chosen=prices)
 
 
+def write(
+    conn: Conn,
+    gathered: Gathered,
+    made: Made,
+    policy: ActivePolicy,
+    cause_of: CauseOf,
+    *,
+    is_holder: bool = False,
+) -> Repriced:
+    """Store what was decided about locked products, in the caller's transaction."""
+    failed = [*gathered.failed, *made.failed]
+    with stage("write"):
+        new_versions.write(conn, made.fresh, policy.version, gathered.at)
+        states.write(conn, made.kept)
+        holds.write(conn, made.held, gathered.at)
+        if not is_holder:
+            repricing_queue.schedule(conn, made.due(gathered.found))
+        created = tuple(one.sheet.product_id for one in made.fresh if one.is_first)
+        if created:
+            repricing_queue.wake(conn, created)
+    _note(failed, cause_of)
+    return Repriced(
+        made.sheets,
+        changed=tuple(one.sheet.product_id for one in made.fresh),
+        created=created,
+        failed=tuple(failed),
+        by_clock=made.by_clock,
+    )
+
+
 def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     """Delete a product with its signals and its price; its history stays. None where there is no such product.
 
@@ -128,7 +158,7 @@ def _reprice(
     conn: Conn,
     selected: ProductFilter,
     policy: ActivePolicy,
-    cause_of: Callable[[str], Cause | None],
+    cause_of: CauseOf,
     *,
     repairs: bool = False,
     before: Mapping[str, ProductInput] = _NO_PRODUCTS,
@@ -136,35 +166,12 @@ def _reprice(
     is_holder: bool = False,
 ) -> Repriced:
     with stage("read"):
-        found, failed = inputs.lock_and_read(conn, selected, repairs=repairs)
-        now, epoch = _now(conn)
-        first = [state.product.product_id for state in found if state.last is None]
-        listed = price_lists.of_products(conn, first) if first else {}
-        has_entries = any(state.last is not None and state.last.entries for state in found)
-        in_force = price_lists.in_force(conn) if has_entries else {}
-    paused = pauses.read(conn, [one.product.product_id for one in found], now)
-    setting = Setting(policy, policy.policy, now, epoch, before, chosen, breaker.is_open(conn), paused)
-    batch = Batch(found, cause_of, listed, in_force, is_holder=is_holder)
+        gathered = gather(conn, selected, repairs=repairs)
+    setting = gathered.setting(policy, before, chosen)
+    batch = Batch(gathered, cause_of, is_holder=is_holder)
     with stage("decide"):
         made = _decided(conn, batch, setting)
-    failed += made.failed
-    with stage("write"):
-        new_versions.write(conn, made.fresh, policy.version, now)
-        states.write(conn, made.kept)
-        holds.write(conn, made.held, now)
-        if not is_holder:
-            repricing_queue.schedule(conn, made.due(found))
-        created = tuple(one.sheet.product_id for one in made.fresh if one.is_first)
-        if created:
-            repricing_queue.wake(conn, created)
-    _note(failed, cause_of)
-    return Repriced(
-        made.sheets,
-        changed=tuple(one.sheet.product_id for one in made.fresh),
-        created=created,
-        failed=tuple(failed),
-        by_clock=made.by_clock,
-    )
+    return write(conn, gathered, made, policy, cause_of, is_holder=is_holder)
 
 
 def _decided(conn: Conn, batch: Batch, setting: Setting) -> Made:
@@ -177,19 +184,12 @@ def _decided(conn: Conn, batch: Batch, setting: Setting) -> Made:
     return made
 
 
-def _note(failed: Sequence[ProductFailure], cause_of: Callable[[str], Cause | None]) -> None:
+def _note(failed: Sequence[ProductFailure], cause_of: CauseOf) -> None:
     for number, failure in enumerate(failed):
         cause = cause_of(failure.product_id)
         PRODUCTS_FAILED.labels(cause.kind if cause else "event").inc()
         if number < MOST_LOGGED:
             log.error("product failed", product_id=failure.product_id, reason=failure.reason, failed=len(failed))
-
-
-def _now(conn: Conn) -> tuple[datetime, int]:
-    """The time and the epoch."""
-    row = conn.execute("SELECT clock_timestamp() AS now, current_epoch() AS epoch").fetchone()
-    assert row  # noqa: S101 # the query always returns a row
-    return row["now"], row["epoch"]
 
 
 # Read with the sheets, in one snapshot. The subquery runs once a statement.

@@ -11,7 +11,7 @@ from shared.postgres.pools import Conn
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.policy import Policy
 from shared.pricing.rulebook import MarketRules, OfList, PriceList, Promotion, Rulebook, RulebookPolicy
-from shared.rulebook import store
+from shared.rulebook import documents, store
 from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
 
@@ -81,14 +81,41 @@ def drop(conn: Conn, held: RulebookVersion, name: PartName, by: By) -> RulebookV
         NotFound: there is no such part.
         StillInUse: another part refers to it.
     """
-    name = spelled(held.rulebook, name)
-    if name.kind == "policy" or find(held.rulebook, name) is None:
-        raise NotFound(f"no {name} in the rulebook")
-    if users := list(_users(held.rulebook, name)):
-        raise StillInUse(f"{name} is still in use: {', '.join(users[:5])}; change that first")
-    made = store.revise(conn, held, _without(held.rulebook, name), by)
+    made = store.revise(conn, held, without_part(held.rulebook, name), by)
     _end_revisions(conn, held.rulebook, made.rulebook)
     return made
+
+
+def with_part(rulebook: Rulebook, name: PartName, part: Part) -> Rulebook:
+    """A rulebook with a part inserted or replaced, written nowhere.
+
+    Raises:
+        InvalidInput: as `put`.
+    """
+    name = spelled(rulebook, name)
+    if isinstance(part, PriceList):
+        held = find(rulebook, name)
+        part = replace(part, revision=held.revision if isinstance(held, PriceList) else 0)
+    revised = _with(rulebook, part, name.key)
+    try:
+        return documents.checked(revised)
+    except InvalidInput as error:
+        raise _within(error, revised, name) from None
+
+
+def without_part(rulebook: Rulebook, name: PartName) -> Rulebook:
+    """A rulebook without a part, written nowhere.
+
+    Raises:
+        NotFound: as `drop`.
+        StillInUse: as `drop`.
+    """
+    name = spelled(rulebook, name)
+    if name.kind == "policy" or find(rulebook, name) is None:
+        raise NotFound(f"no {name} in the rulebook")
+    if users := list(_users(rulebook, name)):
+        raise StillInUse(f"{name} is still in use: {', '.join(users[:5])}; change that first")
+    return _without(rulebook, name)
 
 
 def put_all(conn: Conn, held: RulebookVersion, document: Rulebook, by: By) -> RulebookVersion:

@@ -105,6 +105,7 @@ RETRYABLE = {
     errors.AlreadyEnded: False,
     errors.Superseded: False,
     errors.StillInUse: False,
+    errors.StalePlan: False,
     errors.OtherData: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,

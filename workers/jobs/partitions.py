@@ -1,35 +1,21 @@
-"""Partitions of a run: a worker takes one after the other until none waits."""
+"""Partitions of a run, whatever its kind: a worker takes one after the other until none waits."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import structlog
 from dramatiq.middleware import Interrupt
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from shared.catalogue import products
-from shared.errors import LeaseLost, LockLost
+from shared.catalogue.failures import ProductFailure
+from shared.errors import LeaseLost
 from shared.jobs import partitions, tasks
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
-from shared.market_events import signals
-from shared.market_events.feed import FeedQuote
-from shared.market_events.signals import SignalUpdate
-from shared.postgres import clock
 from shared.postgres.pools import Conn
-from shared.prices import inputs, published
-from shared.prices.new_versions import Cause, StoredSheet
-from shared.prices.published import Repriced
-from shared.rulebook import store as rulebook
-from shared.telemetry.metrics import (
-    DECISIONS,
-    LOCK_LOSSES,
-    PARTITION_PRODUCTS,
-    PRICES_CHANGED,
-    STALE_WRITES,
-    stage,
-)
+from shared.telemetry.metrics import STALE_WRITES, stage
 from shared.telemetry.tracing import tracer
 from workers.jobs import run_ending
 from workers.services import Services
@@ -44,7 +30,27 @@ TAKEN_OVER = ("running", "succeeded")
 HANDOVER_S = 5.0
 
 
-def work(services: Services, task: RunningTask, *, is_claimant: bool = False, most_s: float = MESSAGE_S) -> bool:
+class Outcome(NamedTuple):
+    """What became of a partition.
+
+    Attributes:
+        done: The number of its products, the failed ones included.
+        finish: Called in the transaction that ends the partition; where that one fails, nothing of it stays.
+    """
+
+    done: int
+    changed: int
+    failed: Sequence[ProductFailure] = ()
+    finish: Callable[[Conn], None] = lambda _: None
+
+
+# The work on one partition, by the kind of the run.
+Step = Callable[[Services, RunningTask, Partition], Outcome]
+
+
+def work(
+    services: Services, task: RunningTask, step: Step, *, is_claimant: bool = False, most_s: float = MESSAGE_S
+) -> bool:
     """Take partitions until none waits, or for a minute; end the run with its last one.
 
     A process works on two partitions at a time, on two of its threads. The other threads serve events.
@@ -52,6 +58,7 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False, mo
     Args:
         services: Of this process.
         task: The run.
+        step: The work on one partition.
         is_claimant: This message has just claimed the run: wait for a thread that is still busy with the previous run.
         most_s: No partition is taken after this many seconds.
 
@@ -62,7 +69,7 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False, mo
         return False
     is_over = False
     try:
-        is_over = _take_all(services, task, time.monotonic() + most_s)
+        is_over = _take_all(services, task, step, time.monotonic() + most_s)
     except LeaseLost as lost:
         log.warning("work taken over", task_id=str(task.task_id), reason=str(lost))
     finally:
@@ -70,7 +77,7 @@ def work(services: Services, task: RunningTask, *, is_claimant: bool = False, mo
     return not run_ending.end(services, task) and is_over
 
 
-def _take_all(services: Services, task: RunningTask, until: float) -> bool:
+def _take_all(services: Services, task: RunningTask, step: Step, until: float) -> bool:
     """Take partitions until none waits, the process stops or the time is over; returns whether the time is over."""
     is_over = False
     recruiter = _Recruiter(services, task)
@@ -81,21 +88,16 @@ def _take_all(services: Services, task: RunningTask, until: float) -> bool:
             if partition.attempt == 1:
                 recruiter.enqueue()
             with _span(partition):
-                _renew_lock(services, task)
-                with tracer.start_as_current_span("write prices"):
-                    repriced = _decide(services, partition)
+                outcome = step(services, task, partition)
                 recruiter.enqueue()
-                with stage("put"), tracer.start_as_current_span("put and announce"):
-                    services.writer.put(_to_put(partition, repriced))
                 with stage("commit"), services.pool.connection() as conn:
-                    done = len(repriced.sheets) + len(repriced.failed)
-                    partitions.finish(conn, partition, done, len(repriced.changed), repriced.failed)
+                    partitions.finish(conn, partition, outcome.done, outcome.changed, outcome.failed)
+                    outcome.finish(conn)
                     is_over = time.monotonic() >= until
                     following = None if is_over or services.stopping.is_set() else partitions.take(conn, task)
-        _count(repriced)
         partition = following
     if services.stopping.is_set():
-        services.enqueue.task("recalculation", task.task_id)
+        services.enqueue.task(task.kind, task.task_id)
         return False
     return is_over
 
@@ -151,61 +153,3 @@ class _Recruiter:
             waiting = partitions.waiting(conn, self._task.task_id)
         if waiting:
             self._services.enqueue.join_run(self._task.task_id)
-
-
-def _renew_lock(services: Services, task: RunningTask) -> None:
-    """Renew the lock, which only saves queries: the claim in PostgreSQL decides. A lost lock is taken back by force."""
-    try:
-        services.lock.renew(task.task_id, task.attempt)
-    except LockLost:
-        if not services.lock.acquire(task.task_id, task.attempt, force=True):
-            raise LeaseLost("a later attempt of the run holds the lock") from None
-        LOCK_LOSSES.inc()
-        log.warning("lock lost, taken back", task_id=str(task.task_id))
-
-
-def _decide(services: Services, partition: Partition) -> Repriced:
-    quotes = _quotes(services, partition)
-    with services.pool.connection() as conn:
-        _note_quotes(conn, quotes)
-        cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1)
-        repriced = published.reprice_selected(conn, partition.products, rulebook.active_policy(conn), cause)
-        with stage("commit"):
-            # In the transaction of the write: a worker that has lost the partition writes nothing.
-            partitions.hold(conn, partition)
-            conn.commit()
-    return repriced
-
-
-def _quotes(services: Services, partition: Partition) -> list[FeedQuote]:
-    """The feed's quotes of the partition's products; the request is made before any row is locked."""
-    if not services.feed.is_configured:
-        return []
-    with services.pool.connection() as conn:
-        product_ids = inputs.ids(conn, partition.products)
-    return services.feed.quotes(product_ids)
-
-
-def _note_quotes(conn: Conn, quotes: list[FeedQuote]) -> None:
-    now = clock.now(conn)
-    known = products.lock(conn, [quote.product_id for quote in quotes])
-    updates = [
-        SignalUpdate.of(quote, "feed", min(quote.time or now, now), "feed")
-        for quote in quotes
-        if quote.product_id in known
-    ]
-    # The feed may have two quotes of one competitor; the later one counts.
-    latest = {update.register: update for update in sorted(updates, key=lambda update: update.occurred_at)}
-    signals.apply(conn, list(latest.values()))
-
-
-def _to_put(partition: Partition, repriced: Repriced) -> list[StoredSheet]:
-    """The changed sheets; after a crash all sheets, because the crashed worker may not have put those it wrote."""
-    put = repriced.changed if partition.attempt == 1 else repriced.sheets
-    return [repriced.sheets[product_id] for product_id in put]
-
-
-def _count(repriced: Repriced) -> None:
-    DECISIONS.labels("task").inc(len(repriced.sheets))
-    PRICES_CHANGED.labels("task").inc(len(repriced.changed))
-    PARTITION_PRODUCTS.observe(len(repriced.sheets))

@@ -3,14 +3,12 @@
 from uuid import UUID
 
 import structlog
-from dramatiq.middleware import Shutdown
 
-from shared.errors import LeaseLost
-from shared.jobs import merging, splitting, tasks
+from shared.jobs import merging, tasks
 from shared.jobs.tasks import Busy, RunningTask
 from shared.telemetry.metrics import LOCK_REFUSALS
-from workers.jobs import run_ending
-from workers.jobs.partitions import MESSAGE_S, work
+from workers.jobs import repricing, run_ending, runs
+from workers.jobs.partitions import MESSAGE_S
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
@@ -32,7 +30,7 @@ def run(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
         task = tasks.running(conn, task_id)
     if task is not None and task.total is not None:
         services.claim.task = task
-        _work(services, task, most_s)
+        runs.work(services, task, repricing.step, most_s)
         return
     task = _claim(services, task_id)
     if task is None:
@@ -41,43 +39,8 @@ def run(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
         return
     log.info("recalculation runs", task_id=str(task_id), attempt=task.attempt)
     if task.total is None:
-        _split(services, task)
-    _work(services, task, most_s, is_claimant=True)
-
-
-def join(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
-    """Take partitions of a run that another worker has split, if it still runs."""
-    services.claim.task = None
-    with services.pool.connection() as conn:
-        task = tasks.running(conn, task_id)
-    if task is not None and task.total is not None:
-        services.claim.task = task
-        if work(services, task, most_s=most_s):
-            services.enqueue.join_run(task_id)
-
-
-def _work(services: Services, task: RunningTask, most_s: float, *, is_claimant: bool = False) -> None:
-    if work(services, task, is_claimant=is_claimant, most_s=most_s):
-        services.enqueue.task("recalculation", task.task_id)
-
-
-def _split(services: Services, task: RunningTask) -> None:
-    """Split a run.
-
-    Raises:
-        LeaseLost: another worker took the run over, or its abort was requested.
-        Shutdown: the process stops; Dramatiq enqueues the message again.
-    """
-
-    def go_on() -> None:
-        if services.stopping.is_set():
-            raise Shutdown
-
-    try:
-        splitting.split(services.pool, task, before_slice=go_on)
-    except LeaseLost:
-        run_ending.end(services, task)
-        raise
+        runs.split(services, task)
+    runs.work(services, task, repricing.step, most_s, is_claimant=True)
 
 
 def _claim(services: Services, task_id: UUID) -> RunningTask | None:

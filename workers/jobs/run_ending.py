@@ -5,6 +5,7 @@ import structlog
 from shared.jobs import merging, partitions
 from shared.jobs import views as task_views
 from shared.jobs.tasks import RunningTask
+from shared.plans import endings
 from shared.telemetry import spans
 from shared.telemetry.metrics import RUN_DURATION
 from workers.services import Services
@@ -16,9 +17,14 @@ def end(services: Services, task: RunningTask) -> bool:
     """End a run if no partition is left, and enqueue the follow-up; returns whether it has ended here."""
     with services.pool.connection() as conn:
         ended = partitions.end(conn, task.task_id)
+        if ended == "succeeded" and task.kind in ("plan", "apply"):
+            endings.end(conn, task)
     if ended is None:
         return False
     spans.annotate(task_id=str(task.task_id), outcome=ended)
+    if task.kind != "recalculation":
+        log.info("run done", kind=task.kind, task_id=str(task.task_id), status=ended)
+        return True
     services.lock.release(task.task_id, attempt=None)
     with services.pool.connection() as conn:
         RUN_DURATION.observe(task_views.duration_s(conn, task.task_id))

@@ -65,6 +65,7 @@ ATTEMPTS = [
     Attempt(errors.AlreadyEnded("no"), True, "failed", "failed"),
     Attempt(errors.Superseded("no"), True, "failed", "failed"),
     Attempt(errors.StillInUse("no"), True, "failed", "failed"),
+    Attempt(errors.StalePlan("no"), True, "failed", "failed"),
     Attempt(errors.OtherData("no"), True, "failed", "failed"),
     Attempt(errors.Unauthorized("no"), True, "failed", "failed"),
     Attempt(errors.Forbidden("no"), True, "failed", "failed"),

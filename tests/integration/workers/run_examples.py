@@ -16,8 +16,16 @@ from shared.postgres.pools import Pool
 from shared.prices.history import price_changes
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import add_competitor, new_id, product, write
+from workers.jobs import partitions as partitions_of_runs
+from workers.jobs import repricing
+from workers.services import Services
 
 SIZE = 2
+
+
+def work(services: Services, task: RunningTask) -> bool:
+    """This process takes partitions of a recalculation."""
+    return partitions_of_runs.work(services, task, repricing.step)
 
 
 class Runs:

@@ -17,10 +17,10 @@ from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import new_id, product, write
 from tests.integration.workers.conftest import Feed, Interfering, Queues
 from tests.integration.workers.event_examples import Events
-from tests.integration.workers.run_examples import Runs
+from tests.integration.workers.run_examples import Runs, work
 from tests.support.metrics import counted
 from workers.completion import Completion
-from workers.jobs import cache_sync, market_events, partitions, recalculation
+from workers.jobs import cache_sync, market_events, recalculation
 from workers.services import Services
 
 ERRORS = [DatabaseUnavailable("the transaction was idle for too long"), ValueError("a fault"), TimeLimitExceeded()]
@@ -78,7 +78,7 @@ def test_its_error_in_a_partition_that_it_lost_ends_its_message_without_an_error
         raise error
 
     before = counted("pricing_stale_writes_refused_total")
-    partitions.work(msgspec.structs.replace(services, writer=Interfering(wake)), task)
+    work(msgspec.structs.replace(services, writer=Interfering(wake)), task)
     assert runs.status(task.task_id) == "running"
     assert counted("pricing_stale_writes_refused_total") - before == 1
 
@@ -89,7 +89,7 @@ def test_it_takes_no_further_partition_of_a_run_that_was_started_again(
     ids = runs.products(2)
     task = runs.split(ids)
     services.lock.acquire(task.task_id, task.attempt + 1)
-    partitions.work(services, task)
+    work(services, task)
     assert runs.changed(ids) == []
     assert runs.partitions(task.task_id) == [("waiting", 0)]
     assert cache.get(lock.KEY) == f"{task.task_id}:2".encode()
@@ -143,10 +143,10 @@ def test_a_partition_that_fails_recruits_nobody_until_it_is_decided(
     fed = msgspec.structs.replace(services, feed=feed)
     for _ in range(2):
         with pytest.raises(ConnectionError):
-            partitions.work(fed, task)
+            work(fed, task)
         assert queues.sent == [("join_run", str(task.task_id))]
     feed.meanwhile = lambda: None
-    partitions.work(fed, task)
+    work(fed, task)
     assert queues.sent == [("join_run", str(task.task_id))] * 2
 
 

@@ -41,6 +41,7 @@ def services(closed: list[str]) -> Services:
         lock=unused,
         claim=Claim(),
         enqueue=unused,
+        proposals=unused,
         partition_slots=threading.BoundedSemaphore(),
         stopping=threading.Event(),
         watches=ExitStack(),

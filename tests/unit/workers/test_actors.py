@@ -24,6 +24,8 @@ DECLARED = {
     "reprice_products": ("events", EVENT, Completion.products),
     "change_market": ("events", EVENT, Completion.market),
     "recalculate": ("tasks", TASK, Completion.task),
+    "make_plan": ("tasks", TASK, Completion.task),
+    "apply_plan": ("tasks", TASK, Completion.task),
     "join_run": ("tasks", TASK | {"abortable": False, "retry_when": never}, Completion.join),
     "sync_cache": ("tasks", TASK | {"notify_shutdown": True}, Completion.task),
 }

@@ -12,9 +12,9 @@ from dramatiq.middleware import Shutdown
 from shared.errors import StatementTimeout
 from shared.postgres.pools import Conn, Pool
 from tests.integration.workers.conftest import Queues
-from tests.integration.workers.run_examples import Runs
+from tests.integration.workers.run_examples import Runs, work
 from workers.completion import Completion
-from workers.jobs import partitions, recalculation
+from workers.jobs import joining, recalculation
 from workers.middleware.outcomes import MAX_RETRIES, worth_a_retry
 from workers.services import PARTITION_SLOTS, Services
 
@@ -27,7 +27,7 @@ def test_a_message_whose_time_is_over_finishes_its_partition_and_enqueues_itself
     recalculation.run(services, task.task_id, most_s=0)
     assert runs.changed(ids) == ids[:2]
     assert queues.sent[-1] == ("recalculate", str(task.task_id))
-    recalculation.join(services, task.task_id, most_s=0)
+    joining.join(services, task.task_id, most_s=0)
     assert runs.changed(ids) == ids[:4]
     assert queues.sent[-1] == ("join_run", str(task.task_id))
     queues.sent.clear()
@@ -124,5 +124,5 @@ def test_a_partition_that_is_lost_over_a_slow_statement_again_and_again_is_quara
     while runs.take(task):
         runs.end_leases(task.task_id)
         task = runs.started(task.task_id)
-    partitions.work(services, task)
+    work(services, task)
     assert runs.status(task.task_id) == "failed"

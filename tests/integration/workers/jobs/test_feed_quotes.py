@@ -12,8 +12,7 @@ from shared.market_events.feed import FeedQuote
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import NOON, new_id
 from tests.integration.workers.conftest import Feed
-from tests.integration.workers.run_examples import Runs
-from workers.jobs import partitions
+from tests.integration.workers.run_examples import Runs, work
 from workers.services import Services
 
 
@@ -44,14 +43,14 @@ def price(runs: Runs, product_id: str) -> Decimal:
 def test_the_quotes_of_a_partition_are_in_its_prices(fed: Services, feed: Feed, runs: Runs) -> None:
     ids = runs.products(3)
     feed.known = [quote(each, "90.00") for each in ids]
-    partitions.work(fed, runs.split(ids))
+    work(fed, runs.split(ids))
     assert [price(runs, each) for each in ids] == [Decimal("90.00")] * 3
     assert feed.requested == [ids[:2], ids[2:]]
 
 
 def test_without_a_feed_the_stored_signals_decide(services: Services, runs: Runs) -> None:
     [product_id] = runs.products(1)
-    partitions.work(services, runs.split([product_id]))
+    work(services, runs.split([product_id]))
     assert price(runs, product_id) == Decimal("95.00")
 
 
@@ -60,7 +59,7 @@ def test_a_quote_of_a_product_that_is_not_there_is_passed_over(
 ) -> None:
     [product_id], unknown = runs.products(1), new_id()
     feed.known = [quote(unknown, "90.00"), quote(product_id, "91.00")]
-    partitions.work(fed, runs.split([product_id]))
+    work(fed, runs.split([product_id]))
     assert (price(runs, product_id), signal(pool, unknown)) == (Decimal("91.00"), None)
 
 
@@ -70,7 +69,7 @@ def test_of_two_quotes_of_a_competitor_the_later_counts(fed: Services, feed: Fee
     for first, second in ((later, earlier), (earlier, later)):
         by_time = {later: "91.00", earlier: "88.00"}
         feed.known = [quote(each, by_time[time], time=time) for each in ids for time in (first, second)]
-        partitions.work(fed, runs.split(ids))
+        work(fed, runs.split(ids))
         assert [price(runs, each) for each in ids] == [Decimal("91.00")] * 2
 
 
@@ -80,7 +79,7 @@ def test_a_quote_without_a_time_is_of_now_and_counts_before_an_earlier_one(
     [product_id] = runs.products(1)
     began = datetime.now(UTC)
     feed.known = [quote(product_id, "90.00"), quote(product_id, "88.00", time=NOON)]
-    partitions.work(fed, runs.split([product_id]))
+    work(fed, runs.split([product_id]))
     noted = signal(pool, product_id)
     assert noted
     assert noted["value"] == Decimal("90.00")
@@ -92,9 +91,9 @@ def test_a_quote_from_the_future_is_of_now_and_does_not_outlast_later_ones(
 ) -> None:
     [product_id] = runs.products(1)
     feed.known = [quote(product_id, "88.00", time=datetime.now(UTC) + timedelta(days=365))]
-    partitions.work(fed, runs.split([product_id]))
+    work(fed, runs.split([product_id]))
     feed.known = [quote(product_id, "92.00")]
-    partitions.work(fed, runs.split([product_id]))
+    work(fed, runs.split([product_id]))
     noted = signal(pool, product_id)
     assert noted
     assert (noted["value"], price(runs, product_id)) == (Decimal("92.00"), Decimal("92.00"))
@@ -103,7 +102,7 @@ def test_a_quote_from_the_future_is_of_now_and_does_not_outlast_later_ones(
 def test_a_quote_that_is_older_than_the_signal_changes_nothing(fed: Services, feed: Feed, runs: Runs) -> None:
     [product_id] = runs.products(1)
     feed.known = [quote(product_id, "80.00", competitor="acme", time=NOON - timedelta(days=1))]
-    partitions.work(fed, runs.split([product_id]))
+    work(fed, runs.split([product_id]))
     assert price(runs, product_id) == Decimal("95.00")
 
 
@@ -120,5 +119,5 @@ def test_a_feed_that_does_not_answer_ends_the_attempt_before_any_row_is_locked(
 
     feed.meanwhile = slow
     with pytest.raises(ExternalAPITimeout):
-        partitions.work(fed, task)
+        work(fed, task)
     assert (runs.changed(ids), runs.partitions(task.task_id)) == ([], [("waiting", 0)])

@@ -10,9 +10,9 @@ import redis
 from shared.jobs.tasks import RunningTask
 from shared.messaging import lock
 from tests.integration.workers.conftest import Cached, Feed, Interfering, Queues
-from tests.integration.workers.run_examples import Runs
+from tests.integration.workers.run_examples import Runs, work
 from tests.support.metrics import counted
-from workers.jobs import partitions, run_ending
+from workers.jobs import run_ending
 from workers.services import PARTITION_SLOTS, Services
 
 
@@ -46,7 +46,7 @@ def stale_writes() -> float:
 def test_a_worker_takes_one_partition_after_the_other_and_ends_the_run(
     services: Services, runs: Runs, cached: Cached, ids: list[str], task: RunningTask
 ) -> None:
-    partitions.work(services, task)
+    work(services, task)
     view = runs.view(task.task_id)
     assert (view.status, view.result) == ("succeeded", {"recalculated": 5, "changed": 5})
     assert [runs.prices(each) for each in ids] == [[Decimal("100.00"), Decimal("80.00")]] * 5
@@ -64,25 +64,25 @@ def test_the_decisions_of_a_run_are_counted(services: Services, task: RunningTas
         ]
 
     before = figures()
-    partitions.work(services, task)
+    work(services, task)
     assert [now - then for now, then in zip(figures(), before, strict=True)] == [5, 5, 5, 3]
 
 
 def test_only_changed_sheets_are_put(services: Services, runs: Runs) -> None:
     ids = runs.products(2, strategy="list_price")
     writer = Interfering(lambda: None)
-    partitions.work(msgspec.structs.replace(services, writer=writer), runs.split(ids))
+    work(msgspec.structs.replace(services, writer=writer), runs.split(ids))
     assert writer.batches == [[]]
 
 
 def test_a_message_for_one_more_worker_is_enqueued_while_partitions_wait(
     services: Services, queues: Queues, runs: Runs, task: RunningTask
 ) -> None:
-    partitions.work(services, task)
+    work(services, task)
     # At once with the first partition; the next one a second later, if any waits then.
     assert queues.sent[0] == ("join_run", str(task.task_id))
     queues.sent.clear()
-    partitions.work(services, runs.split(runs.products(2)))
+    work(services, runs.split(runs.products(2)))
     assert queues.sent == []
 
 
@@ -91,7 +91,7 @@ def test_a_worker_whose_partition_was_taken_over_before_its_commit_writes_nothin
 ) -> None:
     feed.meanwhile = lambda: runs.take_over(task)
     before = stale_writes()
-    partitions.work(fed, task)
+    work(fed, task)
     assert stale_writes() - before == 1
     assert runs.changed(ids) == []
     assert runs.status(task.task_id) == "running"
@@ -103,7 +103,7 @@ def test_a_worker_whose_partition_was_taken_over_before_its_end_does_not_count_i
 ) -> None:
     writer = Interfering(lambda: runs.take_over(task), services)
     before = stale_writes()
-    partitions.work(msgspec.structs.replace(services, writer=writer), task)
+    work(msgspec.structs.replace(services, writer=writer), task)
     assert stale_writes() - before == 1
     assert (runs.view(task.task_id).progress.done, runs.changed(ids)) == (0, ids[:2])
 
@@ -112,7 +112,7 @@ def test_a_worker_of_a_run_that_is_to_be_aborted_writes_nothing_and_ends_it(
     fed: Services, feed: Feed, runs: Runs, ids: list[str], task: RunningTask
 ) -> None:
     feed.meanwhile = lambda: runs.request_abort(task.task_id)
-    partitions.work(fed, task)
+    work(fed, task)
     assert (runs.status(task.task_id), runs.changed(ids)) == ("aborted", [])
 
 
@@ -125,7 +125,7 @@ def test_a_partition_of_a_run_that_another_worker_ended_as_aborted_is_no_stale_w
 
     feed.meanwhile = end_aborted
     before = stale_writes()
-    partitions.work(fed, task)
+    work(fed, task)
     assert (runs.status(task.task_id), runs.changed(ids), stale_writes() - before) == ("aborted", [], 0)
 
 
@@ -144,9 +144,9 @@ def test_after_a_crash_before_the_put_sheets_are_put_and_no_second_step_taken(
         raise Crash
 
     with pytest.raises(Crash):
-        partitions.work(msgspec.structs.replace(services, writer=Interfering(crash)), task)
+        work(msgspec.structs.replace(services, writer=Interfering(crash)), task)
     assert (runs.changed(ids), cached(ids[0])) == (ids[:2], None)
-    partitions.work(services, runs.started(task.task_id))
+    work(services, runs.started(task.task_id))
     assert runs.status(task.task_id) == "succeeded"
     assert [runs.prices(each) for each in ids] == [[Decimal("100.00"), Decimal("80.00")]] * 5
     assert all(cached(each) for each in ids)
@@ -160,7 +160,7 @@ def test_a_worker_that_meets_an_error_releases_its_partition_which_is_no_crash(
 
     before = stale_writes()
     with pytest.raises(redis.ConnectionError):
-        partitions.work(msgspec.structs.replace(services, writer=Interfering(fail)), task)
+        work(msgspec.structs.replace(services, writer=Interfering(fail)), task)
     assert runs.partitions(task.task_id) == [("waiting", 0)] * 3
     assert (runs.status(task.task_id), stale_writes() - before) == ("running", 0)
 
@@ -173,7 +173,7 @@ def test_a_worker_that_cannot_enqueue_a_message_for_another_one_releases_its_par
             raise redis.ConnectionError("away")
 
     with pytest.raises(redis.ConnectionError):
-        partitions.work(msgspec.structs.replace(services, enqueue=Away()), task)
+        work(msgspec.structs.replace(services, enqueue=Away()), task)
     assert runs.partitions(task.task_id) == [("waiting", 0)] * 3
 
 
@@ -181,7 +181,7 @@ def test_a_worker_that_stops_ends_its_partition_and_enqueues_the_run(
     fed: Services, feed: Feed, runs: Runs, queues: Queues, ids: list[str], task: RunningTask
 ) -> None:
     feed.meanwhile = fed.stopping.set
-    partitions.work(fed, task)
+    work(fed, task)
     assert [status for status, _ in runs.partitions(task.task_id)] == ["done", "waiting", "waiting"]
     assert (runs.view(task.task_id).progress.done, runs.changed(ids)) == (2, ids[:2])
     assert queues.sent == [("join_run", str(task.task_id)), ("recalculate", str(task.task_id))]
@@ -192,10 +192,10 @@ def test_a_process_works_on_two_partitions_at_a_time(
 ) -> None:
     for _ in range(PARTITION_SLOTS):
         assert services.partition_slots.acquire(blocking=False)
-    partitions.work(services, task)
+    work(services, task)
     assert runs.changed(ids) == []
     services.partition_slots.release()
-    partitions.work(services, task)
+    work(services, task)
     assert runs.changed(ids) == ids
     # It has given its place back.
     assert services.partition_slots.acquire(blocking=False)
@@ -207,7 +207,7 @@ def test_a_worker_that_fails_gives_its_place_back(services: Services, task: Runn
 
     for _ in range(PARTITION_SLOTS + 1):
         with pytest.raises(ValueError, match="ours"):
-            partitions.work(msgspec.structs.replace(services, writer=Interfering(fail)), task)
+            work(msgspec.structs.replace(services, writer=Interfering(fail)), task)
 
 
 def test_a_lock_that_another_task_holds_is_taken_back(
@@ -216,6 +216,6 @@ def test_a_lock_that_another_task_holds_is_taken_back(
     """The claim in PostgreSQL is what counts."""
     cache.set(lock.KEY, "another task")
     before = counted("pricing_lock_losses_total")
-    partitions.work(services, task)
+    work(services, task)
     assert counted("pricing_lock_losses_total") - before == 1
     assert (runs.status(task.task_id), cache.get(lock.KEY)) == ("succeeded", None)

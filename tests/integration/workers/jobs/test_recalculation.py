@@ -13,7 +13,7 @@ from tests.integration.workers.conftest import Queues
 from tests.integration.workers.connections import Connections
 from tests.integration.workers.run_examples import Runs
 from tests.support.metrics import counted
-from workers.jobs import recalculation
+from workers.jobs import joining, recalculation
 from workers.services import Services
 
 
@@ -52,7 +52,7 @@ def test_a_message_for_a_run_that_has_ended_changes_nothing(services: Services, 
     recalculation.run(services, task_id)
     view = runs.view(task_id)
     recalculation.run(services, task_id)
-    recalculation.join(services, task_id)
+    joining.join(services, task_id)
     assert runs.view(task_id) == view
 
 
@@ -69,7 +69,7 @@ def test_a_worker_that_joins_takes_the_partitions_that_wait(services: Services, 
     ids = runs.products(4)
     task = runs.split(ids)
     runs.take(task)
-    recalculation.join(services, task.task_id)
+    joining.join(services, task.task_id)
     assert (runs.changed(ids), runs.status(task.task_id)) == (ids[2:], "running")
 
 
@@ -79,7 +79,7 @@ def test_a_run_that_is_not_split_yet_is_not_joined(services: Services, runs: Run
     task_id = runs.requested(ids)
     if is_started:
         runs.started(task_id)
-    recalculation.join(services, task_id)
+    joining.join(services, task_id)
     assert (runs.changed(ids), runs.status(task_id)) == ([], "running" if is_started else "queued")
 
 

@@ -37,6 +37,7 @@ FINAL = [
     errors.AlreadyEnded("x"),
     errors.Superseded("x"),
     errors.StillInUse("x"),
+    errors.StalePlan("x"),
     errors.OtherData("x"),
     errors.Unauthorized("x"),
     errors.Forbidden("x"),

@@ -1,0 +1,252 @@
+"""Plans: proposed changes with their measured effect, and their application."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+import redis
+import structlog
+from litestar import Request, Router, get, post
+from litestar.openapi.spec import Example
+from litestar.params import Body, Parameter
+from msgspec import Meta
+
+from api.edge.identity import needs, require
+from api.http import cursors
+from api.http.bodies import RuleBody
+from api.http.problems import documented
+from api.routes.lists import Cursor, Limit, Next
+from api.services import Services
+from shared.access.keys import LiveKey
+from shared.catalogue.product_set import ProductSet
+from shared.errors import Forbidden
+from shared.jobs import tasks
+from shared.messaging.channel import announce_rulebook
+from shared.plans import application, making, store, views
+from shared.plans.changes import Change, Changes
+from shared.plans.store import Author
+from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView
+from shared.pricing.product import ProductId
+from shared.rulebook.store import By
+from shared.telemetry import propagation, spans
+from shared.telemetry.tracing import current_trace_id
+from shared.wire.fields import TraceId
+
+log = structlog.get_logger(__name__)
+
+Caller = Request[LiveKey, Any, Any]
+PlanPath = Annotated[UUID, Parameter(description="The plan's id")]
+MOST_PRODUCTS = 10_000
+
+
+class Products(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Chosen products: these, and those of the categories."""
+
+    product_ids: Annotated[tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS, examples=[["P-100"]])] = ()
+    categories: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=1000)] = ()
+
+
+class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Proposed changes."""
+
+    changes: Changes
+    products: Annotated[
+        Products | None,
+        Meta(description="Only these products: for a look, the plan cannot be applied. Default: all"),
+    ] = None
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An empty document."""
+
+
+class PlanAccepted(msgspec.Struct, frozen=True):
+    """The plan is stored; its job goes on by itself."""
+
+    plan_id: Annotated[UUID, Meta(description="The plan's id", examples=[views.PLAN_ID])]
+    status: Annotated[PlanStatus, Meta(description="Its status", examples=["queued"])]
+    trace_id: TraceId
+
+
+class PlanList(msgspec.Struct, frozen=True):
+    """A page of plans."""
+
+    items: Annotated[list[PlanView], Meta(description="The newest first, without their results")]
+    next: Next
+
+
+class ItemList(msgspec.Struct, frozen=True):
+    """A page of a plan's items."""
+
+    items: Annotated[list[ItemView], Meta(description="In the order that was asked for")]
+    next: Next
+
+
+_READ: dict[str, Any] = {
+    "guards": [needs("catalogue:read")],
+    "security": [{"key": ["catalogue:read"]}],
+    "sync_to_thread": True,
+}
+_WRITE: dict[str, Any] = _READ | {
+    "status_code": 202,
+    "return_dto": None,
+    "responses": documented(401, 403, 404, 409, 422, 503),
+}
+
+
+@post(
+    "/plans",
+    **_WRITE | {"responses": documented(401, 403, 422, 503)},
+    dto=RuleBody[NewPlan],
+    operation_id="createPlan",
+    summary="Plan changes: their effect is computed, nothing is changed",
+    description="Each change is one part, whole, or a deletion. The key needs the scope of each change, and "
+    "`catalogue:read`. A background job decides every product as the application would.",
+)
+def create_plan(
+    request: Caller,
+    services: Services,
+    data: Annotated[NewPlan, Body(examples=[Example(value={"changes": [{"policy": {"min_margin": "0.1"}}]})])],
+) -> PlanAccepted:
+    """Queue a plan."""
+    _check_scopes(request, data.changes)
+    chosen = ProductSet() if data.products is None else ProductSet(data.products.product_ids, data.products.categories)
+    author = Author(request.user.name, request.user.id)
+    with services.transaction() as conn:
+        made = making.make(conn, data.changes, author, propagation.current()["traceparent"], chosen)
+    spans.annotate(plan_id=str(made.plan_id))
+    _enqueue(services, "plan", made.task_id)
+    return PlanAccepted(made.plan_id, "queued", current_trace_id())
+
+
+@get(
+    "/plans",
+    **_READ,
+    operation_id="listPlans",
+    responses=documented(401, 403, 422, 503),
+    summary="Plans, the newest first",
+)
+def list_plans(services: Services, limit: Limit = 100, cursor: Cursor = None) -> PlanList:
+    """List plans."""
+    after: views.Position | None = cursors.decode(cursor, views.Position)
+    with services.transaction() as conn:
+        items, last = cursors.split(views.page(conn, limit + 1, after), limit)
+    return PlanList(items, cursors.encode((last.created_at, last.plan_id)) if last else None)
+
+
+@get(
+    "/plans/{plan_id:uuid}",
+    **_READ,
+    operation_id="getPlan",
+    responses=documented(401, 403, 404, 422, 503),
+    summary="A plan: its status, its progress and its result",
+)
+def get_plan(services: Services, plan_id: PlanPath) -> PlanView:
+    """Look up a plan."""
+    with services.transaction() as conn:
+        return views.view(conn, plan_id)
+
+
+@get(
+    "/plans/{plan_id:uuid}/items",
+    **_READ,
+    operation_id="listPlanItems",
+    responses=documented(401, 403, 404, 422, 503),
+    summary="The prices that move, or are held, by a plan",
+    description="`order=falls` begins with the largest fall, `order=rises` with the largest rise.",
+)
+def list_plan_items(
+    services: Services,
+    plan_id: PlanPath,
+    order: Annotated[Order, Parameter(description="The order")] = "product_id",
+    category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category")] = None,
+    market: Annotated[
+        str | None, Parameter(max_length=64, description="Public prices of this market; empty: published prices")
+    ] = None,
+    held: Annotated[bool | None, Parameter(description="Whether a target waits for a person")] = None,
+    redecided: Annotated[bool | None, Parameter(description="Whether the application decided it anew")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> ItemList:
+    """List a plan's items."""
+    after: views.ItemPosition | None = cursors.decode(cursor, views.ItemPosition)
+    chosen = ItemFilter(category=category, market=market, held=held, redecided=redecided)
+    with services.transaction() as conn:
+        found = views.items(conn, plan_id, chosen, order, limit + 1, after)
+    items, last = cursors.split(found, limit)
+    return ItemList(items, cursors.encode(views.position_of(last)) if last else None)
+
+
+@post(
+    "/plans/{plan_id:uuid}/apply",
+    **_WRITE,
+    operation_id="applyPlan",
+    summary="Publish a plan",
+    description="Its rulebook is in force at once, its prices follow. 409 where a part that it touches, or more than "
+    "5 % of its prices, changed since; `detail` says which. The few that changed are decided anew and listed as "
+    "`redecided`. The key needs the scope of each change.",
+)
+def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAccepted:
+    """Apply a plan."""
+    with services.transaction() as conn:
+        plan = store.locked(conn, plan_id)
+        _check_scopes(request, plan.changes)
+        if services.settings.four_eyes and plan.key_id == request.user.id:
+            raise Forbidden("PRICING_FOUR_EYES: another key than the plan's author must apply it")
+        by = By(request.user.name, f"plan {plan_id}", current_trace_id())
+        begun = application.begin(conn, plan, by, propagation.current()["traceparent"])
+        if begun.task_id is not None:
+            tasks.claim_one(conn, begun.task_id)
+    if begun.is_new:
+        announce_rulebook(services.events, begun.made.version)
+    if begun.task_id is None:
+        return PlanAccepted(plan_id, "applied", current_trace_id())
+    _enqueue(services, "apply", begun.task_id)
+    return PlanAccepted(plan_id, "applying", current_trace_id())
+
+
+@post(
+    "/plans/{plan_id:uuid}/discard",
+    **_WRITE | {"status_code": 200},
+    operation_id="discardPlan",
+    summary="Drop a plan",
+    description="A plan that is still being made is aborted. 409 where it is applied. The key needs the scope of "
+    "each change.",
+)
+def discard_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAccepted:
+    """Discard a plan."""
+    with services.transaction() as conn:
+        plan = store.locked(conn, plan_id)
+        _check_scopes(request, plan.changes)
+        running = store.discard(conn, plan)
+    if running:
+        _abort(services, plan.task_id)
+    return PlanAccepted(plan_id, "discarded", current_trace_id())
+
+
+def _check_scopes(request: Caller, changes: tuple[Change, ...]) -> None:
+    for scope in sorted({change.scope for change in changes}):
+        require(request.user, scope)
+
+
+def _enqueue(services: Services, kind: str, task_id: UUID) -> None:
+    try:
+        services.enqueue.task(kind, task_id)
+    except redis.RedisError as error:
+        log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
+        with services.transaction() as conn:
+            tasks.release(conn, [task_id])
+
+
+def _abort(services: Services, task_id: UUID) -> None:
+    try:
+        services.enqueue.abort(task_id)
+    except redis.RedisError as error:
+        log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
+
+
+router = Router(
+    "/api/v1",
+    route_handlers=[create_plan, list_plans, get_plan, list_plan_items, apply_plan, discard_plan],
+    tags=["Plans"],
+)

@@ -1,0 +1,1 @@
+"""Plans: proposed changes with their measured effect, and their application."""

@@ -1,0 +1,128 @@
+"""The application of a plan: its rulebook is put in force, then each part publishes the planned prices."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from shared.catalogue import price_lists
+from shared.catalogue.product_set import ProductFilter
+from shared.errors import AlreadyEnded, StalePlan
+from shared.jobs import tasks
+from shared.plans import changes, planning, proposal, store
+from shared.plans.proposal import Proposal
+from shared.plans.store import Item, Plan, Stored
+from shared.postgres.pools import Conn
+from shared.prices import published
+from shared.prices.batches import Made, is_decided
+from shared.prices.gathering import gather
+from shared.prices.inputs import PricingInputs
+from shared.prices.new_versions import Cause
+from shared.prices.published import Repriced
+from shared.pricing.money import percent
+from shared.rulebook import parts
+from shared.rulebook import store as rulebook
+from shared.rulebook.store import By, RulebookVersion
+
+STALE_SHARE = Decimal("0.05")
+
+
+class Begun(NamedTuple):
+    """An application that is under way.
+
+    Attributes:
+        made: The rulebook in force.
+        is_new: Whether it made a version.
+        task_id: The task that publishes the prices; None: no published price moves.
+    """
+
+    made: RulebookVersion
+    is_new: bool
+    task_id: UUID | None
+
+
+class Published(NamedTuple):
+    """What a part published; `redecided` are the products whose price is not the planned one."""
+
+    repriced: Repriced
+    redecided: list[Item]
+
+
+def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal = STALE_SHARE) -> Begun:
+    """Put the rulebook of a locked plan in force, and add the task that publishes the prices.
+
+    Raises:
+        AlreadyEnded: the plan is not ready, was applied or discarded, or is of chosen products only.
+        StalePlan: a part that it touches, or more than `stale_share` of its sheets, changed since.
+    """
+    _check_ready(plan)
+    proposed = proposal.of(conn, plan)
+    for name in sorted(proposed.touched):
+        if name.kind == "price_list":
+            price_lists.lock(conn, name.key)
+    held = rulebook.locked(conn)
+    _check_unmoved(proposed, held)
+    share = store.changed_share(conn, plan)
+    if share > stale_share:
+        raise StalePlan(f"{percent(share)} of its prices changed since it was made; make the plan again")
+    made = held
+    for change in plan.changes:
+        if (written := changes.of_rulebook(change)) is not None:
+            if written.part is None:
+                made = parts.drop(conn, made, written.name, by)
+            else:
+                made = parts.put(conn, made, written.name, written.part, by)
+    task_id = None
+    if proposed.moves_published_prices:
+        task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
+    store.begin_application(conn, plan, task_id, by.author, made.version)
+    return Begun(made, made.version != held.version, task_id)
+
+
+def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFilter, cause: Cause) -> Published:
+    """Publish the prices of a part, with its products locked, in the caller's transaction.
+
+    A sheet of the planned version is decided at the plan's instant, from the same inputs; any other one at this
+    instant.
+    """
+    gathered = gather(conn, chosen)
+    active = rulebook.active_policy(conn)
+    is_exact = active.policy == proposed.after.policy
+    if not is_exact:  # somebody changed the policy again
+        proposed = proposed.under(active)
+    planned: list[PricingInputs] = []
+    other: list[PricingInputs] = []
+    for one in gathered.found:
+        is_same = is_exact and one.last is not None and part.versions.get(one.product.product_id) == one.version
+        (planned if is_same else other).append(one)
+    made = planning.decide(gathered._replace(found=planned), proposed, cause, part.as_of)
+    now = planning.decide(gathered._replace(found=other), proposed, cause)
+    anew = [one for one in other if not is_decided(one, cause)]
+    redecided = _other_than_planned(planned, made, part) + planning.items_of(anew, now)
+    made.add(now)
+    repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
+    return Published(repriced, redecided)
+
+
+def _other_than_planned(found: Sequence[PricingInputs], made: Made, part: Stored) -> list[Item]:
+    items = planning.items_of(found, made)
+    return [item for item in items if item.new_price != part.prices.get(item.product_id, item.old_price)]
+
+
+def _check_ready(plan: Plan) -> None:
+    if plan.applied_version is not None:
+        raise AlreadyEnded("the plan is applied")
+    if plan.discarded_at is not None:
+        raise AlreadyEnded("the plan is discarded")
+    if plan.ready_at is None:
+        raise AlreadyEnded("the plan is not ready")
+    if plan.options.is_partial:
+        raise AlreadyEnded("the plan is of chosen products only; make one without `products` and `sample`")
+
+
+def _check_unmoved(proposed: Proposal, held: RulebookVersion) -> None:
+    moved = [
+        str(name) for name in proposed.touched if parts.find(proposed.before, name) != parts.find(held.rulebook, name)
+    ]
+    if moved:
+        raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")

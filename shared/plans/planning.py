@@ -1,0 +1,147 @@
+"""The effect of a plan on the products of a partition: the decisions of publication, written nowhere."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from shared.catalogue.product_set import ProductFilter
+from shared.plans import sums
+from shared.plans.proposal import Proposal
+from shared.plans.store import Item, Part
+from shared.plans.sums import Group, Mover, Sums
+from shared.postgres.pools import Conn
+from shared.prices.batches import Batch, Made
+from shared.prices.gathering import Gathered, gather
+from shared.prices.inputs import PricingInputs
+from shared.prices.new_versions import Cause, NewVersion
+from shared.pricing.explanation import Step
+from shared.pricing.money import exact
+from shared.pricing.sheet import PriceSheet
+from shared.pricing.state import Hold
+
+BOUNDS: Final = ("floor", "ceiling")
+_PLACES = Decimal("0.000001")
+_ZERO = Decimal(0)
+
+
+def plan_part(conn: Conn, proposal: Proposal, chosen: ProductFilter) -> Part:
+    """Decide products as if the changes were in force; nothing is locked, nothing is written.
+
+    Args:
+        conn: At the beginning of a transaction, which becomes one snapshot, read-only.
+        proposal: The changes.
+        chosen: The products of the partition.
+    """
+    conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    gathered = gather(conn, chosen, locks=False)
+    return _part(gathered, decide(gathered, proposal, Cause("plan", str(proposal.plan.plan_id))))
+
+
+def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
+    """The decisions under the changes, at an instant; None: the time of the reading.
+
+    Where the changes move no published price, nothing is decided: automation goes on as it would without them.
+    """
+    before = {one.product.product_id: one.product for one in gathered.found}
+    setting = gathered.setting(proposal.policy, before)
+    setting = setting._replace(rules_before=proposal.before.policy, as_of=as_of)
+    due = cause if proposal.moves_published_prices else None
+    return Batch(gathered, lambda _: due).decide(setting)
+
+
+def change_of(old: Decimal | None, new: Decimal) -> Decimal:
+    """The change as a share of the old price, with 6 decimals, not 0 where the price moves; from 0: 1."""
+    if old is None or old == new:
+        return _ZERO
+    if not old:
+        return Decimal(1)
+    with exact():
+        change = ((new - old) / old).quantize(_PLACES)
+        return change or _PLACES.copy_sign(new - old)
+
+
+def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
+    """The old and the new price of each product, moved or not, and the hold that is open then."""
+    fresh = {one.sheet.product_id: one for one in made.fresh}
+    held = {one.product_id: one.after for one in made.held}
+    items = []
+    for one in found:
+        product_id = one.product.product_id
+        items.append(_item(one, fresh.get(product_id), held.get(product_id, one.state.hold)))
+    return items
+
+
+def _part(gathered: Gathered, made: Made) -> Part:
+    total = Sums()
+    with exact():
+        items = items_of(gathered.found, made)
+        for item in items:
+            _count(total, item)
+    total.movers = _movers(items, gathered, made)
+    total.failed_products = [*gathered.failed, *made.failed][: sums.MOST_FAILURES]
+    total.failed = len(gathered.failed) + len(made.failed)
+    versions = {one.product.product_id: 0 if one.last is None else one.version for one in gathered.found}
+    kept = [item for item in items if item.change or item.held is not None or item.old_price is None]
+    return Part(gathered.at, versions, total, kept)
+
+
+def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item:
+    product = one.product
+    old = None if one.last is None else one.last.published_price
+    price = old if new is None else new.sheet.published_price
+    return Item(
+        product.product_id,
+        "",
+        product.category,
+        product.currency,
+        old,
+        price,
+        _ZERO if price is None else change_of(old, price),
+        None if hold is None else hold.target,
+        _bound(one, new),
+    )
+
+
+def _bound(one: PricingInputs, new: NewVersion | None) -> str | None:
+    """The bound that sets the price: the last one among its steps."""
+    if new is not None:
+        return next((step.rule for step in reversed(new.sheet.steps) if step.rule in BOUNDS), None)
+    sheet = one.sheet or ""
+    return next((bound for bound in BOUNDS if f'"rule":"{bound}"' in sheet), None)
+
+
+def _count(total: Sums, item: Item) -> None:
+    total.published.add(item.change)
+    total.categories.setdefault(item.category, Group()).add(item.change)
+    total.created += item.old_price is None
+    total.held += item.held is not None
+    if item.bound is not None:
+        total.bounds[item.bound] = total.bounds.get(item.bound, 0) + 1
+    if item.change:
+        index = sums.class_of(item.change)
+        total.histogram[index] = total.histogram.get(index, 0) + 1
+
+
+def _movers(items: Sequence[Item], gathered: Gathered, made: Made) -> list[Mover]:
+    """The largest falls and rises, with the explanations of both prices."""
+    moved = sorted((item.change, item.product_id, index) for index, item in enumerate(items) if item.change)
+    if len(moved) > 2 * sums.MOVERS:
+        moved = moved[: sums.MOVERS] + moved[-sums.MOVERS :]
+    fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
+    return [_mover(items[index], gathered.found[index].sheet, fresh[product_id]) for _, product_id, index in moved]
+
+
+def _mover(item: Item, old: str | None, new: PriceSheet) -> Mover:
+    assert item.old_price is not None  # noqa: S101 # it moves
+    old_steps = () if old is None else _steps.decode(old).steps
+    return Mover(item.product_id, item.currency, item.old_price, new.published_price, item.change, old_steps, new.steps)
+
+
+class _Steps(msgspec.Struct):
+    steps: tuple[Step, ...] = ()
+
+
+_steps = msgspec.json.Decoder(_Steps)

@@ -1,0 +1,38 @@
+"""What is deleted of plans: parts and items of those that ended without a use, and all of old ones."""
+
+from shared.postgres.pools import Conn
+
+
+def purge(conn: Conn, limit: int, keeps_days: int) -> int:
+    """Delete up to this many rows; returns the larger number of one table.
+
+    Items of old plans go with their month's partition. Plans that failed or were aborted or discarded stay in the list.
+    """
+    deleted = [conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in _PURGE]
+    return max(deleted)
+
+
+_UNUSED = """
+SELECT p.plan_id, p.created_at FROM plans p LEFT JOIN tasks t ON t.task_id = p.task_id
+WHERE p.applied_version IS NULL AND (p.discarded_at IS NOT NULL OR t.status IN ('failed', 'aborted'))
+"""
+
+_PURGE = (
+    f"""
+    DELETE FROM plan_items WHERE (planned_at, ctid) IN (
+        SELECT i.planned_at, i.ctid FROM ({_UNUSED}) u JOIN plan_items i
+            ON i.plan_id = u.plan_id AND i.planned_at = u.created_at LIMIT %(limit)s)
+    """,  # noqa: S608 # only our own parts
+    f"""
+    DELETE FROM plan_parts WHERE (plan_id, number) IN (
+        SELECT plan_id, number FROM plan_parts WHERE plan_id IN (SELECT plan_id FROM ({_UNUSED}) u)
+            OR plan_id IN (SELECT plan_id FROM plans
+                WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)) LIMIT %(limit)s)
+    """,  # noqa: S608 # as above
+    """
+    DELETE FROM plans WHERE plan_id IN (
+        SELECT plan_id FROM plans WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)
+        ORDER BY created_at LIMIT %(limit)s)
+        AND NOT EXISTS (SELECT FROM plan_parts s WHERE s.plan_id = plans.plan_id)
+    """,
+)

@@ -1,0 +1,154 @@
+"""The sums of a plan: of each partition, added up when the last one ends."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from shared.catalogue.failures import ProductFailure
+from shared.pricing.explanation import Step
+from shared.pricing.money import exact
+
+MOVERS = 10
+MOST_FAILURES = 100
+# The lower limits of the histogram's classes, as shares of the old price; the class of 0 has what stays.
+_HALF = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.3", "0.5")
+EDGES = tuple(Decimal(edge) for edge in (*(f"-{edge}" for edge in reversed(_HALF)), "0", *_HALF))
+
+
+class Mover(Struct, frozen=True):
+    """A price that moves far, with its explanations before and after."""
+
+    product_id: str
+    currency: str
+    old_price: Annotated[Decimal, Meta(description="The price in force.", examples=["50.00"])]
+    new_price: Annotated[Decimal, Meta(description="The planned price.", examples=["45.00"])]
+    change: Annotated[Decimal, Meta(description="The share of the old price.", examples=["-0.1"])]
+    old_steps: tuple[Step, ...] = ()
+    new_steps: tuple[Step, ...] = ()
+
+
+class Group(Struct, omit_defaults=True):
+    """The products of a category, or the public prices of a market.
+
+    Attributes:
+        products: Their number.
+        change: The sum of the changes, as shares of the old prices.
+    """
+
+    products: int = 0
+    rise: int = 0
+    fall: int = 0
+    change: Decimal = Decimal(0)
+
+    def add(self, change: Decimal) -> None:
+        """Count one product."""
+        self.products += 1
+        self.rise += change > 0
+        self.fall += change < 0
+        self.change += change
+
+    def merge(self, other: "Group") -> None:
+        """Add the sums of another partition."""
+        self.products += other.products
+        self.rise += other.rise
+        self.fall += other.fall
+        self.change += other.change
+
+
+class Sums(Struct):
+    """What a partition adds up, or all of them.
+
+    Attributes:
+        published: All products.
+        held: Products whose target waits for a person after the changes.
+        bounds: Products at a bound, by its name: `floor` or `ceiling`.
+        histogram: The number of moved prices by the index of their class; class 0 is below the first edge.
+        categories: Of published prices.
+        markets: Of public prices.
+        movers: The largest moves, falls and rises.
+    """
+
+    published: Group = msgspec.field(default_factory=Group)
+    created: int = 0
+    held: int = 0
+    bounds: dict[str, int] = {}
+    histogram: dict[int, int] = {}
+    categories: dict[str, Group] = {}
+    markets: dict[str, Group] = {}
+    movers: list[Mover] = []
+    failed: int = 0
+    failed_products: list[ProductFailure] = []
+
+    def merge(self, other: "Sums") -> None:
+        """Add the sums of another partition."""
+        with exact():
+            self.published.merge(other.published)
+            for mine, more in ((self.categories, other.categories), (self.markets, other.markets)):
+                for name, group in more.items():
+                    mine.setdefault(name, Group()).merge(group)
+        self.created += other.created
+        self.held += other.held
+        self.bounds = dict(Counter(self.bounds) + Counter(other.bounds))
+        self.histogram = dict(Counter(self.histogram) + Counter(other.histogram))
+        self.movers = largest([*self.movers, *other.movers])
+        self.failed += other.failed
+        self.failed_products = (self.failed_products + other.failed_products)[:MOST_FAILURES]
+
+
+def largest(movers: Iterable[Mover]) -> list[Mover]:
+    """The ten largest falls and the ten largest rises, the largest first; of equal ones by their ids."""
+    ordered = sorted(movers, key=lambda one: (one.change, one.product_id))
+    falls = [one for one in ordered if one.change < 0][:MOVERS]
+    ordered.sort(key=lambda one: (-one.change, one.product_id))
+    return falls + [one for one in ordered if one.change > 0][:MOVERS]
+
+
+def class_of(change: Decimal) -> int:
+    """The index of the histogram's class of a change other than 0."""
+    return sum(edge < change if change > 0 else edge <= change for edge in EDGES)
+
+
+def result_of(sums: Sums) -> Mapping[str, Any]:
+    """The sums as the plan's result shows them."""
+    total, moved = sums.published, sums.published.rise + sums.published.fall
+    edges = (None, *EDGES, None)
+    return {
+        "products": total.products,
+        "rise": total.rise,
+        "fall": total.fall,
+        "stay": total.products - moved,
+        "created": sums.created,
+        "held": sums.held,
+        "bounds": sums.bounds,
+        "failed": sums.failed,
+        "failed_products": sums.failed_products,
+        "histogram": [
+            {"from": edges[index], "to": edges[index + 1], "products": sums.histogram[index]}
+            for index in sorted(sums.histogram)
+        ],
+        "categories": _groups(sums.categories, "category"),
+        "markets": _groups(sums.markets, "market"),
+        "movers": {
+            "falls": [one for one in sums.movers if one.change < 0],
+            "rises": [one for one in sums.movers if one.change > 0],
+        },
+    }
+
+
+def _groups(groups: Mapping[str, Group], name: str, most: int = 200) -> list[dict[str, Any]]:
+    """The groups that move most, as rows."""
+    ordered = sorted(groups.items(), key=lambda item: (-item[1].rise - item[1].fall, item[0]))
+    return [
+        {
+            name: key,
+            "products": group.products,
+            "rise": group.rise,
+            "fall": group.fall,
+            "mean_change": round(group.change / group.products, 4) if group.products else Decimal(0),
+        }
+        for key, group in ordered[:most]
+    ]

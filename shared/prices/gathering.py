@@ -1,0 +1,83 @@
+"""Everything that the decisions of a batch read, in a few statements; publication and plans read it alike."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from shared.catalogue import price_lists
+from shared.catalogue.failures import ProductFailure
+from shared.catalogue.product_set import ProductFilter
+from shared.postgres.pools import Conn
+from shared.prices import breaker, inputs, pauses
+from shared.prices.deciding import Setting
+from shared.prices.inputs import PricingInputs
+from shared.prices.pauses import Pauses
+from shared.pricing.entries import PriceEntry
+from shared.pricing.product import ProductInput
+from shared.rulebook.store import ActivePolicy
+
+_NO_PRODUCTS: Mapping[str, ProductInput] = {}
+_NO_PRICES: Mapping[str, Decimal] = {}
+
+
+class Gathered(NamedTuple):
+    """The inputs of a batch.
+
+    Attributes:
+        found: The products with their signals, sheets and states.
+        failed: The products that cannot be read.
+        at: PostgreSQL's time of the reading.
+        listed: The entries of products without a sheet.
+        in_force: The revisions of price lists in force.
+    """
+
+    found: list[PricingInputs]
+    failed: list[ProductFailure]
+    at: datetime
+    epoch: int
+    listed: Mapping[str, tuple[PriceEntry, ...]]
+    in_force: Mapping[str, int]
+    pauses: Pauses
+    is_stopped: bool
+
+    def setting(
+        self,
+        policy: ActivePolicy,
+        before: Mapping[str, ProductInput] = _NO_PRODUCTS,
+        chosen: Mapping[str, Decimal] = _NO_PRICES,
+    ) -> Setting:
+        """The shared arguments of decisions at the time of the reading, as `Setting` describes them."""
+        return Setting(policy, policy.policy, self.at, self.epoch, before, chosen, self.is_stopped, self.pauses)
+
+
+def gather(conn: Conn, chosen: ProductFilter, *, repairs: bool = False, locks: bool = True) -> Gathered:
+    """Read the inputs of decisions.
+
+    Args:
+        conn: In a transaction; without locks in one with a snapshot, so that its statements fit together.
+        chosen: The products.
+        repairs: As `inputs.lock_and_read` has it.
+        locks: Whether the products are locked, as publication needs it.
+    """
+    found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs, locks=locks)
+    at, epoch = _now(conn)
+    first = [one.product.product_id for one in found if one.last is None]
+    has_entries = any(one.last is not None and one.last.entries for one in found)
+    return Gathered(
+        found,
+        failed,
+        at,
+        epoch,
+        listed=price_lists.of_products(conn, first) if first else {},
+        in_force=price_lists.in_force(conn) if has_entries else {},
+        pauses=pauses.read(conn, [one.product.product_id for one in found], at),
+        is_stopped=breaker.is_open(conn),
+    )
+
+
+def _now(conn: Conn) -> tuple[datetime, int]:
+    """The time and the epoch."""
+    row = conn.execute("SELECT clock_timestamp() AS now, current_epoch() AS epoch").fetchone()
+    assert row  # noqa: S101 # the query always returns a row
+    return row["now"], row["epoch"]

@@ -1,0 +1,94 @@
+"""Plans through the real processes: made, shown, applied, discarded, and who may."""
+
+from typing import Any
+
+from tests.support.engine import Engine
+from tests.support.waiting import eventually
+
+
+def plan(engine: Engine, *changes: dict[str, Any], **options: Any) -> str:
+    answer = engine.http.post("/api/v1/plans", json={"changes": changes, **options})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["plan_id"])
+
+
+def reached(engine: Engine, plan_id: str, status: str) -> dict[str, Any]:
+    """The plan once it has this status."""
+
+    def look() -> dict[str, Any] | None:
+        found: dict[str, Any] = engine.http.get(f"/api/v1/plans/{plan_id}").json()
+        return found if found["status"] == status else None
+
+    return eventually(look, f"plan {plan_id} {status}")
+
+
+def policy(engine: Engine, **fields: Any) -> dict[str, Any]:
+    """The policy in force with other fields, as a change."""
+    return {"policy": engine.http.get("/api/v1/rulebook").json()["policy"] | fields}
+
+
+def test_a_plan_is_made_shown_and_applied(engine: Engine) -> None:
+    before = policy(engine)
+    product_id = engine.put_product(cost="90.00", category="plans")["product_id"]
+    price = engine.price(product_id)["final_price"]
+    plan_id = plan(engine, policy(engine, min_margin="0.3"))
+    made = reached(engine, plan_id, "ready")
+    assert made["result"]["products"] == made["progress"]["total"] > 0
+    [item] = engine.http.get(f"/api/v1/plans/{plan_id}/items", params={"category": "plans"}).json()["items"]
+    assert (item["product_id"], item["new_price"], item["bound"]) == (product_id, "117.00", "floor")
+    assert engine.price(product_id)["final_price"] == price
+
+    answer = engine.http.post(f"/api/v1/plans/{plan_id}/apply", json={})
+    assert (answer.status_code, answer.json()["status"]) == (202, "applying")
+    reached(engine, plan_id, "applied")
+    eventually(lambda: engine.price(product_id)["final_price"] == "117.00", "the planned price is served")
+    assert engine.history(product_id)[0]["cause"] == "plan"
+    again = engine.http.post(f"/api/v1/plans/{plan_id}/apply", json={})
+    assert (again.status_code, again.json()["detail"]) == (409, "the plan is applied")
+
+    back = plan(engine, before)
+    reached(engine, back, "ready")
+    engine.http.post(f"/api/v1/plans/{back}/apply")
+    reached(engine, back, "applied")
+    eventually(lambda: engine.price(product_id)["final_price"] == price, "the former price is served")
+
+
+def test_a_wrong_change_is_refused_with_the_path_inside_it(engine: Engine) -> None:
+    wrong = {"changes": [policy(engine), {"promotion": {"id": "x", "percent": "10", "from": "yesterday"}}]}
+    answer = engine.http.post("/api/v1/plans", json=wrong)
+    assert (answer.status_code, answer.json()["path"]) == (422, "$.changes[1].promotion.from")
+    answer = engine.http.post("/api/v1/plans", json={"changes": [{"policy": {}, "delete": {"market": "NY"}}]})
+    assert answer.status_code == 422
+
+
+def test_a_plan_needs_the_scope_of_its_changes(engine: Engine) -> None:
+    made = engine.http.post("/api/v1/keys", json={"name": "reader", "scopes": ["catalogue:read"]}).json()
+    reader = {"authorization": f"Bearer {made['key']}"}
+    answer = engine.anonymous.post("/api/v1/plans", json={"changes": [policy(engine)]}, headers=reader)
+    assert (answer.status_code, "rules:write" in answer.json()["detail"]) == (403, True)
+    plan_id = plan(engine, policy(engine))
+    reached(engine, plan_id, "ready")
+    assert engine.anonymous.post(f"/api/v1/plans/{plan_id}/apply", headers=reader).status_code == 403
+    assert engine.anonymous.post(f"/api/v1/plans/{plan_id}/discard", headers=reader).status_code == 403
+    assert engine.http.post(f"/api/v1/plans/{plan_id}/discard").json()["status"] == "discarded"
+    assert engine.http.post(f"/api/v1/plans/{plan_id}/apply").status_code == 409
+
+
+def test_plans_are_listed_and_items_paged(engine: Engine) -> None:
+    category = "paged-plans"
+    ids = sorted(engine.put_product(cost="90.00", category=category)["product_id"] for _ in range(3))
+    plan_id = plan(engine, policy(engine, min_margin="0.5"), products={"categories": [category]})
+    made = reached(engine, plan_id, "ready")
+    assert (made["is_partial"], made["result"]["rise"]) == (True, 3)
+    assert engine.http.get("/api/v1/plans", params={"limit": 1}).json()["items"][0]["plan_id"] == plan_id
+    found, cursor = [], None
+    while True:
+        params: dict[str, str | int | None] = {"limit": 2, "order": "rises", "cursor": cursor}
+        page = engine.http.get(
+            f"/api/v1/plans/{plan_id}/items", params={name: value for name, value in params.items() if value}
+        ).json()
+        found += [item["product_id"] for item in page["items"]]
+        if (cursor := page["next"]) is None:
+            break
+    assert found == ids
+    assert engine.http.post(f"/api/v1/plans/{plan_id}/apply").status_code == 409

@@ -1,0 +1,81 @@
+"""Plans: their making and their application are runs, each of any number at once."""
+
+from uuid import UUID
+
+import structlog
+
+from shared.jobs import partitions, tasks
+from shared.jobs.partitions import Partition
+from shared.jobs.tasks import RunningTask
+from shared.plans import application, planning, store
+from shared.plans.proposal import Proposal
+from shared.postgres.pools import Conn
+from shared.prices.new_versions import Cause
+from shared.telemetry.metrics import stage
+from shared.telemetry.tracing import tracer
+from workers.jobs import repricing, runs
+from workers.jobs.partitions import MESSAGE_S, Outcome, Step
+from workers.services import Services
+
+log = structlog.get_logger(__name__)
+
+
+def make(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
+    """Make a plan, or help with it, unless it has ended."""
+    _run(services, task_id, make_part, most_s)
+
+
+def apply(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
+    """Publish the prices of a plan, or help with it, unless it has ended."""
+    _run(services, task_id, apply_part, most_s)
+
+
+def make_part(services: Services, run: RunningTask, partition: Partition) -> Outcome:
+    """Plan a partition. Nothing is locked, and nothing is written before its end."""
+    with services.pool.connection() as conn:
+        proposal = _proposal(services, conn, run)
+    with stage("decide"), tracer.start_as_current_span("plan prices"), services.pool.connection() as conn:
+        part = planning.plan_part(conn, proposal, partition.products)
+    moved = part.sums.published.rise + part.sums.published.fall
+
+    def write(conn: Conn) -> None:
+        store.add_part(conn, proposal.plan, partition.number, partition.first, partition.before, part)
+
+    return Outcome(part.sums.published.products + part.sums.failed, moved, part.sums.failed_products, write)
+
+
+def apply_part(services: Services, run: RunningTask, partition: Partition) -> Outcome:
+    """Publish the planned prices of a partition, and put their sheets."""
+    with tracer.start_as_current_span("write prices"), services.pool.connection() as conn:
+        proposal = _proposal(services, conn, run)
+        cause = Cause("plan", str(proposal.plan.plan_id), is_retry=partition.attempt > 1)
+        planned = store.part(conn, proposal.plan, partition.number)
+        published = application.publish_part(conn, proposal, planned, partition.products, cause)
+        store.note_redecided(conn, proposal.plan, published.redecided)
+        with stage("commit"):
+            # In the transaction of the write: a worker that has lost the partition writes nothing.
+            partitions.hold(conn, partition)
+            conn.commit()
+    return repricing.put(services, partition, published.repriced)
+
+
+def _run(services: Services, task_id: UUID, step: Step, most_s: float) -> None:
+    services.claim.task = None
+    with services.pool.connection() as conn:
+        task = tasks.running(conn, task_id)
+    is_claimant = task is None
+    if task is None:
+        with services.pool.connection() as conn:
+            task = tasks.start(conn, task_id)
+    elif task.total is None:
+        return  # another worker splits it
+    if task is None:
+        return
+    services.claim.task = task
+    if task.total is None:
+        runs.split(services, task)
+    runs.work(services, task, step, most_s, is_claimant=is_claimant)
+
+
+def _proposal(services: Services, conn: Conn, run: RunningTask) -> Proposal:
+    return services.proposals.of_task(conn, run.task_id)
