@@ -97,7 +97,8 @@ _WRITING = f"{_CONNECTED} AND query ~ 'COPY (products|prices)'"
 def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
     settings = migrated(new_database())
     few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (80_000, 240_000))
-    assert many < few * 1.2
+    # The same file takes up to 10 MB more in one run than in another. A row that is kept takes 250 bytes or more.
+    assert many - few < 160_000 * 250 / 1024
 
 
 def _peak_kb(settings: Settings, path: Path) -> int:
