@@ -16,13 +16,14 @@ from shared.commands.import_progress import name_of, progress_on, report_rejects
 from shared.commands.terminal import connection, console, note_write, print_line
 from shared.errors import RedisUnavailable, translated
 from shared.importing import entry_importer, importer, source
-from shared.importing.columns import RefusedFile
+from shared.importing.columns import Columns, RefusedFile
 from shared.importing.entry_importer import EntriesImported
 from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import StoredSheet
+from shared.printable import printable
 from shared.settings import Settings
 from shared.telemetry import propagation
 
@@ -30,12 +31,18 @@ from shared.telemetry import propagation
 @click.command("import-prices")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--list", "list_id", required=True, metavar="ID", help="The price list, which the rulebook must have.")
+@click.option(
+    "--map", "names", default="", metavar="OURS=THEIRS,…", help="Our columns and the file's; others are ignored."
+)
+@click.option("--dry-run", is_flag=True, help="Check the file, and keep nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
 )
 @click.pass_obj
-def import_prices(settings: Settings, file: Path, list_id: str, rejects: Path | None, *, skip_bad: bool) -> None:
+def import_prices(
+    settings: Settings, file: Path, list_id: str, names: str, rejects: Path | None, *, dry_run: bool, skip_bad: bool
+) -> None:
     """Replace the entries of a price list by those of a FILE, or of standard input: `-`.
 
     The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, amount. Optional columns:
@@ -49,12 +56,15 @@ def import_prices(settings: Settings, file: Path, list_id: str, rejects: Path | 
     rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
     try:
         with connection(settings) as conn:
-            done = _imported(conn, settings, file, list_id, rejects, skip_bad=skip_bad)
-            if not done.is_refused:
+            mapped = entry_importer.columns(names)
+            done = _imported(conn, settings, file, list_id, rejects, mapped, skip_bad=skip_bad, dry_run=dry_run)
+            if not done.is_refused and not dry_run:
                 note_write(conn)
         report_rejects(console, done, rejects)
         print_line(summary(done))
         code = done.exit_code
+    except ValueError as error:
+        raise click.UsageError(printable(str(error))) from None
     except RefusedFile as refused:
         print_line(f"{name_of(file)}: {refused}; nothing was imported")
         code = importer.NOTHING
@@ -69,13 +79,25 @@ def import_prices(settings: Settings, file: Path, list_id: str, rejects: Path | 
 
 def summary(done: EntriesImported) -> str:
     """One line: the rows, their outcomes, and the speed."""
-    counts = f"{done.rows:,} rows: {done.entries:,} entries, {done.products:,} products with a new sheet"
+    counts = f"{done.rows:,} rows: {done.entries:,} entries"
+    if done.is_dry:
+        counts = f"dry run, nothing was kept: {counts}"
+    else:
+        counts += f", {done.products:,} products with a new sheet"
     speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
     return f"{counts}, {done.rejected:,} rejected; {speed}"
 
 
 def _imported(
-    conn: Conn, settings: Settings, file: Path, list_id: str, rejects: Path, *, skip_bad: bool
+    conn: Conn,
+    settings: Settings,
+    file: Path,
+    list_id: str,
+    rejects: Path,
+    mapped: Columns,
+    *,
+    skip_bad: bool,
+    dry_run: bool,
 ) -> EntriesImported:
     if rejects.exists() and file.exists() and rejects.samefile(file):
         raise RefusedFile("the rejects would be written over it")
@@ -106,5 +128,7 @@ def _imported(
                 announce=lambda version: announce_rulebook(events, version),
                 settle_s=contracts.TTL_MS / 1000,
                 skip_bad=skip_bad,
+                dry_run=dry_run,
+                mapped=mapped,
                 writes=lambda count: progress.update(reading, description=f"writing {count:,} sheets", total=None),
             )

@@ -42,8 +42,9 @@ class Columns(msgspec.Struct, frozen=True):
         """
         if not self.theirs and (unknown := [name for name in header if name not in self.names]):
             self.check({name for name in header if name in self.names})
-            hint = " (--map selects columns and ignores the others)" if self.names is NAMES else ""
-            raise RefusedFile(f"unknown column {unknown[0]!r}{hint}; {_ours(self.names)}")
+            raise RefusedFile(
+                f"unknown column {unknown[0]!r} (--map selects columns and ignores the others); {_ours(self.names)}"
+            )
         wanted = self.theirs or {name: name for name in self.names if name in header}
         self.check(wanted)
         for name in wanted.values():
@@ -62,8 +63,8 @@ class Columns(msgspec.Struct, frozen=True):
             raise RefusedFile(f"{where} no column {', '.join(missing)}; {_ours(self.names)}")
 
 
-def parse_map(text: str) -> dict[str, str]:
-    """Our name → theirs, from `product_id=index,name=title`; a name with a comma is quoted.
+def parse_map(text: str, names: Sequence[str] = NAMES) -> dict[str, str]:
+    """Our name (one of `names`) → theirs, from `product_id=index,name=title`; a name with a comma is quoted.
 
     Raises:
         ValueError: the text has another form, or a name that is not ours.
@@ -73,8 +74,8 @@ def parse_map(text: str) -> dict[str, str]:
         ours, separator, name = pair.partition("=")
         if not separator or not name:
             raise ValueError(f"{pair!r} is not of the form ours=theirs")
-        if ours not in NAMES or ours in theirs:
-            raise ValueError(f"{ours!r} occurs twice" if ours in theirs else f"unknown column {ours!r}; {_ours(NAMES)}")
+        if ours not in names or ours in theirs:
+            raise ValueError(f"{ours!r} occurs twice" if ours in theirs else f"unknown column {ours!r}; {_ours(names)}")
         theirs[ours] = name
     return theirs
 

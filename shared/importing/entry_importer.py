@@ -14,7 +14,7 @@ from shared.catalogue import price_lists
 from shared.errors import Superseded
 from shared.importing import entry_loading, staging
 from shared.importing.chunks import chunks
-from shared.importing.columns import Columns, RefusedFile
+from shared.importing.columns import Columns, RefusedFile, parse_map
 from shared.importing.entry_checking import NAMES, REQUIRED, TIER_COLUMNS, EntryCheck, regrouped
 from shared.importing.importer import ALL, MAX_REJECTS_BYTES, NOTHING, SOME
 from shared.importing.process_pool import checked
@@ -26,7 +26,6 @@ from shared.rulebook import revisions
 from shared.rulebook.store import By
 
 DELETED = 20_000  # rows of former revisions in one transaction
-COLUMNS = Columns(names=NAMES, required=REQUIRED)
 
 
 class EntriesImported(msgspec.Struct, frozen=True):
@@ -37,6 +36,7 @@ class EntriesImported(msgspec.Struct, frozen=True):
         rejects: The first bad rows.
         kept: The number of bad rows in the rejects file.
         is_refused: Whether nothing was imported because of bad rows.
+        is_dry: Whether it was a dry run.
     """
 
     rows: int
@@ -47,6 +47,7 @@ class EntriesImported(msgspec.Struct, frozen=True):
     kept: int
     is_refused: bool
     seconds: float
+    is_dry: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -54,6 +55,18 @@ class EntriesImported(msgspec.Struct, frozen=True):
         if self.is_refused:
             return NOTHING
         return SOME if self.rejected else ALL
+
+
+def columns(names: str = "") -> Columns:
+    """The columns of a file of prices, with the map `product_id=sku,amount=price`; empty: the file has our names.
+
+    Raises:
+        ValueError: the map has another form, or a name that is not ours.
+    """
+    return Columns(parse_map(names, NAMES), names=NAMES, required=REQUIRED)
+
+
+OURS = columns()
 
 
 def run(
@@ -67,6 +80,8 @@ def run(
     announce: Callable[[int], None],
     settle_s: float,
     skip_bad: bool = False,
+    dry_run: bool = False,
+    mapped: Columns = OURS,
     writes: Callable[[int], None] = lambda _: None,
 ) -> EntriesImported:
     """Replace the entries of a list by those of a file; several transactions, which it commits.
@@ -81,6 +96,8 @@ def run(
         announce: Called with the rulebook's version that puts the entries in force.
         settle_s: The wait before loaded entries are put in force, in which caches drop contracts without them.
         skip_bad: Import the good rows even if there are bad rows.
+        dry_run: Check all rows, and keep none.
+        mapped: The mapping of the file's columns.
         writes: Called with the number of sheets written so far.
 
     Raises:
@@ -91,7 +108,7 @@ def run(
     revision, currency = revisions.begin(conn, list_id), revisions.currency(conn, list_id)
     conn.commit()
     try:
-        reader, found = chunks(source.lines, COLUMNS)
+        reader, found = chunks(source.lines, mapped)
         named = {name for name, _ in reader.positions}
         has_tier_rows = not reader.is_table or any(name in named for name in TIER_COLUMNS)
         check = EntryCheck(reader, list_id, revision, currency, has_tier_rows)
@@ -104,7 +121,7 @@ def run(
         shown = staging.first_rejects(conn) if loaded.rejected else []
         is_refused = loaded.rejected > 0 and (not skip_bad or not loaded.entries)
         products = 0
-        if is_refused:
+        if is_refused or dry_run:
             entry_loading.drop(conn, list_id, revision)
         else:
             cause = Cause("import", str(uuid4()))
@@ -116,11 +133,19 @@ def run(
     except (RefusedFile, KeyboardInterrupt):
         entry_loading.drop(conn, list_id, revision)
         raise
-    if not is_refused:
+    if not is_refused and not dry_run:
         _delete_former(conn, list_id, revision)
-    seconds = time.monotonic() - began
-    entries = 0 if is_refused else loaded.entries
-    return EntriesImported(loaded.rows, entries, products, loaded.rejected, shown, kept, is_refused, seconds)
+    return EntriesImported(
+        loaded.rows,
+        0 if is_refused else loaded.entries,
+        products,
+        loaded.rejected,
+        shown,
+        kept,
+        is_refused,
+        time.monotonic() - began,
+        dry_run,
+    )
 
 
 def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:

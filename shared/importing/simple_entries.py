@@ -80,9 +80,9 @@ class SimpleEntries:
 def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
     """The pattern of a simple row; None: no row of this file is simple."""
     names = {at: name for name, at in reader.positions}
-    if reader.from_spreadsheets or len(names) < reader.width or not {"product_id", "amount"} <= set(names.values()):
+    if not {"product_id", "amount"} <= set(names.values()):
         return None
-    columns = [_PATTERNS.get(names[at], "") for at in range(reader.width)]
+    columns = [_PATTERNS.get(names[at], "") if at in names else f"{_TEXT}*" for at in range(reader.width)]
     missing = [f"(?P<{_KEYS[name]}>)" for name in _OPTIONAL if name not in names.values()]
     return re.compile(",".join(columns) + "".join(missing)).fullmatch
 

@@ -49,7 +49,9 @@ class Shop:
         path.write_text(text)
         return path
 
-    def run(self, text: str, *, skip_bad: bool = False, list_id: str = "", published: Any = None) -> EntriesImported:
+    def run(
+        self, text: str, *, skip_bad: bool = False, list_id: str = "", published: Any = None, **options: Any
+    ) -> EntriesImported:
         def publish(_: Conn, sheets: Sequence[StoredSheet]) -> None:
             if published:
                 published(sheets)
@@ -65,6 +67,7 @@ class Shop:
                 announce=lambda _: None,
                 settle_s=0,
                 skip_bad=skip_bad,
+                **options,
             )
 
     def listed(self) -> list[EntryInput]:
@@ -162,7 +165,10 @@ def test_a_bad_row_refuses_the_file_or_is_left_out(shop: Shop, row: str, column:
     [
         ("", "it is empty"),
         ("product_id,amount\n", "it has no rows"),
-        ("product_id,price\nA-1,5\n", "unknown column 'price'; columns: product_id, customer_id"),
+        (
+            "product_id,price\nA-1,5\n",
+            "unknown column 'price' .--map selects columns and ignores the others.; columns: product",
+        ),
         ("amount\n5\n", "no column product_id"),
     ],
 )
@@ -170,6 +176,19 @@ def test_a_file_of_another_form_is_refused(shop: Shop, text: str, reason: str) -
     with pytest.raises(RefusedFile, match=reason):
         shop.run(text)
     assert (shop.listed(), shop.rows()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["sku,note,price,amount\nA-1,x,80,1\n", '{"sku": "A-1", "note": "x", "price": 80, "amount": 1}\n']
+)
+def test_a_map_selects_columns_and_a_dry_run_keeps_nothing(shop: Shop, text: str) -> None:
+    shop.run("product_id,amount\nA-9,9\n")
+    mapped, version = entry_importer.columns("product_id=sku,amount=price"), shop.version()
+    done = shop.run(text, mapped=mapped, dry_run=True)
+    assert (done.rows, done.entries, done.products, done.exit_code) == (1, 1, 0, 0)
+    assert (shop.listed(), shop.rows(), shop.version()) == ([entry("A-9", amount="9")], 1, version)
+    assert shop.run(text, mapped=mapped).products == 1
+    assert shop.listed() == [entry("A-1", amount="80")]
 
 
 def test_a_product_has_at_most_64_entries_in_a_file_and_with_other_lists(shop: Shop) -> None:
@@ -207,5 +226,14 @@ def test_the_command_reports_and_a_killed_one_leaves_the_old_prices(shop: Shop) 
     assert b"1 rows: 1 entries, 1 products with a new sheet, 0 rejected" in done.stderr
     assert (shop.listed(), shop.rows()) == ([entry("A-2", amount="70")], 1)
     arguments[-1] = "none"
+    for option, said in (
+        ("--dry-run", b"dry run, nothing was kept: 1 rows: 1 entries, 0 rejected"),
+        ("--map=amount=price", b"--map names no column product_id"),
+        ("--map=price=amount", b"unknown column 'price'"),
+    ):
+        trial = [*arguments[:-1], shop.list_id, option]
+        done = subprocess.run(trial, env=env, cwd=shop.folder, capture_output=True, check=False, timeout=120)
+        assert said in done.stderr, done
+    assert (shop.listed(), shop.rows()) == ([entry("A-2", amount="70")], 1)
     done = subprocess.run(arguments, env=env, cwd=shop.folder, capture_output=True, check=False, timeout=120)
     assert (done.returncode, b"no price list 'none'; nothing was imported" in done.stderr) == (2, True), done

@@ -38,6 +38,12 @@ def test_a_row_comes_out_as_on_the_full_way(  # the cells of a row
     assert fast is None or fast == check(of_list).full([TABLE.row(7, raw)])
 
 
+def test_columns_that_a_map_leaves_out_take_no_row_to_the_full_way() -> None:
+    table = Reader({}, [("product_id", 2), ("amount", 0)], 3)
+    check, raw = EntryCheck(table, "l", 3, None, False), "12.5,a note,A-1"
+    assert SimpleEntries(table, "l", 3, None).good(2, raw) == check.full([table.row(2, raw)])
+
+
 class OnlyFast(EntryCheck, frozen=True):
     """A check without its full way."""
 
