@@ -24,8 +24,7 @@ LOOK_S = 0.002
 def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Event latency on an idle stack and during a run; warm reads beside a run and beside equal CPU work."""
     say(f"{EVENTS} single events on an idle stack")
-    # Each product once, so that what a competitor asks is news each time.
-    numbers = random.sample(range(1, products), EVENTS + EVENTS_DURING_RUN)
+    numbers = _numbers(products, EVENTS + EVENTS_DURING_RUN)
     idle = [_latency_ms(arena, number) for number in numbers[:EVENTS]]
     say(f"{EVENTS_DURING_RUN} single events during a run")
     during: list[float] = []
@@ -51,7 +50,12 @@ def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[st
 
 def idle(arena: Arena, products: int, events: int) -> dict[str, float]:
     """Quantiles of the event latency on an idle stack, in milliseconds."""
-    return _quantiles([_latency_ms(arena, number) for number in random.sample(range(1, products), events)])
+    return _quantiles([_latency_ms(arena, number) for number in _numbers(products, events)])
+
+
+def _numbers(products: int, events: int) -> list[int]:
+    """Each product once, so that what a competitor asks is news each time."""
+    return random.sample([number for number in range(1, products) if catalogue.follows_competitors(number)], events)
 
 
 def _latency_ms(arena: Arena, number: int) -> float:

@@ -6,7 +6,8 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
-PER_S = {"all": 10_000, "one in ten": 15_000}
+PER_S = {"all": 15_000, "one in ten": 25_000}
+HISTORY_BYTES = 1_000
 LARGE, SMALL = 1_000_000, 100_000
 COST_RATIO = 1.25
 MEMORY_MB, MEMORY_SPREAD_MB = 250, 15
@@ -20,6 +21,8 @@ def bars(found: dict[str, Any]) -> list[dict[str, Any]]:
     judged = [_per_s(runs.get((LARGE, changed)), changed, least) for changed, least in PER_S.items()]
     judged += [_cost(runs, changed) for changed in PER_S]
     judged += [_memory(found["runs"])]
+    grown = max(run["history_bytes_per_change"] for run in found["runs"])
+    judged += [_bar("history of one change, bytes", grown, HISTORY_BYTES)]
     if "event_latency_ms" in found:
         idle, during = found["event_latency_ms"]["idle"], found["event_latency_ms"]["during_run"]
         reads = found["reads_ms"]

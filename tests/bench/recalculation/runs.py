@@ -13,12 +13,13 @@ POLL_S = 0.1
 
 def measured(arena: Arena, products: int, changed: str) -> dict[str, Any]:
     """Recalculate everything and wait; the figures of the run."""
-    cpu, stations = arena.cpu_s(), arena.stations_s()
+    cpu, stations, history = arena.cpu_s(), arena.stations_s(), catalogue.history(arena.engine)
     task = ended(arena, arena.engine.recalculate())
     assert task["status"] == "succeeded", task
     seconds = _duration_s(arena, task["task_id"])
     used = {name: spent - cpu[name] for name, spent in arena.cpu_s().items()}
     spent = {name: value - stations.get(name, 0.0) for name, value in arena.stations_s().items()}
+    grown, rows = (after - before for after, before in zip(catalogue.history(arena.engine), history, strict=True))
     in_database, in_redis = catalogue.bytes_per_product(arena.engine, products)
     return {
         "products": products,
@@ -32,6 +33,7 @@ def measured(arena: Arena, products: int, changed: str) -> dict[str, Any]:
         "peak_mb_per_process": max(arena.worker_peaks_mb()),
         "postgres_bytes_per_product": in_database,
         "redis_bytes_per_product": in_redis,
+        "history_bytes_per_change": grown / rows,
     }
 
 
