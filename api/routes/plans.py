@@ -197,8 +197,8 @@ def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAc
         begun = application.begin(conn, plan, by, propagation.current()["traceparent"])
         if begun.task_id is not None:
             tasks.claim_one(conn, begun.task_id)
-    if begun.is_new:
-        announce_rulebook(services.events, begun.made.version)
+    if begun.is_new or begun.values_version is not None:
+        announce_rulebook(services.events, begun.made.version if begun.is_new else None, begun.values_version)
     if begun.task_id is None:
         return PlanAccepted(plan_id, "applied", current_trace_id())
     _enqueue(services, "apply", begun.task_id)

@@ -1,6 +1,6 @@
 """Products: their catalogue facts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -77,6 +77,18 @@ def lock(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
     """Lock products until the transaction ends, in the order of their ids; returns the currency of each."""
     with LOCK_WAIT.labels("events").time():
         return {row["product_id"]: row["currency"] for row in conn.execute(_LOCK, [list(product_ids)])}
+
+
+def currencies(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
+    """The currency of each product that exists."""
+    rows = conn.execute("SELECT product_id, currency FROM products WHERE product_id = ANY(%s)", [list(product_ids)])
+    return {row["product_id"]: row["currency"] for row in rows}
+
+
+def written_since(conn: Conn, product_ids: Iterable[str], at: datetime) -> list[str]:
+    """Those of the products whose facts changed after an instant."""
+    query = "SELECT product_id FROM products WHERE product_id = ANY(%s) AND updated_at > %s ORDER BY product_id"
+    return [row["product_id"] for row in conn.execute(query, [list(product_ids), at])]
 
 
 def view(conn: Conn, product_id: str) -> ProductView:

@@ -1,11 +1,12 @@
 """The application of a plan: its rulebook is put in force, then each part publishes the planned prices."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.catalogue import price_lists
+from shared.catalogue import price_lists, products
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import AlreadyEnded, StalePlan
 from shared.jobs import tasks
@@ -20,7 +21,7 @@ from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
 from shared.pricing.money import percent
-from shared.rulebook import parts
+from shared.rulebook import exchange_rates, parts, values
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import By, RulebookVersion
 
@@ -33,11 +34,13 @@ class Begun(NamedTuple):
     Attributes:
         made: The rulebook in force.
         is_new: Whether it made a version.
+        values_version: The market values in force; None: no change of them.
         task_id: The task that publishes the prices; None: no published price moves.
     """
 
     made: RulebookVersion
     is_new: bool
+    values_version: int | None
     task_id: UUID | None
 
 
@@ -56,12 +59,13 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
         StalePlan: a part that it touches, or more than `stale_share` of its sheets, changed since.
     """
     _check_ready(plan)
-    proposed = proposal.of(conn, plan)
+    proposed = proposal.work_out(conn, plan.changes, plan.rulebook_version, plan.created_at)
     for name in sorted(proposed.touched):
         if name.kind == "price_list":
             price_lists.lock(conn, name.key)
     held = rulebook.locked(conn)
-    _check_unmoved(proposed, held)
+    _check_unmoved(conn, proposed, held, plan.created_at)
+    values_version = _put_values(conn, plan, by)
     share = store.changed_share(conn, plan)
     if share > stale_share:
         raise StalePlan(f"{percent(share)} of its prices changed since it was made; make the plan again")
@@ -76,7 +80,7 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
     if proposed.moves_published_prices:
         task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
     store.begin_application(conn, plan, task_id, by.author, made.version)
-    return Begun(made, made.version != held.version, task_id)
+    return Begun(made, made.version != held.version, values_version, task_id)
 
 
 def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFilter, cause: Cause) -> Published:
@@ -100,6 +104,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     anew = [one for one in other if not is_decided(one, cause)]
     redecided = _other_than_planned(planned, made, part) + planning.items_of(anew, now)
     made.add(now)
+    _write_facts(conn, gathered.found, proposed)
     repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
     return Published(repriced, redecided)
 
@@ -120,9 +125,34 @@ def _check_ready(plan: Plan) -> None:
         raise AlreadyEnded("the plan is of chosen products only; make one without `products` and `sample`")
 
 
-def _check_unmoved(proposed: Proposal, held: RulebookVersion) -> None:
+def _check_unmoved(conn: Conn, proposed: Proposal, held: RulebookVersion, at: datetime) -> None:
     moved = [
         str(name) for name in proposed.touched if parts.find(proposed.before, name) != parts.find(held.rulebook, name)
     ]
+    moved += [f"product {product_id}" for product_id in products.written_since(conn, proposed.products, at)]
     if moved:
         raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")
+
+
+def _write_facts(conn: Conn, found: Sequence[PricingInputs], proposed: Proposal) -> None:
+    """Store the products that the changes write; their manual prices are part of the states."""
+    ids = {one.product.product_id for one in found}
+    products.upsert(conn, [product for product_id, product in proposed.products.items() if product_id in ids])
+
+
+def _put_values(conn: Conn, plan: Plan, by: By) -> int | None:
+    """Put the market values of a plan in force; returns their version, None where it has none.
+
+    Raises:
+        StalePlan: one of them changed since.
+    """
+    new = changes.values_of(plan.changes)
+    if not new:
+        return None
+    values.lock(conn)
+    if moved := values.changed_since(conn, plan.values_version, new):
+        raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")
+    rates = changes.rates_of(plan.changes)
+    if rates:
+        exchange_rates.put(conn, rates, by)
+    return values.add(conn, [value for value in new if value.kind == "multiplier"], by)

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
+from shared.catalogue import products
 from shared.catalogue.product_set import ProductSet
+from shared.errors import InvalidInput
 from shared.jobs import tasks
-from shared.plans import changes, store
+from shared.plans import store
 from shared.plans.changes import Change
+from shared.plans.proposal import Proposal, work_out
 from shared.plans.store import Author, Options
 from shared.postgres.pools import Conn
+from shared.pricing.money import amount_in_currency
 from shared.rulebook import store as rulebook
 
 
@@ -33,10 +37,31 @@ def make(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: st
     Raises:
         InvalidInput: a change contradicts itself or the rulebook; the path leads into the change.
     """
-    changes.revised(rulebook.active(conn).rulebook, proposed)
+    proposal = work_out(conn, tuple(proposed), rulebook.newest(conn))
+    _check_products(conn, proposal)
     plan_id = uuid4()
-    task_id = tasks.create(conn, "plan", chosen, traceparent)
+    reach = proposal.reach if chosen.is_everything else chosen
+    task_id = tasks.create(conn, "plan", reach, traceparent)
     tasks.claim_one(conn, task_id)
-    options = Options(product_set=chosen, is_partial=not chosen.is_everything)
+    options = Options(product_set=reach, is_partial=not chosen.is_everything)
     store.insert(conn, plan_id, author, proposed, options, task_id)
     return Made(plan_id, task_id)
+
+
+def _check_products(conn: Conn, proposal: Proposal) -> None:
+    """Refuse changes of products that do not exist, unknown strategies, and amounts of another currency."""
+    for index, change in enumerate(proposal.changes):
+        place = f"$.changes[{index}].{change.kind}"
+        if (product := change.product) is not None:
+            if not products.currencies(conn, [product.product_id]):
+                raise InvalidInput("no such product: a new one needs no plan", f"{place}.product_id")
+            if product.strategy is not None and product.strategy not in proposal.after.policy.strategies:
+                raise InvalidInput("unknown strategy", f"{place}.strategy")
+        if (manual := change.manual_price) is not None:
+            currency = products.currencies(conn, [manual.product_id]).get(manual.product_id)
+            if currency is None:
+                raise InvalidInput("no such product", f"{place}.product_id")
+            try:
+                amount_in_currency("price", manual.price, currency)
+            except ValueError as error:
+                raise InvalidInput(str(error), f"{place}.price") from None

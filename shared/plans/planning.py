@@ -1,15 +1,17 @@
 """The effect of a plan on the products of a partition: the decisions of publication, written nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductFilter
 from shared.plans import sums
-from shared.plans.proposal import Proposal
+from shared.plans.proposal import Proposal, Work
+from shared.plans.public_prices import PublicPrices
 from shared.plans.store import Item, Part
 from shared.plans.sums import Group, Mover, Sums
 from shared.postgres.pools import Conn
@@ -17,7 +19,6 @@ from shared.prices.batches import Batch, Made
 from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
-from shared.pricing.explanation import Step
 from shared.pricing.money import exact
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Hold
@@ -27,29 +28,46 @@ _PLACES = Decimal("0.000001")
 _ZERO = Decimal(0)
 
 
-def plan_part(conn: Conn, proposal: Proposal, chosen: ProductFilter) -> Part:
+def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     """Decide products as if the changes were in force; nothing is locked, nothing is written.
 
     Args:
         conn: At the beginning of a transaction, which becomes one snapshot, read-only.
-        proposal: The changes.
+        work: The plan.
         chosen: The products of the partition.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
-    return _part(gathered, decide(gathered, proposal, Cause("plan", str(proposal.plan.plan_id))))
+    made = decide(gathered, work.proposal, Cause("plan", str(work.plan.plan_id)))
+    return _part(gathered, made, work.proposal)
 
 
 def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
     """The decisions under the changes, at an instant; None: the time of the reading.
 
-    Where the changes move no published price, nothing is decided: automation goes on as it would without them.
+    Where the changes move no published price of a product, nothing is decided: automation goes on without them.
     """
-    before = {one.product.product_id: one.product for one in gathered.found}
+    manual = proposal.manual_prices
+    before = {one.product.product_id: one.product for one in gathered.found if one.product.product_id not in manual}
     setting = gathered.setting(proposal.policy, before)
     setting = setting._replace(rules_before=proposal.before.policy, as_of=as_of)
-    due = cause if proposal.moves_published_prices else None
-    return Batch(gathered, lambda _: due).decide(setting)
+    changed = gathered._replace(found=[_changed(one, proposal) for one in gathered.found])
+    decides_all = proposal.moves_policy
+
+    def cause_of(product_id: str) -> Cause | None:
+        return cause if decides_all or product_id in proposal.products or product_id in manual else None
+
+    return Batch(changed, cause_of).decide(setting)
+
+
+def _changed(one: PricingInputs, proposal: Proposal) -> PricingInputs:
+    """The inputs with the product and the manual price that the changes write."""
+    product_id = one.product.product_id
+    if (product := proposal.products.get(product_id)) is not None:
+        one = replace(one, product=product)
+    if product_id in proposal.manual_prices:
+        one = replace(one, state=replace(one.state, manual=proposal.manual_prices[product_id]))
+    return one
 
 
 def change_of(old: Decimal | None, new: Decimal) -> Decimal:
@@ -74,18 +92,50 @@ def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
     return items
 
 
-def _part(gathered: Gathered, made: Made) -> Part:
+def _part(gathered: Gathered, made: Made, proposal: Proposal) -> Part:
     total = Sums()
+    fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
     with exact():
         items = items_of(gathered.found, made)
         for item in items:
             _count(total, item)
-    total.movers = _movers(items, gathered, made)
+        public = _public_items(gathered, fresh, proposal.public) if proposal.public is not None else []
+        if proposal.public is not None:
+            total.public_at = proposal.public.at(gathered.at)
+            total.markets_left_out = proposal.public.left_out
+        for item in public:
+            _count_public(total, item)
+    total.movers = _movers(items, gathered, fresh)
+    total.public_movers = sums.largest(
+        Mover(one.product_id, one.currency, one.old_price, one.new_price, one.change, market=one.market)
+        for one in public
+        if one.old_price is not None and one.new_price is not None
+    )
     total.failed_products = [*gathered.failed, *made.failed][: sums.MOST_FAILURES]
     total.failed = len(gathered.failed) + len(made.failed)
     versions = {one.product.product_id: 0 if one.last is None else one.version for one in gathered.found}
-    kept = [item for item in items if item.change or item.held is not None or item.old_price is None]
-    return Part(gathered.at, versions, total, kept)
+    waited = {one.product.product_id for one in gathered.found if one.state.hold is not None}
+    kept = [item for item in items if _is_shown(item) or item.product_id in waited]
+    total.released = sum(item.held is None and item.product_id in waited for item in kept)
+    return Part(gathered.at, versions, total, kept + public)
+
+
+def _is_shown(item: Item) -> bool:
+    return bool(item.change) or item.held is not None or item.old_price is None
+
+
+def _public_items(gathered: Gathered, fresh: Mapping[str, PriceSheet], public: PublicPrices) -> list[Item]:
+    """The public prices that move."""
+    items = []
+    for one in gathered.found:
+        product = one.product
+        if one.last is None or one.sheet is None:
+            continue
+        old = _sheet.decode(one.sheet)
+        for moved in public.of(old, fresh.get(product.product_id, old), gathered.at):
+            change = _ZERO if moved.new_price is None else change_of(moved.old_price, moved.new_price)
+            items.append(Item(product.product_id, moved.market, product.category, moved.currency, *moved[2:], change))
+    return items
 
 
 def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item:
@@ -125,23 +175,25 @@ def _count(total: Sums, item: Item) -> None:
         total.histogram[index] = total.histogram.get(index, 0) + 1
 
 
-def _movers(items: Sequence[Item], gathered: Gathered, made: Made) -> list[Mover]:
+def _count_public(total: Sums, item: Item) -> None:
+    total.markets.setdefault(item.market, Group()).add(item.change)
+    if item.change:
+        index = sums.class_of(item.change)
+        total.public_histogram[index] = total.public_histogram.get(index, 0) + 1
+
+
+def _movers(items: Sequence[Item], gathered: Gathered, fresh: Mapping[str, PriceSheet]) -> list[Mover]:
     """The largest falls and rises, with the explanations of both prices."""
     moved = sorted((item.change, item.product_id, index) for index, item in enumerate(items) if item.change)
     if len(moved) > 2 * sums.MOVERS:
         moved = moved[: sums.MOVERS] + moved[-sums.MOVERS :]
-    fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
     return [_mover(items[index], gathered.found[index].sheet, fresh[product_id]) for _, product_id, index in moved]
 
 
 def _mover(item: Item, old: str | None, new: PriceSheet) -> Mover:
     assert item.old_price is not None  # noqa: S101 # it moves
-    old_steps = () if old is None else _steps.decode(old).steps
+    old_steps = () if old is None else _sheet.decode(old).steps
     return Mover(item.product_id, item.currency, item.old_price, new.published_price, item.change, old_steps, new.steps)
 
 
-class _Steps(msgspec.Struct):
-    steps: tuple[Step, ...] = ()
-
-
-_steps = msgspec.json.Decoder(_Steps)
+_sheet = msgspec.json.Decoder(PriceSheet)

@@ -1,19 +1,28 @@
-"""A plan's proposal, worked out: the rulebook before and after its changes."""
+"""A plan's proposal, worked out: the rulebook and the market values before and after its changes."""
 
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from threading import Lock
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.plans import changes
+from shared.catalogue.product_set import ProductSet
+from shared.plans import changes, public_prices
 from shared.plans import store as plans
+from shared.plans.changes import Change
+from shared.plans.public_prices import PublicPrices
 from shared.plans.store import Plan
 from shared.postgres.pools import Conn
+from shared.pricing.compiled import CompiledRulebook, Terms
 from shared.pricing.policy import Policy
+from shared.pricing.product import ProductInput
 from shared.pricing.rulebook import Rulebook
-from shared.rulebook import parts, store
+from shared.pricing.state import ManualPrice
+from shared.rulebook import parts, store, values
 from shared.rulebook.parts import PartName
 from shared.rulebook.store import ActivePolicy
 
@@ -28,17 +37,39 @@ class Proposal(Struct, frozen=True):
         before: The rulebook that the plan changes.
         after: The rulebook after its changes, which is written nowhere.
         version: The version that sheets get: that of the rulebook before, or of the one that the application made.
+        products: The products that the changes write, by id.
+        manual_prices: The manual prices that they set, by product; None: they end it.
+        public: The public prices that they may move; None: none.
     """
 
-    plan: Plan
+    changes: tuple[Change, ...]
     before: Rulebook
     after: Rulebook
     version: int
+    products: Mapping[str, ProductInput]
+    manual_prices: Mapping[str, ManualPrice | None]
+    public: PublicPrices | None = None
+
+    @property
+    def moves_policy(self) -> bool:
+        """Whether the published price of any product may differ."""
+        return parts.moves_published_prices(self.before.policy, self.after.policy)
 
     @property
     def moves_published_prices(self) -> bool:
         """Whether published prices may differ."""
-        return parts.moves_published_prices(self.before.policy, self.after.policy)
+        return bool(self.products or self.manual_prices) or self.moves_policy
+
+    @property
+    def reach(self) -> ProductSet:
+        """The products whose prices may move; nothing: all."""
+        named = {*self.products, *self.manual_prices}
+        if self.moves_policy or (self.public is None and not named):
+            return ProductSet()
+        of_public = ProductSet() if self.public is None else self.public.reach
+        if self.public is None:
+            return ProductSet(tuple(sorted(named)))
+        return of_public.union(ProductSet(tuple(sorted(named)))) if named else of_public
 
     @property
     def policy(self) -> ActivePolicy:
@@ -53,30 +84,68 @@ class Proposal(Struct, frozen=True):
     @property
     def touched(self) -> list[PartName]:
         """The parts of the rulebook that the changes write or delete."""
-        found = [each.name for change in self.plan.changes if (each := changes.of_rulebook(change)) is not None]
-        return list(dict.fromkeys(parts.spelled(self.before, name) for name in found))
+        return touched(self.before, self.changes)
 
 
-def of(conn: Conn, plan: Plan) -> Proposal:
-    """Work out a plan's proposal."""
-    before = store.by_version(conn, plan.rulebook_version).rulebook
-    after = changes.revised(before, plan.changes)
-    return Proposal(plan, before, after, plan.applied_version or plan.rulebook_version)
+class Work(NamedTuple):
+    """A plan and its proposal."""
+
+    plan: Plan
+    proposal: Proposal
+
+
+def touched(rulebook: Rulebook, proposed: Sequence[Change]) -> list[PartName]:
+    """The parts of the rulebook that changes write or delete, each once."""
+    found = [each.name for change in proposed if (each := changes.of_rulebook(change)) is not None]
+    return list(dict.fromkeys(parts.spelled(rulebook, name) for name in found))
+
+
+def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetime | None = None) -> Proposal:
+    """Work out changes of a version of the rulebook, with the market values in force.
+
+    Args:
+        conn: In a transaction.
+        proposed: The changes.
+        version: The version of the rulebook.
+        at: The instant from which new market values count; None: now.
+
+    Raises:
+        InvalidInput: a change contradicts itself or the others; the path leads into the change.
+    """
+    before = store.by_version(conn, version).rulebook
+    after = changes.revised(before, proposed)
+    terms_before = Terms(CompiledRulebook(before, version), values.load(conn, at))
+    new_values = changes.values_of(proposed)
+    after_values = public_prices.with_values(terms_before.values, new_values, at) if new_values else terms_before.values
+    public = public_prices.of(
+        terms_before, Terms(CompiledRulebook(after, version), after_values), touched(before, proposed), new_values
+    )
+    return Proposal(
+        proposed,
+        before,
+        after,
+        version,
+        changes.products_of(proposed),
+        changes.manual_prices_of(proposed),
+        public,
+    )
 
 
 class Proposals:
     """Keeps the last few proposals, which all partitions of their plans share; threads may share it."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[UUID, Proposal] = OrderedDict()
+        self._kept: OrderedDict[UUID, Work] = OrderedDict()
         self._lock = Lock()
 
-    def of_task(self, conn: Conn, task_id: UUID) -> Proposal:
-        """The proposal of the plan that a task makes or applies."""
+    def of_task(self, conn: Conn, task_id: UUID) -> Work:
+        """The plan that a task makes or applies, with its proposal."""
         with self._lock:
             if task_id in self._kept:
                 return self._kept[task_id]
-        made = of(conn, plans.of_task(conn, task_id))
+        plan = plans.of_task(conn, task_id)
+        proposal = work_out(conn, plan.changes, plan.rulebook_version, plan.created_at)
+        made = Work(plan, replace(proposal, version=plan.applied_version or plan.rulebook_version))
         with self._lock:
             self._kept[task_id] = made
             while len(self._kept) > KEPT:

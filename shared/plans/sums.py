@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ class Mover(Struct, frozen=True):
     change: Annotated[Decimal, Meta(description="The share of the old price.", examples=["-0.1"])]
     old_steps: tuple[Step, ...] = ()
     new_steps: tuple[Step, ...] = ()
+    market: str = ""
 
 
 class Group(Struct, omit_defaults=True):
@@ -65,21 +67,29 @@ class Sums(Struct):
     Attributes:
         published: All products.
         held: Products whose target waits for a person after the changes.
+        released: Products whose hold the changes end.
         bounds: Products at a bound, by its name: `floor` or `ceiling`.
-        histogram: The number of moved prices by the index of their class; class 0 is below the first edge.
+        histogram: The number of moved published prices by the index of their class; class 0 is below the first edge.
         categories: Of published prices.
-        markets: Of public prices.
-        movers: The largest moves, falls and rises.
+        markets: Of the public prices that move.
+        public_at: The latest instant at which public prices were compared; None: none are moved.
+        markets_left_out: Markets beyond the limit of a plan.
+        movers: The largest moves of published prices, falls and rises; `public_movers`: of public prices.
     """
 
     published: Group = msgspec.field(default_factory=Group)
     created: int = 0
     held: int = 0
+    released: int = 0
     bounds: dict[str, int] = {}
     histogram: dict[int, int] = {}
     categories: dict[str, Group] = {}
     markets: dict[str, Group] = {}
     movers: list[Mover] = []
+    public_histogram: dict[int, int] = {}
+    public_movers: list[Mover] = []
+    public_at: datetime | None = None
+    markets_left_out: int = 0
     failed: int = 0
     failed_products: list[ProductFailure] = []
 
@@ -92,9 +102,14 @@ class Sums(Struct):
                     mine.setdefault(name, Group()).merge(group)
         self.created += other.created
         self.held += other.held
+        self.released += other.released
         self.bounds = dict(Counter(self.bounds) + Counter(other.bounds))
         self.histogram = dict(Counter(self.histogram) + Counter(other.histogram))
+        self.public_histogram = dict(Counter(self.public_histogram) + Counter(other.public_histogram))
         self.movers = largest([*self.movers, *other.movers])
+        self.public_movers = largest([*self.public_movers, *other.public_movers])
+        self.public_at = max((at for at in (self.public_at, other.public_at) if at is not None), default=None)
+        self.markets_left_out = max(self.markets_left_out, other.markets_left_out)
         self.failed += other.failed
         self.failed_products = (self.failed_products + other.failed_products)[:MOST_FAILURES]
 
@@ -115,7 +130,6 @@ def class_of(change: Decimal) -> int:
 def result_of(sums: Sums) -> Mapping[str, Any]:
     """The sums as the plan's result shows them."""
     total, moved = sums.published, sums.published.rise + sums.published.fall
-    edges = (None, *EDGES, None)
     return {
         "products": total.products,
         "rise": total.rise,
@@ -123,20 +137,31 @@ def result_of(sums: Sums) -> Mapping[str, Any]:
         "stay": total.products - moved,
         "created": sums.created,
         "held": sums.held,
+        "released": sums.released,
         "bounds": sums.bounds,
         "failed": sums.failed,
         "failed_products": sums.failed_products,
-        "histogram": [
-            {"from": edges[index], "to": edges[index + 1], "products": sums.histogram[index]}
-            for index in sorted(sums.histogram)
-        ],
+        "histogram": _classes(sums.histogram),
         "categories": _groups(sums.categories, "category"),
-        "markets": _groups(sums.markets, "market"),
-        "movers": {
-            "falls": [one for one in sums.movers if one.change < 0],
-            "rises": [one for one in sums.movers if one.change > 0],
+        "movers": _both_ways(sums.movers),
+        "public": {
+            "at": sums.public_at,
+            "markets_left_out": sums.markets_left_out,
+            "markets": _groups(sums.markets, "market"),
+            "histogram": _classes(sums.public_histogram),
+            "movers": _both_ways(sums.public_movers),
         },
     }
+
+
+def _classes(histogram: Mapping[int, int]) -> list[dict[str, Any]]:
+    edges = (None, *EDGES, None)
+    return [{"from": edges[index], "to": edges[index + 1], "products": histogram[index]} for index in sorted(histogram)]
+
+
+def _both_ways(movers: Iterable[Mover]) -> dict[str, list[Mover]]:
+    ordered = list(movers)
+    return {"falls": [one for one in ordered if one.change < 0], "rises": [one for one in ordered if one.change > 0]}
 
 
 def _groups(groups: Mapping[str, Group], name: str, most: int = 200) -> list[dict[str, Any]]:

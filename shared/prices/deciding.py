@@ -121,7 +121,7 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
 def _kept(one: PricingInputs, setting: Setting) -> Decision | None:
     """The decision in force, where a person's write changes nothing that a decision reads."""
     before = setting.before.get(one.product.product_id)
-    if setting.rules_before is not None or before is None or one.sheet is None:
+    if before is None or one.sheet is None or setting.rules_before not in (None, setting.rules):
         return None
     if not decides_nothing(before, one.product):
         return None

@@ -176,6 +176,11 @@ class Terms:
                 place.plain = False
         self._tax_forms: dict[tuple[str, str], TaxForm] = {}
 
+    @property
+    def markets(self) -> list[str]:
+        """The codes of all markets, in order."""
+        return sorted(self._by_code)
+
     def place(self, location: str) -> Place | None:
         """The market of a location, without case and outer blanks; None where there is none."""
         return self._by_code.get(location) or self._places.get(location_key(location))

@@ -68,8 +68,8 @@ class MarketValues:
     ) -> None:
         self.version = version
         self.multipliers = dict(multipliers or {})
-        self._rates = dict(rates or {})
-        self._currencies = sorted({code for pair in self._rates for code in pair})
+        self.rates = dict(rates or {})
+        self._currencies = sorted({code for pair in self.rates for code in pair})
         # The last answer of each pair, and an instant from which on it holds until its end.
         self._last: dict[tuple[str, str], tuple[datetime, Rate]] = {}
         self._ways: dict[tuple[str, str], list[tuple[tuple[Timeline, bool], ...]]] = {}
@@ -116,9 +116,9 @@ class MarketValues:
                     yield (first, second)
 
     def _legs(self, source: str, target: str) -> Iterable[tuple[Timeline, bool]]:
-        if (timeline := self._rates.get((source, target))) is not None:
+        if (timeline := self.rates.get((source, target))) is not None:
             yield timeline, False
-        if (timeline := self._rates.get((target, source))) is not None:
+        if (timeline := self.rates.get((target, source))) is not None:
             yield timeline, True
 
 

@@ -68,6 +68,13 @@ def add_missing(conn: Conn, multipliers: Mapping[str, Decimal], by: By) -> None:
     _insert(conn, [NewValue("multiplier", keys[key], multipliers[keys[key]]) for key in keys if key not in had], by)
 
 
+def changed_since(conn: Conn, version: int, named: Sequence[NewValue]) -> list[str]:
+    """The names of those of these values that were written after a version."""
+    keys = {location_key(one.name) if one.kind == "multiplier" else one.name: one.name for one in named}
+    rows = conn.execute(_CHANGED, {"version": version, "keys": list(keys)})
+    return [keys[row["key"]] for row in rows]
+
+
 def apply_event(conn: Conn, code: str, multiplier: Decimal, occurred_at: datetime, event_id: str) -> int | None:
     """Set a market's multiplier; returns the values' version, or None where a later event has set it already.
 
@@ -165,6 +172,8 @@ _LAST_MULTIPLIER = """
 SELECT seq, version, value, occurred_at FROM market_values WHERE kind = 'multiplier' AND key = %s
 ORDER BY since DESC, seq DESC LIMIT 1
 """
+
+_CHANGED = "SELECT DISTINCT key FROM market_values WHERE version > %(version)s AND key = ANY(%(keys)s) ORDER BY key"
 
 _CONFIRM = "UPDATE market_values SET occurred_at = %s, cause_id = %s WHERE seq = %s"
 

@@ -8,7 +8,6 @@ from shared.jobs import partitions, tasks
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
 from shared.plans import application, planning, store
-from shared.plans.proposal import Proposal
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.telemetry.metrics import stage
@@ -33,13 +32,13 @@ def apply(services: Services, task_id: UUID, most_s: float = MESSAGE_S) -> None:
 def make_part(services: Services, run: RunningTask, partition: Partition) -> Outcome:
     """Plan a partition. Nothing is locked, and nothing is written before its end."""
     with services.pool.connection() as conn:
-        proposal = _proposal(services, conn, run)
+        work = services.proposals.of_task(conn, run.task_id)
     with stage("decide"), tracer.start_as_current_span("plan prices"), services.pool.connection() as conn:
-        part = planning.plan_part(conn, proposal, partition.products)
+        part = planning.plan_part(conn, work, partition.products)
     moved = part.sums.published.rise + part.sums.published.fall
 
     def write(conn: Conn) -> None:
-        store.add_part(conn, proposal.plan, partition.number, partition.first, partition.before, part)
+        store.add_part(conn, work.plan, partition.number, partition.first, partition.before, part)
 
     return Outcome(part.sums.published.products + part.sums.failed, moved, part.sums.failed_products, write)
 
@@ -47,11 +46,11 @@ def make_part(services: Services, run: RunningTask, partition: Partition) -> Out
 def apply_part(services: Services, run: RunningTask, partition: Partition) -> Outcome:
     """Publish the planned prices of a partition, and put their sheets."""
     with tracer.start_as_current_span("write prices"), services.pool.connection() as conn:
-        proposal = _proposal(services, conn, run)
-        cause = Cause("plan", str(proposal.plan.plan_id), is_retry=partition.attempt > 1)
-        planned = store.part(conn, proposal.plan, partition.number)
+        plan, proposal = services.proposals.of_task(conn, run.task_id)
+        cause = Cause("plan", str(plan.plan_id), is_retry=partition.attempt > 1)
+        planned = store.part(conn, plan, partition.number)
         published = application.publish_part(conn, proposal, planned, partition.products, cause)
-        store.note_redecided(conn, proposal.plan, published.redecided)
+        store.note_redecided(conn, plan, published.redecided)
         with stage("commit"):
             # In the transaction of the write: a worker that has lost the partition writes nothing.
             partitions.hold(conn, partition)
@@ -75,7 +74,3 @@ def _run(services: Services, task_id: UUID, step: Step, most_s: float) -> None:
     if task.total is None:
         runs.split(services, task)
     runs.work(services, task, step, most_s, is_claimant=is_claimant)
-
-
-def _proposal(services: Services, conn: Conn, run: RunningTask) -> Proposal:
-    return services.proposals.of_task(conn, run.task_id)

@@ -113,7 +113,8 @@ class Shop:
 
     def planned(self, plan_id: UUID) -> dict[str, Price]:
         """The prices after the plan, moved or not, by product."""
-        moved = {item.product_id: Price(item.new_price or Decimal(0), item.held) for item in self.items(plan_id)}
+        items = self.items(plan_id, market="")
+        moved = {item.product_id: Price(item.new_price or Decimal(0), item.held) for item in items}
         return {product_id: moved.get(product_id, price) for product_id, price in self.prices().items()}
 
     def prices(self) -> dict[str, Price]:

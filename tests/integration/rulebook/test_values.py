@@ -46,7 +46,7 @@ def test_a_value_is_in_force_from_its_instant_on(conn: Conn) -> None:
     values.add(conn, [NewValue("exchange_rate", "EUR/USD", Decimal("1.2"), NOON + timedelta(days=1))], BY)
     assert values.add(conn, [NewValue("exchange_rate", "EUR/USD", Decimal("1.2"), NOON + timedelta(days=2))], BY) == 3
     loaded = values.load(conn, NOON + timedelta(days=3))
-    [timeline] = loaded._rates.values()
+    [timeline] = loaded.rates.values()
     assert [row.value for row in timeline] == [Decimal("1.2"), Decimal("1.3")]
     assert in_force(timeline, later).value == Decimal("1.3")
 

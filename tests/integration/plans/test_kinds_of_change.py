@@ -1,0 +1,147 @@
+"""Each kind of change: what a plan of it shows, and what its application publishes."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from shared.errors import InvalidInput, StalePlan
+from shared.plans.changes import Change, Deletion, ManualPriceChange, MarketChange, MultiplierChange, RateChange
+from shared.plans.views import ItemView, PlanView
+from shared.pricing.conditions import Condition
+from shared.pricing.rulebook import Adjustment, AppliesTo, PriceList, Promotion
+from shared.rulebook import values
+from shared.rulebook.values import By, NewValue
+from tests.integration.catalogue_examples import product
+from tests.integration.plans.shop import Shop
+
+TEN = Decimal(10)
+
+
+def public(items: list[ItemView]) -> list[tuple[str, str | None, str, str]]:
+    """The public prices that move: product, market, old and new price."""
+    return [(item.product_id, item.market, str(item.old_price), str(item.new_price)) for item in items if item.market]
+
+
+def result(plan: PlanView) -> dict[str, Any]:
+    assert plan.result is not None
+    return plan.result
+
+
+def market(code: str, **fields: Any) -> Change:
+    return Change(market=MarketChange(code=code, **fields))
+
+
+def test_a_promotion_moves_public_prices_in_every_market_that_it_touches(shop: Shop) -> None:
+    ids = shop.stock(2)
+    shop.apply(shop.plan(market("NY"), market("TX")).plan_id)
+    spring = Promotion(id="spring", percent=TEN, conditions=(Condition(attribute="user_location", in_=("ny", "TX")),))
+    plan = shop.plan(Change(promotion=spring))
+    expected = [(product_id, code, "95.00", "85.50") for product_id in ids for code in ("NY", "TX")]
+    assert public(shop.items(plan.plan_id)) == expected
+    assert [row["market"] for row in result(plan)["public"]["markets"]] == ["NY", "TX"]
+    assert result(plan)["public"]["movers"]["falls"][0]["change"] == "-0.100000"
+    assert result(plan)["stay"] == 2
+
+
+def test_a_promotion_that_opens_later_is_compared_at_its_beginning(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    begins = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    plan = shop.plan(Change(promotion=Promotion(id="spring", percent=TEN, from_=begins)))
+    assert public(shop.items(plan.plan_id)) == [(product_id, "DEFAULT", "95.00", "85.50")]
+    assert datetime.fromisoformat(result(plan)["public"]["at"]) == datetime.fromisoformat(begins)
+
+
+def test_a_promotion_on_categories_is_planned_on_their_products_alone(shop: Shop) -> None:
+    [toy, _] = shop.stock(2)
+    shop.write(product(toy, category="toys"))
+    plan = shop.plan(Change(promotion=Promotion(id="toys", percent=TEN, applies_to=AppliesTo(categories=("toys",)))))
+    assert (result(plan)["products"], plan.is_partial) == (1, False)
+    assert [item[0] for item in public(shop.items(plan.plan_id))] == [toy]
+
+
+def test_a_list_and_its_deletion_are_planned(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    sale = PriceList(id="sale", kind="sale", adjustment=Adjustment(percent=TEN))
+    made = shop.plan(Change(price_list=sale))
+    assert public(shop.items(made.plan_id)) == [(product_id, "DEFAULT", "95.00", "85.50")]
+    assert shop.apply(made.plan_id).status == "applied"
+    gone = shop.plan(Change(delete=Deletion(price_list="sale")))
+    assert public(shop.items(gone.plan_id)) == [(product_id, "DEFAULT", "85.50", "95.00")]
+
+
+def test_a_market_and_its_multiplier_are_planned_and_put_in_force(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    plan = shop.plan(market("NY"), Change(multiplier=MultiplierChange(market="NY", multiplier=Decimal("1.2"))))
+    assert public(shop.items(plan.plan_id)) == [(product_id, "NY", "None", "114.00")]
+    shop.apply(plan.plan_id)
+    with shop.services.pool.connection() as conn:
+        assert values.in_force(conn, "multiplier") == {"NY": Decimal("1.2")}
+
+
+def test_a_value_that_changed_since_refuses_the_application(shop: Shop) -> None:
+    shop.stock(1)
+    plan = shop.plan(Change(multiplier=MultiplierChange(market="DEFAULT", multiplier=Decimal("1.2"))))
+    with shop.services.pool.connection() as conn:
+        values.add(conn, [NewValue("multiplier", "default", Decimal(2))], By("shop", "a test"))
+    with pytest.raises(StalePlan, match="DEFAULT"):
+        shop.apply(plan.plan_id)
+
+
+def test_an_exchange_rate_is_planned_and_put_in_force(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    shop.apply(shop.plan(shop.policy(convert=True), market("DE", currency="EUR")).plan_id)
+    plan = shop.plan(Change(exchange_rate=RateChange(source="USD", target="EUR", rate=Decimal("0.5"))))
+    assert public(shop.items(plan.plan_id)) == [(product_id, "DE", "None", "47.50")]
+    shop.apply(plan.plan_id)
+    with shop.services.pool.connection() as conn:
+        assert values.in_force(conn, "exchange_rate") == {"USD/EUR": Decimal("0.5")}
+
+
+def test_a_products_facts_are_planned_and_written_by_the_application(shop: Shop) -> None:
+    [first, other] = shop.stock(2)
+    plan = shop.plan(Change(product=product(first, base_price=Decimal(80), max_price=Decimal(70))))
+    [item] = shop.items(plan.plan_id)
+    assert (item.product_id, str(item.new_price), item.bound) == (first, "70.00", "ceiling")
+    before = shop.prices()[other]
+    assert shop.apply(plan.plan_id).status == "applied"
+    assert (str(shop.prices()[first].price), shop.prices()[other]) == ("70.00", before)
+    with shop.services.pool.connection() as conn:
+        rows = conn.execute("SELECT base_price FROM products WHERE product_id = %s", [first]).fetchall()
+    assert rows == [{"base_price": Decimal(80)}]
+
+
+def test_a_product_that_was_written_since_refuses_the_application(shop: Shop) -> None:
+    ids = shop.stock(30)
+    plan = shop.plan(Change(product=product(ids[0], base_price=Decimal(80))), shop.policy(min_margin=Decimal("0.1")))
+    shop.write(product(ids[0], name="Another name"))
+    with pytest.raises(StalePlan, match=ids[0]):
+        shop.apply(plan.plan_id)
+
+
+def test_a_manual_price_and_its_end_are_planned(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    manual = ManualPriceChange(product_id=product_id, price=Decimal(60), reason="a clearance")
+    plan = shop.plan(Change(manual_price=manual))
+    assert [str(item.new_price) for item in shop.items(plan.plan_id)] == ["60.00"]
+    shop.apply(plan.plan_id)
+    assert str(shop.prices()[product_id].price) == "60.00"
+    shop.offer({product_id: "90.00"})
+    assert str(shop.prices()[product_id].price) == "60.00"
+    ended = shop.plan(Change(delete=Deletion(manual_price=product_id)))
+    planned = shop.planned(ended.plan_id)
+    shop.apply(ended.plan_id)
+    assert shop.prices() == planned
+    assert shop.prices()[product_id].price != Decimal(60)
+
+
+def test_changes_of_products_that_do_not_exist_are_refused(shop: Shop) -> None:
+    unknown = ManualPriceChange(product_id="unknown", price=TEN, reason="a clearance")
+    for change, path in (
+        (Change(product=product("unknown")), "$.changes[0].product.product_id"),
+        (Change(manual_price=unknown), "$.changes[0].manual_price.product_id"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            shop.request(change)
+        assert refused.value.path == path
