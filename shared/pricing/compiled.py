@@ -70,8 +70,8 @@ class CompiledRulebook:
 class Fitting(Struct, frozen=True, gc=False):
     """The rules that fit a query, and the next edge of a window among the rules whose conditions hold."""
 
-    lists: list[Rule[PriceList]]
-    promotions: list[Rule[Promotion]]
+    lists: tuple[Rule[PriceList], ...]
+    promotions: tuple[Rule[Promotion], ...]
     until: datetime | None
 
 
@@ -87,7 +87,7 @@ class BoundSheet:
             self.by_list[rule.part.id].append(rule)
         self.lists = _pools([*entries, *rules.adjustments.of(sheet)], rules.adjustments)
         self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
-        self._nothing = None if self.lists or self.promotions else Fitting([], [], sheet.valid_until)
+        self._nothing = None if self.lists or self.promotions else Fitting((), (), sheet.valid_until)
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
         # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
         self.plain = (
@@ -103,16 +103,16 @@ class BoundSheet:
         if self._nothing is not None:
             return self._nothing
         until = self.sheet.valid_until
-        lists: list[Rule[PriceList]] = []
+        lists: tuple[Rule[PriceList], ...] = ()
         for pool in self.lists:
             found, edge = pool.fitting(query, at)
             lists += found
-            until = until if edge is None else earliest(until, edge)
-        promotions: list[Rule[Promotion]] = []
+            until = earliest(until, edge)
+        promotions: tuple[Rule[Promotion], ...] = ()
         for of_promotions in self.promotions:
             off, edge = of_promotions.fitting(query, at)
             promotions += off
-            until = until if edge is None else earliest(until, edge)
+            until = earliest(until, edge)
         return Fitting(lists, promotions, until)
 
     def contract(self, entries: Iterable[PriceEntry]) -> Iterator[Rule[PriceList]]:

@@ -47,9 +47,9 @@ def in_force(timeline: Timeline, at: datetime) -> Current:
 
 def earliest(one: datetime | None, other: datetime | None) -> datetime | None:
     """The earlier of two instants; None counts as never."""
-    if one is None or other is None:
-        return one or other
-    return min(one, other)
+    if other is None:
+        return one
+    return other if one is None or other < one else one
 
 
 class MarketValues:

@@ -246,11 +246,11 @@ def _candidates(
     here: Situation, published: Line | None, contract: Sequence[PriceEntry], trail: Trail | None
 ) -> list[Candidate]:
     found: list[Candidate] = []
-    rules = here.fitting.lists.copy()
+    rules = here.fitting.lists
     for rule in here.bound.contract(contract) if contract else ():
         if rule.fits(here.query):
             here.until = earliest(here.until, rule.edge(here.at))
-            rules += [rule] if rule.state(here.at) is None else []
+            rules += (rule,) if rule.state(here.at) is None else ()
     for rule in rules:
         line = line_of(rule, here, published)
         if isinstance(line, Line):

@@ -1,7 +1,7 @@
 """Pools of rules: which of them fit a query at an instant, found without looking at each one."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
@@ -25,6 +25,7 @@ class Rule(Generic[Part]):
     __slots__ = (
         "attribute",
         "closes",
+        "conditions",
         "entry",
         "named",
         "opens",
@@ -42,6 +43,8 @@ class Rule(Generic[Part]):
         self.opens, self.closes = part.opens, part.closes
         if (part.from_ is None) != (self.opens is None) or (part.until is None) != (self.closes is None):
             raise ValueError(f"{part.id} has a window without instants: the rulebook was not checked")
+        # Equal only for the same conditions; the conditions themselves are also equal where one has 1, the other true.
+        self.conditions = repr(part.conditions)
         self.specificity = specificity(part.conditions)
         self.order = -part.priority, part.id
         percent = part.percent if isinstance(part, Promotion) else None
@@ -57,7 +60,7 @@ class Rule(Generic[Part]):
     def with_entry(self, entry: PriceEntry, more_specific: int = 0) -> "Rule[Part]":
         """The same list with an entry, whose window lies inside the list's."""
         rule: Rule[Part] = object.__new__(Rule)
-        rule.part, rule.entry = self.part, entry
+        rule.part, rule.entry, rule.conditions = self.part, entry, self.conditions
         rule.opens = max(self.opens, entry.opens) if self.opens and entry.opens else self.opens or entry.opens
         rule.closes = earliest(self.closes, entry.closes)
         rule.specificity, rule.order, rule.share = self.specificity + more_specific, self.order, None
@@ -83,52 +86,76 @@ class Rule(Generic[Part]):
         return "not_started" if self.opens is not None and at < self.opens else None
 
 
-class _Timed(NamedTuple, Generic[Part]):
-    rule: Rule[Part]
-    open: bool
+class _Group(NamedTuple, Generic[Part]):
+    """Rules with the same conditions between two edges of windows.
+
+    Attributes:
+        rest: The conditions that are still to be tested.
+        open: The rules whose windows are open.
+        edge: The next edge of a window of any of the rules.
+    """
+
+    rest: tuple[Predicate, ...]
+    open: tuple[Rule[Part], ...]
     edge: datetime | None
 
 
 class _Segment(Generic[Part]):
-    """The rules of a pool between two edges of windows, by what must be looked at in a query."""
+    """The rules of a pool between two edges of windows, by what must be looked at in a query.
 
-    def __init__(self, rules: Iterable[Rule[Part]], at: datetime) -> None:
-        self.always: list[Rule[Part]] = []
-        self.until: datetime | None = None
-        self.tested: list[_Timed[Part]] = []
-        tables: dict[str, dict[Key, list[_Timed[Part]]]] = {}
+    Attributes:
+        begins: The edge before, inclusive; None: there is none.
+        ends: The edge after, exclusive; None: there is none.
+    """
+
+    __slots__ = ("_always", "_tables", "_tested", "begins", "ends")
+
+    def __init__(
+        self, rules: Iterable[Rule[Part]], at: datetime, begins: datetime | None, ends: datetime | None
+    ) -> None:
+        self.begins, self.ends = begins, ends
+        alike: dict[str, list[Rule[Part]]] = {}
         for rule in rules:
-            state = rule.state(at)
-            if state == "expired":
-                continue
-            timed = _Timed(rule, state is None, rule.edge(at))
-            if not rule.predicates:
-                self.until = earliest(self.until, timed.edge)
-                if timed.open:
-                    self.always.append(rule)
-            elif rule.attribute is None:
-                self.tested.append(timed)
+            if rule.state(at) != "expired":
+                alike.setdefault(rule.conditions, []).append(rule)
+        self._always: _Group[Part] = _Group((), (), None)
+        self._tested: list[_Group[Part]] = []
+        tables: dict[str, dict[Key, list[_Group[Part]]]] = {}
+        for members in alike.values():
+            group, first = _group(members, at), members[0]
+            if first.attribute is not None:
+                table = tables.setdefault(first.attribute, {})
+                for key in first.named:
+                    table.setdefault(key, []).append(group)
+            elif group.rest:
+                self._tested.append(group)
             else:
-                table = tables.setdefault(rule.attribute, {})
-                for key in rule.named:
-                    table.setdefault(key, []).append(timed)
-        self.tables: list[tuple[Reader, dict[Key, list[_Timed[Part]]]]] = [
+                self._always = group
+        self._tables: list[tuple[Reader, dict[Key, list[_Group[Part]]]]] = [
             (reader(attribute), table) for attribute, table in tables.items()
         ]
 
-    def fitting(self, query: PriceQuery) -> tuple[list[Rule[Part]], datetime | None]:
-        found, until = self.always.copy(), self.until
-        for timed in self.tested:
-            until = _take(timed, query, found, until)
-        for read, table in self.tables:
+    def fitting(self, query: PriceQuery) -> tuple[tuple[Rule[Part], ...], datetime | None]:
+        _, found, until = self._always
+        for rest, is_open, edge in self._tested:
+            for fits in rest:
+                if not fits(query):
+                    break
+            else:
+                found += is_open
+                until = earliest(until, edge)
+        for read, table in self._tables:
             values = read(query)
-            if len(values) == 1:
-                for timed in table.get(values[0], ()):
-                    until = _take(timed, query, found, until)
-            elif values:  # a rule may name several of the values
-                once = {id(timed): timed for value in values for timed in table.get(value, ())}
-                for timed in once.values():
-                    until = _take(timed, query, found, until)
+            for value in values:
+                for rest, is_open, edge in table.get(value, ()):
+                    for fits in rest:
+                        if not fits(query):
+                            break
+                    else:
+                        found += is_open
+                        until = earliest(until, edge)
+            if len(values) > 1:  # a rule may name several of the values
+                found = tuple(dict.fromkeys(found))
         return found, until
 
 
@@ -140,23 +167,32 @@ class Pool(Generic[Part]):
         edges = {edge for rule in self.rules for edge in (rule.opens, rule.closes) if edge is not None}
         self._edges = sorted(edges)
         self._segments: dict[int, _Segment[Part]] = {}
+        self._last: _Segment[Part] | None = None
 
-    def fitting(self, query: PriceQuery, at: datetime) -> tuple[list[Rule[Part]], datetime | None]:
+    def fitting(self, query: PriceQuery, at: datetime) -> tuple[tuple[Rule[Part], ...], datetime | None]:
         """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
-        index = bisect_right(self._edges, at) if self._edges else 0
+        segment = self._last
+        if (
+            segment is None
+            or (segment.begins is not None and at < segment.begins)
+            or (segment.ends is not None and at >= segment.ends)
+        ):
+            segment = self._last = self._segment(at)
+        return segment.fitting(query)
+
+    def _segment(self, at: datetime) -> _Segment[Part]:
+        edges, index = self._edges, bisect_right(self._edges, at)
         segment = self._segments.get(index)
         if segment is None:
             if len(self._segments) >= _MOST_SEGMENTS:
                 self._segments.clear()
-            segment = self._segments[index] = _Segment(self.rules, at)
-        return segment.fitting(query)
+            begins, ends = edges[index - 1] if index else None, edges[index] if index < len(edges) else None
+            segment = self._segments[index] = _Segment(self.rules, at, begins, ends)
+        return segment
 
 
-def _take(timed: _Timed[Part], query: PriceQuery, found: list[Rule[Part]], until: datetime | None) -> datetime | None:
-    rule, is_open, edge = timed
-    for fits in rule.rest:
-        if not fits(query):
-            return until
-    if is_open:
-        found.append(rule)
-    return until if edge is None else earliest(until, edge)
+def _group(rules: Sequence[Rule[Part]], at: datetime) -> _Group[Part]:
+    until: datetime | None = None
+    for rule in rules:
+        until = earliest(until, rule.edge(at))
+    return _Group(rules[0].rest, tuple(rule for rule in rules if rule.state(at) is None), until)

@@ -24,6 +24,16 @@ def test_promotions_of_the_same_priority_apply_by_id() -> None:
     assert quoted(rulebook(promotions=promotions[::-1]), shop_sheet()).promotions == ("a", "b")
 
 
+def test_promotions_for_1_and_for_true_are_for_different_queries() -> None:
+    """Python takes 1 for true; conditions that are alike are tested once."""
+    wanted = {"a": 1, "b": True, "c": 1}
+    promotions = [
+        off(name, percent=10, conditions=[{"attribute": "attributes.x", "eq": wanted[name]}]) for name in wanted
+    ]
+    got = [quoted(rulebook(promotions=promotions), shop_sheet(), attributes={"x": x}).promotions for x in (1, True, [])]
+    assert got == [("a", "c"), ("b",), ()]
+
+
 def test_a_promotion_of_the_reference_takes_its_share_of_that() -> None:
     sale = {"id": "s", "kind": "sale", "currency": "USD"}
     promotions = [off("a", percent=10, of="reference"), off("b", percent=10)]
