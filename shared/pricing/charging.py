@@ -2,13 +2,12 @@
 
 from decimal import Decimal
 
-from shared.pricing.bounds import Bounds, bounds
+from shared.pricing.bounds import Bounds
 from shared.pricing.endings import ended
 from shared.pricing.price_lists import Situation
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList
-from shared.pricing.tax import UNCHANGED
 from shared.pricing.trail import Trail
 
 
@@ -22,28 +21,17 @@ def places_of(rule: Rule[PriceList] | None, of_product: int | None, digits: int)
     return digits if of_product is None else of_product
 
 
-def bounds_of(here: Situation, header: PriceList | None, places: int, digits: int, trail: Trail | None) -> Bounds:
-    """Floor and ceiling of one unit, as shown; a floor of 0 where the list charges below it."""
-    sheet, tax = here.sheet, here.tax
-    charge = header is not None and header.below_floor == "charge"
-    if not charge and places >= digits and here.currency == sheet.currency and tax.price is tax.floor is UNCHANGED:
-        return here.bound.bounds  # they are in whole minor units
-    floor = here.convert(Ratio(sheet.floor), sheet.currency)
-    if floor is None:
+def limits_of(here: Situation, shown: Bounds | None, header: PriceList | None, trail: Trail | None) -> Bounds:
+    """Floor and ceiling of one unit, as shown; none without a rate, a floor of 0 where the list charges below it."""
+    if shown is None:
         if trail is not None:
-            trail.reject("floor", "no_rate", f"no rate from {sheet.currency} to {here.currency}")
+            trail.reject("floor", "no_rate", f"no rate from {here.sheet.currency} to {here.currency}")
         return Bounds()
-    ceiling = None if sheet.ceiling is None else here.convert(Ratio(sheet.ceiling), sheet.currency)
-    if tax.floor is not UNCHANGED:
-        floor = floor.by(tax.floor)
-    if ceiling is not None and tax.price is not UNCHANGED:
-        ceiling = ceiling.by(tax.price)
-    limits = bounds(floor, ceiling, places)
-    if header is not None and charge:
-        if trail is not None:
-            trail.below_floor(limits.floor, header.id)
-        return Bounds(ZERO, limits.ceiling if limits.ceiling is None or limits.ceiling >= limits.floor else None)
-    return limits
+    if header is None or header.below_floor == "clamp":
+        return shown
+    if trail is not None:
+        trail.below_floor(shown.floor, header.id)
+    return Bounds(ZERO, shown.ceiling if shown.ceiling is None or shown.ceiling >= shown.floor else None)
 
 
 def with_ending(here: Situation, unit: Ratio, header: PriceList | None, limits: Bounds, trail: Trail | None) -> Ratio:
@@ -95,15 +83,7 @@ def total_of(final: Decimal | None, unit: Ratio, here: Situation, places: int, d
     return exact
 
 
-def as_shown(here: Situation, amount: Decimal, places: int) -> Decimal | None:
-    """An amount of the product as the market shows it; None without a rate."""
-    if here.currency == here.sheet.currency and here.tax.price is UNCHANGED:
-        return amount
-    converted = here.convert(Ratio(amount), here.sheet.currency)
-    return None if converted is None else rounded(converted.by(here.tax.price), places, here.rounding)
-
-
 def advertised(here: Situation, map_price: Decimal, final: Decimal, places: int) -> Decimal | None:
     """The price that may be advertised, where it is above the selling price."""
-    amount = as_shown(here, map_price, places)
+    amount = here.local.shown(map_price, places, here.rounding)
     return amount if amount is not None and amount > final else None

@@ -9,17 +9,21 @@ from typing import Generic
 from msgspec import Struct
 
 from shared.pricing.bounds import Bounds
+from shared.pricing.currencies import exponent
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
+from shared.pricing.local_terms import LocalTerms, Shown
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE
 from shared.pricing.rule_pool import Part, Pool, Rule
 from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.tax import TaxForm, tax_form
+from shared.pricing.tax import UNCHANGED, tax_form
 
 _NO_MARKET = MarketRules()
+# Of a product, by market; and of a rulebook, by market, currencies and tax class.
+_MOST_SHOWN, _MOST_LOCAL_TERMS = 8, 4_096
 
 
 class _Reach(Generic[Part]):
@@ -89,6 +93,7 @@ class BoundSheet:
         self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
         self._nothing = None if self.lists or self.promotions else Fitting((), (), sheet.valid_until)
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
+        self._shown: dict[tuple[LocalTerms, int], Shown] = {}
         # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
         self.plain = (
             sheet.content is None
@@ -114,6 +119,16 @@ class BoundSheet:
             promotions += off
             until = earliest(until, edge)
         return Fitting(lists, promotions, until)
+
+    def shown(self, local: LocalTerms, places: int) -> Shown:
+        """The product's list price and bounds as a market shows them, in prices of so many decimals."""
+        shown = self._shown.get((local, places))
+        if shown is None:
+            if len(self._shown) >= _MOST_SHOWN:
+                self._shown.clear()
+            list_price = local.shown(self.sheet.list_price, places, self.rules.policy.rounding)
+            shown = self._shown[local, places] = Shown(list_price, local.bounds(self.bounds, places))
+        return shown
 
     def contract(self, entries: Iterable[PriceEntry]) -> Iterator[Rule[PriceList]]:
         """The lists with the entries of the query's customer; they are more specific by one attribute."""
@@ -174,7 +189,7 @@ class Terms:
         if self._home is not None and self._home.tax_rates:
             for place in self._places.values():
                 place.plain = False
-        self._tax_forms: dict[tuple[str, str], TaxForm] = {}
+        self._local: dict[tuple[str, str, str, str], LocalTerms] = {}
 
     @property
     def markets(self) -> list[str]:
@@ -185,10 +200,34 @@ class Terms:
         """The market of a location, without case and outer blanks; None where there is none."""
         return self._by_code.get(location) or self._places.get(location_key(location))
 
-    def tax_form(self, place: Place, tax_class: str) -> TaxForm:
-        """How prices of the tax class are shown in the market."""
-        key = place.code, tax_class
-        form = self._tax_forms.get(key)
-        if form is None:
-            form = self._tax_forms[key] = tax_form(self.rules.policy, self._home, place.rules, tax_class)
-        return form
+    def local(self, place: Place, currency: str, sheet: PriceSheet, at: datetime) -> LocalTerms:
+        """The market's terms at an instant, for a query's currency and a product; the same object while they hold."""
+        key = place.code, currency, sheet.currency, sheet.tax_class
+        local = self._local.get(key)
+        if local is None or not local.hold(at):
+            local = self._local_terms(place, currency, sheet, at)
+            if len(self._local) >= _MOST_LOCAL_TERMS:
+                self._local.clear()
+            # A rate that is missing may come at any instant.
+            if local.factor is not None:
+                self._local[key] = local
+        return local
+
+    def _local_terms(self, place: Place, currency: str, sheet: PriceSheet, at: datetime) -> LocalTerms:
+        policy, factor = self.rules.policy, None
+        multiplier, until = place.multiplier(at)
+        if currency == sheet.currency:
+            factor = UNCHANGED
+        elif policy.convert and (rate := self.values.rate(sheet.currency, currency, at)) is not None:
+            factor, until = rate.factor, earliest(until, rate.until)
+        return LocalTerms(
+            market=place.code,
+            rules=place.rules,
+            currency=currency,
+            digits=exponent(currency),
+            multiplier=multiplier,
+            factor=factor,
+            tax=tax_form(policy, self._home, place.rules, sheet.tax_class),
+            since=at,
+            until=until,
+        )

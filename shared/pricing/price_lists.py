@@ -7,10 +7,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
+from shared.pricing.compiled import BoundSheet, Fitting, Terms
 from shared.pricing.endings import multiple
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
+from shared.pricing.local_terms import LocalTerms
 from shared.pricing.product import Tier
 from shared.pricing.promotions import less
 from shared.pricing.query import PriceQuery, exact
@@ -18,7 +19,6 @@ from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Adjustment, OfList, PriceList
 from shared.pricing.sheet import PriceSheet
-from shared.pricing.tax import TaxForm
 from shared.pricing.tiers import Line, tiered
 
 Missing = Literal["other_currency", "no_rate", "no_price"]
@@ -40,12 +40,11 @@ class Situation:
     """
 
     __slots__ = (
-        "_factors",
         "at",
         "bound",
         "currency",
         "fitting",
-        "place",
+        "local",
         "quantity",
         "query",
         "rounding",
@@ -61,8 +60,7 @@ class Situation:
         bound: BoundSheet,
         query: PriceQuery,
         at: datetime,
-        place: Place,
-        currency: str,
+        local: LocalTerms,
         fitting: Fitting,
     ) -> None:
         self.terms = terms
@@ -70,35 +68,28 @@ class Situation:
         self.sheet = bound.sheet
         self.query = query
         self.at = at
-        self.place = place
-        self.currency = currency
+        self.local = local
+        self.currency = local.currency
+        self.tax = local.tax
         self.quantity = exact(query.quantity)
         self.rounding = terms.rules.policy.rounding
-        self.tax: TaxForm = terms.tax_form(place, bound.sheet.tax_class)
         self.fitting = fitting
-        self.until = fitting.until
-        self._factors: dict[str, Ratio] = {}
+        self.until = earliest(fitting.until, local.until)
 
     def convert(self, amount: Ratio, currency: str) -> Ratio | None:
         """The amount in the query's currency; None where the policy or a missing rate forbids it."""
         if currency == self.currency:
             return amount
+        if currency == self.sheet.currency:
+            factor = self.local.factor
+            return None if factor is None else amount.by(factor)
         if not self.terms.rules.policy.convert:
             return None
-        factor = self._factors.get(currency)
-        if factor is None:
-            rate = self.terms.values.rate(currency, self.currency, self.at)
-            if rate is None:
-                return None
-            factor = self._factors[currency] = rate.factor
-            self.until = earliest(self.until, rate.until)
-        return amount.by(factor)
-
-    def multiplier(self) -> Decimal:
-        """The market's multiplier in force, 1 where there is none."""
-        value, until = self.place.multiplier(self.at)
-        self.until = earliest(self.until, until)
-        return value
+        rate = self.terms.values.rate(currency, self.currency, self.at)
+        if rate is None:
+            return None
+        self.until = earliest(self.until, rate.until)
+        return amount.by(rate.factor)
 
     def in_tier(self, price: Decimal, multiplier: Decimal) -> tuple[Ratio, Tier | None]:
         """The published price in the market, after the product's own tier, in proportion to the list price."""

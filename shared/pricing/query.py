@@ -85,4 +85,4 @@ class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fie
 
 def exact(number: float) -> Decimal:
     """A number of the wire as it was written, up to 15 digits."""
-    return Decimal(str(number))
+    return Decimal(number if type(number) is int else str(number))

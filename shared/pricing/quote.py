@@ -9,7 +9,6 @@ from msgspec import Struct
 from shared.pricing import beside, charging
 from shared.pricing.answer import NoPrice, Quote, UnknownMarket, WrongQuantity
 from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
-from shared.pricing.currencies import exponent
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.money import divide, round_to
@@ -81,13 +80,13 @@ def quote(
         and type(query.quantity) is int
     ):
         return _plain(terms, bound, query.quantity, query.is_prime_member, at, place, known, fitting)
-    here = Situation(terms, bound, query, at, place, currency, fitting)
+    here = Situation(terms, bound, query, at, terms.local(place, currency, sheet, at), fitting)
     rate = terms.rules.policy.membership_rate
     return _by_rules(here, known, contract, Trail(sheet, currency, rate) if explain else None)
 
 
 def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry], trail: Trail | None) -> Quote:
-    sheet, tax, market = here.sheet, here.tax, here.place.rules
+    sheet, tax, market, digits = here.sheet, here.tax, here.local.rules, here.local.digits
     chosen = _chosen(here, _published(here, trail), contract, trail)
     header = chosen.rule.part if chosen.rule is not None else None
     unit, off, rate = _discounted(here, chosen, header, trail)
@@ -98,9 +97,9 @@ def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry
         if trail is not None:
             trail.step("tax", unit, f"shown {tax.show}")
 
-    digits = exponent(here.currency)
     places = charging.places_of(chosen.rule, sheet.price_decimals, digits)
-    limits = charging.bounds_of(here, header, places, digits, trail)
+    shown = here.bound.shown(here.local, places)
+    limits = charging.limits_of(here, shown.bounds, header, trail)
     unit = charging.inside(charging.with_ending(here, unit, header, limits, trail), limits, trail)
     final = rounded(unit, places, here.rounding)
     by_unit = final if chosen.line.by_unit and here.terms.rules.policy.rounds == "unit" else None
@@ -114,12 +113,12 @@ def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry
         product_id=sheet.product_id,
         currency=here.currency,
         quantity=here.query.quantity,
-        base_price=charging.as_shown(here, sheet.list_price, places),
+        base_price=shown.list_price,
         reference_price=final if undiscounted else reference_price,
         final_price=final,
         total=total,
         discount_rate=rate,
-        market=here.place.code,
+        market=here.local.market,
         market_known=known,
         price_list=None if header is None else header.id,
         promotions=tuple([one.promotion.id for one in off.applied]),
@@ -199,11 +198,11 @@ def _check_quantity(query: PriceQuery, sheet: PriceSheet) -> None:
 def _published(here: Situation, trail: Trail | None) -> Line | None:
     """The published price in the market, with the product's tier, in the query's currency."""
     sheet = here.sheet
-    multiplier = here.multiplier()
+    multiplier = here.local.multiplier
     in_market = multiply(sheet.published_price, multiplier)
     unit, tier = here.in_tier(in_market, multiplier)
     if trail is not None:
-        trail.market(in_market, here.place.code, multiplier)
+        trail.market(in_market, here.local.market, multiplier)
         if tier is not None:
             trail.tier(unit, tier)
     if here.currency == sheet.currency:

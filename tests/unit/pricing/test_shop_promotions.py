@@ -26,7 +26,7 @@ def test_promotions_of_the_same_priority_apply_by_id() -> None:
 
 def test_promotions_for_1_and_for_true_are_for_different_queries() -> None:
     """Python takes 1 for true; conditions that are alike are tested once."""
-    wanted = {"a": 1, "b": True, "c": 1}
+    wanted: dict[str, int | bool] = {"a": 1, "b": True, "c": 1}
     promotions = [
         off(name, percent=10, conditions=[{"attribute": "attributes.x", "eq": wanted[name]}]) for name in wanted
     ]
