@@ -1,21 +1,20 @@
 """Promotions: what comes off a price, in which order, and which one excludes the others."""
 
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct
 
 from shared.pricing.money import plain
-from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, subtract
+from shared.pricing.ratio import ZERO, Ratio, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Promotion
 
 # By descending priority, then by id.
 _ORDER = attrgetter("order")
 
-Convert = Callable[[Decimal, str], Ratio | None]
+Convert = Callable[[Ratio, str], Ratio | None]
 Unconverted = Literal["no_rate", "other_currency"]
 
 
@@ -59,14 +58,14 @@ class Discounting(Struct, frozen=True, gc=False):
     convert: Convert
     unconverted: Unconverted = "no_rate"
 
-    def apply(self, fitting: Iterable[Rule[Promotion]], price: Ratio) -> Outcome:
+    def apply(self, fitting: Sequence[Rule[Promotion]], price: Ratio) -> Outcome:
         """Take the promotions that fit, in any order, off the price of one unit; it never gets below 0."""
         ordered = sorted(fitting, key=_ORDER)
-        exclusive = next((rule for rule in ordered if rule.part.exclusive), None)
-        if exclusive is not None:
-            outcome = self._one_by_one([exclusive], price)
-            others = [Passed(rule.part, "exclusive_other") for rule in ordered if rule is not exclusive]
-            return Outcome(outcome.applied, outcome.passed + others, True)
+        for exclusive in ordered:
+            if exclusive.part.exclusive:
+                outcome = self._one_by_one([exclusive], price)
+                others = [Passed(rule.part, "exclusive_other") for rule in ordered if rule is not exclusive]
+                return Outcome(outcome.applied, outcome.passed + others, True)
         if self.stacking == "best" and len(ordered) > 1:
             return self._best(ordered, price)
         return self._one_by_one(ordered, price)
@@ -99,12 +98,12 @@ class Discounting(Struct, frozen=True, gc=False):
 
     def _after(self, rule: Rule[Promotion], price: Ratio) -> Ratio | None:
         """The price after the promotion; None where its currency cannot be converted."""
-        share, promotion = rule.share, rule.part
-        if share is not None:
+        promotion = rule.part
+        if rule.share is not None and rule.factor is not None:
             if promotion.of == "price":
-                return price.times(subtract(ONE, share))
-            return less(price, self.reference.times(share))
-        amount = self.convert(promotion.amount or ZERO, promotion.currency or "")
+                return price.times(rule.factor)
+            return less(price, self.reference.times(rule.share))
+        amount = self.convert(Ratio(promotion.amount or ZERO), promotion.currency or "")
         return None if amount is None else less(price, amount)
 
 

@@ -219,8 +219,8 @@ def _chosen(here: Situation, published: Line | None, contract: Sequence[PriceEnt
     reference = sale = None
     if here.fitting.lists or contract:
         candidates = _candidates(here, published, contract, trail)
-        reference = choose(one for one in candidates if one.rule.part.kind == "override")
-        sale = choose(one for one in candidates if one.rule.part.kind == "sale")
+        reference = choose([one for one in candidates if one.rule.part.kind == "override"])
+        sale = choose([one for one in candidates if one.rule.part.kind == "sale"])
         if trail is not None:
             trail.losers(candidates, reference, sale)
     line = published if reference is None else reference.line
@@ -282,9 +282,6 @@ def _discounted(
 def _promoted(here: Situation, unit: Ratio, reference: Ratio) -> Outcome:
     policy = here.terms.rules.policy
     discounting = Discounting(
-        reference,
-        policy.stacking,
-        lambda amount, currency: here.convert(Ratio(amount), currency),
-        "no_rate" if policy.convert else "other_currency",
+        reference, policy.stacking, here.convert, "no_rate" if policy.convert else "other_currency"
     )
     return discounting.apply(here.fitting.promotions, unit)

@@ -1,7 +1,7 @@
 """Exact amounts that may have a divisor: a division comes last, so that a tie of the exact result stays a tie."""
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ _WIDE = context_of(9_999)
 multiply, add, subtract = _WIDE.multiply, _WIDE.add, _WIDE.subtract
 _UNITS = [ONE.scaleb(-digits) for digits in range(7)]
 _SHOWN = context_of(40)
+_ROUNDINGS: dict[Mode, str] = {mode: f"ROUND_{mode}" for mode in get_args(Mode)}
 
 
 class Ratio(Struct, frozen=True, gc=False):
@@ -47,7 +48,7 @@ class Ratio(Struct, frozen=True, gc=False):
 def whole(num: Decimal, den: Decimal, mode: Mode) -> Decimal:
     """num / den as a whole number; a negative `num` counts as 0."""
     if den is ONE:
-        return max(num, ZERO).quantize(ONE, f"ROUND_{mode}", _WIDE)
+        return max(num, ZERO).quantize(ONE, _ROUNDINGS[mode], _WIDE)
     if num <= 0:
         return ZERO
     quotient, rest = _WIDE.divmod(num, den)
@@ -67,7 +68,7 @@ def rounded(amount: Ratio, places: int, mode: Mode) -> Decimal:
     num, den = amount.num, amount.den
     if den is ONE:
         unit = _UNITS[places]
-        return num if num.same_quantum(unit) else num.quantize(unit, f"ROUND_{mode}", _WIDE)
+        return num if num.same_quantum(unit) else num.quantize(unit, _ROUNDINGS[mode], _WIDE)
     return whole(num.scaleb(places, _WIDE), den, mode).scaleb(-places, _WIDE)
 
 

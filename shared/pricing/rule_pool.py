@@ -10,7 +10,7 @@ from shared.pricing.conditions import Key, Predicate, Reader, is_of_keys_alone, 
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.query import PriceQuery
-from shared.pricing.ratio import multiply
+from shared.pricing.ratio import ONE, multiply, subtract
 from shared.pricing.rulebook import PriceList, Promotion
 
 _MOST_SEGMENTS = 8
@@ -20,13 +20,17 @@ Part = TypeVar("Part", bound=PriceList | Promotion)
 
 
 class Rule(Generic[Part]):
-    """A price list or a promotion with its window and compiled conditions; of a list, perhaps the product's entry."""
+    """A price list or a promotion with its window and compiled conditions; of a list, perhaps the product's entry.
+
+    `share` is the share that a promotion takes off, and `factor` the rest of the price.
+    """
 
     __slots__ = (
         "attribute",
         "closes",
         "conditions",
         "entry",
+        "factor",
         "named",
         "opens",
         "order",
@@ -49,6 +53,7 @@ class Rule(Generic[Part]):
         self.order = -part.priority, part.id
         percent = part.percent if isinstance(part, Promotion) else None
         self.share = None if percent is None else multiply(percent, _HUNDREDTH)
+        self.factor = None if self.share is None else subtract(ONE, self.share)
         indexed = next((one for one in part.conditions if keys(one) is not None), None)
         self.attribute = None if indexed is None else indexed.attribute
         self.named = frozenset[Key]() if indexed is None else keys(indexed) or frozenset()
@@ -63,7 +68,8 @@ class Rule(Generic[Part]):
         rule.part, rule.entry, rule.conditions = self.part, entry, self.conditions
         rule.opens = max(self.opens, entry.opens) if self.opens and entry.opens else self.opens or entry.opens
         rule.closes = earliest(self.closes, entry.closes)
-        rule.specificity, rule.order, rule.share = self.specificity + more_specific, self.order, None
+        rule.specificity, rule.order = self.specificity + more_specific, self.order
+        rule.share = rule.factor = None
         rule.attribute, rule.named = self.attribute, self.named
         rule.predicates, rule.rest = self.predicates, self.rest
         return rule
