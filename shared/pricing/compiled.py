@@ -16,7 +16,7 @@ from shared.pricing.local_terms import LocalTerms, Shown
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE
-from shared.pricing.rule_pool import Part, Pool, Rule
+from shared.pricing.rule_pool import Part, Pool, Rule, Segment
 from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import UNCHANGED, tax_form
@@ -79,6 +79,15 @@ class Fitting(Struct, frozen=True, gc=False):
     until: datetime | None
 
 
+class _InForce(Struct, frozen=True, gc=False):
+    """The rules that can touch a product, between two edges of windows."""
+
+    lists: tuple[Segment[PriceList], ...]
+    promotions: tuple[Segment[Promotion], ...]
+    begins: datetime
+    ends: datetime
+
+
 class BoundSheet:
     """A sheet with the rules that can touch its product; made once per version of the sheet and of the rulebook."""
 
@@ -92,6 +101,7 @@ class BoundSheet:
         self.lists = _pools([*entries, *rules.adjustments.of(sheet)], rules.adjustments)
         self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
         self._nothing = None if self.lists or self.promotions else Fitting((), (), sheet.valid_until)
+        self._in_force: _InForce | None = None
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
         self._shown: dict[tuple[LocalTerms, int], Shown] = {}
         # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
@@ -107,15 +117,18 @@ class BoundSheet:
         """The lists and promotions that are open and whose conditions hold."""
         if self._nothing is not None:
             return self._nothing
+        rules = self._in_force
+        if rules is None or at < rules.begins or at >= rules.ends:
+            rules = self._in_force = _in_force(self.lists, self.promotions, at)
         until = self.sheet.valid_until
         lists: tuple[Rule[PriceList], ...] = ()
-        for pool in self.lists:
-            found, edge = pool.fitting(query, at)
+        for segment in rules.lists:
+            found, edge = segment.fitting(query)
             lists += found
             until = earliest(until, edge)
         promotions: tuple[Rule[Promotion], ...] = ()
-        for of_promotions in self.promotions:
-            off, edge = of_promotions.fitting(query, at)
+        for of_promotions in rules.promotions:
+            off, edge = of_promotions.fitting(query)
             promotions += off
             until = earliest(until, edge)
         return Fitting(lists, promotions, until)
@@ -142,6 +155,14 @@ class BoundSheet:
         if formula is None:
             return False
         return formula.applies_to is None or any(rule.part is part for rule in self.rules.adjustments.of(self.sheet))
+
+
+def _in_force(lists: Iterable[Pool[PriceList]], promotions: Iterable[Pool[Promotion]], at: datetime) -> _InForce:
+    of_lists = tuple(pool.segment(at) for pool in lists)
+    of_promotions = tuple(pool.segment(at) for pool in promotions)
+    segments: tuple[Segment[PriceList] | Segment[Promotion], ...] = (*of_lists, *of_promotions)
+    begins, ends = max(one.begins for one in segments), min(one.ends for one in segments)
+    return _InForce(of_lists, of_promotions, begins, ends)
 
 
 def _pools(own: list[Rule[Part]], reach: _Reach[Part]) -> tuple[Pool[Part], ...]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Generic, NamedTuple, TypeVar
 
@@ -13,6 +13,7 @@ from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE, multiply, subtract
 from shared.pricing.rulebook import PriceList, Promotion
 
+EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _MOST_SEGMENTS = 8
 _HUNDREDTH = Decimal("0.01")
 
@@ -106,19 +107,17 @@ class _Group(NamedTuple, Generic[Part]):
     edge: datetime | None
 
 
-class _Segment(Generic[Part]):
+class Segment(Generic[Part]):
     """The rules of a pool between two edges of windows, by what must be looked at in a query.
 
     Attributes:
-        begins: The edge before, inclusive; None: there is none.
-        ends: The edge after, exclusive; None: there is none.
+        begins: The edge before, inclusive.
+        ends: The edge after, exclusive.
     """
 
     __slots__ = ("_always", "_tables", "_tested", "begins", "ends")
 
-    def __init__(
-        self, rules: Iterable[Rule[Part]], at: datetime, begins: datetime | None, ends: datetime | None
-    ) -> None:
+    def __init__(self, rules: Iterable[Rule[Part]], at: datetime, begins: datetime, ends: datetime) -> None:
         self.begins, self.ends = begins, ends
         alike: dict[str, list[Rule[Part]]] = {}
         for rule in rules:
@@ -142,6 +141,7 @@ class _Segment(Generic[Part]):
         ]
 
     def fitting(self, query: PriceQuery) -> tuple[tuple[Rule[Part], ...], datetime | None]:
+        """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
         _, found, until = self._always
         for rest, is_open, edge in self._tested:
             for fits in rest:
@@ -171,29 +171,17 @@ class Pool(Generic[Part]):
     def __init__(self, rules: Iterable[Rule[Part]]) -> None:
         self.rules = tuple(rules)
         edges = {edge for rule in self.rules for edge in (rule.opens, rule.closes) if edge is not None}
-        self._edges = sorted(edges)
-        self._segments: dict[int, _Segment[Part]] = {}
-        self._last: _Segment[Part] | None = None
+        self._edges = [EVER, *sorted(edges), NEVER]
+        self._segments: dict[int, Segment[Part]] = {}
 
-    def fitting(self, query: PriceQuery, at: datetime) -> tuple[tuple[Rule[Part], ...], datetime | None]:
-        """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
-        segment = self._last
-        if (
-            segment is None
-            or (segment.begins is not None and at < segment.begins)
-            or (segment.ends is not None and at >= segment.ends)
-        ):
-            segment = self._last = self._segment(at)
-        return segment.fitting(query)
-
-    def _segment(self, at: datetime) -> _Segment[Part]:
-        edges, index = self._edges, bisect_right(self._edges, at)
+    def segment(self, at: datetime) -> Segment[Part]:
+        """The rules at an instant."""
+        index = bisect_right(self._edges, at, 1, len(self._edges) - 1)
         segment = self._segments.get(index)
         if segment is None:
             if len(self._segments) >= _MOST_SEGMENTS:
                 self._segments.clear()
-            begins, ends = edges[index - 1] if index else None, edges[index] if index < len(edges) else None
-            segment = self._segments[index] = _Segment(self.rules, at, begins, ends)
+            segment = self._segments[index] = Segment(self.rules, at, self._edges[index - 1], self._edges[index])
         return segment
 
 

@@ -28,9 +28,11 @@ def test_promotions_for_1_and_for_true_are_for_different_queries() -> None:
     """Python takes 1 for true; conditions that are alike are tested once."""
     wanted: dict[str, int | bool] = {"a": 1, "b": True, "c": 1}
     promotions = [
-        off(name, percent=10, conditions=[{"attribute": "attributes.x", "eq": wanted[name]}]) for name in wanted
+        off(name, percent=10, conditions=[{"attribute": "attributes.x", "eq": x}]) for name, x in wanted.items()
     ]
-    got = [quoted(rulebook(promotions=promotions), shop_sheet(), attributes={"x": x}).promotions for x in (1, True, [])]
+    book = rulebook(promotions=promotions)
+    asked: tuple[int | bool, ...] = (1, True, 2)
+    got = [quoted(book, shop_sheet(), attributes={"x": x}).promotions for x in asked]
     assert got == [("a", "c"), ("b",), ()]
 
 
