@@ -21,13 +21,16 @@ from shared.access.keys import LiveKey
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
 from shared.prices.holds import HoldFilter, HoldStatus, HoldView
+from shared.pricing.product import MAX_CATEGORY
 from shared.pricing.state import HoldCode
 
 HoldId = Annotated[UUID, Parameter(description="The hold's id")]
 Reason = Annotated[
     str, Meta(min_length=1, max_length=500, description="The reason, kept with the hold", examples=["a clearance"])
 ]
-Category = Annotated[str, Meta(min_length=1, max_length=64, description="Of this category only", examples=["toys"])]
+Category = Annotated[
+    str, Meta(min_length=1, max_length=MAX_CATEGORY, description="Of this category only", examples=["toys"])
+]
 Code = Annotated[HoldCode, Meta(description="With this code only", examples=["hold_above"])]
 
 
@@ -73,7 +76,9 @@ def list_holds(
     services: Services,
     status: Annotated[HoldStatus, Parameter(description="With this status only")] = "open",
     product_id: Annotated[str | None, Parameter(min_length=1, max_length=128, description="Of this product")] = None,
-    category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category")] = None,
+    category: Annotated[
+        str | None, Parameter(min_length=1, max_length=MAX_CATEGORY, description="Of this category")
+    ] = None,
     code: Annotated[HoldCode | None, Parameter(description="With this code only")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,

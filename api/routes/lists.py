@@ -17,6 +17,7 @@ from shared.jobs import views as task_views
 from shared.jobs.views import TaskKind, TaskStatus, TaskView
 from shared.market_events import views as event_views
 from shared.market_events.views import EventStatus, EventView
+from shared.pricing.product import MAX_CATEGORY
 
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="The largest number of items to return")]
 Cursor = Annotated[str | None, Parameter(description="`next` of the page before, for the next page")]
@@ -67,7 +68,9 @@ def list_products(
             name="query", min_length=1, max_length=200, description="Part of the id or the name, in any case"
         ),
     ] = None,
-    category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category only")] = None,
+    category: Annotated[
+        str | None, Parameter(min_length=1, max_length=MAX_CATEGORY, description="Of this category only")
+    ] = None,
     tag: Annotated[str | None, Parameter(min_length=1, max_length=64, description="With this tag only")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,

@@ -4,6 +4,7 @@ import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from shared.access import keys
 from shared.cache.writer import SheetWriter
 from shared.commands import demo, import_progress
 from shared.commands.terminal import connection, console, failure, print_line
+from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
 from shared.importing.columns import Columns, constants, parse_map
@@ -53,6 +55,7 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 )
 @click.option("--currency", help="The currency of rows that have none.")
 @click.option("--category", help="The category of rows that have none.")
+@text_options
 @click.option("--dry-run", is_flag=True, help="Report the result, and keep nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
@@ -64,6 +67,7 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 @click.pass_obj
 def import_file(
     settings: Settings,
+    /,
     file: Path,
     names: str,
     currency: str | None,
@@ -73,18 +77,20 @@ def import_file(
     dry_run: bool,
     skip_bad: bool,
     from_spreadsheets: bool,
+    **text: Any,
 ) -> None:
     """Insert or update the products of a FILE, or of standard input: `-`.
 
-    The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, name, currency, base_price.
-    Optional columns: category, cost, stock, min_price, max_price, strategy, tiers (JSON), brand, tags (separated by |),
-    content_amount, content_unit, tax_class, quantity_step, price_decimals, map_price, rrp. Existing products are
-    replaced: fields missing from the row are cleared.
+    The file is CSV with a header, or JSON Lines; plain or gzip. Its delimiter and encoding are recognised. Columns:
+    product_id, name, currency, base_price. Optional columns: category, cost, stock, min_price, max_price, strategy,
+    tiers (JSON), brand, tags (separated by |), content_amount, content_unit, tax_class, quantity_step, price_decimals,
+    map_price, rrp. Existing products are replaced: fields missing from the row are cleared.
 
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
     try:
-        columns = Columns(parse_map(names), constants(currency=currency, category=category), from_spreadsheets)
+        given = constants(currency=currency, category=category)
+        columns = Columns(parse_map(names), given, from_spreadsheets, **text)
         with connection(settings) as conn:
             code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
         if code != importer.NOTHING and not dry_run:

@@ -38,13 +38,20 @@ def run(
 def _imported(conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, *, skip_bad: bool) -> Imported:
     with progress_on(console) as progress:
         reading = progress.add_task("reading", total=None)
-        with source.opened(file, lambda count: progress.advance(reading, count)) as opened:
+        with source.opened(file, lambda count: progress.advance(reading, count), columns.encoding) as opened:
             progress.update(reading, total=opened.size)
+            note_guess(console, opened)
 
             def writes() -> None:
                 progress.update(reading, description="writing", total=None)
 
             return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, writes=writes)
+
+
+def note_guess(console: Console, opened: source.Source) -> None:
+    """Print that the encoding is a guess, if it is one."""
+    if opened.guess:
+        print_line(opened.guess, console)
 
 
 def progress_on(console: Console) -> Progress:

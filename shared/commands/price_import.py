@@ -4,16 +4,19 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from shared.access import audit
 from shared.cache import contracts
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
 from shared.commands.catalogue import INTERRUPTED
-from shared.commands.import_progress import name_of, progress_on, report_rejects
+from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects
 from shared.commands.terminal import connection, console, note_write, print_line
+from shared.commands.text_options import text_options
 from shared.errors import RedisUnavailable, translated
 from shared.importing import entry_importer, importer, source
 from shared.importing.columns import Columns, RefusedFile
@@ -39,15 +42,26 @@ from shared.telemetry import propagation
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
 )
+@text_options
 @click.pass_obj
 def import_prices(
-    settings: Settings, file: Path, list_id: str, names: str, rejects: Path | None, *, dry_run: bool, skip_bad: bool
+    settings: Settings,
+    /,
+    file: Path,
+    list_id: str,
+    names: str,
+    rejects: Path | None,
+    *,
+    dry_run: bool,
+    skip_bad: bool,
+    **text: Any,
 ) -> None:
     """Replace the entries of a price list by those of a FILE, or of standard input: `-`.
 
-    The file is CSV with a header, or JSON Lines; plain or gzip; UTF-8. Columns: product_id, amount. Optional columns:
-    customer_id, currency (which is only checked), from, until, zone, price_decimals, tier_mode, tiers (JSON). With
-    min_quantity or up_to a row is a tier: rows of a product that follow one another are one entry.
+    The file is CSV with a header, or JSON Lines; plain or gzip. Its delimiter and encoding are recognised. Columns:
+    product_id, amount. Optional columns: customer_id, currency (which is only checked), from, until, zone,
+    price_decimals, tier_mode, tiers (JSON). With min_quantity or up_to a row is a tier: rows of a product that follow
+    one another are one entry.
 
     All prices change at one instant, when everything is loaded. A killed import leaves the old prices.
 
@@ -56,7 +70,7 @@ def import_prices(
     rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
     try:
         with connection(settings) as conn:
-            mapped = entry_importer.columns(names)
+            mapped = replace(entry_importer.columns(names), **text)
             done = _imported(conn, settings, file, list_id, rejects, mapped, skip_bad=skip_bad, dry_run=dry_run)
             if not done.is_refused and not dry_run:
                 note_write(conn)
@@ -116,8 +130,9 @@ def _imported(
                 tasks.create(conn, "cache_sync", product_set, propagation.current()["traceparent"])
                 conn.commit()
 
-        with source.opened(file, lambda count: progress.advance(reading, count)) as opened:
+        with source.opened(file, lambda count: progress.advance(reading, count), mapped.encoding) as opened:
             progress.update(reading, total=opened.size)
+            note_guess(console, opened)
             return entry_importer.run(
                 conn,
                 opened,

@@ -121,9 +121,9 @@ class Check(msgspec.Struct, frozen=True):
             return
         is_table, text = self.reader.is_table, chunk.text.replace("\r\n", "\n")
         simple = SimpleRows(self.reader, self.policy.policy, self.first_sheet)
-        is_plain = is_table and (text.isascii() or not SURROGATE(text))
+        is_plain, blank = is_table and (text.isascii() or not SURROGATE(text)), self.reader.blank
         for line, raw in enumerate(text.split("\n"), chunk.line):
-            if raw and (is_table or not raw.isspace()):
+            if raw.strip(blank if is_table else None):
                 yield (is_plain and simple.good(line, raw)) or self.full(self.reader.row(line, raw))
 
     def _packed(self, staged: list[str], rejected: int, good: list[Good]) -> Checked:

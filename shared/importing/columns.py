@@ -1,11 +1,14 @@
 """Columns: maps a file's columns to ours, by name or by a map, with constants for missing ones."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 import msgspec
 
 from shared.errors import translated
+from shared.importing.numbers import DecimalMark
 from shared.pricing.product import ProductInput
 
 CONTENT = ("content_amount", "content_unit")
@@ -18,7 +21,7 @@ class RefusedFile(Exception):
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """The mapping of a file's columns to ours.
+    """The form of a file: the mapping of its columns to ours, and what the caller says of its text.
 
     Attributes:
         theirs: Our name → the file's; other columns are ignored. Empty: the file has our names and no others.
@@ -26,6 +29,9 @@ class Columns(msgspec.Struct, frozen=True):
         from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
         names: Our names: those of products unless the file has something else.
         required: Those of them that every file has.
+        encoding: The text's encoding; None: by the first bytes.
+        delimiter: CSV: the character between two cells; None: by the header.
+        decimal: CSV: the decimal mark; None: decided number by number.
     """
 
     theirs: Mapping[str, str] = {}
@@ -33,28 +39,45 @@ class Columns(msgspec.Struct, frozen=True):
     from_spreadsheets: bool = False
     names: Sequence[str] = NAMES
     required: Sequence[str] = REQUIRED
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: DecimalMark | None = None
 
     def positions(self, header: Sequence[str]) -> list[tuple[str, int]]:
-        """Our columns in a header, each with its position.
+        """Our columns in a header, each with its position; case and blanks in its names do not matter.
 
         Raises:
             RefusedFile: a column is missing, unknown or occurs twice.
         """
-        if not self.theirs and (unknown := [name for name in header if name not in self.names]):
-            self.check({name for name in header if name in self.names})
-            raise RefusedFile(
-                f"unknown column {unknown[0]!r} (--map selects columns and ignores the others); {_ours(self.names)}"
-            )
-        wanted = self.theirs or {name: name for name in self.names if name in header}
+        if not self.theirs:
+            self._check_names(header)
+        wanted = self.theirs or {name: name for name in self.names if _places(header, name)}
         self.check(wanted)
-        for name in wanted.values():
-            if header.count(name) != 1:
+        found = [(ours, name, _places(header, name)) for ours, name in wanted.items()]
+        for _, name, places in found:
+            if len(places) != 1:
                 raise RefusedFile(
                     f"the header has column {name!r} twice"
-                    if name in header
-                    else f"the header has no column {name!r}, which --map names"
+                    if places
+                    else f"the header has no column {name!r}, which --map names; it has {', '.join(header)}"
                 )
-        return [(ours, header.index(name)) for ours, name in wanted.items()]
+        return [(ours, places[0]) for ours, _, places in found]
+
+    def count(self, header: Sequence[str]) -> int:
+        """The number of our columns in a header."""
+        return sum(bool(_places(header, name)) for name in (self.theirs.values() or self.names))
+
+    def _check_names(self, header: Sequence[str]) -> None:
+        for at, name in enumerate(header, 1):
+            if _key(name) in self.names:
+                continue
+            self.check({_key(name) for name in header})
+            if not name:
+                raise RefusedFile(f"column {at} has no name in the header; {_ours(self.names)}")
+            close = get_close_matches(_key(name), self.names, 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            hint = "--map selects columns and ignores the others"
+            raise RefusedFile(f"unknown column {name!r}{meant} ({hint}); {_ours(self.names)}")
 
     def check(self, known: Mapping[str, str] | set[str]) -> None:
         """Raise RefusedFile where a required column is neither known nor constant."""
@@ -94,6 +117,17 @@ def constants(*, currency: str | None, category: str | None) -> dict[str, str]:
             ProductInput,
         )
     return known
+
+
+def _places(header: Sequence[str], name: str) -> list[int]:
+    """The positions of a column: of the same name, else of one that differs in case and blanks alone."""
+    exact = [at for at, found in enumerate(header) if found == name]
+    alike = [at for at, found in enumerate(header) if _key(found) == _key(name)]
+    return exact if exact and name != _key(name) else alike
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip()).casefold()
 
 
 def _ours(names: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """Checking of price-list entries: rows become lines for COPY, or faults."""
 
-import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import groupby
@@ -14,6 +13,7 @@ from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import Reader, Row
 from shared.importing.simple_entries import GoodEntry, SimpleEntries
 from shared.importing.simple_rows import copy_escape
+from shared.pricing.currencies import EXPONENTS
 from shared.pricing.entries import EntryInput
 from shared.wire import amounts
 
@@ -63,6 +63,11 @@ class EntryCheck(msgspec.Struct, frozen=True):
     currency: str | None
     has_tier_rows: bool
 
+    @property
+    def places(self) -> int:
+        """The decimals of the list's currency."""
+        return EXPONENTS.get(self.currency or "", 2)
+
     def checked(self, chunk: Chunk) -> CheckedEntries:
         """Check the rows of a chunk."""
         good: list[GoodEntry] = []
@@ -81,7 +86,7 @@ class EntryCheck(msgspec.Struct, frozen=True):
                 raise InvalidInput(f"not CSV: {first.cells}")
             values = [self.reader.values(row) for row in group]
             for one in values:
-                _convert(one, is_text=first.cells is not None)
+                self._convert(one, is_text=first.cells is not None)
             currency = self._currency(values)
             entry = _entry(_merged(values))
         except InvalidInput as error:
@@ -114,6 +119,24 @@ class EntryCheck(msgspec.Struct, frozen=True):
         is_plain = chunk.text.isascii()
         for line, raw in _lines(self.reader, chunk):
             yield (is_plain and simple.good(line, raw)) or self.full([self.reader.row(line, raw)]), 1
+
+    def _convert(self, values: dict[str, Any], *, is_text: bool) -> None:
+        """Bring the values of one row to their types, in place."""
+        for name in ("amount", *TIER_COLUMNS):
+            if isinstance(text := values.get(name), str):
+                if is_text:
+                    values[name] = self.reader.number(name, text, self.places if name == "amount" else 6)
+                elif not amounts.is_plain(text):
+                    raise InvalidInput(amounts.REASON, f"$.{name}")
+        if not is_text:
+            return
+        if "price_decimals" in values:
+            values["price_decimals"] = self.reader.whole("price_decimals", values["price_decimals"])
+        if "tiers" in values:
+            try:
+                values["tiers"] = _ARRAY.decode(values["tiers"])
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise InvalidInput(f"must be a JSON array: {error}", "$.tiers") from None
 
     def _currency(self, values: Sequence[dict[str, Any]]) -> str:
         """The currency that the rows name, where it is to be compared with the product's; else empty."""
@@ -154,26 +177,8 @@ def _rows(reader: Reader, chunk: Chunk) -> Iterator[Row]:
 
 def _lines(reader: Reader, chunk: Block) -> Iterator[tuple[int, str]]:
     for line, raw in enumerate(chunk.text.replace("\r\n", "\n").split("\n"), chunk.line):
-        if raw and (reader.is_table or not raw.isspace()):
+        if raw.strip(reader.blank if reader.is_table else None):
             yield line, raw
-
-
-def _convert(values: dict[str, Any], *, is_text: bool) -> None:
-    """Bring the values of one row to their types, in place."""
-    for name in ("amount", *TIER_COLUMNS):
-        if isinstance(values.get(name), str) and not amounts.is_plain(values[name]):
-            raise InvalidInput(amounts.REASON, f"$.{name}")
-    if not is_text:
-        return
-    if "price_decimals" in values:
-        if not _WHOLE(values["price_decimals"]):
-            raise InvalidInput("must be a whole number such as 2", "$.price_decimals")
-        values["price_decimals"] = int(values["price_decimals"])
-    if "tiers" in values:
-        try:
-            values["tiers"] = _ARRAY.decode(values["tiers"])
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise InvalidInput(f"must be a JSON array: {error}", "$.tiers") from None
 
 
 def _merged(values: list[dict[str, Any]]) -> dict[str, Any]:
@@ -225,5 +230,4 @@ def _entry(document: dict[str, Any]) -> EntryInput:
 
 
 COLUMNS = ("list_id", "revision", "product_id", "customer_id", "ordinal", "document")
-_WHOLE = re.compile(r"[0-9]{1,9}").fullmatch
 _ARRAY = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)

@@ -2,18 +2,22 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.errors import InvalidInput, translate, translated
+from shared.importing import numbers
 from shared.importing.columns import CONTENT, REQUIRED
+from shared.importing.numbers import DecimalMark
 from shared.importing.spreadsheets import unprotected
+from shared.pricing.currencies import EXPONENTS
 from shared.pricing.product import ProductInput
 from shared.wire import amounts
 
-AMOUNTS = ("base_price", "cost", "min_price", "max_price", "quantity_step", "map_price", "rrp")
+AMOUNTS = ("base_price", "cost", "min_price", "max_price", "map_price", "rrp")
+QUANTITIES = ("quantity_step", CONTENT[0])
 
 
 class Row(NamedTuple):
@@ -38,6 +42,9 @@ class Reader(msgspec.Struct, frozen=True):
         width: CSV: the number of columns that a row must have.
         theirs: JSON: our name → the file's; empty: the file has our names.
         from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
+        delimiter: CSV: the character between two cells.
+        decimal: CSV: the decimal mark; None: decided number by number.
+        encoding: The text's encoding, for messages.
     """
 
     constants: Mapping[str, str]
@@ -45,6 +52,9 @@ class Reader(msgspec.Struct, frozen=True):
     width: int = 0
     theirs: Mapping[str, str] = {}
     from_spreadsheets: bool = False
+    delimiter: str = ","
+    decimal: DecimalMark | None = None
+    encoding: str = "UTF-8"
 
     @property
     def is_table(self) -> bool:
@@ -53,7 +63,12 @@ class Reader(msgspec.Struct, frozen=True):
 
     def row(self, line: int, raw: str) -> Row:
         """The row in one line, given without its end; a CSV line must have no quotes."""
-        return Row(line, raw, _cells(raw) if self.is_table else None)
+        return Row(line, raw, self._cells(raw) if self.is_table else None)
+
+    @property
+    def blank(self) -> str:
+        """The characters of a line without values."""
+        return f'{self.delimiter}" \t'
 
     def product(self, row: Row) -> ProductInput:
         """The product in a row.
@@ -62,7 +77,7 @@ class Reader(msgspec.Struct, frozen=True):
             InvalidInput: the row has no valid product; the path names the column, or is `$`.
         """
         values = self.values(row)
-        return _product(values if row.cells is None else _from_text(values))
+        return _product(values if row.cells is None else self._from_text(values))
 
     def values(self, row: Row) -> dict[str, Any]:
         """The values in a row by our names, without empty ones; those of a CSV row are texts.
@@ -71,18 +86,18 @@ class Reader(msgspec.Struct, frozen=True):
             InvalidInput: the row has another form than the file.
         """
         if not row.raw.isascii() and SURROGATE(row.raw):
-            raise InvalidInput("not UTF-8")
+            raise InvalidInput(f"not {self.encoding}")
         return self._object(row.raw) if row.cells is None else self._record(row.cells)
 
     def _record(self, cells: list[str] | str) -> dict[str, Any]:
         if isinstance(cells, str):
             raise InvalidInput(f"not CSV: {cells}")
-        if len(cells) != self.width:
+        if len(cells) < self.width or is_full(cells[self.width :]):
             raise InvalidInput(f"{len(cells)} columns, not {self.width} as in the header")
         if self.from_spreadsheets:
             cells = list(map(unprotected, cells))
-        values: dict[str, Any] = {name: cells[at] for name, at in self.positions if cells[at]}
-        return {**self.constants, **values}
+        values: dict[str, Any] = {name: text for name, at in self.positions if (text := cells[at].strip())}
+        return in_our_case({**self.constants, **values})
 
     def _object(self, raw: str) -> dict[str, Any]:
         with translated():
@@ -93,11 +108,71 @@ class Reader(msgspec.Struct, frozen=True):
         if type(found.get("product_id")) is int:
             found["product_id"] = str(found["product_id"])
         present = {name: value for name, value in found.items() if value is not None and value != ""}
-        return {**self.constants, **present}
+        return in_our_case({**self.constants, **present})
+
+    def _cells(self, raw: str) -> list[str] | str:
+        try:
+            return next(csv.reader([raw], delimiter=self.delimiter, strict=True, skipinitialspace=True))
+        except csv.Error as error:
+            return str(error)
+
+    def _from_text(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a CSV row, in place, in the types of a JSON object; amounts stay texts."""
+        places = EXPONENTS.get(values.get("currency", ""), 2)
+        for name in ("stock", "price_decimals"):
+            if name in values:
+                values[name] = self.whole(name, values[name])
+        for name in (*AMOUNTS, *QUANTITIES):
+            if name in values:
+                values[name] = self.number(name, values[name], places if name in AMOUNTS else 6)
+        if "tags" in values and not values["tags"].startswith("["):
+            values["tags"] = [tag for tag in map(str.strip, values["tags"].split("|")) if tag]
+        for name, decoder, form in _JSON:
+            if isinstance(values.get(name), str):
+                try:
+                    values[name] = decoder.decode(values[name])
+                except (msgspec.DecodeError, RecursionError) as error:
+                    raise InvalidInput(f"must be a JSON {form}: {error}", f"$.{name}") from None
+        return values
+
+    def number(self, name: str, text: str, places: int) -> str:
+        """A number of a CSV cell as plain text: `numbers.plain`.
+
+        Raises:
+            InvalidInput: it is none; the path names the column.
+        """
+        try:
+            return numbers.plain(text, self.decimal, places)
+        except ValueError as error:
+            raise InvalidInput(str(error), f"$.{name}") from None
+
+    def whole(self, name: str, text: str) -> int:
+        """A whole number of a CSV cell.
+
+        Raises:
+            InvalidInput: it is none; the path names the column.
+        """
+        try:
+            return numbers.whole(text, self.decimal)
+        except ValueError as error:
+            raise InvalidInput(str(error), f"$.{name}") from None
+
+
+def is_full(cells: Sequence[str]) -> bool:
+    """Whether a cell has more than blanks."""
+    return any(map(str.strip, cells))
+
+
+def in_our_case(values: dict[str, Any]) -> dict[str, Any]:
+    """Bring codes to the case in which we have them, in place."""
+    for name, change in _CASES:
+        if isinstance(code := values.get(name), str):
+            values[name] = change(code)
+    return values
 
 
 def _product(values: dict[str, Any]) -> ProductInput:
-    for name in (*AMOUNTS, *CONTENT[:1]):
+    for name in (*AMOUNTS, *QUANTITIES):
         if name in values:
             _check_amount(name, values[name])
     given = {name.removeprefix("content_"): values.pop(name) for name in CONTENT if name in values}
@@ -118,33 +193,9 @@ def _product(values: dict[str, Any]) -> ProductInput:
     return product
 
 
-def _cells(raw: str) -> list[str] | str:
-    try:
-        return next(csv.reader([raw], strict=True))
-    except csv.Error as error:
-        return str(error)
-
-
 def _missing(values: dict[str, Any]) -> InvalidInput | None:
     missing = [name for name in REQUIRED if name not in values]
     return InvalidInput("is missing", f"$.{missing[0]}") if missing else None
-
-
-def _from_text(values: dict[str, Any]) -> dict[str, Any]:
-    for name in ("stock", "price_decimals"):
-        if name in values:
-            if not _WHOLE(values[name]):
-                raise InvalidInput("must be a whole number such as 12", f"$.{name}")
-            values[name] = int(values[name])
-    if "tags" in values and not values["tags"].startswith("["):
-        values["tags"] = [tag for tag in map(str.strip, values["tags"].split("|")) if tag]
-    for name, decoder, form in _JSON:
-        if isinstance(values.get(name), str):
-            try:
-                values[name] = decoder.decode(values[name])
-            except (msgspec.DecodeError, RecursionError) as error:
-                raise InvalidInput(f"must be a JSON {form}: {error}", f"$.{name}") from None
-    return values
 
 
 def _check_amount(name: str, value: object) -> None:
@@ -152,7 +203,7 @@ def _check_amount(name: str, value: object) -> None:
         raise InvalidInput(amounts.REASON, f"$.{name}")
 
 
-_WHOLE = re.compile(r"-?[0-9]{1,18}").fullmatch
+_CASES = (("currency", str.upper), ("content_unit", str.lower))
 SURROGATE = re.compile("[\ud800-\udfff]").search
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=amounts.exact)
 _ARRAY = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from shared.catalogue import price_lists
 from shared.importing.rows import Reader
+from shared.importing.simple_rows import ELSE, compiled
 from shared.pricing.entries import EntryInput
 from shared.pricing.ratio import ONE
 
@@ -35,16 +36,17 @@ class SimpleEntries:
     """
 
     def __init__(self, reader: Reader, list_id: str, revision: int, currency: str | None) -> None:
-        self._match = _pattern(reader)
+        self._match, self._is_told = _pattern(reader), reader.decimal is not None
         self._list_id, self._revision, self._currency = list_id, revision, currency
         self._windows: dict[tuple[str, str, str], tuple[str, str] | None] = {}
 
     def good(self, line: int, raw: str) -> GoodEntry | None:
         """The entry in a row of ASCII, or None where the row is not simple."""
         found = self._match(raw) if self._match else None
-        if not found:
+        if not found or (len(found["decimals"] or "") == _GROUPED and not self._is_told):
             return None
-        product_id, amount, customer_id, currency, *window = found.group(*_GROUPS)
+        product_id, whole, decimals, customer_id, currency, *window = found.group(*_GROUPS)
+        amount, currency = f"{whole}.{decimals}" if decimals else whole, currency.upper()
         if currency and self._currency:
             if currency != self._currency:
                 return None
@@ -82,23 +84,24 @@ def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
     names = {at: name for name, at in reader.positions}
     if not {"product_id", "amount"} <= set(names.values()):
         return None
-    columns = [_PATTERNS.get(names[at], "") if at in names else f"{_TEXT}*" for at in range(reader.width)]
-    missing = [f"(?P<{_KEYS[name]}>)" for name in _OPTIONAL if name not in names.values()]
-    return re.compile(",".join(columns) + "".join(missing)).fullmatch
+    columns = [_PATTERNS.get(names[at], "") if at in names else ELSE for at in range(reader.width)]
+    return compiled(columns, [_KEYS[name] for name in _OPTIONAL], reader)
 
 
 _MOST_WINDOWS = 10_000
+_GROUPED = 3  # digits between two marks that group
 _OPTIONAL = ("customer_id", "currency", "from", "until", "zone")
 _KEYS = {name: name.replace("from", "opens") for name in _OPTIONAL}
-_GROUPS = ("product_id", "amount", "customer_id", "currency", "opens", "until", "zone")
-# Without the characters that COPY or JSON needs escaped.
-_TEXT = r'[^",\\\x00-\x1f]'
+_GROUPS = ("product_id", "whole", "decimals", "customer_id", "currency", "opens", "until", "zone")
+# Without the characters that COPY or JSON needs escaped, and without outer blanks.
+_TEXT = r'(?!\s)[^"DELIMITER\\\x00-\x1f]{{0,{}}}(?<!\s)'
+# Three decimals may also be grouping: they are left to the full path, unless the caller tells the mark.
 _PATTERNS = {
     "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:-]{0,63})",
-    "amount": r"(?P<amount>(?:0|[1-9][0-9]{0,10})(?:\.[0-9]{1,6})?)",
-    "customer_id": f"(?P<customer_id>{_TEXT}{{0,64}})",
-    "currency": "(?P<currency>|[A-Z]{3})",
-    "from": f"(?P<opens>{_TEXT}{{0,40}})",
-    "until": f"(?P<until>{_TEXT}{{0,40}})",
-    "zone": f"(?P<zone>{_TEXT}{{0,40}})",
+    "amount": r"(?P<whole>0|[1-9][0-9]{0,10})(?:MARK(?P<decimals>[0-9]{1,6}))?",
+    "customer_id": f"(?P<customer_id>|{_TEXT.format(64)})",
+    "currency": "(?P<currency>|[A-Za-z]{3})",
+    "from": f"(?P<opens>|{_TEXT.format(40)})",
+    "until": f"(?P<until>|{_TEXT.format(40)})",
+    "zone": f"(?P<zone>|{_TEXT.format(40)})",
 }

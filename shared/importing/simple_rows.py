@@ -5,7 +5,7 @@ test compares the results of both.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -61,15 +61,15 @@ class SimpleRows:
         if not found:
             return None
         product_id, name, category, currency, whole, decimals = found.group(*_GROUPS)
-        template = self._template(category or self._category, currency or self._currency)
+        template = self._template(category or self._category, currency.upper() or self._currency)
         written = f"{whole}.{decimals}" if decimals else whole
         price = template and template.price(whole, decimals or "")
         if not template or not price:
             return None
         category = category or self._category
-        product = f"{product_id}\t{name}\t{category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
+        product = f"{product_id}\t{name}\t{category}\t{template.currency}\t{written}{_NOTHINGELSE}"
         sheet = template.sheet(product_id, price, category)
-        return Good(product_id, line, raw, product, category, template.currency, price, sheet)
+        return Good(product_id, line, raw.replace("\t", r"\t"), product, category, template.currency, price, sheet)
 
     def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency
@@ -142,21 +142,36 @@ def _pattern(reader: Reader) -> Callable[[str], re.Match[str] | None] | None:
         return None
     if len(names) < len(reader.positions) or not {"product_id", "name", "base_price"} <= set(names.values()):
         return None
-    columns = [_PATTERNS.get(names[at], "") if at in names else _ELSE for at in range(reader.width)]
-    missing = [f"(?P<{name}>)" for name in ("category", "currency") if name not in names.values()]
-    return re.compile(",".join(columns) + "".join(missing)).fullmatch
+    columns = [_PATTERNS.get(names[at], "") if at in names else ELSE for at in range(reader.width)]
+    return compiled(columns, ("category", "currency"), reader)
+
+
+def compiled(columns: Sequence[str], optional: Sequence[str], reader: Reader) -> Callable[[str], re.Match[str] | None]:
+    """The pattern of a row, from the patterns of its cells; optional groups without a column are empty.
+
+    In the patterns `DELIMITER` stands for the file's delimiter, and `MARK` for its decimal mark.
+    """
+    missing = [f"(?P<{name}>)" for name in optional if not any(f"(?P<{name}>" in column for column in columns)]
+    text = "DELIMITER".join(columns) + "(?:DELIMITER)*" + "".join(missing)
+    mark = _MARKS[reader.decimal]
+    if reader.delimiter == ",":  # then a comma is no decimal mark in a line without quotes
+        mark = r"(?!)" if reader.decimal == "comma" else r"\."
+    return re.compile(text.replace("DELIMITER", re.escape(reader.delimiter)).replace("MARK", mark)).fullmatch
 
 
 _GENERAL = "general"
 _PLAIN = ProductInput(product_id="x", name="x", currency="USD", base_price=Decimal(1))
-_NOTHING_ELSE = "\t" + product_columns(_PLAIN).split("\t", 5)[5]
+_NOTHINGELSE = "\t" + product_columns(_PLAIN).split("\t", 5)[5]
 _GROUPS = ("product_id", "name", "category", "currency", "whole", "decimals")
+_COMMA = ",(?![0-9]{3}(?![0-9]))"
+# Without `--decimal` a comma before three digits may also be grouping.
+_MARKS = {"point": r"\.", "comma": ",", None: rf"(?:\.|{_COMMA})"}
 # Without the characters that COPY needs escaped.
-_ELSE = r'[^",\\\x00-\x1f]*'
+ELSE = r'[^"DELIMITER\\\x00-\x1f]*'
 _PATTERNS = {
     "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:-]{0,63})",
-    "name": r'(?P<name>(?!\s)[^",\\\x00-\x1f]{1,200})',
-    "category": r'(?P<category>[^",\\\x00-\x1f]{0,64})',
-    "currency": "(?P<currency>[A-Z]{3})",
-    "base_price": r"(?P<whole>0|[1-9][0-9]{0,11})(?:\.(?P<decimals>[0-9]{1,4}))?",
+    "name": r'(?P<name>(?!\s)[^"DELIMITER\\\x00-\x1f]{1,200}(?<!\s))',
+    "category": r'(?P<category>|(?!\s)[^"DELIMITER\\\x00-\x1f]{1,256}(?<!\s))',
+    "currency": "(?P<currency>[A-Za-z]{3})",
+    "base_price": r"(?P<whole>0|[1-9][0-9]{0,11})(?:MARK(?P<decimals>[0-9]{1,4}))?",
 }

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from shared.importing import encodings
 from shared.importing.columns import RefusedFile
+from shared.importing.encodings import Encoding
 
 STDIN = Path("-")
 MAX_LINE = 1 << 20
@@ -21,15 +23,16 @@ _CHUNK_BYTES = 1 << 16
 
 
 class Lines:
-    """The lines of a text, with their ends. Bytes that are not UTF-8 become lone surrogates.
+    """The lines of a text, with their ends. Bytes that are not text in the encoding become lone surrogates.
 
     Attributes:
+        encoding: The encoding, for people.
         number: The number of the last line read, from 1.
         start: The number of the first line since `begin`.
     """
 
-    def __init__(self, text: io.TextIOBase) -> None:
-        self._text, self._taken = text, list[str]()
+    def __init__(self, text: io.TextIOBase, encoding: str = "UTF-8") -> None:
+        self._text, self._taken, self.encoding = text, list[str](), encoding
         self.number = self.start = 0
         self._hold("")
 
@@ -46,7 +49,7 @@ class Lines:
 
     def first(self) -> str:
         """The first line that is not blank, without consuming it; empty where there is none."""
-        while (line := self._read()) and not line.strip():
+        while (line := self._held.readline() or self._read()) and not line.strip():
             self.number += 1
         self._hold(line)
         return line
@@ -73,6 +76,12 @@ class Lines:
         self.start = self.number + 1
         self._taken.clear()
 
+    def give_back(self) -> None:
+        """Return all lines since `begin` but the first one: they are read again."""
+        self._hold("".join(self._taken[1:]) + self._held.read())
+        del self._taken[1:]
+        self.number = self.start
+
     def raw(self) -> str:
         """The row's lines as in the file, without the last line end."""
         return "".join(self._taken).rstrip("\r\n")
@@ -88,10 +97,11 @@ class Lines:
             )
         return line
 
-    @staticmethod
-    def _guarded(read: Callable[[int], str], size: int) -> str:
+    def _guarded(self, read: Callable[[int], str], size: int) -> str:
         try:
             return read(size)
+        except UnicodeDecodeError:
+            raise RefusedFile(f"it is not {self.encoding} text; --encoding names another encoding") from None
         except (EOFError, gzip.BadGzipFile, zlib.error):
             raise RefusedFile("the gzip file is cut short or damaged") from None
         except OSError as error:
@@ -104,13 +114,17 @@ class Source:
     Attributes:
         size: The stored size in bytes; None where it is unknown.
         lines: The uncompressed text.
+        guess: A sentence where the encoding is a guess; else empty.
     """
 
-    def __init__(self, raw: BinaryIO, advance: Callable[[int], None]) -> None:
+    def __init__(self, raw: BinaryIO, advance: Callable[[int], None], encoding: str | None) -> None:
         self._fileno = raw.fileno()
         self._before = self._stat()
         self.size = self._before and self._before[0]
-        self.lines = Lines(_text(io.BufferedReader(_Counted(raw, advance), _CHUNK_BYTES)))
+        unpacked = _unpacked(io.BufferedReader(_Counted(raw, advance), _CHUNK_BYTES))
+        found = Encoding(encoding, encoding) if encoding else encodings.found(_head(unpacked))
+        text = io.TextIOWrapper(unpacked, encoding=found.name, errors="surrogateescape", newline="")
+        self.lines, self.guess = Lines(text, found.shown), found.guess
 
     def check_unchanged(self) -> None:
         """Raise RefusedFile where the file was changed after it was opened."""
@@ -123,25 +137,28 @@ class Source:
 
 
 @contextmanager
-def opened(path: Path, advance: Callable[[int], None] = lambda _: None) -> Iterator[Source]:
+def opened(
+    path: Path, advance: Callable[[int], None] = lambda _: None, encoding: str | None = None
+) -> Iterator[Source]:
     """Open a source; `-` is standard input.
 
     Args:
         path: The source's path.
         advance: Called with the number of bytes after each read.
+        encoding: The text's encoding, as Python names it; None: by its first bytes.
 
     Raises:
         RefusedFile: the source cannot be opened or, later, read.
     """
     if path == STDIN:
-        yield Source(sys.stdin.buffer, advance)
+        yield Source(sys.stdin.buffer, advance, encoding)
         return
     try:
         raw = path.open("rb")
     except OSError as error:
         raise RefusedFile(error.strerror or str(error)) from None
     with raw:
-        yield Source(raw, advance)
+        yield Source(raw, advance, encoding)
 
 
 class _Counted(io.RawIOBase):
@@ -160,10 +177,16 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-def _text(buffered: io.BufferedReader) -> io.TextIOWrapper:
-    packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
-    unpacked = io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if packed else buffered
-    return io.TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _unpacked(buffered: io.BufferedReader) -> io.BufferedReader:
+    is_packed = buffered.peek(len(_GZIP)).startswith(_GZIP)
+    return io.BufferedReader(gzip.GzipFile(fileobj=buffered), _CHUNK_BYTES) if is_packed else buffered
+
+
+def _head(buffered: io.BufferedReader) -> bytes:
+    try:
+        return buffered.peek()
+    except (EOFError, OSError, zlib.error):
+        return b""  # the first read of a line raises it again, with a sentence
 
 
 def _line_ends(text: str) -> int:

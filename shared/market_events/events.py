@@ -11,7 +11,7 @@ from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.currencies import CurrencyCode, known_currency
 from shared.pricing.money import amount_in_currency, multiplier
-from shared.pricing.product import ProductId
+from shared.pricing.product import MAX_CATEGORY, ProductId
 from shared.pricing.text import clean_text
 from shared.wire import amounts
 from shared.wire.fields import AT
@@ -27,7 +27,9 @@ ProductIds = Annotated[
     tuple[ProductId, ...],
     Meta(min_length=1, max_length=10_000, description="Only these products", examples=[["P-100", "P-101"]]),
 ]
-Category = Annotated[str, Meta(min_length=1, max_length=64, description="Only this category", examples=["electronics"])]
+Category = Annotated[
+    str, Meta(min_length=1, max_length=MAX_CATEGORY, description="Only this category", examples=["electronics"])
+]
 
 
 class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

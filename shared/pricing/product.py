@@ -22,6 +22,7 @@ ProductId = Annotated[
 
 
 STANDARD_TAX = "standard"
+MAX_CATEGORY = 256
 
 
 class Tier(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
@@ -73,7 +74,7 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(
             min_length=1,
-            max_length=64,
+            max_length=MAX_CATEGORY,
             description="The product's category; the policy may have a strategy for it.",
             examples=["electronics"],
         ),

@@ -11,12 +11,14 @@ from shared.pricing.conditions import Condition
 from shared.pricing.endings import LARGEST_STEP, SMALLEST_STEP, Ending
 from shared.pricing.market import DEFAULT_MARKET_CODE
 from shared.pricing.policy import DEFAULT_POLICY, Policy
+from shared.pricing.product import MAX_CATEGORY, ProductId
 from shared.pricing.text import clean_text
 
 Form = Literal["gross", "net"]
 PartId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Names = Annotated[tuple[Name, ...], Meta(min_length=1)]
+Categories = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=MAX_CATEGORY)], ...], Meta(min_length=1)]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]
 Decimals = Annotated[int, Meta(ge=0, le=6)]
 Measure = Literal["kg", "l", "m", "m2", "piece"]
@@ -82,8 +84,8 @@ class MarketRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class AppliesTo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The products that are named, or in one of the categories, or of one of the brands, or have one of the tags."""
 
-    products: Names | None = None
-    categories: Names | None = None
+    products: Annotated[tuple[ProductId, ...], Meta(min_length=1)] | None = None
+    categories: Categories | None = None
     brands: Names | None = None
     tags: Names | None = None
 

@@ -35,3 +35,10 @@ def public_data() -> Path:
     folder = os.environ.get(DATA, "")
     need("data", folder, f"{DATA} names no folder")
     return Path(folder)
+
+
+def case_files() -> Path:
+    """The folder of small files as shops write them, beside the public catalogues."""
+    folder = public_data().parent / "cases"
+    need("data", folder.is_dir(), f"there is no folder cases beside {DATA}")
+    return folder

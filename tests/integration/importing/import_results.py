@@ -17,13 +17,13 @@ Writing = Callable[[str | bytes], Path]
 
 
 def products_in(path: Path, columns: Columns = NO_MAP) -> list[ProductInput]:
-    with source.opened(path) as opened:
+    with source.opened(path, encoding=columns.encoding) as opened:
         reader, found = chunks(opened.lines, columns)
         return [
             reader.product(row)
             for chunk in found
             for row in (
-                [reader.row(chunk.line, raw) for raw in chunk.text.splitlines() if raw]
+                [reader.row(chunk.line, raw) for raw in chunk.text.splitlines() if raw.strip(reader.blank)]
                 if isinstance(chunk, Block)
                 else chunk
             )

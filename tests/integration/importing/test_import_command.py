@@ -52,7 +52,10 @@ def test_standard_input_is_read(settings: Settings, pool: Pool, tmp_path: Path) 
 
 
 def test_options_that_make_no_sense_and_a_database_that_is_away_exit_with_2(settings: Settings, tmp_path: Path) -> None:
-    for wrong in (("--map", "id=x"), ("--currency", "XXX")):
+    for wrong in (
+        ("--map", "id=x"), ("--currency", "XXX"), ("--delimiter", "ab"),
+        ("--encoding", "nope"), ("--encoding", "base64"),
+    ):  # fmt: skip
         assert ran(settings, "import", "-", *wrong, cwd=tmp_path, stdin=b"").returncode == 2
     away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
     done = ran(away, "import", "-", cwd=tmp_path, stdin=b"")

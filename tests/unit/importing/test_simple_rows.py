@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 
 from shared.importing.checking import Check
 from shared.importing.chunks import Block
+from shared.importing.numbers import DecimalMark
 from shared.importing.rows import SURROGATE, Reader, Row
 from shared.importing.simple_rows import Good, SimpleRows
 from shared.pricing.policy import DEFAULT_POLICY, Policy
@@ -78,6 +79,29 @@ def test_so_do_rows_with_columns_that_are_passed_over_and_constants(
 @given(simple_prices, simple_ids, simple_texts, simple_names, simple_texts)
 def test_the_fast_way_takes_every_simple_row(price: str, product_id: str, first: str, name: str, second: str) -> None:
     fast, full = both(check(BARE), ",".join([price, product_id, first, name, second]))
+    assert isinstance(fast, Good)
+    assert fast == full
+
+
+@PROPERTY
+@given(
+    ids, texts, currencies, some.from_regex(r"[0-9]{1,4}([.,][0-9]{1,5})?", fullmatch=True), categories,
+    some.sampled_from([",", ";", "\t", "|"]), some.sampled_from([None, "point", "comma"]),
+    some.sampled_from(["", "x", ";"]),
+)  # fmt: skip
+def test_so_do_rows_with_any_delimiter_and_decimal_mark(  # the cells of a row, and its form
+    product_id: str, name: str, currency: str, price: str, category: str, delimiter: str, decimal: DecimalMark | None,
+    more: str,
+) -> None:  # fmt: skip
+    reader = msgspec.structs.replace(TABLE, delimiter=delimiter, decimal=decimal)
+    fast, full = both(check(reader), delimiter.join([product_id, name, currency, price, category, "", more]))
+    assert fast is None or fast == full
+
+
+@pytest.mark.parametrize(("delimiter", "price"), [(";", "12,50"), ("\t", "12,5"), ("|", "12.50"), (";", "1234,50")])
+def test_tables_of_spreadsheet_programs_are_taken_by_the_fast_way(delimiter: str, price: str) -> None:
+    reader = msgspec.structs.replace(TABLE, delimiter=delimiter)
+    fast, full = both(check(reader), delimiter.join(["A-1", "Kettle, red", "eur", price, "home", "", ""]))
     assert isinstance(fast, Good)
     assert fast == full
 
