@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
+from psycopg import DataError
+
 
 def numbers(values: Iterable[Decimal | int | None]) -> str:
     """The text of an array of numbers; cast the parameter, for instance `%(version)s::bigint[]`."""
@@ -11,9 +13,20 @@ def numbers(values: Iterable[Decimal | int | None]) -> str:
 
 
 def texts(values: Iterable[str]) -> str:
-    """The text of an array of texts, for a parameter cast to `text[]`."""
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+    """The text of an array of texts, for a parameter cast to `text[]`.
+
+    Raises:
+        DataError: a text has a NUL, which PostgreSQL's texts cannot have.
+    """
+    given = list(values)
+    if not given:
+        return "{}"
+    # A NUL stands between two texts, so that all are escaped at once.
+    joined = "\0".join(given)
+    if joined.count("\0") >= len(given):
+        raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    quoted = joined.replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+    return f'{{"{quoted}"}}'
 
 
 def instants(values: Iterable[datetime | None]) -> str:

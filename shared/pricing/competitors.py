@@ -16,6 +16,7 @@ _ONE, _TWO, _HUNDRED = Decimal(1), Decimal(2), Decimal(100)
 _UNIT = Decimal("0.0001")
 _MOST_NAMED = 3
 _names = lru_cache(maxsize=256)(folded)
+_hours = lru_cache(maxsize=256)(lambda hours: timedelta(hours=hours))
 
 Offer = tuple[Decimal, str]
 """The amount that is compared, and the competitor."""
@@ -79,7 +80,7 @@ def _usable(draft: Draft, rule: CompetitorRule, signals: Iterable[Signal], at: d
     for text, code in sorted(passed) if len(passed) > 1 else passed:
         draft.reject("competitor", code, text)
     if oldest is not None and rule.max_age_h is not None:
-        draft.due(oldest + timedelta(hours=rule.max_age_h))
+        draft.due(oldest + _hours(rule.max_age_h))
     offers.sort()
     return offers
 
@@ -91,7 +92,7 @@ class _Check:
 
     def __init__(self, rule: CompetitorRule, draft: Draft, at: datetime) -> None:
         self.at, self.currency = at, draft.currency
-        self.stale = None if rule.max_age_h is None else at - timedelta(hours=rule.max_age_h)
+        self.stale = None if rule.max_age_h is None else at - _hours(rule.max_age_h)
         within = rule.within if draft.list_price else None
         self.lowest = None if within is None else draft.list_price * within.lowest
         self.highest = None if within is None else draft.list_price * within.highest

@@ -51,7 +51,17 @@ _EXACT = context_of(60)
 multiply, subtract, divide = _EXACT.multiply, _EXACT.subtract, _EXACT.divide
 
 _UNITS = [Decimal(1).scaleb(-digits) for digits in range(7)]
-_SHOWN_DECIMALS = 6
+_SHOWN_UNIT = _UNITS[6]
+
+
+class _MinorUnits(dict[str, Decimal]):
+    """The minor unit of each currency."""
+
+    def __missing__(self, currency: str) -> Decimal:
+        return self.setdefault(currency, _UNITS[exponent(currency)])
+
+
+_MINOR_UNITS = _MinorUnits()
 
 
 def exact() -> AbstractContextManager[Context]:
@@ -61,19 +71,19 @@ def exact() -> AbstractContextManager[Context]:
 
 def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP") -> Decimal:
     """Round to the currency's minor unit: 8.925 USD is 8.93, with HALF_DOWN 8.92."""
-    unit = _UNITS[exponent(currency)]
+    unit = _MINOR_UNITS[currency]
     return amount if amount.same_quantum(unit) else amount.quantize(unit, f"ROUND_{rounding}", _EXACT)
 
 
 def ceil_to(amount: Decimal, currency: str) -> Decimal:
     """The smallest amount in whole minor units that is not below `amount`."""
-    unit = _UNITS[exponent(currency)]
+    unit = _MINOR_UNITS[currency]
     return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_CEILING, _EXACT)
 
 
 def floor_to(amount: Decimal, currency: str) -> Decimal:
     """The largest amount in whole minor units that is not above `amount`."""
-    unit = _UNITS[exponent(currency)]
+    unit = _MINOR_UNITS[currency]
     return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_FLOOR, _EXACT)
 
 
@@ -82,21 +92,21 @@ def trimmed(amount: Decimal, currency: str) -> Decimal:
 
     Equal amounts come out with equal digits, so 35 and 35.000 give the same bytes.
     """
-    unit = _UNITS[exponent(currency)]
+    unit = _MINOR_UNITS[currency]
     if amount.same_quantum(unit):
         return amount
-    whole = amount.quantize(unit, context=_EXACT)
+    whole = amount.quantize(unit, None, _EXACT)
     return whole if whole == amount else amount.normalize(_EXACT)
 
 
 def shown(amount: Decimal, currency: str) -> Decimal:
     """The amount for an explanation: `trimmed`, with at most six decimals."""
-    unit = _UNITS[exponent(currency)]
+    unit = _MINOR_UNITS[currency]
     if amount.same_quantum(unit):
         return amount
-    if (whole := amount.quantize(unit, context=_EXACT)) == amount:
+    if (whole := amount.quantize(unit, None, _EXACT)) == amount:
         return whole
-    six = amount.quantize(_UNITS[_SHOWN_DECIMALS], context=_EXACT)
+    six = amount.quantize(_SHOWN_UNIT, None, _EXACT)
     return whole if six == whole else six.normalize(_EXACT)
 
 
@@ -154,5 +164,5 @@ def _within(field: str, value: Decimal, lowest: Decimal, highest: Decimal) -> No
 
 def _decimals(field: str, value: Decimal, places: int, where: str = "") -> None:
     # Call after _within: quantize fails for a number with a huge exponent.
-    if value != value.quantize(_UNITS[places], context=_EXACT):
+    if value != value.quantize(_UNITS[places], None, _EXACT):
         raise ValueError(f"`{field}` must have at most {places} decimals{where}")
