@@ -53,7 +53,7 @@ def _structs(annotations: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
 def _schemas(structs: Iterable[type[msgspec.Struct]]) -> dict[str, dict[str, Any]]:
     _, found = msgspec.json.schema_components(set(structs), ref_template="#/components/schemas/{name}")
     for kind in _known(msgspec.Struct):
-        if kind.__name__ in found and kind.__module__.startswith(("shared.pricing.", "api.routes.")):
+        if kind.__name__ in found and kind.__module__.startswith(("shared.pricing.", "shared.plans.", "api.routes.")):
             rule_fields.complete(kind, found[kind.__name__])
     return found
 

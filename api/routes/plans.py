@@ -42,8 +42,13 @@ MOST_PRODUCTS = 10_000
 class Products(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Chosen products: these, and those of the categories."""
 
-    product_ids: Annotated[tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS, examples=[["P-100"]])] = ()
-    categories: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=1000)] = ()
+    product_ids: Annotated[
+        tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS, description="These", examples=[["P-100"]])
+    ] = ()
+    categories: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=1000, description="All of these categories", examples=[["toys"]]),
+    ] = ()
 
 
 class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,12 +57,15 @@ class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     changes: Changes
     products: Annotated[
         Products | None,
-        Meta(description="Only these products: for a look, the plan cannot be applied. Default: all"),
+        Meta(
+            description="Only these products: for a look, the plan cannot be applied. Default: all",
+            examples=[{"categories": ["toys"]}],
+        ),
     ] = None
-
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An empty document."""
+    sample: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_PRODUCTS)] | None,
+        Meta(description="So many products at random: for a look. Default: all", examples=[1000]),
+    ] = None
 
 
 class PlanAccepted(msgspec.Struct, frozen=True):
@@ -113,7 +121,7 @@ def create_plan(
     chosen = ProductSet() if data.products is None else ProductSet(data.products.product_ids, data.products.categories)
     author = Author(request.user.name, request.user.id)
     with services.transaction() as conn:
-        made = making.make(conn, data.changes, author, propagation.current()["traceparent"], chosen)
+        made = making.make(conn, data.changes, author, propagation.current()["traceparent"], chosen, data.sample)
     spans.annotate(plan_id=str(made.plan_id))
     _enqueue(services, "plan", made.task_id)
     return PlanAccepted(made.plan_id, "queued", current_trace_id())
@@ -124,7 +132,8 @@ def create_plan(
     **_READ,
     operation_id="listPlans",
     responses=documented(401, 403, 422, 503),
-    summary="Plans, the newest first",
+    summary="Plans",
+    description="The newest first, without their results.",
 )
 def list_plans(services: Services, limit: Limit = 100, cursor: Cursor = None) -> PlanList:
     """List plans."""
@@ -139,7 +148,8 @@ def list_plans(services: Services, limit: Limit = 100, cursor: Cursor = None) ->
     **_READ,
     operation_id="getPlan",
     responses=documented(401, 403, 404, 422, 503),
-    summary="A plan: its status, its progress and its result",
+    summary="A plan",
+    description="Its status, its progress, and its result once it is ready.",
 )
 def get_plan(services: Services, plan_id: PlanPath) -> PlanView:
     """Look up a plan."""

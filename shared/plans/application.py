@@ -10,7 +10,7 @@ from shared.catalogue import price_lists, products
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import AlreadyEnded, StalePlan
 from shared.jobs import tasks
-from shared.plans import changes, planning, proposal, store
+from shared.plans import contents, entry_writes, planning, proposal, store
 from shared.plans.proposal import Proposal
 from shared.plans.store import Item, Plan, Stored
 from shared.postgres.pools import Conn
@@ -71,13 +71,13 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
         raise StalePlan(f"{percent(share)} of its prices changed since it was made; make the plan again")
     made = held
     for change in plan.changes:
-        if (written := changes.of_rulebook(change)) is not None:
+        if (written := contents.of_rulebook(change)) is not None:
             if written.part is None:
                 made = parts.drop(conn, made, written.name, by)
             else:
                 made = parts.put(conn, made, written.name, written.part, by)
     task_id = None
-    if proposed.moves_published_prices:
+    if proposed.writes_sheets:
         task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
     store.begin_application(conn, plan, task_id, by.author, made.version)
     return Begun(made, made.version != held.version, values_version, task_id)
@@ -89,6 +89,8 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     A sheet of the planned version is decided at the plan's instant, from the same inputs; any other one at this
     instant.
     """
+    for list_id in sorted(proposed.entries):
+        price_lists.lock(conn, list_id)
     gathered = gather(conn, chosen)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposed.after.policy
@@ -106,7 +108,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     made.add(now)
     _write_facts(conn, gathered.found, proposed)
     repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
-    return Published(repriced, redecided)
+    return Published(entry_writes.write(conn, gathered.found, proposed, repriced, cause), redecided)
 
 
 def _other_than_planned(found: Sequence[PricingInputs], made: Made, part: Stored) -> list[Item]:
@@ -146,13 +148,13 @@ def _put_values(conn: Conn, plan: Plan, by: By) -> int | None:
     Raises:
         StalePlan: one of them changed since.
     """
-    new = changes.values_of(plan.changes)
+    new = contents.values_of(plan.changes)
     if not new:
         return None
     values.lock(conn)
     if moved := values.changed_since(conn, plan.values_version, new):
         raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")
-    rates = changes.rates_of(plan.changes)
+    rates = contents.rates_of(plan.changes)
     if rates:
         exchange_rates.put(conn, rates, by)
     return values.add(conn, [value for value in new if value.kind == "multiplier"], by)

@@ -3,40 +3,52 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
 
 from shared.access.scopes import Scope
-from shared.errors import InvalidInput, NotFound, StillInUse
+from shared.errors import InvalidInput
 from shared.pricing import money
+from shared.pricing.entries import EntryWrite
 from shared.pricing.product import ProductId, ProductInput
-from shared.pricing.rulebook import MarketRules, Name, PartId, PriceList, Promotion, Rulebook, RulebookPolicy
-from shared.pricing.state import ManualPrice
-from shared.rulebook import documents, exchange_rates, parts
+from shared.pricing.rulebook import MarketRules, Name, PartId, PriceList, Promotion, RulebookPolicy
+from shared.rulebook import documents, exchange_rates
 from shared.rulebook.exchange_rates import NewRate
-from shared.rulebook.parts import Part, PartName
-from shared.rulebook.values import NewValue
+from shared.wire.fields import AT
 
 MOST_CHANGES = 1_000
 
 
 class MarketChange(MarketRules, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A market, whole.
+    """A market, whole, without its multiplier."""
 
-    Attributes:
-        code: Its code, as in `user_location`.
-    """
+    code: Annotated[Name, Meta(description="Its code, as in `user_location`.", examples=["NY"])]
 
-    code: Name
+
+class EntriesChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Entries of a price list; those of a product (and customer) replace those that it has in the list."""
+
+    list: Annotated[PartId, Meta(description="The list's id.", examples=["wholesale"])]
+    entries: Annotated[
+        tuple[EntryWrite, ...],
+        Meta(
+            min_length=1,
+            max_length=10_000,
+            description="The entries.",
+            examples=[[{"product_id": "P-100", "amount": "39.90"}]],
+        ),
+    ]
 
 
 class MultiplierChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A market's multiplier, in [0.01, 100]."""
+    """A market's multiplier."""
 
-    market: Name
-    multiplier: Decimal
+    market: Annotated[Name, Meta(description="The market's code.", examples=["NY"])]
+    multiplier: Annotated[
+        Decimal, Meta(description="On every published price there, in [0.01, 100].", examples=["1.10"])
+    ]
 
     def __post_init__(self) -> None:
         money.multiplier("multiplier", self.multiplier)
@@ -47,9 +59,9 @@ class RateChange(
 ):
     """An exchange rate: one unit of `from` is `rate` units of `to`."""
 
-    source: str
-    target: str
-    rate: Decimal
+    source: Annotated[str, Meta(description="A currency, ISO 4217.", examples=["USD"])]
+    target: Annotated[str, Meta(description="Another currency.", examples=["EUR"])]
+    rate: Annotated[Decimal, Meta(description="Units of `to` for one of `from`.", examples=["0.92"])]
 
     def __post_init__(self) -> None:
         try:
@@ -62,19 +74,23 @@ class ManualPriceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A price of a product, in its currency, in place of the rules' one."""
 
     product_id: ProductId
-    price: Decimal
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
-    until: Annotated[datetime, Meta(tz=True)] | None = None
-    below_floor: bool = False
+    price: Annotated[Decimal, Meta(description="The published price.", examples=["39.90"])]
+    reason: Annotated[str, Meta(min_length=1, max_length=500, description="The reason.", examples=["a clearance"])]
+    until: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None, Meta(description="Its end; null: none.", examples=[AT])
+    ] = None
+    below_floor: Annotated[bool, Meta(description="Whether it may be below the floor.", examples=[False])] = False
 
 
 class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The name of what is deleted: exactly one."""
 
-    market: Name | None = None
-    price_list: PartId | None = None
-    promotion: PartId | None = None
-    manual_price: ProductId | None = None
+    market: Annotated[Name | None, Meta(description="A market and its multiplier.", examples=["NY"])] = None
+    price_list: Annotated[PartId | None, Meta(description="A price list.", examples=["wholesale"])] = None
+    promotion: Annotated[PartId | None, Meta(description="A promotion.", examples=["spring"])] = None
+    manual_price: Annotated[
+        ProductId | None, Meta(description="The manual price of a product.", examples=["P-100"])
+    ] = None
 
     def __post_init__(self) -> None:
         _only_one(self)
@@ -83,15 +99,44 @@ class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One change: exactly one of these."""
 
-    policy: RulebookPolicy | None = None
-    market: MarketChange | None = None
-    price_list: PriceList | None = None
-    promotion: Promotion | None = None
-    multiplier: MultiplierChange | None = None
-    exchange_rate: RateChange | None = None
-    product: ProductInput | None = None
-    manual_price: ManualPriceChange | None = None
-    delete: Deletion | None = None
+    policy: Annotated[RulebookPolicy | None, Meta(description="The policy.", examples=[{"min_margin": "0.1"}])] = None
+    market: Annotated[MarketChange | None, Meta(description="A market.", examples=[{"code": "NY"}])] = None
+    price_list: Annotated[
+        PriceList | None, Meta(description="A price list's header.", examples=[{"id": "sale", "kind": "sale"}])
+    ] = None
+    entries: Annotated[
+        EntriesChange | None,
+        Meta(
+            description="Entries of a price list.",
+            examples=[{"list": "sale", "entries": [{"product_id": "P-100", "amount": "39.90"}]}],
+        ),
+    ] = None
+    promotion: Annotated[
+        Promotion | None, Meta(description="A promotion.", examples=[{"id": "spring", "percent": "20"}])
+    ] = None
+    multiplier: Annotated[
+        MultiplierChange | None,
+        Meta(description="A market's multiplier.", examples=[{"market": "NY", "multiplier": "1.10"}]),
+    ] = None
+    exchange_rate: Annotated[
+        RateChange | None,
+        Meta(description="An exchange rate.", examples=[{"from": "USD", "to": "EUR", "rate": "0.92"}]),
+    ] = None
+    product: Annotated[
+        ProductInput | None,
+        Meta(
+            description="An existing product.",
+            examples=[{"product_id": "P-100", "name": "Kettle", "currency": "USD", "base_price": "49.90"}],
+        ),
+    ] = None
+    manual_price: Annotated[
+        ManualPriceChange | None,
+        Meta(
+            description="A manual price.",
+            examples=[{"product_id": "P-100", "price": "39.90", "reason": "a clearance"}],
+        ),
+    ] = None
+    delete: Annotated[Deletion | None, Meta(description="A deletion.", examples=[{"promotion": "spring"}])] = None
 
     def __post_init__(self) -> None:
         _only_one(self)
@@ -110,92 +155,13 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
 Changes = Annotated[
     tuple[Change, ...],
-    Meta(min_length=1, max_length=MOST_CHANGES, description="The changes, in their order; each part is whole."),
+    Meta(
+        min_length=1,
+        max_length=MOST_CHANGES,
+        description="The changes, in their order; each part is whole.",
+        examples=[[{"promotion": {"id": "spring", "percent": "20"}}]],
+    ),
 ]
-
-
-class RulebookChange(NamedTuple):
-    """A part of the rulebook that a change writes; None: it deletes it."""
-
-    name: PartName
-    part: Part | None
-
-
-def of_rulebook(change: Change) -> RulebookChange | None:
-    """What a change does to the rulebook; None: nothing."""
-    if change.policy is not None:
-        return RulebookChange(PartName("policy"), change.policy)
-    if (market := change.market) is not None:
-        rules = MarketRules(**{name: getattr(market, name) for name in MarketRules.__struct_fields__})
-        return RulebookChange(PartName("market", market.code), rules)
-    if change.price_list is not None:
-        return RulebookChange(PartName("price_list", change.price_list.id), change.price_list)
-    if change.promotion is not None:
-        return RulebookChange(PartName("promotion", change.promotion.id), change.promotion)
-    if (gone := change.delete) is not None:
-        if gone.market is not None:
-            return RulebookChange(PartName("market", gone.market), None)
-        if gone.price_list is not None:
-            return RulebookChange(PartName("price_list", gone.price_list), None)
-        if gone.promotion is not None:
-            return RulebookChange(PartName("promotion", gone.promotion), None)
-    return None
-
-
-def revised(rulebook: Rulebook, changes: Sequence[Change]) -> Rulebook:
-    """The rulebook after the changes, written nowhere.
-
-    Raises:
-        InvalidInput: a change contradicts itself or the others; the path leads into the change.
-    """
-    for index, change in enumerate(changes):
-        if (written := of_rulebook(change)) is None:
-            continue
-        place = f"$.changes[{index}].{change.kind}"
-        try:
-            if written.part is None:
-                rulebook = parts.without_part(rulebook, written.name)
-            else:
-                rulebook = parts.with_part(rulebook, written.name, written.part)
-        except InvalidInput as error:
-            raise InvalidInput(error.reason, f"{place}{error.path.removeprefix('$')}") from None
-        except (NotFound, StillInUse) as error:
-            raise InvalidInput(str(error), f"{place}.{written.name.kind}") from None
-    return rulebook
-
-
-def products_of(changes: Sequence[Change]) -> dict[str, ProductInput]:
-    """The products that changes write, by id; of two of one product the later one."""
-    return {each.product.product_id: each.product for each in changes if each.product is not None}
-
-
-def manual_prices_of(changes: Sequence[Change]) -> dict[str, ManualPrice | None]:
-    """The manual prices that changes set, by product; None: they end it."""
-    found: dict[str, ManualPrice | None] = {}
-    for change in changes:
-        if (manual := change.manual_price) is not None:
-            fields = {name: getattr(manual, name) for name in ManualPrice.__struct_fields__}
-            found[manual.product_id] = ManualPrice(**fields)
-        if change.delete is not None and change.delete.manual_price is not None:
-            found[change.delete.manual_price] = None
-    return found
-
-
-def values_of(changes: Sequence[Change]) -> list[NewValue]:
-    """The market values that changes put in force."""
-    found = []
-    for change in changes:
-        if (of_market := change.multiplier) is not None:
-            found.append(NewValue("multiplier", of_market.market, of_market.multiplier))
-        if (rate := change.exchange_rate) is not None:
-            found.append(NewValue("exchange_rate", f"{rate.source}/{rate.target}", rate.rate))
-    return found
-
-
-def rates_of(changes: Sequence[Change]) -> list[NewRate]:
-    """The exchange rates among them."""
-    rates = [change.exchange_rate for change in changes if change.exchange_rate is not None]
-    return [NewRate(rate.source, rate.target, rate.rate) for rate in rates]
 
 
 def encoded(changes: Sequence[Change]) -> str:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from shared.catalogue import products
+from shared.catalogue import product_set, products
 from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
-from shared.plans import store
+from shared.plans import entry_writes, store
 from shared.plans.changes import Change
 from shared.plans.proposal import Proposal, work_out
 from shared.plans.store import Author, Options
@@ -24,7 +24,14 @@ class Made(NamedTuple):
     task_id: UUID
 
 
-def make(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: str, chosen: ProductSet) -> Made:
+def make(
+    conn: Conn,
+    proposed: Sequence[Change],
+    author: Author,
+    traceparent: str,
+    chosen: ProductSet,
+    sample: int | None = None,
+) -> Made:
     """Store a plan and its task, which the caller enqueues after the commit.
 
     Args:
@@ -33,17 +40,22 @@ def make(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: st
         author: Who makes the plan.
         traceparent: W3C context that the job continues.
         chosen: The products that a person chose for a look; everything: the plan can be applied.
+        sample: The number of them that are planned, at random; None: all.
 
     Raises:
         InvalidInput: a change contradicts itself or the rulebook; the path leads into the change.
     """
     proposal = work_out(conn, tuple(proposed), rulebook.newest(conn))
     _check_products(conn, proposal)
+    entry_writes.check(conn, proposal)
     plan_id = uuid4()
     reach = proposal.reach if chosen.is_everything else chosen
+    is_partial = not chosen.is_everything or sample is not None
+    if sample is not None:
+        reach = ProductSet(tuple(product_set.sample(conn, reach, sample)) or ("",))
     task_id = tasks.create(conn, "plan", reach, traceparent)
     tasks.claim_one(conn, task_id)
-    options = Options(product_set=reach, is_partial=not chosen.is_everything)
+    options = Options(product_set=reach, is_partial=is_partial)
     store.insert(conn, plan_id, author, proposed, options, task_id)
     return Made(plan_id, task_id)
 

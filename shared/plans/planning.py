@@ -20,8 +20,11 @@ from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
 from shared.pricing.money import exact
+from shared.pricing.rulebook import PriceList
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Hold
+from shared.rulebook import parts
+from shared.rulebook.parts import PartName
 
 BOUNDS: Final = ("floor", "ceiling")
 _PLACES = Decimal("0.000001")
@@ -99,7 +102,7 @@ def _part(gathered: Gathered, made: Made, proposal: Proposal) -> Part:
         items = items_of(gathered.found, made)
         for item in items:
             _count(total, item)
-        public = _public_items(gathered, fresh, proposal.public) if proposal.public is not None else []
+        public = _public_items(gathered, fresh, proposal, proposal.public) if proposal.public is not None else []
         if proposal.public is not None:
             total.public_at = proposal.public.at(gathered.at)
             total.markets_left_out = proposal.public.left_out
@@ -124,7 +127,9 @@ def _is_shown(item: Item) -> bool:
     return bool(item.change) or item.held is not None or item.old_price is None
 
 
-def _public_items(gathered: Gathered, fresh: Mapping[str, PriceSheet], public: PublicPrices) -> list[Item]:
+def _public_items(
+    gathered: Gathered, fresh: Mapping[str, PriceSheet], proposal: Proposal, public: PublicPrices
+) -> list[Item]:
     """The public prices that move."""
     items = []
     for one in gathered.found:
@@ -132,10 +137,25 @@ def _public_items(gathered: Gathered, fresh: Mapping[str, PriceSheet], public: P
         if one.last is None or one.sheet is None:
             continue
         old = _sheet.decode(one.sheet)
-        for moved in public.of(old, fresh.get(product.product_id, old), gathered.at):
+        new = _with_entries(fresh.get(product.product_id, old), proposal)
+        for moved in public.of(old, new, gathered.at):
             change = _ZERO if moved.new_price is None else change_of(moved.old_price, moved.new_price)
             items.append(Item(product.product_id, moved.market, product.category, moved.currency, *moved[2:], change))
     return items
+
+
+def _with_entries(sheet: PriceSheet, proposal: Proposal) -> PriceSheet:
+    """The sheet with the entries for everyone that the changes write."""
+    entries = list(sheet.entries)
+    for list_id, of_list in proposal.entries.items():
+        if (written := of_list.get(sheet.product_id)) is None:
+            continue
+        header = parts.find(proposal.after, PartName("price_list", list_id))
+        revision = header.revision if isinstance(header, PriceList) else 0
+        own = [entry.entry(list_id, revision) for entry in written if entry.customer_id is None and not entry.delete]
+        if any(entry.customer_id is None for entry in written):
+            entries = [entry for entry in entries if entry.list != list_id] + own
+    return sheet if tuple(entries) == sheet.entries else replace(sheet, entries=tuple(entries))
 
 
 def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item:

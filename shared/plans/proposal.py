@@ -11,9 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductSet
-from shared.plans import changes, public_prices
+from shared.plans import contents, public_prices
 from shared.plans import store as plans
 from shared.plans.changes import Change
+from shared.plans.contents import Entries
 from shared.plans.public_prices import PublicPrices
 from shared.plans.store import Plan
 from shared.postgres.pools import Conn
@@ -39,6 +40,7 @@ class Proposal(Struct, frozen=True):
         version: The version that sheets get: that of the rulebook before, or of the one that the application made.
         products: The products that the changes write, by id.
         manual_prices: The manual prices that they set, by product; None: they end it.
+        entries: The entries of price lists that they write.
         public: The public prices that they may move; None: none.
     """
 
@@ -48,6 +50,7 @@ class Proposal(Struct, frozen=True):
     version: int
     products: Mapping[str, ProductInput]
     manual_prices: Mapping[str, ManualPrice | None]
+    entries: Entries = {}
     public: PublicPrices | None = None
 
     @property
@@ -59,6 +62,11 @@ class Proposal(Struct, frozen=True):
     def moves_published_prices(self) -> bool:
         """Whether published prices may differ."""
         return bool(self.products or self.manual_prices) or self.moves_policy
+
+    @property
+    def writes_sheets(self) -> bool:
+        """Whether price sheets may differ, so that an application has a run."""
+        return bool(self.entries) or self.moves_published_prices
 
     @property
     def reach(self) -> ProductSet:
@@ -96,7 +104,7 @@ class Work(NamedTuple):
 
 def touched(rulebook: Rulebook, proposed: Sequence[Change]) -> list[PartName]:
     """The parts of the rulebook that changes write or delete, each once."""
-    found = [each.name for change in proposed if (each := changes.of_rulebook(change)) is not None]
+    found = [each.name for change in proposed if (each := contents.of_rulebook(change)) is not None]
     return list(dict.fromkeys(parts.spelled(rulebook, name) for name in found))
 
 
@@ -113,20 +121,26 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         InvalidInput: a change contradicts itself or the others; the path leads into the change.
     """
     before = store.by_version(conn, version).rulebook
-    after = changes.revised(before, proposed)
+    after = contents.revised(before, proposed)
     terms_before = Terms(CompiledRulebook(before, version), values.load(conn, at))
-    new_values = changes.values_of(proposed)
+    new_values = contents.values_of(proposed)
     after_values = public_prices.with_values(terms_before.values, new_values, at) if new_values else terms_before.values
+    entries = contents.entries_of(proposed)
     public = public_prices.of(
-        terms_before, Terms(CompiledRulebook(after, version), after_values), touched(before, proposed), new_values
+        terms_before,
+        Terms(CompiledRulebook(after, version), after_values),
+        touched(before, proposed),
+        new_values,
+        {list_id: list(of_list) for list_id, of_list in entries.items()},
     )
     return Proposal(
         proposed,
         before,
         after,
         version,
-        changes.products_of(proposed),
-        changes.manual_prices_of(proposed),
+        contents.products_of(proposed),
+        contents.manual_prices_of(proposed),
+        entries,
         public,
     )
 

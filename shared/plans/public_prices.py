@@ -1,6 +1,6 @@
 """Public prices that a plan moves: the price of one piece for everybody in each market that its changes touch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -73,15 +73,26 @@ class PublicPrices(Struct, frozen=True):
         return moved
 
 
-def of(before: Terms, after: Terms, touched: Sequence[PartName], values: Sequence[NewValue]) -> PublicPrices | None:
-    """Where changes of these parts and values may move public prices; None: nowhere.
+def of(
+    before: Terms,
+    after: Terms,
+    touched: Sequence[PartName],
+    values: Sequence[NewValue],
+    entries: Mapping[str, Sequence[str]],
+) -> PublicPrices | None:
+    """Where changes may move public prices; None: nowhere. Changes of the published price alone are no part of it.
 
-    Changes of the published price alone are no part of it.
+    Args:
+        before: The terms before the changes.
+        after: The terms after them.
+        touched: The parts of the rulebook that they write.
+        values: The market values that they write.
+        entries: The products of the entries that they write, by list.
     """
     old, new = before.rules.rulebook, after.rules.rulebook
     found = [(name, parts.find(old, name), parts.find(new, name)) for name in touched]
     changed = [(name, one, other) for name, one, other in found if one != other and _reads(one, other)]
-    if not changed and not values:
+    if not changed and not values and not entries:
         return None
     markets: set[str] | None = set()
     for name, *both in changed:
@@ -89,8 +100,11 @@ def of(before: Terms, after: Terms, touched: Sequence[PartName], values: Sequenc
     for value in values:
         markets = _union(markets, {location_key(value.name)} if value.kind == "multiplier" else None)
     every = sorted({*before.markets, *after.markets})
+    for list_id in entries:
+        header = parts.find(new, PartName("price_list", list_id))
+        markets = _union(markets, _named_markets(header) if isinstance(header, PriceList) else set())
     codes = [code for code in every if markets is None or location_key(code) in markets]
-    reach = ProductSet() if values else _reach(part for _, *both in changed for part in both)
+    reach = ProductSet() if values else _reach((part for _, *both in changed for part in both), entries)
     opens = [part.opens for _, _, part in changed if isinstance(part, PriceList | Promotion) and part.opens is not None]
     shown = tuple(codes[:MOST_MARKETS])
     return PublicPrices(before, after, shown, len(codes) - len(shown), max(opens, default=None), reach)
@@ -144,9 +158,10 @@ def _named_markets(part: PriceList | Promotion) -> set[str] | None:
     return None
 
 
-def _reach(found: Iterable[Part | None]) -> ProductSet:
-    """The products of the parts; one for more than ids and categories reaches all."""
-    reach: ProductSet | None = None
+def _reach(found: Iterable[Part | None], entries: Mapping[str, Sequence[str]]) -> ProductSet:
+    """The products of the parts and entries; a part for more than ids and categories reaches all."""
+    named = tuple(sorted({product_id for ids in entries.values() for product_id in ids}))
+    reach = ProductSet(named) if named else None
     for part in found:
         if part is None:
             continue

@@ -80,14 +80,14 @@ class Shop:
             policy = rulebook.active(conn).rulebook.policy
         return Change(policy=msgspec.structs.replace(policy, **fields))
 
-    def request(self, *proposed: Change, chosen: ProductSet | None = None) -> Made:
+    def request(self, *proposed: Change, chosen: ProductSet | None = None, **options: Any) -> Made:
         """A plan that waits."""
         with self.services.pool.connection() as conn:
-            return making.make(conn, proposed, Author("shop", None), "", chosen or ProductSet())
+            return making.make(conn, proposed, Author("shop", None), "", chosen or ProductSet(), **options)
 
-    def plan(self, *proposed: Change, chosen: ProductSet | None = None) -> PlanView:
+    def plan(self, *proposed: Change, chosen: ProductSet | None = None, **options: Any) -> PlanView:
         """A plan that is made."""
-        made = self.request(*proposed, chosen=chosen)
+        made = self.request(*proposed, chosen=chosen, **options)
         plans.make(self.services, made.task_id)
         return self.view(made.plan_id)
 

@@ -7,9 +7,18 @@ from typing import Any
 import pytest
 
 from shared.errors import InvalidInput, StalePlan
-from shared.plans.changes import Change, Deletion, ManualPriceChange, MarketChange, MultiplierChange, RateChange
+from shared.plans.changes import (
+    Change,
+    Deletion,
+    EntriesChange,
+    ManualPriceChange,
+    MarketChange,
+    MultiplierChange,
+    RateChange,
+)
 from shared.plans.views import ItemView, PlanView
 from shared.pricing.conditions import Condition
+from shared.pricing.entries import EntryWrite
 from shared.pricing.rulebook import Adjustment, AppliesTo, PriceList, Promotion
 from shared.rulebook import values
 from shared.rulebook.values import By, NewValue
@@ -69,6 +78,32 @@ def test_a_list_and_its_deletion_are_planned(shop: Shop) -> None:
     assert shop.apply(made.plan_id).status == "applied"
     gone = shop.plan(Change(delete=Deletion(price_list="sale")))
     assert public(shop.items(gone.plan_id)) == [(product_id, "DEFAULT", "85.50", "95.00")]
+
+
+def test_entries_are_planned_and_stored_by_the_application(shop: Shop) -> None:
+    [first, other, _] = shop.stock(3)
+    shop.apply(shop.plan(Change(price_list=PriceList(id="sale", kind="sale"))).plan_id)
+    written = (EntryWrite(product_id=first, amount=Decimal(80)), EntryWrite(product_id=other, amount=Decimal(70)))
+    plan = shop.plan(Change(entries=EntriesChange(list="sale", entries=written)))
+    assert result(plan)["products"] == 2
+    expected = [(first, "DEFAULT", "95.00", "80.00"), (other, "DEFAULT", "95.00", "70.00")]
+    assert public(shop.items(plan.plan_id)) == expected
+    assert shop.apply(plan.plan_id).status == "applied"
+    gone = Change(entries=EntriesChange(list="sale", entries=(EntryWrite(product_id=first, delete=True),)))
+    assert public(shop.items(shop.plan(gone).plan_id)) == [(first, "DEFAULT", "80.00", "95.00")]
+
+
+def test_wrong_entries_are_refused_with_their_place(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    listed = Change(price_list=PriceList(id="sale", kind="sale"))
+    for list_id, product_id_, path in (
+        ("none", product_id, "$.changes[1].entries.list"),
+        ("sale", "unknown", "$.changes[1].entries.entries[0].product_id"),
+    ):
+        written = EntriesChange(list=list_id, entries=(EntryWrite(product_id=product_id_, amount=TEN),))
+        with pytest.raises(InvalidInput) as refused:
+            shop.request(listed, Change(entries=written))
+        assert refused.value.path == path
 
 
 def test_a_market_and_its_multiplier_are_planned_and_put_in_force(shop: Shop) -> None:

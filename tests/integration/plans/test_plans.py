@@ -105,6 +105,12 @@ def test_a_plan_on_chosen_products_is_for_looking(shop: Shop) -> None:
         shop.apply(plan.plan_id)
 
 
+def test_a_plan_on_a_sample_is_for_looking(shop: Shop) -> None:
+    shop.stock(9)
+    plan = shop.plan(shop.policy(min_margin=FULL), sample=4)
+    assert ((plan.result or {})["products"], plan.is_partial) == (4, True)
+
+
 def test_a_wrong_change_is_refused_with_the_path_inside_it(shop: Shop) -> None:
     sale = PriceList(id="summer", kind="sale", from_="2026-07-02", until="2026-07-01")
     with pytest.raises(InvalidInput) as refused:
