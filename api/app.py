@@ -33,6 +33,7 @@ from api.routes import (
     manual_prices,
     market_events,
     plans,
+    price_changes,
     price_list_entries,
     prices,
     products,
@@ -56,7 +57,7 @@ def create_app() -> ASGIApp:
     settings = load()
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)
-    limits = Limits(settings.body_timeout_s, settings.port, settings.max_requests)
+    limits = Limits(settings.body_timeout_s, settings.port, settings.max_requests, settings.max_streams)
     app = create_litestar(settings, limits)
 
     def key_of(scope: HTTPScope) -> LiveKey | None:
@@ -81,6 +82,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with services.running(settings) as running, limits.in_force():
             app.state.services = running
+            limits.on_drain(running.streams.end)
             running.keys.on_limits(app.state.get("leave_limited", lambda _: None))
             yield
             metrics.flush()
@@ -92,7 +94,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
                     *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans),
-                    *(keys, audit_log, health),
+                    *(price_changes, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

@@ -13,7 +13,7 @@ from shared.telemetry.metrics import REQUESTS_SHED
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Traffic = Literal["health", "metrics", "prices", "reads", "writes"]
+Traffic = Literal["health", "metrics", "prices", "reads", "streams", "writes"]
 Threads = Traffic | Literal["feed"]
 # Callers of /metrics share scrapes, and need no more.
 MOST_SCRAPES = 64
@@ -41,15 +41,17 @@ def on_feed_threads() -> Iterator[None]:
 class Bulkheads:
     """Counts the requests under way, and refuses those of a kind that has its number. Health is never refused."""
 
-    def __init__(self, most: int = 256) -> None:
+    def __init__(self, most: int = 256, most_streams: int = 1_000) -> None:
         """Bulkheads of one process.
 
         Args:
             most: The largest number of requests under way of a kind.
+            most_streams: The largest number of open streams.
         """
         self._most = {"health": float("inf"), "metrics": min(MOST_SCRAPES, most)} | dict.fromkeys(
             ("prices", "reads", "writes"), most
         )
+        self._most["streams"] = most_streams
         self._under_way: Counter[Traffic] = Counter()
 
     @property

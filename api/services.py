@@ -10,6 +10,7 @@ import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 from api.bulkheads import is_write
+from api.changes.streams import ChangeStreams
 from api.scrapes import Scrapes
 from shared.access.audit_log import AuditLog
 from shared.access.known import KnownKeys
@@ -59,6 +60,7 @@ class Services(msgspec.Struct, frozen=True):
         rate_limits: Buckets of callers, shared by all processes.
         price_limits: Buckets of keys that limit price queries, shared by the processes of this instance.
         past_terms: Rulebooks and market values of the past.
+        streams: The streams of changes of this process.
         clock: PostgreSQL's time.
     """
 
@@ -79,6 +81,7 @@ class Services(msgspec.Struct, frozen=True):
     rate_limits: RateLimits
     price_limits: PriceLimits
     past_terms: PastTerms
+    streams: ChangeStreams
     clock: PostgresClock
 
     @contextmanager
@@ -138,6 +141,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         audit_log = AuditLog(reads)
         stack.push_async_callback(audit_log.close)
         freeze_gc()
+        streams = ChangeStreams(reads, settings.port, keys.is_live, settings.stream_timeout_s)
+        stack.callback(asyncio.create_task(streams.run()).cancel)
         scrapes = Scrapes(lambda: exposition(backlog_metrics.PriceStatistics(lookups)))
         stack.callback(scrapes.close)
         rates: dict[Kind, int] = {
@@ -166,5 +171,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             rate_limits=rate_limits,
             price_limits=price_limits,
             past_terms=PastTerms(),
+            streams=streams,
             clock=watched,
         )

@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trace_reads_per_s: The largest number of them in a second and API process.
         trace_write_ratio: The share for all other requests and jobs.
         max_requests: Requests under way in an API process, of each kind: prices, reads, writes.
+        max_streams: Open streams of changes in an API process.
+        stream_timeout_s: Time in which a client must take something of a stream, where there is something to take.
         writes_per_s: Writes of one key a second, over all processes; 0: without a limit.
         lists_per_s: The same for reads below `/api`, of one key, or of one address without a key.
         failed_keys_per_s: The same for requests of one address with a key that is not known.
@@ -104,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     trace_reads_per_s: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 20
     trace_write_ratio: Ratio = 1.0
     max_requests: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
+    max_streams: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1_000
+    stream_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 30.0
     writes_per_s: Rate = 500
     lists_per_s: Rate = 50
     failed_keys_per_s: Rate = 2

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 
 from api.edge.cors import Cors
 from api.edge.fast_path import JSON, FastPath
-from api.edge.limits import Limits, answer_whole
+from api.edge.limits import STREAM_PATH, Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
 from api.edge.rates import Rates
@@ -132,12 +132,23 @@ class Edge:
     async def _through_the_framework(
         self, scope: HTTPScope, receive: Receive, send: Send, trace: RequestTrace | None, started: float
     ) -> None:
-        status, limit = 500, dict[str, str]()
+        status, limit, is_noted = 500, dict[str, str](), False
+
+        def note() -> None:
+            nonlocal is_noted
+            is_noted = True
+            method = scope["method"]
+            route = str(scope.get("path_template") or "unmatched")
+            observe(series(method, route, status, scope.get("state", {}).get(SOURCE, "")), started)
+            if trace is not None:
+                trace.end(method, route, status)
 
         async def observed_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == 200 and scope["path"] == STREAM_PATH:
+                    note()  # a stream has no end: what counts is the time to its beginning
                 more = [(name.encode(), value.encode()) for name, value in limit.items()]
                 if trace is not None:
                     more.append(trace.header)
@@ -159,11 +170,8 @@ class Edge:
         finally:
             if self._rates is not None:
                 self._rates.note(scope, status)
-            method = scope["method"]
-            route = str(scope.get("path_template") or "unmatched")
-            observe(series(method, route, status, scope.get("state", {}).get(SOURCE, "")), started)
-            if trace is not None:
-                trace.end(method, route, status)
+            if not is_noted:
+                note()
 
 
 def _again(message: ReceiveMessage, receive: Receive) -> Receive:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import cast
@@ -21,6 +21,7 @@ from shared.errors import PricingError, SlowBody, UrlTooLong
 MAX_URL_BYTES = 8_192
 # A body may take a second longer for each of these bytes.
 BYTES_PER_S = 50_000
+STREAM_PATH = "/api/v1/price-changes"
 SWEEP_S = 0.25
 # After SIGTERM: the time for bodies on their way, and then between looks at the requests under way.
 DRAIN_S, DRAIN_POLL_S = 1.0, 0.1
@@ -35,20 +36,26 @@ class Limits:
             timer for each would cost more than a price. A request whose message is gone from here is late.
     """
 
-    def __init__(self, body_timeout_s: float, port: int, most_requests: int = 256) -> None:
+    def __init__(self, body_timeout_s: float, port: int, most_requests: int = 256, most_streams: int = 1_000) -> None:
         """Limits of one process.
 
         Args:
             body_timeout_s: The time for a body, beside a second for each 50 kB.
             port: The port that the API listens on.
             most_requests: The largest number of requests under way of each kind.
+            most_streams: The largest number of open streams.
         """
         self.waiting: set[Awaitable[ReceiveMessage]] = set()
         self._body_timeout_s, self._port = body_timeout_s, port
         self._since: dict[Awaitable[ReceiveMessage], float] = {}
         self._reading: set[asyncio.Timeout] = set()
-        self.bulkheads = Bulkheads(most_requests)
+        self.bulkheads = Bulkheads(most_requests, most_streams)
         self._draining: asyncio.Task[None] | None = None
+        self._on_drain: Callable[[], None] = lambda: None
+
+    def on_drain(self, end: Callable[[], None]) -> None:
+        """Call this on SIGTERM: it ends what would go on for ever."""
+        self._on_drain = end
 
     @asynccontextmanager
     async def in_force(self) -> AsyncIterator[None]:
@@ -118,6 +125,7 @@ class Limits:
         self._body_timeout_s = min(self._body_timeout_s, DRAIN_S)
         for reading in self._reading:
             reading.reschedule(min(reading.when() or loop.time(), loop.time() + DRAIN_S))
+        self._on_drain()
         self._draining = self._draining or loop.create_task(self._hang_up())
 
     async def _hang_up(self) -> None:
@@ -152,6 +160,8 @@ def kind_of(scope: HTTPScope) -> Traffic:
         return "metrics"
     if path in {PRICE_PATH, PRICES_PATH}:
         return "prices"
+    if path == STREAM_PATH:
+        return "streams"
     return "reads" if scope["method"] in {"GET", "HEAD", "OPTIONS"} else "writes"
 
 

@@ -16,7 +16,7 @@ from shared.telemetry.metrics import FAILED_KEYS
 
 log = structlog.get_logger(__name__)
 
-KINDS: dict[Traffic, Kind] = {"writes": "writes", "reads": "lists"}
+KINDS: dict[Traffic, Kind] = {"writes": "writes", "reads": "lists", "streams": "lists"}
 LIMITED = "/api/"
 LOG_INTERVAL_S = 1.0
 # One subscriber of IPv6 has a network of addresses.

@@ -16,7 +16,7 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from shared.errors import InvalidInput
 
 JSON_TYPE, ANY_TYPE = b"application/json", b"*/*"
-_JSON_RANGES = ("application/json", "application/*", "*/*")
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
 # `curl -d` sends the form type unless it is given another one.
 _BODY_TYPES = frozenset({b"", JSON_TYPE, b"application/x-www-form-urlencoded"})
 MOST_PARAMETERS = 100
@@ -43,18 +43,19 @@ async def check(request: Request[Any, Any, Any]) -> None:
 
     Raises:
         InvalidInput: a query parameter is unknown, repeated or not UTF-8.
-        HTTPException: 406 where the answer cannot be JSON, 415 where the body is not.
+        HTTPException: 406 where the answer cannot be of the caller's types, 415 where the body is not JSON.
     """
     if SLASH in request.scope["path"]:
         params = request.scope["path_params"]
         request.scope["path_params"] = {name: _with_slashes(value) for name, value in params.items()}
     handler: Any = request.route_handler
     known = request.app.state.query_parameters.get(handler.operation_id)
-    if known is None or handler.media_type != MediaType.JSON:
+    if known is None or handler.media_type not in {MediaType.JSON, EVENT_STREAM}:
         return
     _check_query(request.scope["query_string"], known)
-    if not accepts_json(request.headers.getall("accept", [])):
-        raise HTTPException(status_code=406, detail="the answer is application/json, which `Accept` excludes")
+    kind = JSON if handler.media_type == MediaType.JSON else EVENT_STREAM
+    if not accepts(kind, request.headers.getall("accept", [])):
+        raise HTTPException(status_code=406, detail=f"the answer is {kind}, which `Accept` excludes")
     if "data" in handler.parsed_fn_signature.parameters and _has_body(request):
         _check_content(request)
 
@@ -73,10 +74,11 @@ def query_parameters(app: Litestar) -> QueryParameters:
     }
 
 
-def accepts_json(values: Iterable[str]) -> bool:
-    """Whether the values of `Accept` allow `application/json`; the most specific range decides (RFC 9110, 12.5.1)."""
+def accepts(kind: str, values: Iterable[str]) -> bool:
+    """Whether the values of `Accept` allow a media type; the most specific range decides (RFC 9110, 12.5.1)."""
     qualities = _qualities(values)
-    return next((qualities[name] > 0 for name in _JSON_RANGES if name in qualities), not qualities)
+    ranges = kind, f"{kind.partition('/')[0]}/*", "*/*"
+    return next((qualities[name] > 0 for name in ranges if name in qualities), not qualities)
 
 
 def accepts_gzip(values: Iterable[str]) -> bool:
@@ -97,7 +99,7 @@ def _qualities(values: Iterable[str]) -> dict[str, float]:
 
 @lru_cache(256)
 def _accepts_json(value: bytes) -> bool:
-    return accepts_json([value.decode("latin-1")])
+    return accepts(JSON, [value.decode("latin-1")])
 
 
 @lru_cache(256)

@@ -32,6 +32,7 @@ from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
 from api.http.problems import MEANINGS
 from shared.errors import NotFound
 
+STREAM = "streamPriceChanges"
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
 LARGEST_ASSET = 10_000_000
@@ -89,6 +90,7 @@ def config() -> OpenAPIConfig:
             Tag("Prices", "The price of a product for a place, a customer and a time."),
             Tag("Market events", "Changes in the market."),
             Tag("Tasks", "Background jobs."),
+            Tag("Changes", "Changes as they happen."),
             Tag("Products", "The catalogue, with published prices and their history."),
             Tag("Rulebook", "What people decide beside products: policy, markets, price lists, promotions; and rates."),
             Tag("Keys", "API keys."),
@@ -119,7 +121,7 @@ def complete(app: Litestar) -> None:
             if operation is None:
                 continue
             body = operation.request_body
-            _add_statuses(operation, is_get=method == "get")
+            _add_statuses(operation, has_tag=method == "get" and operation.operation_id != STREAM)
             if idempotency.is_write(method.upper(), path):
                 _add_idempotency(operation)
             if not isinstance(body, RequestBody) or operation.operation_id not in BODIES_OPTIONAL:
@@ -130,18 +132,18 @@ def complete(app: Litestar) -> None:
     schemas.replace(app)
 
 
-def _add_statuses(operation: Operation, *, is_get: bool) -> None:
+def _add_statuses(operation: Operation, *, has_tag: bool) -> None:
     """The statuses of `api.http.negotiation`, of the limits and of entity tags, beside the documented 400."""
     responses = operation.responses or {}
     if "400" not in responses:
         return
     for status in (406, 414, 429, *((408, 413, 415) if operation.request_body else ())):
         responses[str(status)] = replace(responses["400"], description=MEANINGS[status])
-    if is_get:
+    if has_tag:
         responses["304"] = OpenAPIResponse(description="The caller has the answer: `If-None-Match` names its `ETag`")
         operation.parameters = [*(operation.parameters or []), _IF_NONE_MATCH]
     found = responses.get("200")
-    if isinstance(found, OpenAPIResponse) and (is_get or "412" in responses):
+    if isinstance(found, OpenAPIResponse) and (has_tag or "412" in responses):
         found.headers = {**(found.headers or {}), "ETag": _ETAG}
 
 

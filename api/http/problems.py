@@ -11,10 +11,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
+from msgspec.structs import replace
 from opentelemetry.trace import get_current_span
 
 from shared.errors import (
     AlreadyEnded,
+    ChangesGone,
     DatabaseUnavailable,
     Forbidden,
     InvalidInput,
@@ -58,6 +60,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (InvalidInput, 422),
     (NotFound, 404),
     (AlreadyEnded, 409),
+    (ChangesGone, 410),
     (Superseded, 409),
     (StillInUse, 409),
     (StalePlan, 409),
@@ -82,6 +85,7 @@ MEANINGS = {
     "another part of the rulebook refers to this one, a later load of the price list is in "
     "force, or the first request with this "
     "`Idempotency-Key` still runs",
+    410: "The log of changes cannot go on there; `begin` names a change behind which it can",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     413: "The body is too large",
     414: "Path and query are too long",
@@ -104,6 +108,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     trace_id: TraceId
     path: Annotated[
         str | None, Meta(description="The first wrong field, for a wrong document", examples=["$.quantity"])
+    ] = None
+    begin: Annotated[
+        int | None, Meta(description="A change behind which the log can go on, where it could not", examples=[4711])
     ] = None
 
 
@@ -133,7 +140,8 @@ def problem_of(error: Exception, instance: str) -> Problem:
     known = error if isinstance(error, NotQuoted) else translate(error) or error
     for kind, status in STATUSES:
         if isinstance(known, kind):
-            return _problem(status, _name(kind), _detail(known), instance, getattr(known, "path", None))
+            problem = _problem(status, _name(kind), _detail(known), instance, getattr(known, "path", None))
+            return replace(problem, begin=known.begin) if isinstance(known, ChangesGone) else problem
     return _problem(500, "internal", "an unforeseen error; the log has it under the trace id", instance)
 
 

@@ -11,7 +11,6 @@ from litestar import Litestar
 from litestar.openapi.spec import Schema
 
 from api.http import rule_fields
-from api.http.problems import Problem
 
 # An amount in an answer is a string of digits. A request may also have a number, which is read by its digits.
 _AMOUNT = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
@@ -26,7 +25,9 @@ def replace(app: Litestar) -> None:
     taken = _schemas(
         _structs(each.parsed_fn_signature.parameters["data"].annotation for each in documented if _has_body(each))
     )
-    answered = _schemas([Problem, *_structs(each.parsed_return_field.annotation for each in documented)])
+    answers = [each.parsed_return_field.annotation for each in documented]
+    answers += [spec.data_container for each in documented for spec in (each.responses or {}).values()]
+    answered = _schemas(_structs(answers))
     for name, former in list(components.items()):
         if (schema := taken.get(name) or answered.get(name)) is None:
             continue
@@ -76,6 +77,9 @@ def _completed(schema: Any, amount: dict[str, Any]) -> Any:
     if found.get("format") == "decimal":
         del found["format"]
         found |= amount
+    kind = found.get("properties", {}).get("type", {})
+    if len(kind.get("enum", ())) == 1:
+        kind.setdefault("description", "The type, which tells the other fields.")
     for choice in found.get("anyOf", ()):
         # An optional field is described as the type that it may have.
         found = {name: choice[name] for name in ("description", "examples") if name in choice} | found

@@ -52,6 +52,11 @@ class KnownKeys:
         self._used[found.id] = now
         return found
 
+    def is_live(self, key: LiveKey) -> bool:
+        """Whether a key that was live is neither revoked nor expired."""
+        held = self._keys.get(_part(key.digest))
+        return held is not None and (held.expires_at is None or held.expires_at > self._now())
+
     async def find(self, key: str) -> LiveKey:
         """The live key with this text. For a key that the copy lacks, the copy is read again first.
 

@@ -33,7 +33,7 @@ REQUESTS_SHED = Counter(
     "pricing_requests_shed", "Requests refused with 503 because too many of their kind were under way", ["kind"]
 )
 # From the start, so that an increase from nothing is one.
-for _kind in ("prices", "reads", "writes", "metrics"):
+for _kind in ("prices", "reads", "writes", "metrics", "streams"):
     REQUESTS_SHED.labels(_kind)
 RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["kind"])
 RATE_LIMITS_SKIPPED = Counter(
@@ -54,6 +54,10 @@ CHANGES_SUBSCRIPTION_UP = Gauge(
     multiprocess_mode="livemin",
 )
 CHANGES_REFUSED = Counter("pricing_price_changes_refused", "Invalid messages on the channel of price changes")
+STREAMS = Gauge("pricing_change_streams", "Open streams of changes", multiprocess_mode="livesum")
+STREAMS_ENDED = Counter("pricing_change_streams_ended", "Streams of changes that the server ended", ["reason"])
+for _reason in ("shutdown", "slow", "key"):
+    STREAMS_ENDED.labels(_reason)
 CHANGES_LOGGED = Counter("pricing_changes_logged", "Entries of the log of changes that were given their ids")
 EPOCH_CHANGES = Counter(
     "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"

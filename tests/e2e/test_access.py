@@ -18,6 +18,8 @@ NOBODY = "f4b60373-164b-41c9-bcd8-c54779a2321b"
 DEMAND = {"type": "demand_changed", "data": {"product_id": "P-100", "index": 1}}
 MARKET = {"type": "market_changed", "data": {"market": "ACCESS", "multiplier": 1}}
 EVENTS = "/api/v1/publish-market-event"
+# A stream that begins would not end.
+NO_STREAM = {"last-event-id": "none"}
 BATCH = {"content-type": "application/cloudevents-batch+json"}
 # The operations that need a key, and the one scope of their guards.
 GUARDED: list[tuple[str, str, Scope]] = [
@@ -43,6 +45,7 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", f"/api/v1/holds/{HOLD}/refuse", "operate"),
     ("POST", "/api/v1/holds/approve", "operate"),
     ("POST", "/api/v1/holds/refuse", "operate"),
+    ("GET", "/api/v1/price-changes", "prices:read"),
     ("GET", "/api/v1/products", "catalogue:read"),
     ("GET", "/api/v1/tasks", "catalogue:read"),
     ("GET", "/api/v1/market-events", "catalogue:read"),
@@ -99,12 +102,13 @@ def test_an_operation_needs_its_scope_and_names_it(
 ) -> None:
     body = DEMAND if path == EVENTS else {}
     assert engine.anonymous.request(method, path, json=body).status_code == 401
-    others = new_key(*(each for each in SCOPES if each not in (scope, "admin")))
+    others = new_key(*(each for each in SCOPES if each not in (scope, "admin"))) | NO_STREAM
     refused = engine.anonymous.request(method, path, json=body, headers=others)
     assert (refused.status_code, refused.json()["type"]) == (403, "urn:pricing:forbidden")
     assert f"needs the scope {scope};" in refused.json()["detail"]
     for allowed in (new_key(scope), new_key("admin")):
-        assert engine.anonymous.request(method, path, json=body, headers=allowed).status_code not in (401, 403)
+        answer = engine.anonymous.request(method, path, json=body, headers=allowed | NO_STREAM)
+        assert answer.status_code not in (401, 403)
 
 
 @pytest.mark.parametrize(

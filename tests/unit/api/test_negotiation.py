@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.edge.cors import Cors
-from api.http.negotiation import accepts_gzip, accepts_json, is_usual
+from api.http.negotiation import JSON, accepts, accepts_gzip, is_usual
 from tests.unit.api.framework import Framework, body
 
 PRICE = "/api/v1/price"
@@ -28,7 +28,7 @@ def ask(framework: Framework, url: str, **headers: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("accept", "accepts"),
+    ("accept", "is_accepted"),
     [
         ("", True),
         ("*/*", True),
@@ -47,10 +47,10 @@ def ask(framework: Framework, url: str, **headers: str) -> dict[str, Any]:
         (", ,", True),
     ],
 )
-def test_an_accept_that_excludes_json_is_not_acceptable(framework: Framework, accept: str, accepts: bool) -> None:
-    assert accepts_json([accept]) is accepts
-    assert ask(framework, PRICE, accept=accept)["status"] == (400 if accepts else 406)
-    assert is_usual([(b"accept", accept.encode())]) is accepts
+def test_an_accept_that_excludes_json_is_not_acceptable(framework: Framework, accept: str, is_accepted: bool) -> None:
+    assert accepts(JSON, [accept]) is is_accepted
+    assert ask(framework, PRICE, accept=accept)["status"] == (400 if is_accepted else 406)
+    assert is_usual([(b"accept", accept.encode())]) is is_accepted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Streams of price changes: one reader of the log for each process, fanned out to its clients."""

@@ -1,0 +1,215 @@
+"""The streams: a loop reads the log, and gives each client as much as its connection takes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+
+import structlog
+
+from api.changes import ring, sockets
+from api.changes.ring import Ring
+from api.changes.sockets import Peer
+from shared.access.keys import LiveKey
+from shared.changes import log as change_log
+from shared.changes.entries import Entry, Wanted
+from shared.changes.log import Part
+from shared.errors import DatabaseUnavailable, translated
+from shared.postgres.pools import AsyncPool, bounded
+from shared.telemetry.metrics import STREAMS, STREAMS_ENDED
+
+log = structlog.get_logger(__name__)
+
+TURN_S, BUSY_TURN_S = 0.05, 0.02
+HEARTBEAT_S = 15.0
+CHECK_KEYS_S = 1.0
+# What the server holds for a client beside the kernel's buffers.
+SLICE = 64_000
+# The connection of a slow client is closed after this, whether it has read the reason or not.
+LAST_READ_S = 5.0
+# Entries from before the start of the process.
+PRELOADED = 100
+CATCH_UP = Part(0, limit=100, most_bytes=SLICE)
+
+
+class Client:
+    """One stream.
+
+    Attributes:
+        position: Every entry up to this id was sent, or is in `unsent`.
+        fd: Its connection; None: not found yet.
+    """
+
+    def __init__(self, key: LiveKey | None, wanted: Wanted, position: int, peer: Peer) -> None:
+        self.key, self.wanted, self.position, self.peer = key, wanted, position, peer
+        self.fd: int | None = None
+        self.unsent = memoryview(ring.RETRY)
+        self.reason = ""
+        self.taken_at = self.beat_at = time.monotonic()
+        self.ready = asyncio.Event()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether its connection has taken all that was sent."""
+        return not self.ready.is_set() and (self.fd is None or sockets.unreceived(self.fd) == 0)
+
+    def end(self, reason: str) -> None:
+        """Let the stream end with a reason, behind what is being sent."""
+        if not self.reason:
+            self.reason = reason
+            STREAMS_ENDED.labels(reason).inc()
+            self.ready.set()
+
+
+class ChangeStreams:
+    """The streams of one process."""
+
+    def __init__(
+        self, database: AsyncPool, port: int, is_live: Callable[[LiveKey], bool], timeout_s: float = 30.0
+    ) -> None:
+        """The streams; `run` serves them.
+
+        Args:
+            database: The read path's pool: one connection is used at a time.
+            port: The port that the API listens on.
+            is_live: Whether a key is neither revoked nor expired.
+            timeout_s: A client that takes nothing for so long, with something to take, is ended.
+        """
+        self._timeout_s = timeout_s
+        self._database, self._port, self._is_live = database, port, is_live
+        self._clients: set[Client] = set()
+        self._ring: Ring | None = None
+        self._keys_checked_at = 0.0
+        self._is_ending, self._is_up = False, True
+
+    async def open(self, key: LiveKey | None, wanted: Wanted, after: int | None, peer: Peer) -> AsyncIterator[bytes]:
+        """A new stream of the entries behind an id; None: behind the newest one.
+
+        Raises:
+            ChangesGone: the log cannot go on behind that id.
+            DatabaseUnavailable: PostgreSQL is away.
+        """
+        with translated():
+            if after is None:
+                after = await bounded(change_log.last_id(self._database))
+            else:
+                await bounded(change_log.check_async(self._database, after))
+        return self._chunks(Client(key, wanted, after, peer))
+
+    def end(self) -> None:
+        """End all streams, and each new one at once: the process shuts down."""
+        self._is_ending = True
+        for client in self._clients:
+            client.end("shutdown")
+
+    async def run(self) -> None:
+        """Loop: read the log while there are clients, and serve them."""
+        while True:
+            is_busy = False
+            if self._clients:
+                try:
+                    with translated():
+                        await self._read()
+                        is_busy = await self._serve()
+                    self._is_up = True
+                except DatabaseUnavailable as error:
+                    if self._is_up:
+                        log.warning("the log of changes is not read, streams wait", error=str(error))
+                    self._is_up = False
+                except Exception:
+                    log.exception("the log of changes cannot be read")
+            await asyncio.sleep(BUSY_TURN_S if is_busy else TURN_S)
+
+    async def _chunks(self, client: Client) -> AsyncIterator[bytes]:
+        self._clients.add(client)
+        STREAMS.inc()
+        if self._is_ending:
+            client.end("shutdown")
+        try:
+            while not client.reason:
+                if client.unsent:
+                    part, client.unsent = client.unsent[:SLICE], client.unsent[SLICE:]
+                    client.taken_at = time.monotonic()
+                    yield bytes(part)
+                client.ready.clear()
+                if not client.reason:
+                    await client.ready.wait()
+            # A message that was begun is ended first.
+            yield bytes(client.unsent) + ring.ending(client.reason)
+        finally:
+            self._clients.discard(client)
+            STREAMS.dec()
+            if client.reason == "slow" and client.fd is not None:
+                asyncio.get_running_loop().call_later(LAST_READ_S, sockets.hang_up, client.fd, client.peer)
+
+    async def _read(self) -> None:
+        """Read what is new in the log."""
+        last = await bounded(change_log.last_id(self._database))
+        held = self._ring
+        if held is None or last < held.last:
+            held = self._ring = Ring(max(0, last - PRELOADED))
+        while held.last < last:
+            fresh = await bounded(change_log.read_async(self._database, Part(held.last, until=last)))
+            if not fresh:
+                held.last = last  # dropped by retention, or never kept
+            held.add(fresh)
+
+    async def _serve(self) -> bool:
+        """Give each client what its connection takes; returns whether one wants more."""
+        now = time.monotonic()
+        self._find_connections()
+        if now - self._keys_checked_at >= CHECK_KEYS_S:
+            self._keys_checked_at = now
+            self._end_without_keys()
+        assert self._ring is not None  # noqa: S101 # `_read` makes it
+        is_busy = False
+        for client in list(self._clients):
+            if client.reason or not (client.unsent or client.position < self._ring.last or _is_due(client, now)):
+                continue
+            if not client.is_free:
+                if now - client.taken_at > self._timeout_s:
+                    client.end("slow")
+                continue
+            if not client.unsent:
+                await self._fill(client, self._ring, now)
+            if client.unsent:
+                client.beat_at = now
+                client.ready.set()
+                is_busy = is_busy or len(client.unsent) > SLICE or client.position < self._ring.last
+            client.taken_at = now
+        return is_busy
+
+    async def _fill(self, client: Client, held: Ring, now: float) -> None:
+        """Put the next events of a client into `unsent`: about a slice."""
+        found: Iterable[Entry] = held.after(client.position)
+        if client.position < held.start:
+            found = await bounded(change_log.read_async(self._database, CATCH_UP._replace(after=client.position)))
+        parts, length = [], 0
+        for entry in found:
+            text = held.encoded(entry, client.wanted)
+            client.position = entry.change_id
+            if text:
+                parts.append(text)
+                length += len(text)
+            if length >= SLICE:
+                break
+        if not parts and _is_due(client, now):
+            parts.append(ring.heartbeat(client.position))
+        client.unsent = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def _find_connections(self) -> None:
+        unknown = {client.peer: client for client in self._clients if client.fd is None}
+        if not unknown:
+            return
+        for peer, fd in sockets.of_peers(unknown, self._port).items():
+            unknown[peer].fd = fd
+
+    def _end_without_keys(self) -> None:
+        dead = {key for key in {client.key for client in self._clients} if key is not None and not self._is_live(key)}
+        for client in self._clients:
+            if client.key in dead:
+                client.end("key")
+
+
+def _is_due(client: Client, now: float) -> bool:
+    """Whether it is time for a heartbeat."""
+    return now - client.beat_at >= HEARTBEAT_S
