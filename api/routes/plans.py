@@ -24,6 +24,7 @@ from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.plans import application, making, store, views
 from shared.plans.changes import Change, Changes
+from shared.plans.queries import MOST_QUERIES, ShopQuery
 from shared.plans.store import Author
 from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView
 from shared.pricing.product import ProductId
@@ -66,6 +67,14 @@ class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Annotated[int, Meta(ge=1, le=MOST_PRODUCTS)] | None,
         Meta(description="So many products at random: for a look. Default: all", examples=[1000]),
     ] = None
+    queries: Annotated[
+        tuple[ShopQuery, ...],
+        Meta(
+            max_length=MOST_QUERIES,
+            description="Queries that customers make, with volumes: revenue and margin before and after",
+            examples=[[{"name": "members in NY", "user_location": "NY", "is_prime_member": True, "volume": "120"}]],
+        ),
+    ] = ()
 
 
 class PlanAccepted(msgspec.Struct, frozen=True):
@@ -121,7 +130,9 @@ def create_plan(
     chosen = ProductSet() if data.products is None else ProductSet(data.products.product_ids, data.products.categories)
     author = Author(request.user.name, request.user.id)
     with services.transaction() as conn:
-        made = making.make(conn, data.changes, author, propagation.current()["traceparent"], chosen, data.sample)
+        made = making.make(
+            conn, data.changes, author, propagation.current()["traceparent"], chosen, data.sample, data.queries
+        )
     spans.annotate(plan_id=str(made.plan_id))
     _enqueue(services, "plan", made.task_id)
     return PlanAccepted(made.plan_id, "queued", current_trace_id())

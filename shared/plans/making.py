@@ -11,6 +11,7 @@ from shared.jobs import tasks
 from shared.plans import entry_writes, store
 from shared.plans.changes import Change
 from shared.plans.proposal import Proposal, work_out
+from shared.plans.queries import ShopQuery
 from shared.plans.store import Author, Options
 from shared.postgres.pools import Conn
 from shared.pricing.money import amount_in_currency
@@ -31,6 +32,7 @@ def make(
     traceparent: str,
     chosen: ProductSet,
     sample: int | None = None,
+    queries: tuple[ShopQuery, ...] = (),
 ) -> Made:
     """Store a plan and its task, which the caller enqueues after the commit.
 
@@ -40,6 +42,7 @@ def make(
         author: Who makes the plan.
         traceparent: W3C context that the job continues.
         chosen: The products that a person chose for a look; everything: the plan can be applied.
+        queries: The shop's own queries.
         sample: The number of them that are planned, at random; None: all.
 
     Raises:
@@ -55,7 +58,7 @@ def make(
         reach = ProductSet(tuple(product_set.sample(conn, reach, sample)) or ("",))
     task_id = tasks.create(conn, "plan", reach, traceparent)
     tasks.claim_one(conn, task_id)
-    options = Options(product_set=reach, is_partial=is_partial)
+    options = Options(product_set=reach, is_partial=is_partial, queries=queries)
     store.insert(conn, plan_id, author, proposed, options, task_id)
     return Made(plan_id, task_id)
 

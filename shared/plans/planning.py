@@ -9,9 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductFilter
-from shared.plans import sums
+from shared.plans import quoting, sums
 from shared.plans.proposal import Proposal, Work
-from shared.plans.public_prices import PublicPrices
 from shared.plans.store import Item, Part
 from shared.plans.sums import Group, Mover, Sums
 from shared.postgres.pools import Conn
@@ -20,14 +19,10 @@ from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
 from shared.pricing.money import exact
-from shared.pricing.rulebook import PriceList
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Hold
-from shared.rulebook import parts
-from shared.rulebook.parts import PartName
 
 BOUNDS: Final = ("floor", "ceiling")
-_PLACES = Decimal("0.000001")
 _ZERO = Decimal(0)
 
 
@@ -42,7 +37,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
     made = decide(gathered, work.proposal, Cause("plan", str(work.plan.plan_id)))
-    return _part(gathered, made, work.proposal)
+    return _part(gathered, made, work)
 
 
 def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
@@ -73,17 +68,6 @@ def _changed(one: PricingInputs, proposal: Proposal) -> PricingInputs:
     return one
 
 
-def change_of(old: Decimal | None, new: Decimal) -> Decimal:
-    """The change as a share of the old price, with 6 decimals, not 0 where the price moves; from 0: 1."""
-    if old is None or old == new:
-        return _ZERO
-    if not old:
-        return Decimal(1)
-    with exact():
-        change = ((new - old) / old).quantize(_PLACES)
-        return change or _PLACES.copy_sign(new - old)
-
-
 def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
     """The old and the new price of each product, moved or not, and the hold that is open then."""
     fresh = {one.sheet.product_id: one for one in made.fresh}
@@ -95,25 +79,15 @@ def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
     return items
 
 
-def _part(gathered: Gathered, made: Made, proposal: Proposal) -> Part:
+def _part(gathered: Gathered, made: Made, work: Work) -> Part:
     total = Sums()
     fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
     with exact():
         items = items_of(gathered.found, made)
         for item in items:
             _count(total, item)
-        public = _public_items(gathered, fresh, proposal, proposal.public) if proposal.public is not None else []
-        if proposal.public is not None:
-            total.public_at = proposal.public.at(gathered.at)
-            total.markets_left_out = proposal.public.left_out
-        for item in public:
-            _count_public(total, item)
+        public = quoting.add_quotes(total, gathered, fresh, work)
     total.movers = _movers(items, gathered, fresh)
-    total.public_movers = sums.largest(
-        Mover(one.product_id, one.currency, one.old_price, one.new_price, one.change, market=one.market)
-        for one in public
-        if one.old_price is not None and one.new_price is not None
-    )
     total.failed_products = [*gathered.failed, *made.failed][: sums.MOST_FAILURES]
     total.failed = len(gathered.failed) + len(made.failed)
     versions = {one.product.product_id: 0 if one.last is None else one.version for one in gathered.found}
@@ -127,37 +101,6 @@ def _is_shown(item: Item) -> bool:
     return bool(item.change) or item.held is not None or item.old_price is None
 
 
-def _public_items(
-    gathered: Gathered, fresh: Mapping[str, PriceSheet], proposal: Proposal, public: PublicPrices
-) -> list[Item]:
-    """The public prices that move."""
-    items = []
-    for one in gathered.found:
-        product = one.product
-        if one.last is None or one.sheet is None:
-            continue
-        old = _sheet.decode(one.sheet)
-        new = _with_entries(fresh.get(product.product_id, old), proposal)
-        for moved in public.of(old, new, gathered.at):
-            change = _ZERO if moved.new_price is None else change_of(moved.old_price, moved.new_price)
-            items.append(Item(product.product_id, moved.market, product.category, moved.currency, *moved[2:], change))
-    return items
-
-
-def _with_entries(sheet: PriceSheet, proposal: Proposal) -> PriceSheet:
-    """The sheet with the entries for everyone that the changes write."""
-    entries = list(sheet.entries)
-    for list_id, of_list in proposal.entries.items():
-        if (written := of_list.get(sheet.product_id)) is None:
-            continue
-        header = parts.find(proposal.after, PartName("price_list", list_id))
-        revision = header.revision if isinstance(header, PriceList) else 0
-        own = [entry.entry(list_id, revision) for entry in written if entry.customer_id is None and not entry.delete]
-        if any(entry.customer_id is None for entry in written):
-            entries = [entry for entry in entries if entry.list != list_id] + own
-    return sheet if tuple(entries) == sheet.entries else replace(sheet, entries=tuple(entries))
-
-
 def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item:
     product = one.product
     old = None if one.last is None else one.last.published_price
@@ -169,7 +112,7 @@ def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item
         product.currency,
         old,
         price,
-        _ZERO if price is None else change_of(old, price),
+        _ZERO if price is None else sums.change_of(old, price),
         None if hold is None else hold.target,
         _bound(one, new),
     )
@@ -193,13 +136,6 @@ def _count(total: Sums, item: Item) -> None:
     if item.change:
         index = sums.class_of(item.change)
         total.histogram[index] = total.histogram.get(index, 0) + 1
-
-
-def _count_public(total: Sums, item: Item) -> None:
-    total.markets.setdefault(item.market, Group()).add(item.change)
-    if item.change:
-        index = sums.class_of(item.change)
-        total.public_histogram[index] = total.public_histogram.get(index, 0) + 1
 
 
 def _movers(items: Sequence[Item], gathered: Gathered, fresh: Mapping[str, PriceSheet]) -> list[Mover]:

@@ -15,7 +15,7 @@ from shared.plans import contents, public_prices
 from shared.plans import store as plans
 from shared.plans.changes import Change
 from shared.plans.contents import Entries
-from shared.plans.public_prices import PublicPrices
+from shared.plans.public_prices import Both, PublicPrices
 from shared.plans.store import Plan
 from shared.postgres.pools import Conn
 from shared.pricing.compiled import CompiledRulebook, Terms
@@ -41,6 +41,7 @@ class Proposal(Struct, frozen=True):
         products: The products that the changes write, by id.
         manual_prices: The manual prices that they set, by product; None: they end it.
         entries: The entries of price lists that they write.
+        terms: The rulebook and the market values before and after, compiled.
         public: The public prices that they may move; None: none.
     """
 
@@ -50,7 +51,8 @@ class Proposal(Struct, frozen=True):
     version: int
     products: Mapping[str, ProductInput]
     manual_prices: Mapping[str, ManualPrice | None]
-    entries: Entries = {}
+    entries: Entries
+    terms: Both
     public: PublicPrices | None = None
 
     @property
@@ -122,13 +124,15 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
     """
     before = store.by_version(conn, version).rulebook
     after = contents.revised(before, proposed)
-    terms_before = Terms(CompiledRulebook(before, version), values.load(conn, at))
+    held = values.load(conn, at)
     new_values = contents.values_of(proposed)
-    after_values = public_prices.with_values(terms_before.values, new_values, at) if new_values else terms_before.values
+    terms = Both(
+        Terms(CompiledRulebook(before, version), held),
+        Terms(CompiledRulebook(after, version), public_prices.with_values(held, new_values, at)),
+    )
     entries = contents.entries_of(proposed)
     public = public_prices.of(
-        terms_before,
-        Terms(CompiledRulebook(after, version), after_values),
+        terms,
         touched(before, proposed),
         new_values,
         {list_id: list(of_list) for list_id, of_list in entries.items()},
@@ -141,6 +145,7 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         contents.products_of(proposed),
         contents.manual_prices_of(proposed),
         entries,
+        terms,
         public,
     )
 

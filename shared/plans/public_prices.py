@@ -16,7 +16,6 @@ from shared.pricing.policy import Policy
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 from shared.pricing.rulebook import AppliesTo, PriceList, Promotion, RulebookPolicy
-from shared.pricing.sheet import PriceSheet
 from shared.rulebook import parts
 from shared.rulebook.parts import Part, PartName
 from shared.rulebook.values import NewValue
@@ -35,8 +34,22 @@ class Moved(NamedTuple):
     new_price: Decimal | None
 
 
+class Both(NamedTuple):
+    """The rulebook and the market values before and after, compiled."""
+
+    before: Terms
+    after: Terms
+
+
+class Sheets(NamedTuple):
+    """A product's sheet before and after, bound to the rulebook before and after."""
+
+    before: BoundSheet
+    after: BoundSheet
+
+
 class PublicPrices(Struct, frozen=True):
-    """The terms before and after, and where they may differ.
+    """Where public prices may move.
 
     Attributes:
         markets: The codes of the markets, at most `MOST_MARKETS`.
@@ -45,8 +58,6 @@ class PublicPrices(Struct, frozen=True):
         reach: The products that the changes may touch; nothing: all.
     """
 
-    before: Terms
-    after: Terms
     markets: tuple[str, ...]
     left_out: int
     opens: datetime | None
@@ -56,15 +67,13 @@ class PublicPrices(Struct, frozen=True):
         """The instant at which prices are compared."""
         return now if self.opens is None else max(now, self.opens)
 
-    def of(self, old: PriceSheet | None, new: PriceSheet | None, now: datetime) -> list[Moved]:
-        """The public prices of a product in all markets that differ; None: it has no sheet."""
+    def moved(self, terms: Both, sheets: Sheets, now: datetime) -> list[Moved]:
+        """The public prices of a product that differ."""
         at = self.at(now)
-        bound_before = None if old is None else BoundSheet(self.before.rules, old)
-        bound_after = None if new is None else BoundSheet(self.after.rules, new)
         moved = []
         for market in self.markets:
-            first = _quote(self.before, bound_before, market, at)
-            second = _quote(self.after, bound_after, market, at)
+            first = _quote(terms.before, sheets.before, market, at)
+            second = _quote(terms.after, sheets.after, market, at)
             currency = second.currency if second is not None else first.currency if first is not None else ""
             old_price = None if first is None or first.currency != currency else first.final_price
             new_price = None if second is None else second.final_price
@@ -74,8 +83,7 @@ class PublicPrices(Struct, frozen=True):
 
 
 def of(
-    before: Terms,
-    after: Terms,
+    terms: Both,
     touched: Sequence[PartName],
     values: Sequence[NewValue],
     entries: Mapping[str, Sequence[str]],
@@ -83,12 +91,12 @@ def of(
     """Where changes may move public prices; None: nowhere. Changes of the published price alone are no part of it.
 
     Args:
-        before: The terms before the changes.
-        after: The terms after them.
+        terms: The terms before and after them.
         touched: The parts of the rulebook that they write.
         values: The market values that they write.
         entries: The products of the entries that they write, by list.
     """
+    before, after = terms
     old, new = before.rules.rulebook, after.rules.rulebook
     found = [(name, parts.find(old, name), parts.find(new, name)) for name in touched]
     changed = [(name, one, other) for name, one, other in found if one != other and _reads(one, other)]
@@ -107,11 +115,13 @@ def of(
     reach = ProductSet() if values else _reach((part for _, *both in changed for part in both), entries)
     opens = [part.opens for _, _, part in changed if isinstance(part, PriceList | Promotion) and part.opens is not None]
     shown = tuple(codes[:MOST_MARKETS])
-    return PublicPrices(before, after, shown, len(codes) - len(shown), max(opens, default=None), reach)
+    return PublicPrices(shown, len(codes) - len(shown), max(opens, default=None), reach)
 
 
 def with_values(held: MarketValues, new: Sequence[NewValue], since: datetime | None) -> MarketValues:
-    """Market values with others in force from an instant on."""
+    """Market values with others in force from an instant on; None: from now on."""
+    if not new:
+        return held
     at = since or datetime.now(UTC)
     multipliers = {location_key(code): (code, timeline) for code, timeline in held.multipliers.items()}
     rates = dict(held.rates)
@@ -181,8 +191,8 @@ def _union(one: set[str] | None, other: set[str] | None) -> set[str] | None:
     return None if one is None or other is None else one | other
 
 
-def _quote(terms: Terms, bound: BoundSheet | None, market: str, at: datetime) -> Quote | None:
-    if bound is None or terms.place(market) is None:
+def _quote(terms: Terms, bound: BoundSheet, market: str, at: datetime) -> Quote | None:
+    if terms.place(market) is None:
         return None
     try:
         return quote(terms, bound, PriceQuery(product_id=bound.sheet.product_id, user_location=market), at)

@@ -13,6 +13,7 @@ from shared.errors import AlreadyEnded, NotFound
 from shared.jobs import tasks
 from shared.plans import changes
 from shared.plans.changes import Change
+from shared.plans.queries import ShopQuery
 from shared.plans.sums import Sums
 from shared.postgres.pools import Conn
 
@@ -23,10 +24,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         product_set: The products.
         is_partial: Whether a person chose them: the plan is for looking.
+        queries: The shop's own queries.
     """
 
     product_set: ProductSet = ProductSet()
     is_partial: bool = False
+    queries: tuple[ShopQuery, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -209,9 +212,11 @@ def discard(conn: Conn, plan: Plan) -> bool:
 
 
 def _plan(row: Mapping[str, Any]) -> Plan:
-    read = {"changes": changes.decoded(row["changes"]), "options": msgspec.json.decode(row["options"], type=Options)}
+    read = {"changes": changes.decoded(row["changes"]), "options": _options.decode(row["options"])}
     return Plan(**{**row, **read})
 
+
+_options = msgspec.json.Decoder(Options, float_hook=Decimal)
 
 _SELECT = """
 SELECT plan_id, author, key_id, created_at, changes::text, options::text, rulebook_version, values_version, task_id,

@@ -15,6 +15,7 @@ from shared.pricing.money import exact
 
 MOVERS = 10
 MOST_FAILURES = 100
+_ZERO, _PLACES = Decimal(0), Decimal("0.000001")
 # The lower limits of the histogram's classes, as shares of the old price; the class of 0 has what stays.
 _HALF = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.3", "0.5")
 EDGES = tuple(Decimal(edge) for edge in (*(f"-{edge}" for edge in reversed(_HALF)), "0", *_HALF))
@@ -61,6 +62,44 @@ class Group(Struct, omit_defaults=True):
         self.change += other.change
 
 
+class Money(Struct):
+    """Revenue and margin by a query in one currency, before and after the changes, on its volumes.
+
+    Attributes:
+        without_cost: Products whose cost is not known in this currency: they have no margin.
+    """
+
+    revenue_before: Decimal = Decimal(0)
+    revenue_after: Decimal = Decimal(0)
+    margin_before: Decimal = Decimal(0)
+    margin_after: Decimal = Decimal(0)
+    without_cost: int = 0
+
+
+class QuerySums(Struct):
+    """What one of the shop's queries costs, over all products.
+
+    Attributes:
+        not_comparable: Products without a price before or after, or in another currency.
+        money: By currency.
+    """
+
+    products: int = 0
+    not_comparable: int = 0
+    rise: int = 0
+    fall: int = 0
+    money: dict[str, Money] = {}
+
+    def merge(self, other: "QuerySums") -> None:
+        """Add the sums of another partition."""
+        for name in ("products", "not_comparable", "rise", "fall"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for currency, more in other.money.items():
+            mine = self.money.setdefault(currency, Money())
+            for name in Money.__struct_fields__:
+                setattr(mine, name, getattr(mine, name) + getattr(more, name))
+
+
 class Sums(Struct):
     """What a partition adds up, or all of them.
 
@@ -74,6 +113,7 @@ class Sums(Struct):
         markets: Of the public prices that move.
         public_at: The latest instant at which public prices were compared; None: none are moved.
         markets_left_out: Markets beyond the limit of a plan.
+        queries: By the name of the shop's query.
         movers: The largest moves of published prices, falls and rises; `public_movers`: of public prices.
     """
 
@@ -90,6 +130,7 @@ class Sums(Struct):
     public_movers: list[Mover] = []
     public_at: datetime | None = None
     markets_left_out: int = 0
+    queries: dict[str, QuerySums] = {}
     failed: int = 0
     failed_products: list[ProductFailure] = []
 
@@ -100,6 +141,8 @@ class Sums(Struct):
             for mine, more in ((self.categories, other.categories), (self.markets, other.markets)):
                 for name, group in more.items():
                     mine.setdefault(name, Group()).merge(group)
+            for name, query in other.queries.items():
+                self.queries.setdefault(name, QuerySums()).merge(query)
         self.created += other.created
         self.held += other.held
         self.released += other.released
@@ -112,6 +155,17 @@ class Sums(Struct):
         self.markets_left_out = max(self.markets_left_out, other.markets_left_out)
         self.failed += other.failed
         self.failed_products = (self.failed_products + other.failed_products)[:MOST_FAILURES]
+
+
+def change_of(old: Decimal | None, new: Decimal) -> Decimal:
+    """The change as a share of the old price, with 6 decimals, not 0 where the price moves; from 0: 1."""
+    if old is None or old == new:
+        return _ZERO
+    if not old:
+        return Decimal(1)
+    with exact():
+        change = ((new - old) / old).quantize(_PLACES)
+        return change or _PLACES.copy_sign(new - old)
 
 
 def largest(movers: Iterable[Mover]) -> list[Mover]:
@@ -151,6 +205,7 @@ def result_of(sums: Sums) -> Mapping[str, Any]:
             "histogram": _classes(sums.public_histogram),
             "movers": _both_ways(sums.public_movers),
         },
+        "queries": sums.queries,
     }
 
 

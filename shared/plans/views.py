@@ -44,6 +44,7 @@ class PlanView(msgspec.Struct, frozen=True):
     ]
     product_set: Annotated[ProductSet, Meta(description="The planned products; empty: all.", examples=[{}])]
     is_partial: Annotated[bool, Meta(description="Of chosen products only: it cannot be applied.", examples=[False])]
+    queries: Annotated[list[dict[str, Any]], Meta(description="The shop's own queries.", examples=[[]])]
     rulebook_version: Annotated[int, Meta(description="The rulebook that it changes.", examples=[7])]
     inputs_hash: Annotated[
         str | None, Meta(description="A hash of everything that it read; null: it is not ready.", examples=["5f70bf18"])
@@ -135,6 +136,7 @@ def _of(row: dict[str, Any]) -> PlanView:
     row |= {"progress": Progress(row.pop("done"), row.pop("total")), **row.pop("options")}
     row["product_set"] = msgspec.convert(row.get("product_set", {}), ProductSet)
     row.setdefault("is_partial", False)
+    row.setdefault("queries", [])
     if row["error"] is not None:
         row["error"] = TaskError(row["error"].get("type", ""), row["error"].get("message", ""))
     return PlanView(**row)
