@@ -43,7 +43,7 @@ def is_open(conn: Conn) -> bool:
 
 def is_still_open(conn: Conn) -> bool:
     """The same, and it stays open until this transaction ends: a reset then finds the holds of the transaction."""
-    return bool(conn.execute("SELECT FROM breaker WHERE is_open FOR UPDATE").rowcount)
+    return bool(conn.execute("SELECT FROM breaker WHERE is_open FOR SHARE").rowcount)
 
 
 async def is_stopped(pool: AsyncPool) -> bool:
@@ -57,9 +57,9 @@ def passes(conn: Conn, rule: Breaker, batch: Collection[str], at: datetime) -> b
 
     The batch that would pass the limit opens the breaker, and none of its products counts.
     """
-    if is_still_open(conn):
+    [row] = conn.execute("SELECT is_open FROM breaker FOR UPDATE").fetchall()
+    if row["is_open"]:
         return False
-    conn.execute("SELECT FROM breaker FOR UPDATE")
     since = at - timedelta(seconds=rule.window_s)
     conn.execute("DELETE FROM breaker_moves WHERE moved_at <= %s", [since])
     ids = sorted(batch)

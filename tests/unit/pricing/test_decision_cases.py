@@ -184,7 +184,7 @@ def two_shops(**fields: Any) -> tuple[Shelf, Shelf]:
 def test_two_shops_that_undercut_each_other_stop_at_the_lowest_price_and_climb_back() -> None:
     left, right = two_shops()
     least = Decimal(100)
-    for _ in range(5_000):
+    for _ in range(10_000):
         for here, there, name in ((left, right, "right"), (right, left, "left")):
             here.after(SECOND).take(competitor(seen(there), name))
             least = min(least, here.last.published_price)
