@@ -2,6 +2,7 @@
 
 from tests.chaos import (
     aborted,
+    accidents,
     api_killed,
     hot_product,
     listener_faults,
@@ -37,4 +38,5 @@ ALL: tuple[Case, ...] = (
     *poison.CASES,
     *terminated.CASES,
     *slow_callers.CASES,
+    *accidents.CASES,
 )

@@ -14,7 +14,7 @@ from tests.chaos.environment import Environment
 
 FIRST_PRICE = Decimal("100.00")
 COLUMNS = ("product_id", "name", "currency", "category", "base_price", "strategy")
-_EMPTY = "TRUNCATE products, prices, price_history, market_events, tasks, repricing_queue CASCADE"
+_EMPTY = "TRUNCATE products, prices, price_history, market_events, tasks, repricing_queue, holds, breaker_moves CASCADE"
 
 
 @dataclass(frozen=True)
