@@ -71,8 +71,7 @@ def write(conn: Conn, changes: Sequence[HoldChange], at: datetime) -> None:
     """
     ended = [one for one in changes if one.before is not None and not _goes_on(one)]
     if ended:
-        values = {"at": at, "product_id": arrays.texts(one.product_id for one in ended)}
-        conn.execute(_END, values)
+        end(conn, [one.product_id for one in ended], at)
     held = [(one, one.after) for one in changes if one.after is not None]
     if held:
         columns: dict[str, Any] = {
@@ -80,6 +79,11 @@ def write(conn: Conn, changes: Sequence[HoldChange], at: datetime) -> None:
         }
         columns |= {name: [getattr(one, name) for one, _ in held] for name in ("product_id", "currency", "price")}
         conn.execute(_UPSERT, columns | {"target": [hold.target for _, hold in held]})
+
+
+def end(conn: Conn, product_ids: Sequence[str], at: datetime) -> None:
+    """End the open holds of these products, which are locked: their targets wait no more."""
+    conn.execute(_END, {"at": at, "product_id": arrays.texts(product_ids)})
 
 
 def page(conn: Conn, status: HoldStatus, chosen: HoldFilter, limit: int, after: Position | None) -> list[HoldView]:

@@ -9,6 +9,7 @@ import structlog
 from shared.catalogue import price_lists, product_set, products
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
+from shared.postgres import clock
 from shared.postgres.pools import AsyncPool, Conn
 from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
 from shared.prices.batches import Batch, CauseOf, Made
@@ -138,6 +139,7 @@ def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     if not conn.execute("DELETE FROM products WHERE product_id = %s", [product_id]).rowcount:
         return None
     price_lists.delete_product(conn, product_id)
+    holds.end(conn, [product_id], clock.now(conn))
     return next(iter(stored_sheets(conn, [product_id])), None)
 
 

@@ -140,3 +140,17 @@ def test_a_large_list_is_compressed_on_the_way(engine: Engine) -> None:
     plain = engine.http.post(url, json=items, headers={"accept-encoding": "identity"})
     assert ("content-encoding" in response.headers) == (len(plain.content) >= 200_000) is True
     assert json.loads(gzip.decompress(packed)) == plain.json()
+
+
+def test_pauses_in_force_are_listed_page_by_page(engine: Engine) -> None:
+    mine = [str(engine.put_product()["product_id"]) for _ in range(3)]
+    body: dict[str, object] = {"product_ids": mine, "reason": "stocktaking"}
+    assert engine.http.post("/api/v1/automation/pause", json=body).status_code == 200
+    try:
+        found = [item for page in pages(engine, "/api/v1/automation", limit=2) for item in page]
+        assert sorted(one["product_id"] for one in found if one["product_id"] in mine) == sorted(mine)
+        assert {one["reason"] for one in found if one["product_id"] in mine} == {"stocktaking"}
+    finally:
+        ended = engine.http.post("/api/v1/automation/resume", json=body)
+    assert ended.json() == {"ended": 3}
+    assert not [one for page in pages(engine, "/api/v1/automation") for one in page if one["product_id"] in mine]

@@ -4,19 +4,21 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from shared.cache import sheets
 from shared.cache.writer import SheetWriter
 from shared.postgres.pools import Pool
-from shared.prices import published
+from shared.prices import holds, published
 from shared.prices.history import price_changes
+from shared.prices.holds import HoldFilter, HoldStatus
 from shared.prices.new_versions import StoredSheet
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
 from tests.integration.cache.reader_stand import TTL_S, Stand, eventually, run, version_of
-from tests.integration.catalogue_examples import add_competitor, new_id, product, write
+from tests.integration.catalogue_examples import add_competitor, new_id, product, task_cause, write
 from tests.integration.importing_examples import imported
 
 
@@ -49,6 +51,20 @@ def test_a_deletion_takes_the_next_version_and_a_new_product_the_one_after(pool:
     twice = deleted(pool, product_id)
     assert twice is not None
     assert twice.version == 7
+
+
+def test_a_hold_ends_with_the_product(pool: Pool, policy: ActivePolicy) -> None:
+    product_id = new_id()
+    careful = msgspec.structs.replace(policy, policy=msgspec.structs.replace(policy.policy, hold_above=Decimal("0.1")))
+    write(pool, careful, product(product_id))
+    with pool.connection() as conn:
+        add_competitor(conn, product_id, "60.00")
+        published.reprice(conn, [product_id], careful, task_cause())
+        mine = HoldFilter(product_id=product_id)
+        assert len(holds.page(conn, "open", mine, 9, None)) == 1
+        published.delete(conn, product_id)
+        ended: tuple[HoldStatus, ...] = ("open", "replaced")
+        assert [len(holds.page(conn, status, mine, 9, None)) for status in ended] == [0, 1]
 
 
 def test_signals_go_with_the_product(pool: Pool, policy: ActivePolicy) -> None:
