@@ -4,7 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, Protocol
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
+
+# The zones of the pinned `tzdata`, not the machine's.
+reset_tzpath(())
 
 Edge = Literal["from", "until"]
 

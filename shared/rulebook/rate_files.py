@@ -4,16 +4,16 @@ import csv
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
-from zoneinfo import ZoneInfo
 
 from shared.errors import InvalidInput
+from shared.pricing.windows import zone_of
 from shared.rulebook.exchange_rates import NewRate
 from shared.wire import amounts
 
 OWN = ("from", "to", "rate")
 BASE = "EUR"
 # The bank publishes its rates at about 16:00 on each working day.
-PUBLISHED = time(16, tzinfo=ZoneInfo("Europe/Berlin"))
+PUBLISHED = time(16, tzinfo=zone_of("Europe/Berlin"))
 _MISSING = {"", "N/A"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import EntryRow
-from shared.errors import NoHistory, NotFound
+from shared.errors import NoHistory, NotFound, UnusableProduct
 from shared.postgres import migrations, partitions, pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices import history, list_entries, published
@@ -132,7 +132,10 @@ def test_packed_sheets_of_long_ago_are_read() -> None:
     text = stored("P-1", steps=()).json
     assert unpacked(packed(text)).decode() == text
     assert unpacked(b'{"product_id":"P-1"}') == b'{"product_id":"P-1"}'
-    assert unpacked(bytes.fromhex(FIRST)) == b'{"product_id":"P-100","version":7,"list_price":"19.90"}'
+    for form in FORMS:
+        assert unpacked(bytes.fromhex(form)) == b'{"product_id":"P-100","version":7,"list_price":"19.90"}'
+    with pytest.raises(UnusableProduct, match="cannot be read"):
+        unpacked(bytes.fromhex(FORMS[1])[:9])
 
 
-FIRST = "02ab56424b5b86609be089c81c3d8958ea5902630800"
+FORMS = ("02ab56424b5b86609be089c81c3d8958ea5902630800", "03370000000d5c0211316a000558021c37230260392e3930227d")

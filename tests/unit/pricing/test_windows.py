@@ -1,4 +1,8 @@
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -24,6 +28,17 @@ BERLIN = "Europe/Berlin"
 )
 def test_a_time_without_offset_is_read_in_the_zone(written: str, zone: str, expected: str) -> None:
     assert instant(written, zone, "from") == datetime.fromisoformat(expected)
+
+
+def test_zones_are_those_of_the_pinned_package_and_not_the_machines(tmp_path: Path) -> None:
+    """On a machine on which the clocks of Berlin show UTC."""
+    there = tmp_path / "Europe" / "Berlin"
+    there.parent.mkdir()
+    there.write_bytes(resources.files("tzdata.zoneinfo").joinpath("UTC").read_bytes())
+    code = "from shared.pricing.windows import instant; print(instant('2026-07-01', 'Europe/Berlin', 'from'))"
+    environ = {"PYTHONTZPATH": str(tmp_path)}
+    shown = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True, text=True)
+    assert shown.stdout == "2026-06-30 22:00:00+00:00\n"
 
 
 @pytest.mark.parametrize(("edge", "hour"), [("from", 0), ("until", 1)])
