@@ -12,15 +12,18 @@ from api.services import Services
 from shared.cache import contracts
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import EntryRow
+from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
+from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.prices import list_entries
 from shared.prices.list_entries import Put, TooManyEntries
 from shared.prices.new_versions import Cause
 from shared.pricing.entries import EntryWrite
-from shared.rulebook import revisions, store
+from shared.rulebook import reductions, revisions, store
 from shared.rulebook.store import By
+from shared.telemetry import propagation
 
 DELETED = 10_000  # rows of former revisions in one statement
 
@@ -49,6 +52,7 @@ def upsert(services: Services, list_id: str, entries: Sequence[EntryWrite]) -> E
         changed = price_lists.replace(conn, list_id, revision, pairs, _rows(entries, list_id, revision))
         put = _put(conn, entries, sorted({product_id for product_id, customer_id in changed if not customer_id}))
         claimed = cache_sync.begin(conn, [sheet.product_id for sheet in put.sheets])
+        _recalculate(conn, list_id, put)
     cache_sync.run(services, claimed, put.sheets)
     return EntriesWritten(version, len(changed))
 
@@ -73,12 +77,20 @@ def replace(services: Services, list_id: str, entries: Sequence[EntryWrite], aut
     with services.transaction() as conn:
         made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
         changed = price_lists.pairs_of(conn, list_id, [former, revision])
+        _recalculate(conn, list_id, put)
     announce_rulebook(services.events, made.version)
     deleted = DELETED
     while deleted == DELETED:
         with services.transaction() as conn:
             deleted = price_lists.delete_former(conn, list_id, revision, DELETED)
     return EntriesWritten(made.version, changed)
+
+
+def _recalculate(conn: Conn, list_id: str, put: Put) -> None:
+    """Decide the products anew whose public reductions may begin or end."""
+    if put.sheets and reductions.is_reducing(store.active(conn).rulebook, list_id):
+        product_ids = tuple(sheet.product_id for sheet in put.sheets)
+        tasks.create(conn, "recalculation", ProductSet(product_ids), propagation.current()["traceparent"])
 
 
 def _check_products(conn: Conn, entries: Sequence[EntryWrite]) -> None:

@@ -8,14 +8,13 @@ from api.http import etags
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.catalogue import price_lists
-from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.pricing.market import location_key
 from shared.pricing.rulebook import PriceList
-from shared.rulebook import documents, exchange_rates, parts, store, values
+from shared.rulebook import documents, exchange_rates, parts, reductions, store, values
 from shared.rulebook.exchange_rates import NewRate
 from shared.rulebook.parts import Part, PartName
 from shared.rulebook.store import RulebookVersion
@@ -49,7 +48,8 @@ def put(
 ) -> Put:
     """Insert or replace a part, and with a market perhaps its multiplier.
 
-    A policy by which prices are decided otherwise starts a recalculation of everything.
+    A policy by which prices are decided otherwise starts a recalculation of everything; a change of reductions starts
+    one of the products that they reach.
 
     Raises:
         HTTPException: 412: the condition is false.
@@ -62,8 +62,7 @@ def put(
         made = parts.put(conn, held, name, part, by)
         if multiplier is not None:
             values_version = values.add(conn, [NewValue("multiplier", name.key, multiplier)], by)
-        if parts.moves_published_prices(held.rulebook.policy, made.rulebook.policy):
-            tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"])
+        _recalculate(conn, held, made)
     _announce(services, held, made, values_version)
     written = parts.find(made.rulebook, name)
     assert written is not None  # noqa: S101 # it was put
@@ -85,6 +84,7 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
         is_in_rulebook = parts.find(held.rulebook, name) is not None
         if is_in_rulebook or not _has_multiplier(conn, name):
             made = parts.drop(conn, held, name, by)
+            _recalculate(conn, held, made)
         if name.kind == "market":
             values_version = values.add(conn, [NewValue("multiplier", name.key, None)], by)
     _announce(services, held, made, values_version)
@@ -117,6 +117,11 @@ def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
         version = exchange_rates.delete(conn, pair, _by(caller, f"exchange rate {'/'.join(pair)} deleted"))
     announce_rulebook(services.events, values_version=version)
     return version
+
+
+def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
+    if (products := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
+        tasks.create(conn, "recalculation", products, propagation.current()["traceparent"])
 
 
 def _locked(conn: Conn, name: PartName) -> RulebookVersion:

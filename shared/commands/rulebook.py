@@ -21,7 +21,7 @@ from shared.pricing import rulebook_check
 from shared.pricing.rulebook import Rulebook, RulebookPolicy
 from shared.pricing.rulebook_check import RulebookRefused
 from shared.printable import printable
-from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, store
+from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, reductions, store
 from shared.rulebook.parts import KINDS, Kind, PartName
 from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
@@ -121,6 +121,7 @@ def delete_part(settings: Settings, kind: str, name: str) -> None:
     """Delete a market, price list or promotion."""
     with _changing(settings, f"{kind} {name} deleted") as (conn, held, by):
         made = parts.drop(conn, held, PartName(_kind(kind), name), by)
+        _recalculate(conn, held, made)
     _report(settings, held, made)
 
 
@@ -174,9 +175,9 @@ def _changing(settings: Settings, cause: str) -> Iterator[tuple[Conn, RulebookVe
 
 
 def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
-    if parts.moves_published_prices(held.rulebook.policy, made.rulebook.policy):
-        tasks.create(conn, "recalculation", ProductSet(), "")
-        print_line("a recalculation of every price follows")
+    if (products := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
+        tasks.create(conn, "recalculation", products, "")
+        print_line(f"a recalculation of {'every price' if products.is_everything else 'its products'} follows")
 
 
 def _report(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import msgspec
 
 from shared.catalogue import price_lists
+from shared.catalogue.product_set import ProductSet
 from shared.errors import Superseded
 from shared.importing import entry_loading, staging
 from shared.importing.chunks import chunks
@@ -20,9 +21,10 @@ from shared.importing.importer import ALL, MAX_REJECTS_BYTES, NOTHING, SOME
 from shared.importing.process_pool import checked
 from shared.importing.source import Source
 from shared.importing.staging import Reject
+from shared.jobs import tasks
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause, StoredSheet
-from shared.rulebook import revisions
+from shared.rulebook import reductions, revisions
 from shared.rulebook.store import By
 
 DELETED = 20_000  # rows of former revisions in one transaction
@@ -153,6 +155,8 @@ def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:
         made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
     except Superseded as error:
         raise RefusedFile(str(error)) from None
+    if reductions.is_reducing(made.rulebook, list_id):
+        tasks.create(conn, "recalculation", ProductSet(), "")
     conn.commit()
     return made.version
 

@@ -10,16 +10,22 @@ import msgspec
 from shared.prices import states
 from shared.prices.holds import HoldChange
 from shared.prices.inputs import PricingInputs
+from shared.prices.lowest_prices import LowestPrices
 from shared.prices.new_versions import Cause, NewVersion
 from shared.prices.pauses import Pauses
 from shared.prices.states import NewState
 from shared.pricing.breaker import counts
 from shared.pricing.decision import Decision, changes_target, decide, decides_nothing, kept, sheet_of
 from shared.pricing.entries import PriceEntry
+from shared.pricing.exchange import earliest
+from shared.pricing.lowest_price import Low
 from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.rulebook.store import ActivePolicy
+
+# A person wrote something, or asked for a recalculation.
+_RUNS = ("task", "write", "import")
 
 
 class Setting(NamedTuple):
@@ -33,6 +39,7 @@ class Setting(NamedTuple):
         is_stopped: Whether the breaker is open.
         rules_before: The policy before a person's change of it; None: it stays.
         as_of: The instant of the decisions, where it is not that of the write: a plan's.
+        lowest: Finds the lowest prices of the batch; None: those of the sheets stay.
     """
 
     policy: ActivePolicy
@@ -45,6 +52,7 @@ class Setting(NamedTuple):
     pauses: Pauses
     rules_before: Policy | None = None
     as_of: datetime | None = None
+    lowest: LowestPrices | None = None
 
 
 class Decided(NamedTuple):
@@ -60,6 +68,7 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
     """Decide about one product."""
     product, last, at = one.product, one.last, setting.at
     state, next_due, is_counted = one.state, one.next_due, False
+    lows: tuple[Low, ...] = () if last is None else last.lows
     if (decision := _kept(one, setting)) is None:
         decision = _decision(one, setting)
         state, next_due = states.after(one.state, decision, at), decision.next_due
@@ -79,8 +88,15 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
             policy=setting.policy.policy,
             computed_at=computed_at,
             entries=entries,
+            lows=lows,
         )
 
+    if (lowest := setting.lowest) is not None:
+        if lowest.is_needed:
+            lows, due = lowest.of(sheet(one.version, at), lows, again=cause.kind in _RUNS)
+            next_due = earliest(next_due, due)
+        else:
+            lows = ()
     hold = None
     if last is not None and state.hold != one.state.hold:
         hold = HoldChange(product.product_id, product.currency, last.published_price, one.state.hold, state.hold)

@@ -1,6 +1,7 @@
 """Public prices of a shop from before this engine: read from a file, stored, and found by product and market."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -19,6 +20,9 @@ from shared.wire import amounts
 COLUMNS = ("product_id", "market", "at", "price")
 REFERENCE = "reference_price"
 _BATCH = 10_000
+
+Place = tuple[str, str]
+"""A product, and a market as `location_key` writes it."""
 
 
 class ImportedPrice(NamedTuple):
@@ -57,11 +61,13 @@ def store(conn: Conn, rows: Iterable[ImportedPrice]) -> int:
     return stored
 
 
-def of(conn: Conn, product_id: str, market: str, since: datetime, until: datetime) -> list[PublicPrice]:
-    """The public prices from `since` to before `until`, the oldest first; and the one in force at `since`."""
-    values = {"product_id": product_id, "market": location_key(market), "since": since, "until": until}
-    rows = conn.execute(_OF, values)
-    return [PublicPrice(at=row["at"], price=row["price"], reference=row["reference_price"]) for row in rows]
+def of(conn: Conn, product_ids: Iterable[str], since: datetime, until: datetime) -> dict[Place, list[PublicPrice]]:
+    """The public prices of products from `since` to `until`, and the one in force at `since`; the oldest first."""
+    found: dict[Place, list[PublicPrice]] = defaultdict(list)
+    for row in conn.execute(_OF, {"ids": arrays.texts(product_ids), "since": since, "until": until}):
+        public = PublicPrice(at=row["at"], price=row["price"], reference=row["reference_price"])
+        found[row["product_id"], row["market"]].append(public)
+    return found
 
 
 def _row(header: Sequence[str], cells: Sequence[str], line: int, now: datetime) -> ImportedPrice:
@@ -117,9 +123,9 @@ ON CONFLICT (product_id, market, at) DO UPDATE SET price = excluded.price, refer
 """
 
 _OF = """
-SELECT at, price, reference_price FROM imported_prices
-WHERE product_id = %(product_id)s AND market = %(market)s AND at < %(until)s
-    AND at >= coalesce((SELECT max(at) FROM imported_prices
-        WHERE product_id = %(product_id)s AND market = %(market)s AND at <= %(since)s), %(since)s)
-ORDER BY at
+SELECT product_id, market, at, price, reference_price FROM imported_prices i
+WHERE product_id = ANY(%(ids)s::text[]) AND at <= %(until)s
+    AND at >= coalesce((SELECT max(at) FROM imported_prices b
+        WHERE b.product_id = i.product_id AND b.market = i.market AND b.at <= %(since)s), %(since)s)
+ORDER BY product_id, market, at
 """

@@ -18,6 +18,7 @@ from shared.postgres.pools import Conn
 from shared.prices import states
 from shared.prices.states import StoredState
 from shared.pricing.entries import PriceEntry
+from shared.pricing.lowest_price import Low
 from shared.pricing.product import Content, ProductInput, Tier
 from shared.pricing.signal import Signal
 from shared.telemetry.metrics import LOCK_WAIT
@@ -46,6 +47,7 @@ class CurrentPrice(msgspec.Struct, frozen=True):
     published_price: Decimal
     computed_at: datetime
     entries: tuple[PriceEntry, ...] = ()
+    lows: tuple[Low, ...] = ()
 
 
 class PricingInputs(msgspec.Struct, frozen=True):

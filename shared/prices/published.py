@@ -11,10 +11,11 @@ from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres import clock
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
+from shared.prices import breaker, holds, inputs, lowest_prices, new_versions, repricing_queue, states
 from shared.prices.batches import Batch, CauseOf, Made
 from shared.prices.deciding import Setting
 from shared.prices.gathering import Gathered, gather
+from shared.prices.lowest_prices import LowestPrices
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
@@ -169,7 +170,8 @@ def _reprice(
 ) -> Repriced:
     with stage("read"):
         gathered = gather(conn, selected, repairs=repairs)
-    setting = gathered.setting(policy, before, chosen)
+    lowest = LowestPrices(lowest_prices.terms(conn, gathered.at), gathered.at)
+    setting = gathered.setting(policy, before, chosen)._replace(lowest=lowest)
     batch = Batch(gathered, cause_of, is_holder=is_holder)
     with stage("decide"):
         made = _decided(conn, batch, setting)
@@ -180,9 +182,13 @@ def _decided(conn: Conn, batch: Batch, setting: Setting) -> Made:
     """The decisions of a batch, by the breaker as it is when they are committed."""
     made = batch.decide(setting)
     if made.is_stopped and not breaker.is_still_open(conn):
-        made = batch.decide(setting._replace(is_stopped=False))
+        setting = setting._replace(is_stopped=False)
+        made = batch.decide(setting)
     if made.counted and not breaker.passes(conn, setting.rules.breaker, made.counted, setting.at):
-        made = batch.decide(setting._replace(is_stopped=True))
+        setting = setting._replace(is_stopped=True)
+        made = batch.decide(setting)
+    if setting.lowest is not None and setting.lowest.find(conn):
+        made = batch.decide(setting)
     return made
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from shared.pricing.beside import UnitPrice
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.explanation import Rejection, Step
+from shared.pricing.lowest_price import ShownLow
 from shared.pricing.money import plain
 from shared.pricing.price_lists import Missing
 from shared.pricing.product import ProductId
@@ -49,6 +50,10 @@ class Quote(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     ] = ()
     tax: Annotated[Tax | None, Meta(description="The tax of the total; only where the market has rates.")] = None
     unit_price: Annotated[UnitPrice | None, Meta(description="The price per kg, l, m, m² or piece.")] = None
+    lowest_price: Annotated[
+        ShownLow | None,
+        Meta(description="The lowest price before the public reduction that is shown; left out until it is found."),
+    ] = None
     advertised_price: Annotated[
         Decimal | None,
         Meta(

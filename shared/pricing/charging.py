@@ -4,7 +4,9 @@ from decimal import Decimal
 
 from shared.pricing.bounds import Bounds
 from shared.pricing.endings import ended
+from shared.pricing.lowest_price import Reduction, ShownLow, reduction_by, shown
 from shared.pricing.price_lists import Situation
+from shared.pricing.promotions import Outcome
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList
@@ -87,3 +89,12 @@ def advertised(here: Situation, map_price: Decimal, final: Decimal, places: int)
     """The price that may be advertised, where it is above the selling price."""
     amount = here.local.shown(map_price, places, here.rounding)
     return amount if amount is not None and amount > final else None
+
+
+def lowest_price(here: Situation, header: PriceList | None, off: Outcome, final: Decimal) -> ShownLow | None:
+    """The lowest price before the public reduction; it is not shown to a customer or group with own prices."""
+    query = here.query
+    if query.customer_id or query.customer_groups or query.attributes or query.channel:
+        return None
+    name = reduction_by(header, [one.promotion.id for one in off.applied])
+    return shown(here.sheet.lows, Reduction(market=here.place.code, currency=here.currency, name=name), final)

@@ -217,6 +217,11 @@ class Terms:
         """The codes of all markets, in order."""
         return sorted(self._by_code)
 
+    @property
+    def places(self) -> Iterable[Place]:
+        """All markets."""
+        return self._by_code.values()
+
     def place(self, location: str) -> Place | None:
         """The market of a location, without case and outer blanks; None where there is none."""
         return self._by_code.get(location) or self._places.get(location_key(location))

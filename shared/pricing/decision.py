@@ -10,6 +10,7 @@ from msgspec import Struct
 from shared.pricing.draft import Draft
 from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Rejection, Step
+from shared.pricing.lowest_price import Low
 from shared.pricing.money import exact, floor_to, round_to, trimmed
 from shared.pricing.movement import Waits, limit
 from shared.pricing.policy import Policy
@@ -169,6 +170,7 @@ def sheet_of(
     policy: Policy,
     computed_at: datetime,
     entries: tuple[PriceEntry, ...] = (),
+    lows: tuple[Low, ...] = (),
 ) -> PriceSheet:
     """Everything a quote needs, from one decision; `computed_at` is aware, in UTC."""
     return PriceSheet(
@@ -197,4 +199,5 @@ def sheet_of(
         price_decimals=product.price_decimals,
         map_price=product.map_price,
         entries=entries,
+        lows=lows,
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from shared.pricing.money import exact
+from shared.pricing.rulebook import PriceList
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Mode = Literal["before_reduction", "rolling"]
@@ -47,6 +48,61 @@ class LowestPrice(Struct, frozen=True, gc=False, kw_only=True):
     before: Instant
     covers_from: Instant | None
     insufficient_history: bool
+
+
+class Reduction(Struct, frozen=True, gc=False, kw_only=True):
+    """A reduction as an answer shows it; two with the same fields are one reduction.
+
+    Attributes:
+        market: The market's code.
+        currency: The currency of the price.
+        name: The sale list and the promotions that lower the price, as `reduction_by` joins them.
+    """
+
+    market: str
+    currency: str
+    name: str
+
+
+class Low(Reduction, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The lowest price before a public reduction in one market, as the product's sheet holds it.
+
+    Attributes:
+        price: None: no earlier price is known.
+        before: The end of its window.
+        days: The days of the window.
+        insufficient_history: Whether the history begins after the window.
+        progressive: Whether the first of several reductions in a row ends the window.
+        current: The public price with the last change of which a `rolling` window ends, and with which alone it is
+            shown; None: the mode is `before_reduction`.
+    """
+
+    price: Decimal | None
+    before: Instant
+    days: int
+    insufficient_history: bool = False
+    progressive: bool = False
+    current: Decimal | None = None
+
+
+class ShownLow(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The lowest price before the reduction that an answer shows, and the share by which the price is below it."""
+
+    amount: Annotated[
+        Decimal | None,
+        Meta(
+            description="The lowest public price of one unit; left out: no earlier price is known.", examples=["49.90"]
+        ),
+    ] = None
+    share_off: Annotated[
+        Decimal | None,
+        Meta(description="The share by which the final price is below it, 0 to 1, rounded down.", examples=["0.2000"]),
+    ] = None
+    days: Annotated[int, Meta(description="The days of its window.", examples=[30])]
+    before: Annotated[Instant, Meta(description="The end of its window.", examples=["2026-03-01T12:00:00Z"])]
+    insufficient_history: Annotated[
+        bool, Meta(description="true: the known history begins after the window does.", examples=[True])
+    ] = False
 
 
 def lowest_price(
@@ -91,6 +147,33 @@ def share_off(lowest: Decimal, price: Decimal) -> Decimal:
         return _NONE
     with exact():
         return ((lowest - price) / lowest).quantize(_UNIT, ROUND_FLOOR)
+
+
+def reduction_by(chosen: PriceList | None, promotions: Sequence[str]) -> str:
+    """The name of the reduction by the list that gives the price and by promotions; empty: there is none."""
+    return ", ".join([chosen.id, *promotions] if chosen is not None and chosen.kind == "sale" else promotions)
+
+
+def shown(lows: Iterable[Low], reduction: Reduction, price: Decimal) -> ShownLow | None:
+    """What an answer of this price shows; None: the lowest price before its reduction has not been found yet.
+
+    So it is where the reduction is not the public one: the lowest price is one of the prices for everybody.
+    """
+    for low in lows:
+        if is_of(low, reduction) and low.current in (None, price):
+            return ShownLow(
+                amount=low.price,
+                share_off=None if low.price is None else share_off(low.price, price),
+                days=low.days,
+                before=low.before,
+                insufficient_history=low.insufficient_history,
+            )
+    return None
+
+
+def is_of(low: Low, reduction: Reduction) -> bool:
+    """Whether it is the lowest price before this reduction."""
+    return low.market == reduction.market and low.currency == reduction.currency and low.name == reduction.name
 
 
 def _is_reduced(row: PublicPrice) -> bool:

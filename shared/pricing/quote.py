@@ -126,6 +126,9 @@ def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry
         unit_price=None
         if sheet.content is None
         else beside.unit_price(final, sheet.content, market.unit_price_per, digits, here.rounding),
+        lowest_price=None
+        if undiscounted or not sheet.lows or contract or final >= reference_price
+        else charging.lowest_price(here, header, off, final),
         advertised_price=None if sheet.map_price is None else charging.advertised(here, sheet.map_price, final, places),
         cash_total=None
         if market.cash_step is None or market.currency not in (None, here.currency)

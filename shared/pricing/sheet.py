@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from shared.pricing.entries import PriceEntry
 from shared.pricing.explanation import Rejection, Step
+from shared.pricing.lowest_price import Low
 from shared.pricing.money import Rounding
 from shared.pricing.product import STANDARD_TAX, Content, Tier
 
@@ -20,8 +21,9 @@ class PriceSheet(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     A sheet depends on the product, its signals and the policy, never on the query: location, membership, quantity
     and currency are applied in `quote`. Amounts are in `currency`. `floor` and `ceiling` are in whole minor units;
     `published_price` is not rounded. `ceiling` is the product's `max_price`; the policy's ceiling bounds the published
-    price alone. `cost` is net. `entries` are those without a customer, at most `MOST_ENTRIES`. `membership_rate` and
-    `rounding` are for processes of the former version: quotes take the rulebook's.
+    price alone. `cost` is net. `entries` are those without a customer, at most `MOST_ENTRIES`. `lows` are those of the
+    public reductions in force. `membership_rate` and `rounding` are for processes of the former version: quotes take
+    the rulebook's.
     """
 
     product_id: str
@@ -48,4 +50,5 @@ class PriceSheet(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True
     price_decimals: int | None = None
     map_price: Decimal | None = None
     entries: tuple[PriceEntry, ...] = ()
+    lows: tuple[Low, ...] = ()
     category: str = "general"  # the last field: the importer's fast way appends it

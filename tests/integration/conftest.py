@@ -62,7 +62,7 @@ def lasting_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "MARK_TTL_MS", 600_000)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def new_database(servers: Settings) -> Iterator[Callable[[], Settings]]:
     """Makes empty databases on the running server; they are dropped at the end."""
     names: list[sql.Identifier] = []
