@@ -133,7 +133,8 @@ def terms(conn: Conn, at: datetime) -> Terms:
 
 def _low(past: Iterable[Public], now: Public, place: Place) -> Low:
     rules, row = place.rules, now.row
-    rows = [public.row for public in past if public.currency == now.currency and public.row.at < row.at]
+    currencies = now.currency, public_prices.IMPORTED
+    rows = [public.row for public in past if public.currency in currencies and public.row.at < row.at]
     found = lowest_price(
         [*rows, row],
         row.at,

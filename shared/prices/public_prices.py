@@ -25,6 +25,8 @@ from shared.rulebook.past import PastTerms
 
 # The newest changes of each product, and of the rulebook and the market values, that are looked at.
 MOST_CHANGES = 10_000
+# The currency of imported prices: they are in the market's.
+IMPORTED = ""
 
 InMarket = tuple[str, str]
 """A product, and the code of a market."""
@@ -65,10 +67,10 @@ def in_market(conn: Conn, product_id: str, market: str, since: datetime, at: dat
     if place is None:
         raise NotFound(f"no market {market!r}")
     found = of_products(conn, past, {product_id: [place.code]}, since, at).get((product_id, place.code))
-    if not found:
+    if not found or found[-1].currency == IMPORTED:
         raise NotFound(f"no price of product {product_id!r} in market {market!r} at {at.isoformat()}")
     currency = found[-1].currency
-    rows = [public.row for public in found if public.currency == currency]
+    rows = [public.row for public in found if public.currency in (currency, IMPORTED)]
     rules = place.rules
     days = rules.lowest_price_days
     low = lowest_price(rows, at, days=days, mode=rules.lowest_price_mode, progressive=rules.progressive)
@@ -80,7 +82,7 @@ def of_products(
 ) -> dict[InMarket, list[Public]]:
     """The public prices from `since` to `until`, the oldest first, each where it differs from the one before.
 
-    Imported prices count before the engine's own ones, as prices in the currency of the first of these.
+    Imported prices count before the engine's own ones; their currency is not known.
 
     Args:
         conn: A connection.
@@ -102,11 +104,12 @@ def of_products(
                     for period in _within(left, begins, ends):
                         row += _quoted(terms, period, query, until)
     imported = imported_prices.of(conn, wanted, since, until)
-    for (product_id, market), rows in quoted.items():
-        if rows and (earlier := imported.get((product_id, location_key(market)))):
-            first = rows[0]
-            rows[:0] = [Public(row, first.currency, None) for row in earlier if row.at < first.row.at]
-    return {key: [next(same) for _, same in groupby(rows, key=_price)] for key, rows in quoted.items() if rows}
+    keys = [(product_id, market) for product_id, markets in wanted.items() for market in markets]
+    found = {key: quoted.get(key, []) for key in keys}
+    for (product_id, market), rows in found.items():
+        earlier = imported.get((product_id, location_key(market)), [])
+        rows[:0] = [Public(row, IMPORTED, None) for row in earlier if not rows or row.at < rows[0].row.at]
+    return {key: [next(same) for _, same in groupby(rows, key=_price)] for key, rows in found.items() if rows}
 
 
 def changes(conn: Conn, product_ids: Iterable[str], since: datetime, until: datetime) -> dict[str, int]:

@@ -20,6 +20,7 @@ QUERIES: tuple[dict[str, Any], ...] = (
     {"channel": "shop", "quantity": 3},
     {"channel": "app"},
 )
+UNENDED = "SELECT task_id FROM tasks WHERE status IN ('queued', 'running')"
 Served = list[tuple[datetime, dict[str, Any], bytes]]
 
 
@@ -49,7 +50,14 @@ def test_served_prices_are_computed_again_byte_for_byte(engine: Engine, name: st
 
     def change(act: Callable[[], object], is_served: Callable[[dict[str, Any]], bool]) -> None:
         act()
-        eventually(lambda: is_served(engine.http.post("/api/v1/price", json=own).json()), "the change is served", 10)
+        eventually(lambda: not engine.sql(UNENDED), "no recalculation left that finds lowest prices")
+        last = engine.sql("SELECT version FROM prices WHERE product_id = %s", product_id)[0]["version"]
+
+        def newest_is_served() -> bool:
+            price = engine.http.post("/api/v1/price", json=own).json()
+            return price["version"] == last and is_served(price)
+
+        eventually(newest_is_served, "the change is served")
         for query in QUERIES:
             served.append((datetime.now(UTC), own | query, body_of(engine, own | query)))
 
