@@ -19,7 +19,6 @@ from listener.inbox import Inbox
 from listener.loop import Loop
 from listener.subscriber import Subscriber
 from listener.sweep import Sweep
-from listener.window_edges import WindowEdges
 from shared import VERSION
 from shared.access.key_metrics import FormerAdminKeys
 from shared.jobs import feed_pulls
@@ -98,7 +97,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             return retention.purge(conn, limit, settings.plan_days)
 
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
-        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, WindowEdges(pool), maintain, pull, purge)
+        loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull, purge)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
         clock_of_changes = ChangeClock(pool, lambda: loop.is_active)

@@ -1,4 +1,8 @@
-"""The clock of the log of changes: gives committed entries their ids, and adds window edges as they pass."""
+"""The clock of the log of changes: gives committed entries their ids, and adds window edges as they pass.
+
+At the edge of a public window its products are decided anew. Their prices need no clock; the lowest prices beside them
+are found when a reduction begins.
+"""
 
 import threading
 import time
@@ -9,9 +13,12 @@ import structlog
 
 from shared.changes import log as change_log
 from shared.errors import retryable, translate
+from shared.jobs import tasks
 from shared.postgres import clock
 from shared.postgres.pools import Conn, Pool
+from shared.pricing.rulebook import NEUTRAL
 from shared.pricing.window_edges import WindowEdge, edges
+from shared.rulebook import reductions
 from shared.rulebook import store as rulebook
 from shared.telemetry.metrics import CHANGES_LOGGED, LOOP_ERRORS
 
@@ -34,7 +41,7 @@ class ChangeClock:
             is_active: Whether this listener holds the lease.
         """
         self._pool, self._is_active = pool, is_active
-        self._version, self._edges = 0, list[WindowEdge]()
+        self._version, self._rulebook, self._edges = 0, NEUTRAL, list[WindowEdge]()
         self._looked_at, self._due_in_s = float("-inf"), 0.0
         self._is_up = True
 
@@ -66,13 +73,16 @@ class ChangeClock:
         since, now = change_log.edges_until(conn)
         version = rulebook.newest(conn)
         if version != self._version:
-            self._edges, self._version = edges(rulebook.active(conn).rulebook), version
+            self._rulebook, self._version = rulebook.active(conn).rulebook, version
+            self._edges = edges(self._rulebook)
         passed = [
             {"part": one.part, "id": one.id, "edge": one.edge, "edge_at": one.at}
             for one in self._edges
             if since < one.at <= now
         ]
         passed += change_log.values_in_force_since(conn, since, now)
+        for products in reductions.edges(self._rulebook, since, now).values():
+            tasks.create(conn, "recalculation", products, "")
         change_log.append_edges(conn, passed, now)
         self._looked_at, self._due_in_s = time.monotonic(), self._time_to_next(conn, now)
 

@@ -14,7 +14,6 @@ from listener.backlog import Backlog
 from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.sweep import Sweep
-from listener.window_edges import WindowEdges
 from shared.access import idempotency
 from shared.errors import retryable, translate
 from shared.market_events import signal_sources
@@ -53,7 +52,6 @@ class Loop:
         inbox: Inbox,
         sweep: Sweep,
         epoch: EpochWatch,
-        edges: WindowEdges,
         maintain: Callable[[], None] = lambda: None,
         pull: Callable[[], None] = lambda: None,
         purge: Callable[[Conn, int], int] = lambda conn, limit: 0,
@@ -68,7 +66,6 @@ class Loop:
             inbox: Records the messages.
             sweep: Enqueues due targets and waiting tasks.
             epoch: Notices that PostgreSQL's data went back.
-            edges: Starts a recalculation where a window opens or closes.
             maintain: Makes and drops the partitions of tables.
             pull: Requests a pull of the market-data feed where one is due; called once a second.
             purge: Deletes up to so many rows whose time is over; returns their number.
@@ -76,11 +73,11 @@ class Loop:
         """
         self._pool, self._holder, self._backlog = pool, holder, backlog
         self._inbox, self._sweep, self._epoch, self._monotonic = inbox, sweep, epoch, monotonic
-        self._edges, self._maintain, self._maintain_at = edges, maintain, float("-inf")
+        self._maintain, self._maintain_at = maintain, float("-inf")
         self._pull, self._pulled_at = pull, float("-inf")
         self._purge = purge
         self._is_active = False
-        self._renewed_at = self._swept_at = self._beat_at = self._purged_at = self._passed_at = float("-inf")
+        self._renewed_at = self._swept_at = self._beat_at = self._purged_at = float("-inf")
         self._away: set[str] = set()
 
     @property
@@ -100,7 +97,6 @@ class Loop:
                 healthy &= self._attempt("database", self._record)
                 healthy &= self._attempt("sweep", self._sweep_if_due)
                 healthy &= self._attempt("epoch", self._beat_if_due)
-                healthy &= self._attempt("window edges", self._pass_edges_if_due)
                 healthy &= self._attempt("purge", self._purge_if_due)
                 healthy &= self._attempt("partitions", self._maintain_if_due)
                 healthy &= self._attempt("feed", self._pull_if_due)
@@ -178,12 +174,6 @@ class Loop:
             return
         self._beat_at = self._monotonic()
         self._epoch.beat()
-
-    def _pass_edges_if_due(self) -> None:
-        if self._monotonic() - self._passed_at < BEAT_EVERY_S:
-            return
-        self._passed_at = self._monotonic()
-        self._edges.pass_due()
 
     def _purge_if_due(self) -> None:
         """Delete one slice of what has expired; the next in the next turn, while there are more."""

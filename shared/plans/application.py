@@ -21,7 +21,7 @@ from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
 from shared.pricing.money import percent
-from shared.rulebook import exchange_rates, parts, values
+from shared.rulebook import exchange_rates, parts, reductions, values
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import By, RulebookVersion
 
@@ -79,6 +79,8 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
     task_id = None
     if proposed.writes_sheets:
         task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
+    elif (reached := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
+        tasks.create(conn, "recalculation", reached, traceparent)  # it finds the lowest prices
     store.begin_application(conn, plan, task_id, by.author, made.version)
     return Begun(made, made.version != held.version, values_version, task_id)
 

@@ -1,9 +1,12 @@
 """The end of the runs that make and apply plans, in the transaction that ends their task."""
 
+from shared.jobs import tasks
 from shared.jobs.tasks import RunningTask
 from shared.plans import store
 from shared.plans.sums import result_of
 from shared.postgres.pools import Conn
+from shared.rulebook import reductions
+from shared.rulebook import store as rulebook
 
 
 def end(conn: Conn, task: RunningTask) -> None:
@@ -11,5 +14,7 @@ def end(conn: Conn, task: RunningTask) -> None:
     plan = store.of_task(conn, task.task_id)
     if task.kind == "apply":
         store.end_application(conn, plan)
+        if reductions.has_any(rulebook.active(conn).rulebook):  # it finds the lowest prices
+            tasks.create(conn, "recalculation", task.product_set, "")
     else:
         store.make_ready(conn, plan, result_of(store.sums(conn, plan)))

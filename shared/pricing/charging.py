@@ -97,4 +97,4 @@ def lowest_price(here: Situation, header: PriceList | None, off: Outcome, final:
     if query.customer_id or query.customer_groups or query.attributes or query.channel:
         return None
     name = reduction_by(header, [one.promotion.id for one in off.applied])
-    return shown(here.sheet.lows, Reduction(market=here.place.code, currency=here.currency, name=name), final)
+    return shown(here.sheet.lows, Reduction(market=here.local.market, currency=here.currency, name=name), final)

@@ -66,14 +66,6 @@ def active(conn: Conn) -> RulebookVersion:
     return _version(row)
 
 
-def newest(conn: Conn) -> tuple[int, datetime]:
-    """The version of the newest rulebook, and the instant from which it is in force."""
-    row = conn.execute("SELECT version, at FROM rulebooks ORDER BY version DESC LIMIT 1").fetchone()
-    if row is None:
-        raise LookupError("no rulebook in the database: run `just migrate`")
-    return row["version"], row["at"]
-
-
 def active_policy(conn: Conn) -> ActivePolicy:
     """The policy of the newest rulebook."""
     row = conn.execute(_POLICY).fetchone()

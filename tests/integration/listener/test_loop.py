@@ -14,7 +14,6 @@ from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
-from listener.window_edges import WindowEdges
 from shared.access import idempotency
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
@@ -53,8 +52,7 @@ class Listener:
         self.queues, self.holder = Queues(), uuid4().hex
         self.backlog = Backlog(monotonic=monotonic)
         sweep = Sweep(pool, self.queues)
-        inbox, edges = inbox or Inbox(pool), WindowEdges(pool)
-        self.loop = Loop(pool, self.holder, self.backlog, inbox, sweep, NoWatch(), edges)
+        self.loop = Loop(pool, self.holder, self.backlog, inbox or Inbox(pool), sweep, NoWatch())
 
     @contextmanager
     def running(self) -> Iterator["Listener"]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from listener.window_edges import WindowEdges
+from listener.change_clock import ChangeClock
 from shared.postgres import clock, migrations, pools
 from shared.postgres.pools import Pool
 from shared.pricing.rulebook import Promotion, Rulebook
@@ -48,17 +48,11 @@ def started(pool: Pool) -> int:
     return int(row["n"])
 
 
-def test_each_edge_starts_one_recalculation_whoever_sees_it(shop: Pool) -> None:
-    promote(shop, (-60, 60), (-30, -10), (5, 60))
-    edges = WindowEdges(shop)
-    assert edges.pass_due() == 3
-    assert edges.pass_due() == 0
-    assert WindowEdges(shop).pass_due() == 3, "after a restart they are seen again"
+def test_each_public_edge_starts_one_recalculation(shop: Pool) -> None:
+    promote(shop, (-60, 60), (-30, -10), (5, 60), (-600, 60))
+    with shop.connection() as conn:
+        conn.execute("UPDATE change_log SET edges_until = clock_timestamp() - interval '2 hours'")
+    ChangeClock(shop, lambda: True).turn()
     assert started(shop) == 3
-
-
-def test_an_edge_in_the_past_of_a_new_rulebook_is_no_business_of_the_clock(shop: Pool) -> None:
-    edges = WindowEdges(shop)
-    assert edges.pass_due() == 0
-    promote(shop, (-60, 60))
-    assert edges.pass_due() == 0, "the write has started its own recalculation"
+    ChangeClock(shop, lambda: True).turn()
+    assert started(shop) == 3, "another listener goes on where the first one ended"
