@@ -81,7 +81,8 @@ def import_file(
 ) -> None:
     """Insert or update the products of a FILE, or of standard input: `-`.
 
-    The file is CSV with a header, or JSON Lines; plain or gzip. Its delimiter and encoding are recognised. Columns:
+    The file is CSV with a header, JSON Lines or a workbook (XLSX, XLS, ODS); plain or gzip. Its delimiter and encoding
+    are recognised. Columns:
     product_id, name, currency, base_price. Optional columns: category, cost, stock, min_price, max_price, strategy,
     tiers (JSON), brand, tags (separated by |), content_amount, content_unit, tax_class, quantity_step, price_decimals,
     map_price, rrp. Existing products are replaced: fields missing from the row are cleared.

@@ -58,7 +58,8 @@ def import_prices(
 ) -> None:
     """Replace the entries of a price list by those of a FILE, or of standard input: `-`.
 
-    The file is CSV with a header, or JSON Lines; plain or gzip. Its delimiter and encoding are recognised. Columns:
+    The file is CSV with a header, JSON Lines or a workbook (XLSX, XLS, ODS); plain or gzip. Its delimiter and encoding
+    are recognised. Columns:
     product_id, amount. Optional columns: customer_id, currency (which is only checked), from, until, zone,
     price_decimals, tier_mode, tiers (JSON). With min_quantity or up_to a row is a tier: rows of a product that follow
     one another are one entry.

@@ -1,15 +1,19 @@
 """Chunks: a CSV or JSON Lines file, cut between its rows, so that several processes can check it."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from shared.importing.columns import Columns, RefusedFile
+from shared.importing.columns import Columns, RefusedFile, count
 from shared.importing.rows import SURROGATE, Reader, Row, is_full
+from shared.importing.shops import OURS, Shop
 from shared.importing.source import Lines
+from shared.importing.workbooks import Worksheet
 
 DELIMITERS = ",;\t|"
 _SEP = "sep="
+_SHEET_ROWS = 10_000
 _NUMBERS = ("base_price", "amount")
 _TEXTS = ("product_id", "name", "category", "brand")
 
@@ -29,12 +33,16 @@ class Block(NamedTuple):
 Chunk = Block | list[Row]
 
 
-def chunks(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
+def chunks(lines: Lines | Worksheet, columns: Columns, shop: Shop | None = None) -> tuple[Reader, Iterator[Chunk]]:
     """The reader of a file's rows, and all rows in order, good or bad; blank lines are skipped.
 
     Raises:
         RefusedFile: the file is empty or binary, or its header has not the right columns.
     """
+    if isinstance(lines, Worksheet):
+        if shop:
+            raise RefusedFile(f"it is a workbook; exports of {shop.title} are CSV")
+        return _sheet(lines, columns)
     first = lines.first().lstrip()
     if not first:
         raise RefusedFile("it is empty")
@@ -51,28 +59,61 @@ def chunks(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
         raise RefusedFile(f"its first line is not {lines.encoding} text; --encoding names another, such as utf-16")
     if first.startswith("["):
         raise RefusedFile("it is a JSON array; JSON Lines have one object per line, without brackets around them")
-    return _table(lines, columns)
+    return _table(lines, columns, shop)
 
 
-def _table(lines: Lines, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
-    delimiter = columns.delimiter or _told(lines) or _delimiter(lines.first(), columns)
+def _table(lines: Lines, columns: Columns, shop: Shop | None) -> tuple[Reader, Iterator[Chunk]]:
+    names = shop.needs if shop else columns.theirs.values() or columns.names
+    delimiter = columns.delimiter or _told(lines) or _delimiter(lines.first(), names)
     table = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
-        header = [name.strip() for name in next((cells for cells in table if is_full(cells)), [])]
+        header = next((cells for cells in table if is_full(cells)), [])
     except csv.Error as error:
         raise RefusedFile(f"its header is not CSV: {error}") from None
+    if shop:
+        shop.begin(header)
+        theirs = Reader({}, width=len(header), delimiter=delimiter)
+        reader = _reader(OURS, columns, delimiter, lines.encoding)
+        return reader, _shop_chunks(lines, lambda: _record(lines, table, theirs), shop)
+    reader = _reader(header, columns, delimiter, lines.encoding)
+    return reader, _cut(lines, lambda: _record(lines, table, reader), quote='"')
+
+
+def _sheet(sheet: Worksheet, columns: Columns) -> tuple[Reader, Iterator[Chunk]]:
+    rows = enumerate(sheet.rows(columns.decimal), 1)
+    header = next((cells for _, cells in rows if is_full(cells)), [])
+    reader = _reader(header, columns, "\t", "Unicode")
+    return reader, _sheet_chunks(rows)
+
+
+def _sheet_chunks(rows: Iterator[tuple[int, list[str]]]) -> Iterator[Chunk]:
+    """Blocks of lines with tabs; rows one by one where a cell has a quote, a tab or a line end."""
+    while part := list(islice(rows, _SHEET_ROWS)):
+        lines = ["\t".join(cells) for _, cells in part]
+        text = "\n".join(lines)
+        if '"' in text or "\r" in text or text.count("\n") >= len(part) or text.count("\t") > _tabs(part):
+            yield [Row(line, raw, cells) for (line, cells), raw in zip(part, lines, strict=True) if is_full(cells)]
+        else:
+            yield Block(part[0][0], text)
+
+
+def _tabs(part: list[tuple[int, list[str]]]) -> int:
+    return sum(len(cells) - 1 for _, cells in part)
+
+
+def _reader(names: Sequence[str], columns: Columns, delimiter: str, encoding: str) -> Reader:
+    header = [name.strip() for name in names]
     while header and not header[-1] and not columns.theirs:  # a map ignores columns, also those without a name
         header.pop()
-    reader = Reader(
+    return Reader(
         columns.constants,
         columns.positions(header),
         len(header),
         from_spreadsheets=columns.from_spreadsheets,
         delimiter=delimiter,
         decimal=columns.decimal,
-        encoding=lines.encoding,
+        encoding=encoding,
     )
-    return reader, _cut(lines, lambda: _record(lines, table, reader), quote='"')
 
 
 def _told(lines: Lines) -> str:
@@ -84,12 +125,17 @@ def _told(lines: Lines) -> str:
     return first[-1]
 
 
-def _delimiter(first: str, columns: Columns) -> str:
-    """The delimiter with which the header has most of our columns, or else most cells."""
+def _shop_chunks(lines: Lines, row: Callable[[], Row | None], shop: Shop) -> Iterator[Chunk]:
+    while lines.ahead():
+        yield [ours for theirs in _rows(lines, row) if (ours := shop.row(theirs))]
+
+
+def _delimiter(first: str, names: Collection[str]) -> str:
+    """The delimiter with which the header has most of these columns, or else most cells."""
 
     def found(delimiter: str) -> tuple[int, int]:
         header = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True))
-        return columns.count(header), len(header)
+        return count(header, names), len(header)
 
     return max(DELIMITERS, key=found)
 

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
@@ -63,10 +63,6 @@ class Columns(msgspec.Struct, frozen=True):
                 )
         return [(ours, places[0]) for ours, _, places in found]
 
-    def count(self, header: Sequence[str]) -> int:
-        """The number of our columns in a header."""
-        return sum(bool(_places(header, name)) for name in (self.theirs.values() or self.names))
-
     def _check_names(self, header: Sequence[str]) -> None:
         for at, name in enumerate(header, 1):
             if _key(name) in self.names:
@@ -117,6 +113,11 @@ def constants(*, currency: str | None, category: str | None) -> dict[str, str]:
             ProductInput,
         )
     return known
+
+
+def count(header: Sequence[str], names: Collection[str]) -> int:
+    """The number of these columns in a header."""
+    return sum(bool(_places(header, name)) for name in names)
 
 
 def _places(header: Sequence[str], name: str) -> list[int]:

@@ -12,6 +12,7 @@ from shared.importing.checking import Check
 from shared.importing.chunks import chunks
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.process_pool import checked
+from shared.importing.shops import Shop
 from shared.importing.source import Source
 from shared.importing.staging import Reject, Staged
 from shared.importing.writing import Written
@@ -65,6 +66,7 @@ def run(
     *,
     rejects: Path,
     skip_bad: bool = False,
+    shop: Shop | None = None,
     writes: Callable[[], None] = lambda: None,
 ) -> Imported:
     """Import a source, in the caller's transaction; all its rows are checked before existing products are written.
@@ -78,6 +80,7 @@ def run(
         columns: The mapping of its columns.
         rejects: The file for bad rows, written if there are any.
         skip_bad: Import the good rows even if there are bad rows.
+        shop: Turns the rows of a shop system's export into ours, and collects its sale prices.
         writes: Called when all rows are read, before existing products are written.
 
     Raises:
@@ -86,7 +89,7 @@ def run(
     """
     began = time.monotonic()
     policy, at = rulebook.active_policy(conn), clock.now(conn)
-    reader, found = chunks(source.lines, columns)
+    reader, found = chunks(source.lines, columns, shop)
     conn.execute(_ONE_AT_A_TIME)
     cause = Cause("import", str(uuid4()))
     check = Check(reader, policy, at, cause.id, current_trace_id())

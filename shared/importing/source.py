@@ -14,6 +14,7 @@ from typing import BinaryIO
 from shared.importing import encodings
 from shared.importing.columns import RefusedFile
 from shared.importing.encodings import Encoding
+from shared.importing.workbooks import BEGINS, Worksheet
 
 STDIN = Path("-")
 MAX_LINE = 1 << 20
@@ -113,15 +114,20 @@ class Source:
 
     Attributes:
         size: The stored size in bytes; None where it is unknown.
-        lines: The uncompressed text.
-        guess: A sentence where the encoding is a guess; else empty.
+        lines: The uncompressed text, or the rows of a workbook.
+        guess: A sentence where the encoding or the worksheet is a guess; else empty.
     """
 
     def __init__(self, raw: BinaryIO, advance: Callable[[int], None], encoding: str | None) -> None:
         self._fileno = raw.fileno()
         self._before = self._stat()
         self.size = self._before and self._before[0]
+        self.lines: Lines | Worksheet
         unpacked = _unpacked(io.BufferedReader(_Counted(raw, advance), _CHUNK_BYTES))
+        if _head(unpacked).startswith(BEGINS):
+            self.lines = Worksheet(unpacked)
+            self.guess = self.lines.guess
+            return
         found = Encoding(encoding, encoding) if encoding else encodings.found(_head(unpacked))
         text = io.TextIOWrapper(unpacked, encoding=found.name, errors="surrogateescape", newline="")
         self.lines, self.guess = Lines(text, found.shown), found.guess
