@@ -10,18 +10,18 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.commands import demo, import_progress
-from shared.commands.terminal import connection, console, failure, print_line
+from shared.commands import demo, import_progress, sale_import
+from shared.commands.terminal import BROKEN_PIPE, INTERRUPTED, connection, console, failure, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
-from shared.importing.columns import Columns, constants, parse_map
+from shared.importing.columns import Columns, RefusedFile, constants, parse_map
+from shared.importing.shops import SHOPS, Shop, ShopName
 from shared.messaging import clients
+from shared.pricing.windows import zone_of
 from shared.printable import printable
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
-
-INTERRUPTED, BROKEN_PIPE = 130, 141  # the exit codes of a shell for processes ended by SIGINT and SIGPIPE
 
 
 @click.command("migrate")
@@ -56,6 +56,13 @@ def load_demo(settings: Settings, *, if_empty: bool) -> None:
 @click.option("--currency", help="The currency of rows that have none.")
 @click.option("--category", help="The category of rows that have none.")
 @text_options
+@click.option(
+    "--from",
+    "shop_name",
+    type=click.Choice(list(SHOPS)),
+    help="The products export of a shop system; needs --currency.",
+)
+@click.option("--zone", default="UTC", show_default=True, help="--from: the time zone of the shop's sale dates.")
 @click.option("--dry-run", is_flag=True, help="Report the result, and keep nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
@@ -73,6 +80,8 @@ def import_file(
     currency: str | None,
     category: str | None,
     rejects: Path | None,
+    shop_name: ShopName | None,
+    zone: str,
     *,
     dry_run: bool,
     skip_bad: bool,
@@ -92,8 +101,13 @@ def import_file(
     try:
         given = constants(currency=currency, category=category)
         columns = Columns(parse_map(names), given, from_spreadsheets, **text)
+        shop = _shop(shop_name, columns, zone)
         with connection(settings) as conn:
-            code = import_progress.run(conn, console, file, columns, rejects, skip_bad=skip_bad, dry_run=dry_run)
+            code = import_progress.run(
+                conn, console, file, columns, rejects, shop=shop, skip_bad=skip_bad, dry_run=dry_run
+            )
+            if shop and code != importer.NOTHING and not dry_run:
+                code = max(code, sale_import.put(conn, settings, shop, columns))
         if code != importer.NOTHING and not dry_run:
             _note_creations(settings)
     except (ValueError, InvalidInput) as error:
@@ -105,6 +119,18 @@ def import_file(
         print_line("interrupted; nothing was imported")
         code = INTERRUPTED
     sys.exit(code)
+
+
+def _shop(name: ShopName | None, columns: Columns, zone: str) -> Shop | None:
+    if name is None:
+        return None
+    if columns.theirs:
+        raise click.UsageError("--from has a map of its own; leave --map out.")
+    zone_of(zone)
+    try:
+        return SHOPS[name](columns, zone)
+    except RefusedFile as refused:
+        raise click.UsageError(printable(str(refused))) from None
 
 
 def _note_creations(settings: Settings) -> None:

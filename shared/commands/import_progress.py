@@ -10,18 +10,27 @@ from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.entry_importer import EntriesImported
 from shared.importing.importer import Imported
+from shared.importing.shops import SALE_LIST, Shop
 from shared.postgres.pools import Conn
 
 
 def run(
-    conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path | None, *, skip_bad: bool, dry_run: bool
+    conn: Conn,
+    console: Console,
+    file: Path,
+    columns: Columns,
+    rejects: Path | None,
+    *,
+    shop: Shop | None = None,
+    skip_bad: bool,
+    dry_run: bool,
 ) -> int:
     """Import a file in the caller's transaction, or roll it back; returns the exit code."""
     rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
     try:
         if rejects.exists() and file.exists() and rejects.samefile(file):
             raise RefusedFile("the rejects would be written over it")
-        done = _imported(conn, console, file, columns, rejects, skip_bad=skip_bad)
+        done = _imported(conn, console, file, columns, rejects, shop, skip_bad=skip_bad)
     except RefusedFile as refused:
         conn.rollback()
         print_line(f"{name_of(file)}: {refused}; nothing was imported", console)
@@ -31,11 +40,15 @@ def run(
     else:
         note_write(conn)
         conn.commit()
+    if shop:
+        _report_shop(console, shop)
     _report(console, done, rejects, dry_run=dry_run)
     return done.exit_code
 
 
-def _imported(conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, *, skip_bad: bool) -> Imported:
+def _imported(
+    conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, shop: Shop | None, *, skip_bad: bool
+) -> Imported:
     with progress_on(console) as progress:
         reading = progress.add_task("reading", total=None)
         with source.opened(file, lambda count: progress.advance(reading, count), columns.encoding) as opened:
@@ -45,7 +58,17 @@ def _imported(conn: Conn, console: Console, file: Path, columns: Columns, reject
             def writes() -> None:
                 progress.update(reading, description="writing", total=None)
 
-            return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, writes=writes)
+            return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, shop=shop, writes=writes)
+
+
+def _report_shop(console: Console, shop: Shop) -> None:
+    """Print what the rows of a shop's export have that products have not, and each row without a price."""
+    for sentence in shop.unpriced:
+        print_line(sentence, console)
+    for note, count in sorted(shop.counts.items()):
+        print_line(f"{count:,} {'row' if count == 1 else 'rows'}: {note}", console)
+    if shop.sale_prices:
+        print_line(f"{shop.sale_prices:,} sale prices are for the price list {SALE_LIST}", console)
 
 
 def note_guess(console: Console, opened: source.Source) -> None:

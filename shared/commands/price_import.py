@@ -13,9 +13,8 @@ from shared.access import audit
 from shared.cache import contracts
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
-from shared.commands.catalogue import INTERRUPTED
 from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects
-from shared.commands.terminal import connection, console, note_write, print_line
+from shared.commands.terminal import INTERRUPTED, connection, console, note_write, print_line
 from shared.commands.text_options import text_options
 from shared.errors import RedisUnavailable, translated
 from shared.importing import entry_importer, importer, source
@@ -72,7 +71,7 @@ def import_prices(
     try:
         with connection(settings) as conn:
             mapped = replace(entry_importer.columns(names), **text)
-            done = _imported(conn, settings, file, list_id, rejects, mapped, skip_bad=skip_bad, dry_run=dry_run)
+            done = load(conn, settings, file, list_id, rejects, mapped, skip_bad=skip_bad, dry_run=dry_run)
             if not done.is_refused and not dry_run:
                 note_write(conn)
         report_rejects(console, done, rejects)
@@ -103,7 +102,7 @@ def summary(done: EntriesImported) -> str:
     return f"{counts}, {done.rejected:,} rejected; {speed}"
 
 
-def _imported(
+def load(
     conn: Conn,
     settings: Settings,
     file: Path,
@@ -114,6 +113,12 @@ def _imported(
     skip_bad: bool,
     dry_run: bool,
 ) -> EntriesImported:
+    """Replace the entries of a list by those of a file, with a progress bar; several transactions, which it commits.
+
+    Raises:
+        NotFound: there is no such list.
+        RefusedFile: as `entry_importer.run`; or the rejects would be written over the file.
+    """
     if rejects.exists() and file.exists() and rejects.samefile(file):
         raise RefusedFile("the rejects would be written over it")
     cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")

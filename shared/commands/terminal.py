@@ -20,6 +20,8 @@ from shared.postgres.pools import Conn
 from shared.printable import indented, printable
 from shared.settings import Settings
 
+INTERRUPTED, BROKEN_PIPE = 130, 141  # the exit codes of a shell for processes ended by SIGINT and SIGPIPE
+
 # In a file or a pipe every column has room.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 250)
 console = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -1,12 +1,12 @@
 """Exports of shop systems: their rows become rows in our columns, and their sale prices entries of the list `sale`."""
 
 import csv
-import io
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from shared.importing import numbers
@@ -27,8 +27,7 @@ class Shop:
     """The rows of one export; subclasses have the names of its columns.
 
     Attributes:
-        sales: CSV of `SALE_COLUMNS`, for the list `sale`.
-        sale_prices: The number of its rows.
+        sale_prices: The number of sale prices, for the list `sale`.
         unpriced: Rows without a price, each as a sentence, the first 1,000.
         counts: Notes, each with the number of rows that it is about.
     """
@@ -41,14 +40,20 @@ class Shop:
             raise RefusedFile(f"exports of {self.title} name no currency: --currency EUR tells it")
         self._mark, self._zone = columns.decimal, zone
         self._places = EXPONENTS.get(columns.constants["currency"], 2)
-        self.sales = io.TextIOWrapper(tempfile.TemporaryFile(), encoding="utf-8", newline="")  # noqa: SIM115 # it is gone with the process
-        self._entries = csv.writer(self.sales)
+        # Closed, and thus deleted, with the shop.
+        self._sales = tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8", newline="")  # noqa: SIM115
+        self._entries = csv.writer(self._sales)
         self._entries.writerow(SALE_COLUMNS)
         self.sale_prices = 0
         self.unpriced: list[str] = []
         self.counts: Counter[str] = Counter()
         self._at: dict[str, int] = {}
         self._cells: Sequence[str] = ()
+
+    def sales(self) -> Path:
+        """The file of the sale prices: CSV, as `entry_importer` reads it."""
+        self._sales.flush()
+        return Path(self._sales.name)
 
     def begin(self, header: Sequence[str]) -> None:
         """Read the header.
@@ -81,7 +86,7 @@ class Shop:
         """The stock in a cell; a negative one, of an oversold product, is 0."""
         written = self.cell(name)
         if written.startswith("-"):
-            self.counts["stock below 0 is read as 0"] += 1
+            self.counts["with a stock below 0, which is read as 0"] += 1
             return "0"
         return written
 
@@ -93,7 +98,7 @@ class Shop:
 
     def miss(self, line: int, product_id: str) -> None:
         """Note a row without a price."""
-        self.counts["have no price, and are left out"] += 1
+        self.counts["without a price, and left out"] += 1
         if len(self.unpriced) < SHOWN:
             self.unpriced.append(f"line {line}: {product_id} has no price")
 
@@ -108,7 +113,7 @@ class Shop:
         """A name that fits."""
         if len(name) <= _LONGEST_NAME:
             return name
-        self.counts[f"names are cut to {_LONGEST_NAME} characters"] += 1
+        self.counts[f"with a name that is cut to {_LONGEST_NAME} characters"] += 1
         return f"{name[: _LONGEST_NAME - 1]}…"
 
 
@@ -137,14 +142,15 @@ class Shopify(Shop):
         sku, price = self.cell("Variant SKU"), self.cell("Variant Price")
         options = [self.cell(f"Option{at} Value") for at in (1, 2, 3)]
         if not (sku or price or any(options)):
-            self.counts["have only pictures"] += 1
+            self.counts["of pictures alone"] += 1
             return None
         options = [option for option in options if option not in ("", "Default Title")]
         if not sku:
-            self.counts["have no SKU: their ids are the handle and the options"] += 1
-            sku = "/".join([handle, *options])
+            self.counts["without a SKU, whose ids are the handle and the options"] += 1
+            sku = "-".join([handle, *options])
         if not price:
-            return self.miss(line, sku)
+            self.miss(line, sku)
+            return None
         before, now = self.number(self.cell("Variant Compare At Price")), self.number(price)
         is_reduced = before is not None and now is not None and now < before
         if is_reduced:
@@ -188,16 +194,17 @@ class WooCommerce(Shop):
             self._parents[f"id:{self.cell('ID')}"] = facts
             if sku:
                 self._parents[sku] = facts
-            self.counts["are products of variations or groups, without a price of their own"] += 1
+            self.counts["products of variations or groups, without a price of their own"] += 1
             return None
         if not sku:
-            self.counts["have no SKU: their ids are those of the shop"] += 1
+            self.counts["without a SKU, whose ids are those of the shop"] += 1
             sku = self.cell("ID")
         parent = self._parents.get(self.cell("Parent"), {})
         facts = {name: value or parent.get(name, "") for name, value in facts.items()}
         price = self.cell("Regular price")
         if not price:
-            return self.miss(line, sku)
+            self.miss(line, sku)
+            return None
         if sale := self.cell("Sale price"):
             self.sell(sku, sale, self.cell("Date sale price starts"), _end(self.cell("Date sale price ends")))
         stock = self.stock("Stock") or ("0" if self.cell("In stock?") == "0" else "")
