@@ -27,7 +27,7 @@ class Gathered(NamedTuple):
     Attributes:
         found: The products with their signals, sheets and states.
         failed: The products that cannot be read.
-        at: PostgreSQL's time of the reading.
+        at: The instant of the decisions: PostgreSQL's time of the reading, or a replay's.
         listed: The entries of products without a sheet.
         in_force: The revisions of price lists in force.
     """
@@ -51,7 +51,9 @@ class Gathered(NamedTuple):
         return Setting(policy, policy.policy, self.at, self.epoch, before, chosen, self.is_stopped, self.pauses)
 
 
-def gather(conn: Conn, chosen: ProductFilter, *, repairs: bool = False, locks: bool = True) -> Gathered:
+def gather(
+    conn: Conn, chosen: ProductFilter, *, repairs: bool = False, locks: bool = True, at: datetime | None = None
+) -> Gathered:
     """Read the inputs of decisions.
 
     Args:
@@ -59,9 +61,11 @@ def gather(conn: Conn, chosen: ProductFilter, *, repairs: bool = False, locks: b
         chosen: The products.
         repairs: As `inputs.lock_and_read` has it.
         locks: Whether the products are locked, as publication needs it.
+        at: The instant of the decisions; None: PostgreSQL's time. Only a replay of the past gives one.
     """
     found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs, locks=locks)
-    at, epoch = _now(conn)
+    now, epoch = _now(conn)
+    at = at or now
     first = [one.product.product_id for one in found if one.last is None]
     has_entries = any(one.last is not None and one.last.entries for one in found)
     return Gathered(

@@ -1,6 +1,7 @@
 """Published prices: decided in bulk under row locks, with their history, and read as sheets."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -46,13 +47,16 @@ class Repriced(msgspec.Struct, frozen=True):
     by_clock: int = 0
 
 
-def write_products(conn: Conn, written: Sequence[ProductInput], policy: ActivePolicy, cause: Cause) -> Repriced:
+def write_products(
+    conn: Conn, written: Sequence[ProductInput], policy: ActivePolicy, cause: Cause, at: datetime | None = None
+) -> Repriced:
     """Insert or update products and decide their prices, in the caller's transaction.
 
-    A new product gets its first price, version 1. An unchanged product causes no work.
+    A new product gets its first price, version 1. An unchanged product causes no work. A replay of the past gives `at`,
+    the instant of the decisions, here and below; None: PostgreSQL's time.
     """
     before = inputs.products_before(conn, [product.product_id for product in written])
-    return reprice(conn, products.upsert(conn, written), policy, cause, before)
+    return reprice(conn, products.upsert(conn, written), policy, cause, before, at)
 
 
 def reprice(
@@ -61,6 +65,7 @@ def reprice(
     policy: ActivePolicy,
     cause: Cause,
     before: Mapping[str, ProductInput] | None = None,
+    at: datetime | None = None,
 ) -> Repriced:
     """Decide the prices of these products anew, after a write by a person; unknown ids are ignored.
 
@@ -73,26 +78,31 @@ def reprice(
         policy: The policy.
         cause: The write.
         before: The products before the write; None: automation decides.
+        at: As `write_products` has it.
     """
     chosen = product_set.of_ids(product_ids)
-    return _reprice(conn, chosen, policy, lambda _: cause, repairs=True, before=before or {})
+    return _reprice(conn, chosen, policy, lambda _: cause, repairs=True, before=before or {}, at=at)
 
 
-def reprice_selected(conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause) -> Repriced:
+def reprice_selected(
+    conn: Conn, chosen: ProductFilter, policy: ActivePolicy, cause: Cause, at: datetime | None = None
+) -> Repriced:
     """Decide the prices of products anew, in the caller's transaction, with their rows locked.
 
     An unchanged sheet keeps its version. A retry skips the products that its cause has decided already: a second
     decision would take a second step where the step limit allows one.
     """
-    return _reprice(conn, chosen, policy, lambda _: cause)
+    return _reprice(conn, chosen, policy, lambda _: cause, at=at)
 
 
-def reprice_each(conn: Conn, causes: Mapping[str, Cause | None], policy: ActivePolicy) -> Repriced:
+def reprice_each(
+    conn: Conn, causes: Mapping[str, Cause | None], policy: ActivePolicy, at: datetime | None = None
+) -> Repriced:
     """As `reprice_selected`, with a cause per product, for a worker that holds their targets.
 
     A product without a cause is decided only where it is due by the clock, and else read.
     """
-    return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__, is_holder=True)
+    return _reprice(conn, product_set.of_ids(list(causes)), policy, causes.__getitem__, is_holder=True, at=at)
 
 
 def publish(conn: Conn, prices: Mapping[str, Decimal], causes: Mapping[str, Cause], policy: ActivePolicy) -> Repriced:
@@ -167,9 +177,10 @@ def _reprice(
     before: Mapping[str, ProductInput] = _NO_PRODUCTS,
     chosen: Mapping[str, Decimal] = _NO_PRICES,
     is_holder: bool = False,
+    at: datetime | None = None,
 ) -> Repriced:
     with stage("read"):
-        gathered = gather(conn, selected, repairs=repairs)
+        gathered = gather(conn, selected, repairs=repairs, at=at)
     lowest = LowestPrices(lowest_prices.terms(conn, gathered.at), gathered.at)
     setting = gathered.setting(policy, before, chosen)._replace(lowest=lowest)
     batch = Batch(gathered, cause_of, is_holder=is_holder)
