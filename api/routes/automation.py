@@ -23,6 +23,7 @@ from shared.market_events.events import Category, ProductIds
 from shared.prices import pauses
 from shared.prices.pauses import PauseView, Reach
 from shared.telemetry import propagation
+from shared.wire import instants
 from shared.wire.fields import AT
 
 Reason = Annotated[str, Meta(min_length=1, max_length=500, description="The reason", examples=["stocktaking"])]
@@ -49,6 +50,9 @@ class AutomationPause(AutomationResume, frozen=True, forbid_unknown_fields=True,
     until: Annotated[
         Annotated[datetime, Meta(tz=True)] | None, Meta(description="Its end. Default: none", examples=[AT])
     ] = None
+
+    def __post_init__(self) -> None:
+        instants.check("until", self.until)
 
 
 class Paused(msgspec.Struct, frozen=True):

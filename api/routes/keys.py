@@ -19,6 +19,7 @@ from shared.access import keys
 from shared.access.keys import KeyName, KeyView, LiveKey
 from shared.access.scopes import Scope
 from shared.errors import InvalidInput
+from shared.wire import instants
 
 KeyId = Annotated[int, Parameter(ge=1, le=keys.LARGEST_ID, description="The key's id")]
 
@@ -38,6 +39,9 @@ class NewKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=1, le=keys.MOST_PRICES_PER_S)] | None,
         Meta(description="The most price queries a second in each API instance. Default: no limit", examples=[100]),
     ] = None
+
+    def __post_init__(self) -> None:
+        instants.check("expires_at", self.expires_at)
 
 
 class MadeKey(msgspec.Struct, frozen=True):

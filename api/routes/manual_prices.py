@@ -21,6 +21,7 @@ from shared.errors import InvalidInput
 from shared.prices import manual_prices
 from shared.prices.published import Repriced
 from shared.pricing.state import ManualPrice
+from shared.wire import instants
 from shared.wire.fields import AT
 
 
@@ -33,6 +34,9 @@ class NewManualPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         Annotated[datetime, Meta(tz=True)] | None, Meta(description="Its end. Default: none", examples=[AT])
     ] = None
     below_floor: Annotated[bool, Meta(description="Whether it may be below the floor", examples=[False])] = False
+
+    def __post_init__(self) -> None:
+        instants.check("until", self.until)
 
 
 class ManualPriceAnswer(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from shared.pricing.currencies import CurrencyCode, known_currency
 from shared.pricing.money import amount_in_currency, multiplier
 from shared.pricing.product import MAX_CATEGORY, ProductId
 from shared.pricing.text import clean_text
-from shared.wire import amounts
+from shared.wire import amounts, instants
 from shared.wire.fields import AT
 
 MAX_AHEAD = timedelta(minutes=5)
@@ -68,8 +68,7 @@ class CompetitorPriceChanged(EventData, frozen=True):
         amount_in_currency("price", self.price, self.currency)
         if self.shipping is not None:
             amount_in_currency("shipping", self.shipping, self.currency)
-        if self.expires_at is not None and self.expires_at.tzinfo is None:
-            raise ValueError("`expires_at` needs a UTC offset, as in 2026-01-31T12:00:00Z")
+        instants.check("expires_at", self.expires_at)
         if not self.price:
             raise ValueError("`price` must be above 0")
 

@@ -20,6 +20,7 @@ from shared.market_events.events import CompetitorPriceChanged
 from shared.telemetry import propagation
 from shared.telemetry.metrics import FEED_QUOTES_REFUSED
 from shared.telemetry.tracing import tracer
+from shared.wire import instants
 from shared.wire.fields import AT
 
 log = structlog.get_logger(__name__)
@@ -37,8 +38,7 @@ class FeedQuote(CompetitorPriceChanged, frozen=True, forbid_unknown_fields=False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.time is not None and self.time.tzinfo is None:
-            raise ValueError("`time` needs a UTC offset")
+        instants.check("time", self.time)
 
 
 _quote = msgspec.json.Decoder(FeedQuote)

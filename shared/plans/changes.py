@@ -16,6 +16,7 @@ from shared.pricing.product import ProductId, ProductInput
 from shared.pricing.rulebook import MarketRules, Name, PartId, PriceList, Promotion, RulebookPolicy
 from shared.rulebook import documents, exchange_rates
 from shared.rulebook.exchange_rates import NewRate
+from shared.wire import instants
 from shared.wire.fields import AT
 
 MOST_CHANGES = 1_000
@@ -80,6 +81,9 @@ class ManualPriceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Annotated[datetime, Meta(tz=True)] | None, Meta(description="Its end; null: none.", examples=[AT])
     ] = None
     below_floor: Annotated[bool, Meta(description="Whether it may be below the floor.", examples=[False])] = False
+
+    def __post_init__(self) -> None:
+        instants.check("until", self.until)
 
 
 class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

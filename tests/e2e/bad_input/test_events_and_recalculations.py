@@ -15,6 +15,12 @@ def test_what_has_ended_cannot_be_aborted(engine: Engine) -> None:
     problem(engine.http.delete(f"/api/v1/tasks/{task_id}", headers=engine.authorized), 409)
 
 
+def offer(**fields: str) -> dict[str, Any]:
+    """A competitor's price with these fields."""
+    data = {"product_id": "P-100", "competitor": "acme", "price": "39.90", "currency": "USD"}
+    return {"type": "competitor_price_changed", "data": data | fields}
+
+
 @pytest.mark.parametrize(
     ("event", "path"),
     [
@@ -31,6 +37,12 @@ def test_what_has_ended_cannot_be_aborted(engine: Engine) -> None:
         ({"type": "market_changed", "data": {"market": "Z", "multiplier": "1.00001"}}, "$.data.multiplier"),
         ({"type": "recalculation_requested", "data": {"category": "a\0b"}}, "$.data.category"),
         ({"type": "recalculation_requested", "data": {"product_ids": ["P-1", "P 2"]}}, "$.data.product_ids[1]"),
+        (offer(expires_at="2026-01-01T00:00:00"), "$.data.expires_at"),
+        (offer(expires_at="9999-12-31T23:59:59-14:00"), "$.data.expires_at"),
+        (offer(expires_at="0001-01-01T00:00:00+14:00"), "$.data.expires_at"),
+        (offer(price="0"), "$.data.price"),
+        (offer(price="-1"), "$.data.price"),
+        (offer(currency="XXX"), "$.data.currency"),
         ({"data": []}, "$.data"),
         ({"event_id": ""}, "$.event_id"),
         ({"event_id": "x" * 201}, "$.event_id"),
@@ -49,6 +61,22 @@ def test_a_wrong_event_is_refused_and_not_recorded(engine: Engine, event: dict[s
     response = engine.http.post(EVENTS, json={"event_id": event_id, **event}, headers=engine.authorized)
     problem(response, 422, path)
     assert engine.sql("SELECT 1 FROM market_events WHERE id = %s", event_id) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("POST", "/api/v1/automation/pause", {"reason": "stocktaking"}, "until"),
+        ("PUT", "/api/v1/products/P-100/manual-price", {"reason": "a clearance", "price": "39.90"}, "until"),
+        ("POST", "/api/v1/keys", {"name": "crawler", "scopes": ["events:write"]}, "expires_at"),
+    ],
+)
+def test_an_end_after_the_year_9999_in_utc_is_refused(
+    engine: Engine, method: str, path: str, body: dict[str, object], field: str
+) -> None:
+    """PostgreSQL would keep it, and no process could read it any more: a pause of everything stopped all decisions."""
+    body |= {field: "9999-12-31T23:59:59-14:00"}
+    problem(engine.http.request(method, path, json=body, headers=engine.authorized), 422, f"$.{field}")
 
 
 @pytest.mark.parametrize("number", [b"1e999999", b"-1e999999", b"1" * 5000, b"0." + b"1" * 5000])

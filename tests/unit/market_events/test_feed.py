@@ -215,6 +215,8 @@ def attributes(spans: InMemorySpanExporter) -> dict[str, Any]:
         QUOTE | {"currency": "XXX"},
         QUOTE | {"competitor": ""},
         QUOTE | {"time": "yesterday"},
+        QUOTE | {"time": "0001-01-01T00:00:00+14:00"},
+        QUOTE | {"expires_at": "9999-12-31T23:59:59-14:00"},
         {"product_id": "P-1"},
         [],
         None,
