@@ -14,6 +14,7 @@ from tests.support.engine import Engine
 from tests.support.waiting import eventually
 
 HOLD = "0d8f0f0e-164b-41c9-bcd8-c54779a2321b"
+PLAN = "6a1c7d02-164b-41c9-bcd8-c54779a2321b"
 NOBODY = "f4b60373-164b-41c9-bcd8-c54779a2321b"
 DEMAND = {"type": "demand_changed", "data": {"product_id": "P-100", "index": 1}}
 MARKET = {"type": "market_changed", "data": {"market": "ACCESS", "multiplier": 1}}
@@ -45,6 +46,12 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", f"/api/v1/holds/{HOLD}/refuse", "operate"),
     ("POST", "/api/v1/holds/approve", "operate"),
     ("POST", "/api/v1/holds/refuse", "operate"),
+    ("GET", "/api/v1/plans", "catalogue:read"),
+    ("POST", "/api/v1/plans", "catalogue:read"),
+    ("GET", f"/api/v1/plans/{PLAN}", "catalogue:read"),
+    ("GET", f"/api/v1/plans/{PLAN}/items", "catalogue:read"),
+    ("POST", f"/api/v1/plans/{PLAN}/apply", "catalogue:read"),
+    ("POST", f"/api/v1/plans/{PLAN}/discard", "catalogue:read"),
     ("GET", "/api/v1/price-changes", "prices:read"),
     ("GET", "/api/v1/products", "catalogue:read"),
     ("GET", "/api/v1/tasks", "catalogue:read"),
@@ -89,7 +96,13 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
         if {} not in operation.get("security", [{}])
     }
     names = {"P-100": "{product_id}", "ACCESS-GONE": "{product_id}", "nobody": "{event_id}"}
-    names |= {HOLD: "{hold_id}", NOBODY: "{task_id}", "9007199254740991": "{key_id}", "NOWHERE": "{code}"}
+    names |= {
+        HOLD: "{hold_id}",
+        PLAN: "{plan_id}",
+        NOBODY: "{task_id}",
+        "9007199254740991": "{key_id}",
+        "NOWHERE": "{code}",
+    }
     names |= {"no-list": "{list_id}", "no-promotion": "{promotion_id}", "XAF": "{source}", "XOF": "{target}"}
     assert found == {
         (method, "/".join(names.get(part, part) for part in path.split("/")), scope) for method, path, scope in GUARDED
