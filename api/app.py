@@ -41,6 +41,7 @@ from api.routes import (
     rule_parts,
     rulebook,
     tasks,
+    undo,
 )
 from api.services import Services
 from shared import addresses
@@ -93,7 +94,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 module.router
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
-                    *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans),
+                    *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans, undo),
                     *(price_changes, keys, audit_log, health),
                 )
             ),

@@ -1,5 +1,6 @@
 """Plans: proposed changes with their measured effect, and their application."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,15 +19,16 @@ from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.access.scopes import Scope
 from shared.catalogue.product_set import ProductSet
 from shared.errors import Forbidden
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.plans import application, making, store, views
-from shared.plans.changes import Change, Changes
+from shared.plans.changes import Changes
 from shared.plans.queries import MOST_QUERIES, ShopQuery
 from shared.plans.store import Author
-from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView
+from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView, UndoNote
 from shared.pricing.product import ProductId
 from shared.rulebook.store import By
 from shared.telemetry import propagation, spans
@@ -126,7 +128,7 @@ def create_plan(
     data: Annotated[NewPlan, Body(examples=[Example(value={"changes": [{"policy": {"min_margin": "0.1"}}]})])],
 ) -> PlanAccepted:
     """Queue a plan."""
-    _check_scopes(request, data.changes)
+    check_scopes(request, sorted({change.scope for change in data.changes}))
     chosen = ProductSet() if data.products is None else ProductSet(data.products.product_ids, data.products.categories)
     author = Author(request.user.name, request.user.id)
     with services.transaction() as conn:
@@ -134,7 +136,7 @@ def create_plan(
             conn, data.changes, author, propagation.current()["traceparent"], chosen, data.sample, data.queries
         )
     spans.annotate(plan_id=str(made.plan_id))
-    _enqueue(services, "plan", made.task_id)
+    enqueue(services, "plan", made.task_id)
     return PlanAccepted(made.plan_id, "queued", current_trace_id())
 
 
@@ -186,12 +188,13 @@ def list_plan_items(
     ] = None,
     held: Annotated[bool | None, Parameter(description="Whether a target waits for a person")] = None,
     redecided: Annotated[bool | None, Parameter(description="Whether the application decided it anew")] = None,
+    undo: Annotated[UndoNote | None, Parameter(description="What an undo does with the product")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> ItemList:
     """List a plan's items."""
     after: views.ItemPosition | None = cursors.decode(cursor, views.ItemPosition)
-    chosen = ItemFilter(category=category, market=market, held=held, redecided=redecided)
+    chosen = ItemFilter(category=category, market=market, held=held, redecided=redecided, undo=undo)
     with services.transaction() as conn:
         found = views.items(conn, plan_id, chosen, order, limit + 1, after)
     items, last = cursors.split(found, limit)
@@ -211,7 +214,7 @@ def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAc
     """Apply a plan."""
     with services.transaction() as conn:
         plan = store.locked(conn, plan_id)
-        _check_scopes(request, plan.changes)
+        check_scopes(request, plan.scopes)
         if services.settings.four_eyes and plan.key_id == request.user.id:
             raise Forbidden("PRICING_FOUR_EYES: another key than the plan's author must apply it")
         by = By(request.user.name, f"plan {plan_id}", current_trace_id())
@@ -222,7 +225,7 @@ def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAc
         announce_rulebook(services.events, begun.made.version if begun.is_new else None, begun.values_version)
     if begun.task_id is None:
         return PlanAccepted(plan_id, "applied", current_trace_id())
-    _enqueue(services, "apply", begun.task_id)
+    enqueue(services, "apply", begun.task_id)
     return PlanAccepted(plan_id, "applying", current_trace_id())
 
 
@@ -238,19 +241,21 @@ def discard_plan(request: Caller, services: Services, plan_id: PlanPath) -> Plan
     """Discard a plan."""
     with services.transaction() as conn:
         plan = store.locked(conn, plan_id)
-        _check_scopes(request, plan.changes)
+        check_scopes(request, plan.scopes)
         running = store.discard(conn, plan)
     if running:
         _abort(services, plan.task_id)
     return PlanAccepted(plan_id, "discarded", current_trace_id())
 
 
-def _check_scopes(request: Caller, changes: tuple[Change, ...]) -> None:
-    for scope in sorted({change.scope for change in changes}):
+def check_scopes(request: Caller, scopes: Sequence[Scope]) -> None:
+    """Refuse a key that lacks one of these scopes."""
+    for scope in scopes:
         require(request.user, scope)
 
 
-def _enqueue(services: Services, kind: str, task_id: UUID) -> None:
+def enqueue(services: Services, kind: str, task_id: UUID) -> None:
+    """Enqueue the task of a plan; without Redis the sweep finds it."""
     try:
         services.enqueue.task(kind, task_id)
     except redis.RedisError as error:

@@ -16,7 +16,7 @@ from shared.plans.store import Item, Plan, Stored
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.batches import Made, is_decided
-from shared.prices.gathering import gather
+from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
@@ -77,7 +77,7 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
             else:
                 made = parts.put(conn, made, written.name, written.part, by)
     task_id = None
-    if proposed.writes_sheets:
+    if proposed.writes_sheets or plan.options.undo is not None:
         task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
     elif (reached := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
         tasks.create(conn, "recalculation", reached, traceparent)  # it finds the lowest prices
@@ -98,22 +98,34 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     is_exact = active.policy == proposed.after.policy
     if not is_exact:  # somebody changed the policy again
         proposed = proposed.under(active)
-    planned: list[PricingInputs] = []
-    other: list[PricingInputs] = []
-    for one in gathered.found:
-        is_same = is_exact and one.last is not None and part.versions.get(one.product.product_id) == one.version
-        (planned if is_same else other).append(one)
+    planned, other = parted(gathered.found, part if is_exact else None)
     made = planning.decide(gathered._replace(found=planned), proposed, cause, part.as_of)
     now = planning.decide(gathered._replace(found=other), proposed, cause)
     anew = [one for one in other if not is_decided(one, cause)]
-    redecided = _other_than_planned(planned, made, part) + planning.items_of(anew, now)
+    redecided = other_than_planned(planned, made, part) + planning.items_of(anew, now)
     made.add(now)
+    return Published(write(conn, gathered, made, proposed, cause), redecided)
+
+
+def write(conn: Conn, gathered: Gathered, made: Made, proposed: Proposal, cause: Cause) -> Repriced:
+    """Store the facts that the changes write, the prices and the entries."""
     _write_facts(conn, gathered.found, proposed)
     repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
-    return Published(entry_writes.write(conn, gathered.found, proposed, repriced, cause), redecided)
+    return entry_writes.write(conn, gathered.found, proposed, repriced, cause)
 
 
-def _other_than_planned(found: Sequence[PricingInputs], made: Made, part: Stored) -> list[Item]:
+def parted(found: Sequence[PricingInputs], part: Stored | None) -> tuple[list[PricingInputs], list[PricingInputs]]:
+    """The products whose sheets have the planned version, and the others; without a part all are others."""
+    planned: list[PricingInputs] = []
+    other: list[PricingInputs] = []
+    for one in found:
+        is_same = part is not None and one.last is not None and part.versions.get(one.product.product_id) == one.version
+        (planned if is_same else other).append(one)
+    return planned, other
+
+
+def other_than_planned(found: Sequence[PricingInputs], made: Made, part: Stored) -> list[Item]:
+    """The prices that differ from those of the plan."""
     items = planning.items_of(found, made)
     return [item for item in items if item.new_price != part.prices.get(item.product_id, item.old_price)]
 

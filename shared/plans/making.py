@@ -51,14 +51,19 @@ def make(
     proposal = work_out(conn, tuple(proposed), rulebook.newest(conn))
     _check_products(conn, proposal)
     entry_writes.check(conn, proposal)
-    plan_id = uuid4()
     reach = proposal.reach if chosen.is_everything else chosen
     is_partial = not chosen.is_everything or sample is not None
     if sample is not None:
         reach = ProductSet(tuple(product_set.sample(conn, reach, sample)) or ("",))
-    task_id = tasks.create(conn, "plan", reach, traceparent)
-    tasks.claim_one(conn, task_id)
     options = Options(product_set=reach, is_partial=is_partial, queries=queries)
+    return add(conn, proposed, author, traceparent, options)
+
+
+def add(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: str, options: Options) -> Made:
+    """Store a plan of checked changes and its task, as `make` does."""
+    plan_id = uuid4()
+    task_id = tasks.create(conn, "plan", options.product_set, traceparent)
+    tasks.claim_one(conn, task_id)
     store.insert(conn, plan_id, author, proposed, options, task_id)
     return Made(plan_id, task_id)
 

@@ -37,7 +37,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
     made = decide(gathered, work.proposal, Cause("plan", str(work.plan.plan_id)))
-    return _part(gathered, made, work)
+    return part_of(gathered, made, work)
 
 
 def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
@@ -79,7 +79,8 @@ def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
     return items
 
 
-def _part(gathered: Gathered, made: Made, work: Work) -> Part:
+def part_of(gathered: Gathered, made: Made, work: Work) -> Part:
+    """What the decisions about a partition move, and their sums."""
     total = Sums()
     fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
     with exact():

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.access.scopes import Scope
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs import tasks
@@ -15,6 +16,7 @@ from shared.plans import changes
 from shared.plans.changes import Change
 from shared.plans.queries import ShopQuery
 from shared.plans.sums import Sums
+from shared.plans.undo import Undo
 from shared.postgres.pools import Conn
 
 
@@ -25,11 +27,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         product_set: The products.
         is_partial: Whether a person chose them: the plan is for looking.
         queries: The shop's own queries.
+        undo: What the plan undoes; None: it is no undo.
     """
 
     product_set: ProductSet = ProductSet()
     is_partial: bool = False
     queries: tuple[ShopQuery, ...] = ()
+    undo: Undo | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -54,9 +58,15 @@ class Plan(msgspec.Struct, frozen=True):
     applied_version: int | None
     discarded_at: datetime | None
 
+    @property
+    def scopes(self) -> list[Scope]:
+        """The scopes that its creation and its application need, beside `catalogue:read`."""
+        found = {change.scope for change in self.changes}
+        return sorted(found if self.options.undo is None else {*found, "operate"})
+
 
 class Item(NamedTuple):
-    """A product whose price moves, or is held, by a plan. `market` is empty for the published price."""
+    """A product that a plan concerns. `market` is empty for the published price; `undo`: what an undo does with it."""
 
     product_id: str
     market: str
@@ -67,6 +77,7 @@ class Item(NamedTuple):
     change: Decimal
     held: Decimal | None = None
     bound: str | None = None
+    undo: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -236,12 +247,13 @@ VALUES (%(plan_id)s, %(number)s, %(first)s, %(before)s, %(as_of)s, %(ids)s, %(ve
 """
 
 _ITEMS = """unnest(%(product_id)s::text[], %(market)s::text[], %(category)s::text[], %(currency)s::text[],
-    %(old_price)s::numeric[], %(new_price)s::numeric[], %(change)s::numeric[], %(held)s::numeric[], %(bound)s::text[])
-AS f (product_id, market, category, currency, old_price, new_price, change, held, bound)"""
+    %(old_price)s::numeric[], %(new_price)s::numeric[], %(change)s::numeric[], %(held)s::numeric[], %(bound)s::text[],
+    %(undo)s::text[])
+AS f (product_id, market, category, currency, old_price, new_price, change, held, bound, undo)"""
 
 _ADD_ITEMS = f"""
 INSERT INTO plan_items (planned_at, plan_id, product_id, market, category, currency, old_price, new_price, change,
-    held, bound)
+    held, bound, undo)
 SELECT %(planned_at)s, %(plan_id)s, f.* FROM {_ITEMS}
 """  # noqa: S608 # only our own parts
 

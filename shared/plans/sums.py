@@ -133,6 +133,7 @@ class Sums(Struct):
     queries: dict[str, QuerySums] = {}
     failed: int = 0
     failed_products: list[ProductFailure] = []
+    undo: dict[str, int] = {}
 
     def merge(self, other: "Sums") -> None:
         """Add the sums of another partition."""
@@ -153,6 +154,7 @@ class Sums(Struct):
         self.public_movers = largest([*self.public_movers, *other.public_movers])
         self.public_at = max((at for at in (self.public_at, other.public_at) if at is not None), default=None)
         self.markets_left_out = max(self.markets_left_out, other.markets_left_out)
+        self.undo = dict(Counter(self.undo) + Counter(other.undo))
         self.failed += other.failed
         self.failed_products = (self.failed_products + other.failed_products)[:MOST_FAILURES]
 
@@ -193,6 +195,7 @@ def result_of(sums: Sums) -> Mapping[str, Any]:
         "held": sums.held,
         "released": sums.released,
         "bounds": sums.bounds,
+        "undo": sums.undo,
         "failed": sums.failed,
         "failed_products": sums.failed_products,
         "histogram": _classes(sums.histogram),

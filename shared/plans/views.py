@@ -19,6 +19,7 @@ from shared.pricing.product import ProductId
 from shared.wire.fields import AT, CreatedAt, TaskId
 
 PlanStatus = Literal["queued", "running", "ready", "failed", "aborted", "applying", "applied", "discarded"]
+UndoNote = Literal["restored", "paused", "left", "created"]
 Order = Literal["product_id", "falls", "rises"]
 PLAN_ID = "2b0c2c9e-6f5f-4d0e-9a57-2f6f3f0f2a11"
 # The creation and the id of the last plan of a page.
@@ -45,6 +46,13 @@ class PlanView(msgspec.Struct, frozen=True):
     product_set: Annotated[ProductSet, Meta(description="The planned products; empty: all.", examples=[{}])]
     is_partial: Annotated[bool, Meta(description="Of chosen products only: it cannot be applied.", examples=[False])]
     queries: Annotated[list[dict[str, Any]], Meta(description="The shop's own queries.", examples=[[]])]
+    undo: Annotated[
+        dict[str, Any] | None,
+        Meta(
+            description="What it undoes: run, event, plan, import or since, with its id or instant; null: no undo.",
+            examples=[None],
+        ),
+    ]
     rulebook_version: Annotated[int, Meta(description="The rulebook that it changes.", examples=[7])]
     inputs_hash: Annotated[
         str | None, Meta(description="A hash of everything that it read; null: it is not ready.", examples=["5f70bf18"])
@@ -75,6 +83,14 @@ class ItemView(msgspec.Struct, frozen=True):
     change: Annotated[Decimal, Meta(description="The share of the old price.", examples=["-0.1"])]
     held: Annotated[Decimal | None, Meta(description="The target that waits for a person.", examples=[None])]
     bound: Annotated[str | None, Meta(description="The bound that sets it: floor or ceiling.", examples=["floor"])]
+    undo: Annotated[
+        UndoNote | None,
+        Meta(
+            description="Of an undo: restored; paused: restored, and automation is paused; left: a person wrote the "
+            "product since; created: it had no price before.",
+            examples=[None],
+        ),
+    ]
     redecided: Annotated[
         Decimal | None, Meta(description="The price that was published in place of the planned one.", examples=[None])
     ]
@@ -87,6 +103,7 @@ class ItemFilter(msgspec.Struct, frozen=True, kw_only=True):
     market: str | None = None
     held: bool | None = None
     redecided: bool | None = None
+    undo: UndoNote | None = None
 
 
 def view(conn: Conn, plan_id: UUID) -> PlanView:
@@ -137,6 +154,9 @@ def _of(row: dict[str, Any]) -> PlanView:
     row["product_set"] = msgspec.convert(row.get("product_set", {}), ProductSet)
     row.setdefault("is_partial", False)
     row.setdefault("queries", [])
+    subject = row.setdefault("undo", None)
+    if subject is not None:
+        row["undo"] = {subject["kind"]: subject.get("id") or subject["since"]}
     if row["error"] is not None:
         row["error"] = TaskError(row["error"].get("type", ""), row["error"].get("message", ""))
     return PlanView(**row)
@@ -162,7 +182,7 @@ WHERE (p.created_at, p.plan_id) < (%(at)s, %(id)s) ORDER BY p.created_at DESC, p
 """
 
 _ITEMS = """
-SELECT product_id, nullif(market, '') AS market, category, currency, old_price, new_price, change, held, bound,
+SELECT product_id, nullif(market, '') AS market, category, currency, old_price, new_price, change, held, bound, undo,
     redecided
 FROM plan_items
 WHERE plan_id = %(plan_id)s AND planned_at = %(planned_at)s
@@ -171,6 +191,7 @@ WHERE plan_id = %(plan_id)s AND planned_at = %(planned_at)s
     AND (%(market)s::text IS NULL OR market = %(market)s)
     AND (%(held)s::boolean IS NULL OR (held IS NOT NULL) = %(held)s)
     AND (%(redecided)s::boolean IS NULL OR (redecided IS NOT NULL) = %(redecided)s)
+    AND (%(undo)s::text IS NULL OR undo = %(undo)s)
 ORDER BY {} LIMIT %(limit)s
 """
 

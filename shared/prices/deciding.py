@@ -40,6 +40,7 @@ class Setting(NamedTuple):
         rules_before: The policy before a person's change of it; None: it stays.
         as_of: The instant of the decisions, where it is not that of the write: a plan's.
         lowest: Finds the lowest prices of the batch; None: those of the sheets stay.
+        restores: Whether the chosen prices are earlier ones: rules that ask for the same price explain it.
     """
 
     policy: ActivePolicy
@@ -53,6 +54,7 @@ class Setting(NamedTuple):
     rules_before: Policy | None = None
     as_of: datetime | None = None
     lowest: LowestPrices | None = None
+    restores: bool = False
 
 
 class Decided(NamedTuple):
@@ -150,6 +152,10 @@ def _decision(one: PricingInputs, setting: Setting) -> Decision:
     state = states.input_of(one.state, pauses, is_stopped=setting.is_stopped)
     before = setting.before.get(product.product_id)
     chosen = setting.chosen.get(product.product_id)
+    if setting.restores:
+        decision = decide(product, one.signals, rules, state, at, by_person=True)
+        if decision.published_price == chosen:
+            return decision
     if setting.rules_before is None:
         by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, at)
         return decide(product, one.signals, rules, state, at, by_person=by_person, chosen=chosen)

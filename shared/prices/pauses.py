@@ -72,6 +72,12 @@ def pause(conn: Conn, reach: Reach, reason: str, author: str, until: datetime | 
     conn.execute(_PAUSE, values)
 
 
+def add(conn: Conn, product_ids: Sequence[str], reason: str, author: str) -> None:
+    """Pause automation for products without an end; those that are paused already stay as they are."""
+    if product_ids:
+        conn.execute(_ADD, {"ids": arrays.texts(product_ids), "reason": reason, "author": author})
+
+
 def resume(conn: Conn, reach: Reach) -> int:
     """End the pauses of this reach; of everything: all pauses. Returns their number."""
     if reach.product_ids:
@@ -83,7 +89,7 @@ def resume(conn: Conn, reach: Reach) -> int:
 
 _READ = """
 SELECT product_id, category, reason, until FROM pauses
-WHERE (until IS NULL OR until > %(at)s) AND (product_id IS NULL OR product_id = ANY(%(ids)s::text[]))
+WHERE (until IS NULL OR until > %(at)s) AND coalesce(product_id, '') = ANY(%(ids)s::text[] || ''::text)
 """
 
 _PAGE = f"""
@@ -98,4 +104,12 @@ SELECT DISTINCT id, %(category)s::text, %(reason)s, %(author)s, %(until)s::times
 FROM unnest(%(ids)s::text[]) AS t (id)
 ON CONFLICT (coalesce(product_id, ''), coalesce(category, '')) DO UPDATE SET reason = excluded.reason,
     author = excluded.author, since = excluded.since, until = excluded.until
+"""
+
+_ADD = """
+INSERT INTO pauses (product_id, reason, author)
+SELECT DISTINCT id, %(reason)s, %(author)s FROM unnest(%(ids)s::text[]) AS t (id)
+ON CONFLICT (coalesce(product_id, ''), coalesce(category, '')) DO UPDATE SET reason = excluded.reason,
+    author = excluded.author, since = excluded.since, until = excluded.until
+WHERE pauses.until <= clock_timestamp()
 """

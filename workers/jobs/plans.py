@@ -7,7 +7,10 @@ import structlog
 from shared.jobs import partitions, tasks
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
-from shared.plans import application, planning, store
+from shared.plans import application, planning, store, undoing
+from shared.plans.application import Published
+from shared.plans.proposal import Work
+from shared.plans.store import Part, Stored
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.telemetry.metrics import stage
@@ -34,7 +37,7 @@ def make_part(services: Services, run: RunningTask, partition: Partition) -> Out
     with services.pool.connection() as conn:
         work = services.proposals.of_task(conn, run.task_id)
     with stage("decide"), tracer.start_as_current_span("plan prices"), services.pool.connection() as conn:
-        part = planning.plan_part(conn, work, partition.products)
+        part = _plan_part(conn, work, partition)
     moved = part.sums.published.rise + part.sums.published.fall
 
     def write(conn: Conn) -> None:
@@ -46,16 +49,28 @@ def make_part(services: Services, run: RunningTask, partition: Partition) -> Out
 def apply_part(services: Services, run: RunningTask, partition: Partition) -> Outcome:
     """Publish the planned prices of a partition, and put their sheets."""
     with tracer.start_as_current_span("write prices"), services.pool.connection() as conn:
-        plan, proposal = services.proposals.of_task(conn, run.task_id)
-        cause = Cause("plan", str(plan.plan_id), is_retry=partition.attempt > 1)
-        planned = store.part(conn, plan, partition.number)
-        published = application.publish_part(conn, proposal, planned, partition.products, cause)
-        store.note_redecided(conn, plan, published.redecided)
+        work = services.proposals.of_task(conn, run.task_id)
+        cause = Cause("plan", str(work.plan.plan_id), is_retry=partition.attempt > 1)
+        planned = store.part(conn, work.plan, partition.number)
+        published = _publish_part(conn, work, planned, partition, cause)
+        store.note_redecided(conn, work.plan, published.redecided)
         with stage("commit"):
             # In the transaction of the write: a worker that has lost the partition writes nothing.
             partitions.hold(conn, partition)
             conn.commit()
     return repricing.put(services, partition, published.repriced)
+
+
+def _plan_part(conn: Conn, work: Work, partition: Partition) -> Part:
+    if work.plan.options.undo is not None:
+        return undoing.plan_part(conn, work, partition.products)
+    return planning.plan_part(conn, work, partition.products)
+
+
+def _publish_part(conn: Conn, work: Work, part: Stored, partition: Partition, cause: Cause) -> Published:
+    if work.plan.options.undo is not None:
+        return undoing.publish_part(conn, work, part, partition.products, cause)
+    return application.publish_part(conn, work.proposal, part, partition.products, cause)
 
 
 def _run(services: Services, task_id: UUID, step: Step, most_s: float) -> None:

@@ -1,0 +1,111 @@
+"""A new undo: its subject is looked up, checked against what is retained, and stored as a plan."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from shared.catalogue.product_set import ProductSet
+from shared.errors import InvalidInput, NoHistory, StillInUse
+from shared.jobs import tasks
+from shared.jobs import views as task_views
+from shared.market_events import views as event_views
+from shared.plans import making
+from shared.plans.changes import Change
+from shared.plans.making import Made
+from shared.plans.store import Author, Options
+from shared.plans.undo import Undo
+from shared.postgres import clock
+from shared.postgres.pools import Conn
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asks to undo: exactly one of these; `source` belongs to an event."""
+
+    run: UUID | None = None
+    event: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("run", "event", "since") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of run, event, since")
+        if self.source is not None and self.event is None:
+            raise ValueError("`source` belongs to an event")
+
+
+class Subject(NamedTuple):
+    """What is undone, the products that it may have changed, and the changes that take its rules back."""
+
+    undo: Undo
+    products: ProductSet
+    changes: tuple[Change, ...] = ()
+
+
+def make(conn: Conn, asked: Asked, author: Author, traceparent: str, history_days: int) -> Made:
+    """Store the plan of an undo and its task, which the caller enqueues after the commit.
+
+    Args:
+        conn: In a transaction.
+        asked: What is undone.
+        author: Who asks.
+        traceparent: W3C context that the job continues.
+        history_days: How long the price history goes back.
+
+    Raises:
+        InvalidInput: the subject cannot be undone.
+        NoHistory: it lies before the retained history.
+        NotFound: there is no such run or event.
+        StillInUse: it has not ended.
+    """
+    subject = _subject(conn, asked)
+    now = clock.now(conn)
+    if subject.undo.since > now:
+        raise InvalidInput("must be in the past", "$.since")
+    if subject.undo.since < now - timedelta(days=history_days):
+        raise NoHistory(f"the price history goes back {history_days} days", f"$.{subject.undo.kind}")
+    options = Options(product_set=subject.products, undo=subject.undo)
+    return making.add(conn, subject.changes, author, traceparent, options)
+
+
+def _subject(conn: Conn, asked: Asked) -> Subject:
+    if asked.since is not None:
+        return Subject(Undo(kind="since", since=asked.since), ProductSet())
+    if asked.event is not None:
+        return _event(conn, asked.event, asked.source)
+    assert asked.run is not None  # noqa: S101 # exactly one is given
+    return _run(conn, asked.run)
+
+
+def _run(conn: Conn, task_id: UUID) -> Subject:
+    task = task_views.view(conn, task_id)
+    if task.kind != "recalculation":
+        raise InvalidInput(f"is a task of kind {task.kind}, not a recalculation", "$.run")
+    if task.status == "skipped":
+        raise InvalidInput(f"another run includes it: {(task.result or {}).get('merged_into')}", "$.run")
+    if task.status not in tasks.ENDED:
+        raise StillInUse(f"the run is {task.status}; wait for its end, or abort it")
+    since = task.started_at or task.created_at
+    return Subject(Undo(kind="run", id=str(task_id), since=since), task.product_set)
+
+
+def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
+    event = event_views.view(conn, event_id, source)
+    if event.task_id is not None:
+        return _run(conn, event.task_id)
+    if event.status == "received":
+        raise StillInUse("the event waits; it is not applied yet")
+    product_id = event.data.get("product_id")
+    if event.status != "applied" or product_id is None:
+        raise InvalidInput(f"the event is {event.status}: it changed no product's price", "$.event")
+    undo = Undo(
+        kind="event",
+        id=event_id,
+        source=event.source,
+        product_id=product_id,
+        since=event.received_at,
+        version=event.version,
+    )
+    return Subject(undo, ProductSet((product_id,)))

@@ -1,0 +1,100 @@
+"""Undo of a run: prices go back to the last ones before it, unless a person wrote them since."""
+
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from shared.errors import NotFound
+from tests.integration.catalogue_examples import add_competitor, product
+from tests.integration.plans.shop import Shop
+from tests.integration.plans.undo_shop import UndoShop
+
+
+@pytest.fixture
+def undo_shop(shop: Shop) -> UndoShop:
+    return UndoShop(shop.services)
+
+
+def signal(shop: UndoShop, product_id: str, price: str) -> None:
+    """A competitor's price that no decision has read yet."""
+    with shop.services.pool.connection() as conn:
+        add_competitor(conn, product_id, price)
+
+
+def test_a_run_is_undone_and_automation_paused_where_a_signal_still_asks_for_its_price(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    ids = shop.ids(3)
+    shop.write(*(product(product_id) for product_id in ids))
+    signal(shop, ids[0], "95.00")
+    before = shop.prices()
+    run = shop.run()
+    after = shop.prices()
+    assert after[ids[0]] != before[ids[0]]
+    plan = shop.plan_undo(run=run)
+    assert (plan.undo, (plan.result or {})["undo"]) == ({"run": str(run)}, {"paused": 1})
+    assert shop.prices() == after
+    shop.apply(plan.plan_id)
+    assert shop.prices() == before
+    assert shop.paused() == {ids[0]}
+    shop.run()
+    assert shop.prices() == before
+
+
+def test_twice_is_once(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    [product_id] = shop.ids(1)
+    shop.write(product(product_id))
+    signal(shop, product_id, "95.00")
+    run = shop.run()
+    shop.undo(run=run)
+    state = shop.sheets()
+    assert (shop.undo(run=run).result or {})["undo"] == {}
+    assert shop.sheets() == state
+
+
+def test_a_product_that_a_person_wrote_since_is_left_and_listed(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    ids = shop.ids(2)
+    shop.write(*(product(product_id) for product_id in ids))
+    for product_id in ids:
+        signal(shop, product_id, "95.00")
+    run = shop.run()
+    shop.write(product(ids[1], base_price=Decimal(70)))
+    price = shop.price(ids[1])
+    plan = shop.undo(run=run)
+    assert shop.notes(plan) == {ids[0]: "paused", ids[1]: "left"}
+    assert (shop.price(ids[0]), shop.price(ids[1])) == (Decimal(100), price)
+
+
+def test_automation_after_the_run_is_undone_with_it(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    [product_id] = shop.ids(1)
+    shop.write(product(product_id))
+    signal(shop, product_id, "95.00")
+    run = shop.run()
+    shop.competitor(product_id, "90.00")
+    shop.undo(run=run)
+    assert shop.price(product_id) == Decimal(100)
+
+
+def test_an_undo_that_is_undone_by_its_run_leaves_the_price_of_the_run_before(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    [product_id] = shop.ids(1)
+    shop.write(product(product_id))
+    signal(shop, product_id, "95.00")
+    first = shop.run()
+    middle = shop.price(product_id)
+    with shop.services.pool.connection() as conn:
+        conn.execute("DELETE FROM signals")
+    second = shop.run()
+    assert len({Decimal(100), middle, shop.price(product_id)}) == 2
+    shop.undo(run=second)
+    assert shop.price(product_id) == middle
+    shop.undo(run=first)
+    assert shop.price(product_id) == Decimal(100)
+
+
+def test_an_unknown_run_is_refused(undo_shop: UndoShop) -> None:
+    with pytest.raises(NotFound):
+        undo_shop.plan_undo(run=uuid4())
