@@ -8,10 +8,12 @@ from api.http import etags
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.catalogue import price_lists
+from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
+from shared.prices import inputs
 from shared.pricing.market import location_key
 from shared.pricing.rulebook import PriceList
 from shared.rulebook import documents, exchange_rates, parts, reductions, store, values
@@ -103,6 +105,7 @@ def put_rates(services: Services, caller: LiveKey, rates: Sequence[NewRate]) -> 
         raise InvalidInput("must name each pair once; take this one out", f"$.rates[{index}]")
     with services.transaction() as conn:
         version = exchange_rates.put(conn, rates, _by(caller, "exchange rates"))
+        _convert_again(conn)
     announce_rulebook(services.events, values_version=version)
     return version
 
@@ -115,6 +118,7 @@ def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
     """
     with services.transaction() as conn:
         version = exchange_rates.delete(conn, pair, _by(caller, f"exchange rate {'/'.join(pair)} deleted"))
+        _convert_again(conn)
     announce_rulebook(services.events, values_version=version)
     return version
 
@@ -122,6 +126,12 @@ def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
 def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
     if (products := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
         tasks.create(conn, "recalculation", products, propagation.current()["traceparent"])
+
+
+def _convert_again(conn: Conn) -> None:
+    """Decide everything anew where offers are converted at the rates."""
+    if inputs.are_converted(conn):
+        tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"])
 
 
 def _locked(conn: Conn, name: PartName) -> RulebookVersion:

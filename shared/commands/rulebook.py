@@ -17,6 +17,7 @@ from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
+from shared.prices import inputs
 from shared.pricing import rulebook_check
 from shared.pricing.rulebook import Rulebook, RulebookPolicy
 from shared.pricing.rulebook_check import RulebookRefused
@@ -164,6 +165,8 @@ def import_rates(settings: Settings, file: Path) -> None:
             exchange_rates.put(conn, past[start : start + RATES], by)
     with writing(settings) as conn:
         version = exchange_rates.put(conn, [rate for rate in rates if rate.since is None], by)
+        if inputs.are_converted(conn):
+            tasks.create(conn, "recalculation", ProductSet(), "")
     _announce(settings, values_version=version)
     print_line(f"{len(rates) - len(past):,} rates are in force, {len(past):,} of the past are known; version {version}")
 

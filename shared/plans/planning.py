@@ -48,7 +48,7 @@ def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime
     manual = proposal.manual_prices
     before = {one.product.product_id: one.product for one in gathered.found if one.product.product_id not in manual}
     setting = gathered.setting(proposal.policy, before)
-    setting = setting._replace(rules_before=proposal.before.policy, as_of=as_of)
+    setting = setting._replace(rules_before=proposal.before.policy, as_of=as_of, terms=proposal.terms.after)
     changed = gathered._replace(found=[_changed(one, proposal) for one in gathered.found])
     decides_all = proposal.moves_policy
 

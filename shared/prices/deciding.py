@@ -1,11 +1,12 @@
 """The decision about one product: a new version of its sheet, or a new state of its price."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.prices import states
 from shared.prices.holds import HoldChange
@@ -15,13 +16,19 @@ from shared.prices.new_versions import Cause, NewVersion
 from shared.prices.pauses import Pauses
 from shared.prices.states import NewState
 from shared.pricing.breaker import counts
+from shared.pricing.compiled import Terms
+from shared.pricing.converted import converted
 from shared.pricing.decision import Decision, changes_target, decide, decides_nothing, kept, sheet_of
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.lowest_price import Low
 from shared.pricing.policy import Policy
 from shared.pricing.product import ProductInput
+from shared.pricing.promotion_pause import promotion_pause
+from shared.pricing.rulebook import RulebookPolicy
 from shared.pricing.sheet import PriceSheet
+from shared.pricing.signal import Signal
+from shared.pricing.state import Pause
 from shared.rulebook.store import ActivePolicy
 
 # A person wrote something, or asked for a recalculation.
@@ -37,6 +44,7 @@ class Setting(NamedTuple):
         before: The products before a person's write; empty: automation decides.
         chosen: The prices that a person chose: of approved holds.
         is_stopped: Whether the breaker is open.
+        terms: The rulebook and the market values in force.
         rules_before: The policy before a person's change of it; None: it stays.
         as_of: The instant of the decisions, where it is not that of the write: a plan's.
         lowest: Finds the lowest prices of the batch; None: those of the sheets stay.
@@ -51,6 +59,7 @@ class Setting(NamedTuple):
     chosen: Mapping[str, Decimal]
     is_stopped: bool
     pauses: Pauses
+    terms: Terms
     rules_before: Policy | None = None
     as_of: datetime | None = None
     lowest: LowestPrices | None = None
@@ -147,9 +156,17 @@ def _kept(one: PricingInputs, setting: Setting) -> Decision | None:
 
 
 def _decision(one: PricingInputs, setting: Setting) -> Decision:
-    product, rules, at = one.product, setting.rules, setting.as_of or setting.at
-    pauses = setting.pauses.of(product.product_id, product.category)
-    state = states.input_of(one.state, pauses, is_stopped=setting.is_stopped)
+    """The decision; it is due again where a rate changes by which an offer is converted."""
+    at, signals, until = setting.as_of or setting.at, one.signals, None
+    if isinstance(setting.rules, RulebookPolicy) and setting.rules.convert:
+        signals, until = converted(signals, one.product.currency, setting.terms.values, at)
+    decision = _decided(one, signals, setting, at)
+    return decision if until is None else replace(decision, next_due=earliest(decision.next_due, until))
+
+
+def _decided(one: PricingInputs, signals: Sequence[Signal], setting: Setting, at: datetime) -> Decision:
+    product, rules = one.product, setting.rules
+    state = states.input_of(one.state, _pauses(product, setting, at), is_stopped=setting.is_stopped)
     before = setting.before.get(product.product_id)
     chosen = setting.chosen.get(product.product_id)
     if setting.restores:
@@ -157,14 +174,21 @@ def _decision(one: PricingInputs, setting: Setting) -> Decision:
         if decision.published_price == chosen:
             return decision
     if setting.rules_before is None:
-        by_person = before is not None and changes_target((before, rules), (product, rules), one.signals, state, at)
-        return decide(product, one.signals, rules, state, at, by_person=by_person, chosen=chosen)
+        by_person = before is not None and changes_target((before, rules), (product, rules), signals, state, at)
+        return decide(product, signals, rules, state, at, by_person=by_person, chosen=chosen)
     # Of a whole catalogue: where automation reaches its target now, a person's decision would be the same.
-    decision = decide(product, one.signals, rules, state, at, chosen=chosen)
+    decision = decide(product, signals, rules, state, at, chosen=chosen)
     if decision.waits is None or before is None:
         return decision
-    changed = changes_target((before, setting.rules_before), (product, rules), one.signals, state, at)
-    return decide(product, one.signals, rules, state, at, by_person=True) if changed else decision
+    changed = changes_target((before, setting.rules_before), (product, rules), signals, state, at)
+    return decide(product, signals, rules, state, at, by_person=True) if changed else decision
+
+
+def _pauses(product: ProductInput, setting: Setting, at: datetime) -> tuple[Pause, ...]:
+    """The pauses by persons, and the one by a promotion whose window is open."""
+    pauses = setting.pauses.of(product.product_id, product.category)
+    in_promotion = promotion_pause(setting.terms.rules, product, at) if setting.rules.pause_in_promotion else None
+    return pauses if in_promotion is None else (*pauses, in_promotion)
 
 
 def _is_same(sheet: PriceSheet, stored: str) -> bool:

@@ -13,10 +13,14 @@ from shared.prices import breaker, inputs, pauses
 from shared.prices.deciding import Setting
 from shared.prices.inputs import PricingInputs
 from shared.prices.pauses import Pauses
+from shared.pricing.compiled import Terms
 from shared.pricing.entries import PriceEntry
 from shared.pricing.product import ProductInput
+from shared.rulebook.past import PastTerms
 from shared.rulebook.store import ActivePolicy
 
+# Versions never change: one cache serves all threads and transactions of a process.
+_terms = PastTerms()
 _NO_PRODUCTS: Mapping[str, ProductInput] = {}
 _NO_PRICES: Mapping[str, Decimal] = {}
 
@@ -30,6 +34,7 @@ class Gathered(NamedTuple):
         at: The instant of the decisions: PostgreSQL's time of the reading, or a replay's.
         listed: The entries of products without a sheet.
         in_force: The revisions of price lists in force.
+        terms: The rulebook and the market values in force.
     """
 
     found: list[PricingInputs]
@@ -40,6 +45,7 @@ class Gathered(NamedTuple):
     in_force: Mapping[str, int]
     pauses: Pauses
     is_stopped: bool
+    terms: Terms
 
     def setting(
         self,
@@ -48,7 +54,9 @@ class Gathered(NamedTuple):
         chosen: Mapping[str, Decimal] = _NO_PRICES,
     ) -> Setting:
         """The shared arguments of decisions at the time of the reading, as `Setting` describes them."""
-        return Setting(policy, policy.policy, self.at, self.epoch, before, chosen, self.is_stopped, self.pauses)
+        return Setting(
+            policy, policy.policy, self.at, self.epoch, before, chosen, self.is_stopped, self.pauses, self.terms
+        )
 
 
 def gather(
@@ -77,7 +85,17 @@ def gather(
         in_force=price_lists.in_force(conn) if has_entries else {},
         pauses=pauses.read(conn, [one.product.product_id for one in found], at),
         is_stopped=breaker.is_open(conn),
+        terms=terms(conn, at),
     )
+
+
+def terms(conn: Conn, at: datetime) -> Terms:
+    """The rulebook and the market values in force at an instant.
+
+    Raises:
+        NoHistory: there was no rulebook yet.
+    """
+    return _terms.as_of(conn, at)
 
 
 def _now(conn: Conn) -> tuple[datetime, int]:

@@ -129,6 +129,11 @@ def products_before(conn: Conn, product_ids: Sequence[str], source: str = "produ
     return found
 
 
+def are_converted(conn: Conn) -> bool:
+    """Whether rates of exchange move published prices: there are offers in another currency than their product's."""
+    return bool(conn.execute(_FOREIGN).rowcount)
+
+
 def ids(conn: Conn, chosen: ProductFilter) -> list[str]:
     """The ids of the chosen products, without a lock."""
     query = f"SELECT p.product_id FROM products p WHERE {chosen.condition}"  # noqa: S608 # our own condition
@@ -221,4 +226,10 @@ _DELETED = "SELECT product_id, version FROM deleted_prices WHERE product_id = AN
 _SIGNALS = """
 SELECT product_id, kind, source, value, currency, in_stock, shipping, occurred_at, expires_at FROM signals
 WHERE product_id = ANY(%(ids)s::text[]) AND kind IN ('competitor', 'demand')
+"""
+
+_FOREIGN = """
+SELECT FROM (SELECT (document->'policy'->>'convert')::boolean AS convert FROM rulebooks ORDER BY version DESC LIMIT 1) r
+WHERE convert AND EXISTS (SELECT FROM signals s JOIN products p USING (product_id)
+    WHERE s.kind = 'competitor' AND s.currency <> p.currency)
 """

@@ -122,15 +122,6 @@ class LowestPrices:
         return chosen
 
 
-def terms(conn: Conn, at: datetime) -> Terms:
-    """The rulebook and the market values in force at an instant.
-
-    Raises:
-        NoHistory: there was no rulebook yet.
-    """
-    return _past.as_of(conn, at)
-
-
 def _low(past: Iterable[Public], now: Public, place: Place) -> Low:
     rules, row = place.rules, now.row
     currencies = now.currency, public_prices.IMPORTED

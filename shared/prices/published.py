@@ -12,7 +12,7 @@ from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres import clock
 from shared.postgres.pools import AsyncPool, Conn
-from shared.prices import breaker, holds, inputs, lowest_prices, new_versions, repricing_queue, states
+from shared.prices import breaker, holds, inputs, new_versions, repricing_queue, states
 from shared.prices.batches import Batch, CauseOf, Made
 from shared.prices.deciding import Setting
 from shared.prices.gathering import Gathered, gather
@@ -181,7 +181,7 @@ def _reprice(
 ) -> Repriced:
     with stage("read"):
         gathered = gather(conn, selected, repairs=repairs, at=at)
-    lowest = LowestPrices(lowest_prices.terms(conn, gathered.at), gathered.at)
+    lowest = LowestPrices(gathered.terms, gathered.at)
     setting = gathered.setting(policy, before, chosen)._replace(lowest=lowest)
     batch = Batch(gathered, cause_of, is_holder=is_holder)
     with stage("decide"):

@@ -14,6 +14,7 @@ from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
 from shared.pricing.local_terms import LocalTerms, Shown
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
+from shared.pricing.product import ProductInput
 from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE
 from shared.pricing.rule_pool import Part, Pool, Rule, Segment
@@ -41,7 +42,7 @@ class _Reach(Generic[Part]):
                     self._named[field, name].append(rule)
         self.everything = Pool(everything) if everything else None
 
-    def of(self, sheet: PriceSheet) -> list[Rule[Part]]:
+    def of(self, sheet: PriceSheet | ProductInput) -> list[Rule[Part]]:
         """The rules that name the product, its category, its brand or one of its tags, each once."""
         if not self._named:
             return []

@@ -132,6 +132,8 @@ def put_all(conn: Conn, held: RulebookVersion, document: Rulebook, by: By) -> Ru
 
 def moves_published_prices(before: RulebookPolicy, after: RulebookPolicy) -> bool:
     """Whether published prices or their sheets may differ, so that they are to be decided anew."""
+    if before.convert != after.convert:  # competitors' offers in other currencies count, or do not
+        return True
     return any(getattr(before, field) != getattr(after, field) for field in Policy.__struct_fields__)
 
 

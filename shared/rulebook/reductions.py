@@ -54,10 +54,15 @@ def is_reducing(rulebook: Rulebook, list_id: str) -> bool:
 
 
 def _reducing(rulebook: Rulebook) -> list[Part]:
-    """The promotions and sale lists for everybody in some market; with one of them, the override lists, too."""
+    """The promotions and sale lists for everybody in some market; with one of them, the override lists, too.
+
+    Where automation pauses in promotions, all of these.
+    """
     queries = [query_in(market) for market in rulebook.markets]
 
     def is_public(part: Part) -> bool:
+        if rulebook.policy.pause_in_promotion and isinstance(part, Promotion):
+            return True
         tests = [predicate(condition) for condition in part.conditions]
         return not tests or any(all(test(query) for test in tests) for query in queries)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.catalogue import price_lists
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn, Pool
-from shared.prices import imported_prices, list_entries, lowest_prices, published
+from shared.prices import gathering, imported_prices, list_entries, lowest_prices, published
 from shared.prices.imported_prices import ImportedPrice
 from shared.prices.new_versions import Cause
 from shared.pricing.answer import Quote
@@ -82,7 +82,7 @@ class Shop:
     def answer(self, **query: Any) -> Quote:
         with self.pool.connection() as conn:
             now = conn.execute("SELECT clock_timestamp() AS now").fetchall()[0]["now"]
-            terms = lowest_prices.terms(conn, now)
+            terms = gathering.terms(conn, now)
         asked = PriceQuery(product_id=self.id, **query)
         return quote(terms, BoundSheet(terms.rules, self.sheet), asked, now)
 

@@ -18,7 +18,7 @@ from shared.market_events.events import CompetitorPriceChanged
 from shared.market_events.signals import SignalUpdate
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn
-from shared.prices import history, lowest_prices, published
+from shared.prices import gathering, history, published
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
 from shared.pricing.change_limits import ChangeLimits
@@ -227,7 +227,7 @@ def test_the_lowest_price_of_30_days_equals_another_computation_at_random_instan
     for product_id in replay.base:
         for _ in range(50):
             at = BEGIN + timedelta(seconds=dice.randrange(span))
-            terms = lowest_prices.terms(replay.conn, at)
+            terms = gathering.terms(replay.conn, at)
             bound = BoundSheet(terms.rules, history.sheet_as_of(replay.conn, product_id, at))
             answer = quote(terms, bound, PriceQuery(product_id=product_id), at)
             expected = replay.lowest(product_id, at)
