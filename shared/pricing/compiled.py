@@ -23,8 +23,8 @@ from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import UNCHANGED, tax_form
 
 _NO_MARKET = MarketRules()
-# Of a product, by market; and of a rulebook, by market, currencies and tax class.
-_MOST_SHOWN, _MOST_LOCAL_TERMS = 8, 4_096
+# Of a product, by market; and of a rulebook, by market, currencies and tax class, and by the rules of products.
+_MOST_SHOWN, _MOST_LOCAL_TERMS, _MOST_POOLS = 8, 4_096, 4_096
 
 
 class _Reach(Generic[Part]):
@@ -41,6 +41,8 @@ class _Reach(Generic[Part]):
                 for name in getattr(applies_to, field) or ():
                     self._named[field, name].append(rule)
         self.everything = Pool(everything) if everything else None
+        # By the rules in them: most products of a category share one.
+        self._pools: dict[tuple[int, ...], Pool[Part]] = {}
 
     def of(self, sheet: PriceSheet | ProductInput) -> list[Rule[Part]]:
         """The rules that name the product, its category, its brand or one of its tags, each once."""
@@ -50,6 +52,19 @@ class _Reach(Generic[Part]):
         names += [("brands", sheet.brand)] if sheet.brand is not None else []
         names += [("tags", tag) for tag in sheet.tags]
         return list({id(rule): rule for name in names for rule in self._named.get(name, ())}.values())
+
+    def pools(self, sheet: PriceSheet) -> Iterator[Pool[Part]]:
+        """The rules that can touch the product, in one or two pools."""
+        if rules := self.of(sheet):
+            key = tuple(map(id, rules))
+            pool = self._pools.get(key)
+            if pool is None:
+                if len(self._pools) >= _MOST_POOLS:
+                    self._pools.clear()
+                pool = self._pools[key] = Pool(rules)
+            yield pool
+        if self.everything is not None:
+            yield self.everything
 
 
 class CompiledRulebook:
@@ -99,8 +114,9 @@ class BoundSheet:
         self.by_list: dict[str, list[Rule[PriceList]]] = defaultdict(list)
         for rule in entries:
             self.by_list[rule.part.id].append(rule)
-        self.lists = _pools([*entries, *rules.adjustments.of(sheet)], rules.adjustments)
-        self.promotions = _pools(rules.promotions.of(sheet), rules.promotions)
+        own = (Pool(entries),) if entries else ()
+        self.lists = (*own, *rules.adjustments.pools(sheet))
+        self.promotions = tuple(rules.promotions.pools(sheet))
         self._nothing = None if self.lists or self.promotions else Fitting((), (), sheet.valid_until)
         self._in_force: _InForce | None = None
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
@@ -164,11 +180,6 @@ def _in_force(lists: Iterable[Pool[PriceList]], promotions: Iterable[Pool[Promot
     segments: tuple[Segment[PriceList] | Segment[Promotion], ...] = (*of_lists, *of_promotions)
     begins, ends = max(one.begins for one in segments), min(one.ends for one in segments)
     return _InForce(of_lists, of_promotions, begins, ends)
-
-
-def _pools(own: list[Rule[Part]], reach: _Reach[Part]) -> tuple[Pool[Part], ...]:
-    pools = (Pool(own) if own else None, reach.everything)
-    return tuple(pool for pool in pools if pool is not None)
 
 
 class Place:
