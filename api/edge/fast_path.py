@@ -120,26 +120,27 @@ class FastPath:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if query.is_for_keys and (is_past(query, self._instant()) or not self._allows(scope)):
+        now = self._instant()
+        if query.is_for_keys and (is_past(query, now) or not self._allows(scope)):
             return None
         try:
             if trace.span is None:
-                return await self._price(asked, query)
+                return await self._price(asked, query, now)
             with trace.entered():
-                answer = await self._price(asked, query)
+                answer = await self._price(asked, query, now)
             trace.span.set_attribute("pricing.source", answer.source)
             return answer
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PRICE_PATH)
 
-    async def _price(self, asked: bytes, query: PriceQuery) -> Rendered:
+    async def _price(self, asked: bytes, query: PriceQuery, now: datetime) -> Rendered:
         # Kept, since asking the framework's state for it costs as much as the near cache.
         reader = self._reader = self._reader or self._services().reader
-        now = query.at or self._instant()
+        at = query.at or now
         if basis := reader.held(query.product_id):
             contract = await self._contract(reader, query, basis.terms) if query.customer_id is not None else ()
-            priced = quote(basis.terms, basis.bound, query, now, contract=contract)
+            priced = quote(basis.terms, basis.bound, query, at, contract=contract)
             answer = _rendered(priced, "cache")
             if len(asked) <= ANSWERED_BYTES and not query.is_for_keys:
                 until = None if priced.valid_until is None else priced.valid_until.timestamp()
@@ -149,7 +150,7 @@ class FastPath:
             found, terms = await reader.find_one(query.product_id)
             contract = await self._contract(reader, query, terms) if query.customer_id is not None else ()
         bound, source = sheet_for(query, found)
-        return _rendered(quote(terms, bound, query, now, contract=contract), source)
+        return _rendered(quote(terms, bound, query, at, contract=contract), source)
 
     def _instant(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
