@@ -17,7 +17,7 @@ from litestar.types import HTTPScope, ReceiveMessage, Scope
 from api.bulkheads import Bulkheads
 from api.edge.identity import key_in, key_of
 from api.edge.tracing import RequestTrace
-from api.http.answers import PRICE_PATH, is_past, sheet_for
+from api.http.answers import PRICE_PATH, encoded, is_past, sheet_for
 from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
@@ -33,15 +33,11 @@ IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
 _TAKEN = (b"", b"explain=false")
 JSON = (b"content-type", b"application/json")
-# `PriceAnswer` is a `Quote` and, at its end, the source: encoded once, not copied first.
-_SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
-
 # The number of remembered answers, and the longest query whose answer is remembered: 13 MB at most.
 ANSWERS = 16_384
 ANSWERED_BYTES = 256
 
 _decoder = msgspec.json.Decoder(PriceQuery)
-_encoder = msgspec.json.Encoder()
 
 
 class _Remembered(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +201,7 @@ class FastPathForKeys(FastPath):
 
 
 def _rendered(priced: Quote, source: Source) -> Rendered:
-    return Rendered(200, (JSON,), _encoder.encode(priced)[:-1] + _SOURCES[source], source)
+    return Rendered(200, (JSON,), encoded(priced, source), source)
 
 
 def _whole(message: ReceiveMessage, headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
