@@ -102,6 +102,12 @@ events *arguments: setup
 holds *arguments: setup
     @{{ python }} -m deploy catalogue holds "$@"
 
+# List webhooks; `just webhooks test ID`, `replay ID CHANGE`, `resume ID`, `rotate ID`, `delete ID`
+[no-exit-message]
+[positional-arguments]
+webhooks *arguments: setup
+    @{{ python }} -m deploy catalogue webhooks "$@"
+
 # Bring in public prices of the past, for the lowest price before a reduction: `just import-history FILE`
 [no-exit-message]
 [positional-arguments]

@@ -42,6 +42,7 @@ from api.routes import (
     rulebook,
     tasks,
     undo,
+    webhooks,
 )
 from api.services import Services
 from shared import addresses
@@ -95,7 +96,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
                     *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans, undo),
-                    *(price_changes, keys, audit_log, health),
+                    *(price_changes, webhooks, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

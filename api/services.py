@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.redis import RedisInstrumentor
 from api.bulkheads import is_write
 from api.changes.streams import ChangeStreams
 from api.scrapes import Scrapes
+from shared import addresses
 from shared.access.audit_log import AuditLog
 from shared.access.known import KnownKeys
 from shared.access.price_limits import PriceLimits
@@ -20,6 +21,7 @@ from shared.cache import changes
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
+from shared.changes.sending import WebhookSender
 from shared.errors import translated
 from shared.jobs import backlog_metrics
 from shared.market_events.feed import MarketDataFeed
@@ -61,6 +63,7 @@ class Services(msgspec.Struct, frozen=True):
         price_limits: Buckets of keys that limit price queries, shared by the processes of this instance.
         past_terms: Rulebooks and market values of the past.
         streams: The streams of changes of this process.
+        webhook_sender: Checks endpoints of webhooks, and sends test calls.
         clock: PostgreSQL's time.
     """
 
@@ -82,6 +85,7 @@ class Services(msgspec.Struct, frozen=True):
     price_limits: PriceLimits
     past_terms: PastTerms
     streams: ChangeStreams
+    webhook_sender: WebhookSender
     clock: PostgresClock
 
     @contextmanager
@@ -172,5 +176,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             price_limits=price_limits,
             past_terms=PastTerms(),
             streams=streams,
+            webhook_sender=WebhookSender(addresses.networks(settings.webhook_networks)),
             clock=watched,
         )

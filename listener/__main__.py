@@ -21,6 +21,7 @@ from listener.subscriber import Subscriber
 from listener.sweep import Sweep
 from shared import VERSION
 from shared.access.key_metrics import FormerAdminKeys
+from shared.changes.webhook_metrics import Webhooks
 from shared.jobs import feed_pulls
 from shared.jobs.backlog_metrics import BacklogMetrics
 from shared.market_events.signal_metrics import SignalAges
@@ -77,6 +78,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             SignalAges(pool),
             Messages(queue),
             FormerAdminKeys(pool),
+            Webhooks(pool),
         ):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
         server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
@@ -100,7 +102,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull, purge)
         subscriber = Subscriber(Subscription(events, MARKET_EVENTS), backlog, when_up=loop.sweep_soon)
         reading = threading.Thread(target=subscriber.run, args=(stop,), name="subscriber")
-        clock_of_changes = ChangeClock(pool, lambda: loop.is_active)
+        clock_of_changes = ChangeClock(pool, Enqueuer(queue), lambda: loop.is_active)
         numbering = threading.Thread(target=clock_of_changes.run, args=(stop,), name="changes")
         for thread in (reading, numbering):
             thread.start()

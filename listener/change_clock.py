@@ -9,11 +9,14 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+import redis
 import structlog
 
 from shared.changes import log as change_log
+from shared.changes import webhooks
 from shared.errors import retryable, translate
 from shared.jobs import tasks
+from shared.messaging.messages import Enqueuer
 from shared.postgres import clock
 from shared.postgres.pools import Conn, Pool
 from shared.pricing.rulebook import NEUTRAL
@@ -28,21 +31,25 @@ TURN_S = 0.05
 # A rulebook that was written since may have an edge sooner than the next one known.
 LOOK_S = 1.0
 PAUSE_S = 0.5
+# Of webhooks that failed, or whose message was lost.
+ENQUEUE_S = 0.5
 
 
 class ChangeClock:
     """Runs in each listener, and works in the active one. Two at once do no harm: they take turns at a row lock."""
 
-    def __init__(self, pool: Pool, is_active: Callable[[], bool]) -> None:
+    def __init__(self, pool: Pool, enqueue: Enqueuer, is_active: Callable[[], bool]) -> None:
         """A clock.
 
         Args:
             pool: PostgreSQL.
+            enqueue: Sends messages to the workers, for webhooks.
             is_active: Whether this listener holds the lease.
         """
-        self._pool, self._is_active = pool, is_active
+        self._pool, self._enqueue, self._is_active = pool, enqueue, is_active
         self._version, self._rulebook, self._edges = 0, NEUTRAL, list[WindowEdge]()
         self._looked_at, self._due_in_s = float("-inf"), 0.0
+        self._enqueued_at = float("-inf")
         self._is_up = True
 
     def run(self, stop: threading.Event) -> None:
@@ -57,7 +64,7 @@ class ChangeClock:
                     stop.wait(PAUSE_S)
 
     def turn(self) -> None:
-        """Add the edges that have passed, then give ids until no entry waits."""
+        """Add the edges that have passed, give ids until no entry waits, and enqueue the webhooks that are due."""
         if time.monotonic() - self._looked_at >= min(LOOK_S, self._due_in_s):
             with self._pool.connection() as conn:
                 self._add_edges(conn)
@@ -66,7 +73,21 @@ class ChangeClock:
                 given = change_log.give_ids(conn)
             CHANGES_LOGGED.inc(given)
             if given < change_log.GIVEN_AT_ONCE:
-                return
+                break
+        if given or time.monotonic() - self._enqueued_at >= ENQUEUE_S:
+            self._enqueue_webhooks()
+            self._enqueued_at = time.monotonic()
+
+    def _enqueue_webhooks(self) -> None:
+        with self._pool.connection() as conn:
+            due = webhooks.take_due(conn)
+        try:
+            for webhook_id in due:
+                self._enqueue.webhook(webhook_id)
+        except redis.RedisError:
+            with self._pool.connection() as conn:
+                webhooks.not_enqueued(conn, due)
+            raise
 
     def _add_edges(self, conn: Conn) -> None:
         """Add what has passed since the last look; the rulebook is the newest one."""

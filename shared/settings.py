@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         max_requests: Requests under way in an API process, of each kind: prices, reads, writes.
         max_streams: Open streams of changes in an API process.
         stream_timeout_s: Time in which a client must take something of a stream, where there is something to take.
+        webhook_networks: Addresses and networks that webhooks may call although they are not public.
         writes_per_s: Writes of one key a second, over all processes; 0: without a limit.
         lists_per_s: The same for reads below `/api`, of one key, or of one address without a key.
         failed_keys_per_s: The same for requests of one address with a key that is not known.
@@ -108,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     max_requests: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 256
     max_streams: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 1_000
     stream_timeout_s: Annotated[float, msgspec.Meta(ge=0.1, le=600)] = 30.0
+    webhook_networks: str = ""
     writes_per_s: Rate = 500
     lists_per_s: Rate = 50
     failed_keys_per_s: Rate = 2
@@ -279,6 +281,7 @@ _CHECKS = {
     "host": addresses.check_ip,
     "cors_origins": addresses.check_origins,
     "trusted_proxies": addresses.networks,
+    "webhook_networks": addresses.networks,
     "tls_certificate": _check_file,
     "tls_key": _check_file,
 }

@@ -72,6 +72,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed:
         PRICING_LISTENER_METRICS_PORT=ports.free_port(),
         PRICING_FEED_URL=feed.url,
         PRICING_FEED_TIMEOUT_S=1,
+        PRICING_WEBHOOK_NETWORKS="127.0.0.0/8",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
     )
     stack.up(home, environ)

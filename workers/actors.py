@@ -11,7 +11,7 @@ from dramatiq_abort import Abort
 from shared.messaging import messages
 from shared.messaging.messages import EVENTS_QUEUE, TASKS_QUEUE
 from workers.completion import Completion, OnError
-from workers.jobs import cache_sync, joining, market_events, plans, recalculation
+from workers.jobs import cache_sync, joining, market_events, plans, recalculation, webhooks
 from workers.middleware.outcomes import never
 from workers.services import Services
 
@@ -53,6 +53,18 @@ def register(broker: Broker, services: Services) -> None:
     @event_actor(completion.market)
     def change_market(code: str) -> None:
         market_events.change_market(services, code)
+
+    # Of the urgent queue, behind its events. The row has the retries.
+    @dramatiq.actor(
+        broker=broker,
+        queue_name=EVENTS_QUEUE,
+        priority=TASK_PRIORITY,
+        time_limit=EVENT_TIME_LIMIT_MS,
+        abortable=False,
+        retry_when=never,
+    )
+    def deliver_webhook(webhook_id: str) -> None:
+        webhooks.deliver(services, webhook_id)
 
     @task_actor()
     def recalculate(task_id: str) -> None:

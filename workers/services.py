@@ -9,7 +9,9 @@ import redis
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
+from shared import addresses
 from shared.cache.writer import SheetWriter
+from shared.changes.sending import WebhookSender
 from shared.jobs.tasks import RunningTask
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
@@ -24,6 +26,8 @@ PROCESS = "pricing-worker"
 # Partitions of a run that a process works on at once. While one waits for PostgreSQL, the other computes. The remaining
 # threads serve events.
 PARTITION_SLOTS = 2
+# Calls of webhooks that a process makes at once.
+WEBHOOK_SLOTS = 2
 
 
 class Claim(threading.local):
@@ -56,6 +60,8 @@ class Services(msgspec.Struct, frozen=True):
         proposals: The plans that runs of this process make or apply.
         enqueue: Sends messages to the queues.
         partition_slots: Held by the threads of this process that work on a run's partitions.
+        webhook_slots: Held by the threads of this process that call webhooks.
+        webhook_sender: Calls webhooks.
         stopping: Set when the process shuts down: no further partition is taken.
         watches: Ends the threads that watch something.
     """
@@ -73,6 +79,8 @@ class Services(msgspec.Struct, frozen=True):
     proposals: Proposals
     enqueue: Enqueuer
     partition_slots: threading.BoundedSemaphore
+    webhook_slots: threading.BoundedSemaphore
+    webhook_sender: WebhookSender
     stopping: threading.Event
     watches: ExitStack
 
@@ -112,6 +120,8 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
         proposals=Proposals(),
         enqueue=Enqueuer(queue),
         partition_slots=threading.BoundedSemaphore(PARTITION_SLOTS),
+        webhook_slots=threading.BoundedSemaphore(WEBHOOK_SLOTS),
+        webhook_sender=WebhookSender(addresses.networks(settings.webhook_networks)),
         stopping=threading.Event(),
         watches=watches,
     )

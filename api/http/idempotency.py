@@ -23,8 +23,9 @@ HEADER, REPLAYED = "idempotency-key", "idempotency-replayed"
 LONGEST_KEY = 255
 RETRY_AFTER_S = 1
 _CLAIMED = "pricing_idempotency_claim"
-# Price queries change nothing. The answer that has a new API key is not to be found in a table.
+# Price queries change nothing. The answers that have a new API key or secret are not to be found in a table.
 _WITHOUT = (PRICE_PATH, PRICES_PATH, "/api/v1/keys")
+_WITHOUT_BELOW = "/api/v1/webhooks"
 # A retry of these may succeed: the caller's rights or the servers have changed.
 _PASSING = {401, 403, 408, 429}
 # What the layers around the handlers add to every answer is added again.
@@ -41,7 +42,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
 def is_write(method: str, path: str) -> bool:
     """Whether a request can have an idempotency key."""
-    return method in {"POST", "PUT", "PATCH", "DELETE"} and path not in _WITHOUT
+    return method in {"POST", "PUT", "PATCH", "DELETE"} and path not in _WITHOUT and not path.startswith(_WITHOUT_BELOW)
 
 
 async def begin(request: Request[Any, Any, Any]) -> Response[bytes] | None:

@@ -23,13 +23,14 @@ EVENTS_QUEUE, TASKS_QUEUE = broker.EVENTS_QUEUE, broker.TASKS_QUEUE
 REPRICE_PRODUCTS = "reprice_products"
 CHANGE_MARKET = "change_market"
 JOIN_RUN = "join_run"
+DELIVER_WEBHOOK = "deliver_webhook"
 TASK_ACTORS = {
     "recalculation": "recalculate",
     "cache_sync": "sync_cache",
     "plan": "make_plan",
     "apply": "apply_plan",
 }
-ACTORS = {REPRICE_PRODUCTS, CHANGE_MARKET, JOIN_RUN, *TASK_ACTORS.values()}
+ACTORS = {REPRICE_PRODUCTS, CHANGE_MARKET, JOIN_RUN, DELIVER_WEBHOOK, *TASK_ACTORS.values()}
 
 
 class Enqueuer:
@@ -55,6 +56,10 @@ class Enqueuer:
     def join_run(self, task_id: UUID) -> None:
         """Enqueue a message by which one more worker takes partitions of a run."""
         self._send(TASKS_QUEUE, JOIN_RUN, str(task_id))
+
+    def webhook(self, webhook_id: str) -> None:
+        """Enqueue the delivery of the next changes to a webhook."""
+        self._send(EVENTS_QUEUE, DELIVER_WEBHOOK, webhook_id)
 
     def abort(self, task_id: UUID) -> None:
         """Interrupt the worker that runs a task, and cancel messages for it that still wait."""

@@ -23,6 +23,8 @@ LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0,
 )  # fmt: skip
 
+JOB_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
 HTTP_DURATION = Histogram(
     "http_request_duration_seconds",
     "Time from a request's first byte to its response's last, by route template; source of prices: cache or database",
@@ -58,6 +60,12 @@ STREAMS = Gauge("pricing_change_streams", "Open streams of changes", multiproces
 STREAMS_ENDED = Counter("pricing_change_streams_ended", "Streams of changes that the server ended", ["reason"])
 for _reason in ("shutdown", "slow", "key"):
     STREAMS_ENDED.labels(_reason)
+WEBHOOK_CALLS = Counter("pricing_webhook_calls", "Calls of webhooks with changes, by outcome", ["outcome"])
+for _outcome in ("delivered", "failed"):
+    WEBHOOK_CALLS.labels(_outcome)
+WEBHOOK_LAG = Histogram(
+    "pricing_webhook_lag_seconds", "Time from a change until a webhook has accepted it", buckets=JOB_BUCKETS_S
+)
 CHANGES_LOGGED = Counter("pricing_changes_logged", "Entries of the log of changes that were given their ids")
 EPOCH_CHANGES = Counter(
     "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"
@@ -91,7 +99,6 @@ for _cause in ("event", "task"):
     PRODUCTS_FAILED.labels(_cause)
 UNREADABLE_SHEETS = Counter("pricing_unreadable_sheets", "Price sheets in PostgreSQL that a query could not read")
 FEED_QUOTES_REFUSED = Counter("pricing_feed_quotes_refused", "Invalid quotes of the market-data feed")
-JOB_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 JOB_DURATION = Histogram(
     "pricing_job_duration_seconds", "Time of attempts at background jobs", ["actor"], buckets=JOB_BUCKETS_S
 )

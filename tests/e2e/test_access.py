@@ -53,6 +53,14 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", f"/api/v1/plans/{PLAN}/apply", "catalogue:read"),
     ("POST", f"/api/v1/plans/{PLAN}/discard", "catalogue:read"),
     ("GET", "/api/v1/price-changes", "prices:read"),
+    ("GET", "/api/v1/webhooks", "operate"),
+    ("GET", "/api/v1/webhooks/no-webhook", "operate"),
+    ("PUT", "/api/v1/webhooks/no-webhook", "operate"),
+    ("DELETE", "/api/v1/webhooks/no-webhook", "operate"),
+    ("POST", "/api/v1/webhooks/no-webhook/test", "operate"),
+    ("POST", "/api/v1/webhooks/no-webhook/replay", "operate"),
+    ("POST", "/api/v1/webhooks/no-webhook/resume", "operate"),
+    ("POST", "/api/v1/webhooks/no-webhook/rotate-secret", "operate"),
     ("GET", "/api/v1/products", "catalogue:read"),
     ("GET", "/api/v1/tasks", "catalogue:read"),
     ("GET", "/api/v1/market-events", "catalogue:read"),
@@ -103,7 +111,13 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
         "9007199254740991": "{key_id}",
         "NOWHERE": "{code}",
     }
-    names |= {"no-list": "{list_id}", "no-promotion": "{promotion_id}", "XAF": "{source}", "XOF": "{target}"}
+    names |= {
+        "no-list": "{list_id}",
+        "no-promotion": "{promotion_id}",
+        "no-webhook": "{webhook_id}",
+        "XAF": "{source}",
+        "XOF": "{target}",
+    }
     assert found == {
         (method, "/".join(names.get(part, part) for part in path.split("/")), scope) for method, path, scope in GUARDED
     }

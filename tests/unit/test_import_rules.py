@@ -35,6 +35,7 @@ ONLY = {
         ("psycopg", "psycopg_pool"),
         (
             "shared.access.key_metrics",
+            "shared.changes.webhook_metrics",
             "shared.catalogue.price_lists",
             "shared.commands",
             "shared.importing",
@@ -63,6 +64,7 @@ ONLY = {
             "api.routes.plans",
             "api.routes.recalculations",
             "api.routes.tasks",
+            "listener.change_clock",
             "listener.epoch_watch",
             "listener.subscriber",
             "listener.sweep",
@@ -76,6 +78,7 @@ ONLY = {
             "shared.telemetry.metrics",
             "shared.telemetry.exposition",
             "shared.access.key_metrics",
+            "shared.changes.webhook_metrics",
             "shared.jobs.backlog_metrics",
             "shared.market_events.signal_metrics",
             "shared.messaging.queue_metrics",

@@ -21,7 +21,8 @@ TAKING_ANYTHING = ("getProduct", "getBreaker", "live", "ready", "metrics")
 TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
-    "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds",
+    "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds", "listWebhooks",
+    "getWebhook",
 )  # fmt: skip
 
 
@@ -31,7 +32,9 @@ LEFT_OUT = {
     "abortTask", "revokeKey", "deleteProduct", "putPolicy", "putMarket", "deleteMarket", "putPriceList",
     "deletePriceList", "putPriceListEntries", "putPromotion", "deletePromotion", "putExchangeRates",
     "deleteExchangeRate", "approveHold", "refuseHold", "approveHolds", "refuseHolds", "putManualPrice",
-    "streamPriceChanges", "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
+    "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
+    "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
+    "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
 }  # fmt: skip
 
 

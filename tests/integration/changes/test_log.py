@@ -20,6 +20,7 @@ from shared.changes.log import Part
 from shared.errors import ChangesGone
 from shared.jobs import endings, tasks
 from shared.jobs.endings import TaskError
+from shared.messaging.messages import Enqueuer
 from shared.postgres import migrations, partitions, pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices import breaker, published
@@ -140,8 +141,20 @@ def promotion(opens: datetime | None = None) -> Promotion:
     return Promotion(id=f"p-{uuid4().hex[:8]}", percent=Decimal(5), from_=instant)
 
 
+class NoQueue(Enqueuer):
+    def __init__(self) -> None:
+        """Nothing is enqueued here."""
+
+    def webhook(self, webhook_id: str) -> None:
+        """Leave it."""
+
+
+def new_clock(pool: Pool) -> ChangeClock:
+    return ChangeClock(pool, NoQueue(), lambda: True)
+
+
 def test_a_window_edge_is_an_entry_once_it_has_passed_and_only_once(pool: Pool) -> None:
-    clock, before = ChangeClock(pool, lambda: True), given(pool)
+    clock, before = new_clock(pool), given(pool)
     clock.turn()
     opens = datetime.now(UTC) + timedelta(seconds=0.5)
     one = promotion(opens)
@@ -158,7 +171,7 @@ def test_a_window_edge_is_an_entry_once_it_has_passed_and_only_once(pool: Pool) 
 
     eventually(lambda: len(passed()) == 2, "the edges are in the log")
     clock.turn()
-    ChangeClock(pool, lambda: True).turn()
+    new_clock(pool).turn()
     promoted, valued = passed()
     assert (promoted.part, promoted.id, promoted.edge, promoted.edge_at) == ("promotion", one.id, "from", opens)
     assert (valued.part, valued.id, valued.edge) == ("multiplier", place, "from")
@@ -166,7 +179,7 @@ def test_a_window_edge_is_an_entry_once_it_has_passed_and_only_once(pool: Pool) 
 
 
 def test_a_market_value_in_force_at_once_is_no_window_edge(pool: Pool) -> None:
-    clock, before, place = ChangeClock(pool, lambda: True), given(pool), f"M{uuid4().hex[:6]}"
+    clock, before, place = new_clock(pool), given(pool), f"M{uuid4().hex[:6]}"
     with pool.connection() as conn:
         values.add(conn, [NewValue("multiplier", place, Decimal(2))], BY)
     clock.turn()

@@ -14,6 +14,7 @@ from shared.pricing.rulebook import Promotion, Rulebook
 from shared.rulebook import store
 from shared.rulebook.store import By
 from shared.settings import Settings
+from tests.integration.listener.conftest import Queues
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_each_public_edge_starts_one_recalculation(shop: Pool) -> None:
     promote(shop, (-60, 60), (-30, -10), (5, 60), (-600, 60))
     with shop.connection() as conn:
         conn.execute("UPDATE change_log SET edges_until = clock_timestamp() - interval '2 hours'")
-    ChangeClock(shop, lambda: True).turn()
+    ChangeClock(shop, Queues(), lambda: True).turn()
     assert started(shop) == 3
-    ChangeClock(shop, lambda: True).turn()
+    ChangeClock(shop, Queues(), lambda: True).turn()
     assert started(shop) == 3, "another listener goes on where the first one ended"
