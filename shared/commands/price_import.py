@@ -23,6 +23,7 @@ from shared.importing.entry_importer import EntriesImported
 from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
+from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import StoredSheet
 from shared.printable import printable
@@ -145,6 +146,7 @@ def load(
                 list_id,
                 audit.commander(),
                 rejects=rejects,
+                connect=lambda: pools.connect(settings, "pricing-catalogue"),
                 publish=publish,
                 announce=lambda version: announce_rulebook(events, version),
                 settle_s=contracts.TTL_MS / 1000,

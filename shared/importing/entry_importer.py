@@ -4,7 +4,7 @@ Rows and sheets are loaded in batches beside those in force. A killed import lea
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,13 +17,14 @@ from shared.importing import entry_loading, staging
 from shared.importing.chunks import chunks
 from shared.importing.columns import Columns, RefusedFile, parse_map
 from shared.importing.entry_checking import NAMES, REQUIRED, TIER_COLUMNS, EntryCheck, regrouped
+from shared.importing.entry_loading import Publish
 from shared.importing.importer import ALL, MAX_REJECTS_BYTES, NOTHING, SOME
 from shared.importing.process_pool import checked
 from shared.importing.source import Source
 from shared.importing.staging import Reject
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
-from shared.prices.new_versions import Cause, StoredSheet
+from shared.prices.new_versions import Cause
 from shared.rulebook import reductions, revisions
 from shared.rulebook.store import By
 
@@ -78,7 +79,8 @@ def run(
     author: str,
     *,
     rejects: Path,
-    publish: Callable[[Conn, Sequence[StoredSheet]], None],
+    connect: Callable[[], Conn],
+    publish: Publish,
     announce: Callable[[int], None],
     settle_s: float,
     skip_bad: bool = False,
@@ -94,7 +96,8 @@ def run(
         list_id: The list.
         author: For the rulebook's new version.
         rejects: The file for bad rows, written if there are any.
-        publish: Puts new sheets into the caches, after their commit.
+        connect: Opens a further connection.
+        publish: Puts new sheets into the caches, after their commit; called by several threads.
         announce: Called with the rulebook's version that puts the entries in force.
         settle_s: The wait before loaded entries are put in force, in which caches drop contracts without them.
         skip_bad: Import the good rows even if there are bad rows.
@@ -127,7 +130,7 @@ def run(
             entry_loading.drop(conn, list_id, revision)
         else:
             cause = Cause("import", str(uuid4()))
-            for count in entry_loading.put_into_sheets(conn, list_id, revision, cause, publish):
+            for count in entry_loading.put_into_sheets(conn, connect, list_id, revision, cause, publish):
                 products += count
                 writes(products)
             time.sleep(settle_s)

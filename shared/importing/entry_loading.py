@@ -1,6 +1,10 @@
 """Loading: checked entries become rows of a new revision of their list, and then part of the sheets."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from contextvars import copy_context
 from typing import NamedTuple
 
 from psycopg.rows import tuple_row
@@ -18,6 +22,8 @@ from shared.prices.new_versions import Cause, StoredSheet
 from shared.pricing.entries import MOST_ENTRIES
 
 PRODUCTS = 1_000  # whose sheets are written by one transaction
+WRITERS = 2  # while PostgreSQL writes the sheets of one, the other one makes sheets
+Publish = Callable[[Conn, Sequence[StoredSheet]], None]
 
 
 class Loaded(NamedTuple):
@@ -52,26 +58,32 @@ def stage(conn: Conn, list_id: str, revision: int, checked: Iterable[CheckedEntr
 
 
 def put_into_sheets(
-    conn: Conn, list_id: str, revision: int, cause: Cause, publish: Callable[[Conn, Sequence[StoredSheet]], None]
+    conn: Conn, connect: Callable[[], Conn], list_id: str, revision: int, cause: Cause, publish: Publish
 ) -> Iterator[int]:
     """Bring the loaded entries into the sheets, each batch by a transaction; yields the number of new versions.
 
-    `publish` gets each batch after its commit.
+    Two threads write, each by a connection of its own. `publish` gets each batch after its commit, in its thread.
 
     Raises:
         RefusedFile: with the entries of other lists, a product has more than a sheet holds.
     """
-    for product_ids in _products(conn, list_id, revision):
-        try:
-            put = list_entries.put(conn, product_ids, cause)
-        except TooManyEntries as error:
-            conn.rollback()
-            raise RefusedFile(
-                f"product {error.product_ids[0]} has, with other lists, more than {MOST_ENTRIES} entries"
-            ) from None
-        conn.commit()
-        publish(conn, put.sheets)
-        yield len(put.sheets)
+    with ExitStack() as ends, ThreadPoolExecutor(WRITERS) as threads:
+        free = [ends.enter_context(connect()) for _ in range(WRITERS)]
+
+        def put(product_ids: Sequence[str]) -> int:
+            writer = free.pop()
+            try:
+                return _put(writer, product_ids, cause, publish)
+            finally:
+                free.append(writer)
+
+        waiting: deque[Future[int]] = deque()
+        for product_ids in _products(conn, list_id, revision):
+            waiting.append(threads.submit(copy_context().run, put, product_ids))
+            if len(waiting) > WRITERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def drop(conn: Conn, list_id: str, revision: int) -> None:
@@ -79,6 +91,19 @@ def drop(conn: Conn, list_id: str, revision: int) -> None:
     conn.rollback()
     conn.execute(_DROP, {"list_id": list_id, "revision": revision})
     conn.commit()
+
+
+def _put(conn: Conn, product_ids: Sequence[str], cause: Cause, publish: Publish) -> int:
+    try:
+        put = list_entries.put(conn, product_ids, cause)
+    except TooManyEntries as error:
+        conn.rollback()
+        raise RefusedFile(
+            f"product {error.product_ids[0]} has, with other lists, more than {MOST_ENTRIES} entries"
+        ) from None
+    conn.commit()
+    publish(conn, put.sheets)
+    return len(put.sheets)
 
 
 def _known(conn: Conn, chunk: CheckedEntries) -> tuple[list[GoodEntry], list[BadRow]]:
@@ -115,6 +140,7 @@ def _products(conn: Conn, list_id: str, revision: int) -> Iterator[list[str]]:
         values = {"list_id": list_id, "revision": revision, "after": last, "limit": PRODUCTS}
         with conn.cursor(row_factory=tuple_row) as cursor:
             found = [row[0] for row in cursor.execute(_NEXT_PRODUCTS, values)]
+        conn.commit()
         if not found:
             return
         yield found

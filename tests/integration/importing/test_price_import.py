@@ -63,6 +63,7 @@ class Shop:
                 list_id or self.list_id,
                 "tests",
                 rejects=self.rejects,
+                connect=lambda: pools.connect(self.settings, "tests"),
                 publish=publish,
                 announce=lambda _: None,
                 settle_s=0,
