@@ -118,10 +118,10 @@ class Reader(msgspec.Struct, frozen=True):
 
     def _from_text(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values of a CSV row, in place, in the types of a JSON object; amounts stay texts."""
-        places = EXPONENTS.get(values.get("currency", ""), 2)
         for name in ("stock", "price_decimals"):
             if name in values:
                 values[name] = self.whole(name, values[name])
+        places = max(EXPONENTS.get(values.get("currency", ""), 2), values.get("price_decimals", 0))
         for name in (*AMOUNTS, *QUANTITIES):
             if name in values:
                 values[name] = self.number(name, values[name], places if name in AMOUNTS else 6)

@@ -21,7 +21,7 @@ from shared.pricing.signal import Signal
 from shared.pricing.state import Hold, ManualPrice, PriceState, is_over
 from shared.pricing.target import apply_rules, draft_of
 
-_FACTS = ("currency", "base_price", "cost", "stock", "min_price", "max_price", "category", "strategy")
+_FACTS = ("currency", "base_price", "cost", "stock", "min_price", "max_price", "category", "strategy", "price_decimals")
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -173,15 +173,16 @@ def sheet_of(
     lows: tuple[Low, ...] = (),
 ) -> PriceSheet:
     """Everything a quote needs, from one decision; `computed_at` is aware, in UTC."""
+    decimals = product.price_decimals
     return PriceSheet(
         product_id=product.product_id,
         version=version,
         policy_version=policy_version,
         currency=product.currency,
-        list_price=round_to(product.base_price, product.currency),
+        list_price=round_to(product.base_price, product.currency, decimals=decimals),
         published_price=decision.published_price,
         floor=decision.floor,
-        ceiling=None if product.max_price is None else floor_to(product.max_price, product.currency),
+        ceiling=None if product.max_price is None else floor_to(product.max_price, product.currency, decimals),
         tiers=product.tiers,
         membership_rate=policy.membership_rate,
         rounding=policy.rounding,
@@ -196,7 +197,7 @@ def sheet_of(
         content=product.content,
         tax_class=intern(product.tax_class),
         quantity_step=product.quantity_step,
-        price_decimals=product.price_decimals,
+        price_decimals=decimals,
         map_price=product.map_price,
         entries=entries,
         lows=lows,

@@ -15,11 +15,11 @@ class Draft:
         next_due: None: no such instant is known.
     """
 
-    __slots__ = ("_shown", "currency", "list_price", "next_due", "price", "rejected", "steps")
+    __slots__ = ("_shown", "currency", "decimals", "list_price", "next_due", "price", "rejected", "steps")
 
-    def __init__(self, list_price: Decimal, currency: str, reason: str) -> None:
+    def __init__(self, list_price: Decimal, currency: str, reason: str, decimals: int | None = None) -> None:
         self.list_price = self.price = list_price
-        self.currency = currency
+        self.currency, self.decimals = currency, decimals
         self._shown = shown(list_price, currency)
         self.steps = [Step(rule="list_price", before=self._shown, after=self._shown, reason=reason)]
         self.rejected: list[Rejection] = []

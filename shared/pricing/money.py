@@ -23,7 +23,7 @@ from shared.pricing.currencies import exponent
 
 Rounding = Literal["HALF_UP", "HALF_DOWN", "HALF_EVEN"]
 
-MAX_AMOUNT = Decimal("999999999999.9999")
+MAX_AMOUNT, AMOUNT_DECIMALS = Decimal("999999999999.9999"), 4
 MIN_MULTIPLIER = Decimal("0.01")
 MAX_MULTIPLIER = Decimal(100)
 
@@ -69,22 +69,28 @@ def exact() -> AbstractContextManager[Context]:
     return localcontext(_EXACT)
 
 
-def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP") -> Decimal:
-    """Round to the currency's minor unit: 8.925 USD is 8.93, with HALF_DOWN 8.92."""
-    unit = _MINOR_UNITS[currency]
+def round_to(amount: Decimal, currency: str, rounding: Rounding = "HALF_UP", decimals: int | None = None) -> Decimal:
+    """Round to the currency's minor unit: 8.925 USD is 8.93, with HALF_DOWN 8.92; or to a smaller unit."""
+    unit = _unit(currency, decimals)
     return amount if amount.same_quantum(unit) else amount.quantize(unit, f"ROUND_{rounding}", _EXACT)
 
 
-def ceil_to(amount: Decimal, currency: str) -> Decimal:
-    """The smallest amount in whole minor units that is not below `amount`."""
-    unit = _MINOR_UNITS[currency]
+def ceil_to(amount: Decimal, currency: str, decimals: int | None = None) -> Decimal:
+    """The smallest amount in whole minor units, or smaller ones, that is not below `amount`."""
+    unit = _unit(currency, decimals)
     return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_CEILING, _EXACT)
 
 
-def floor_to(amount: Decimal, currency: str) -> Decimal:
-    """The largest amount in whole minor units that is not above `amount`."""
-    unit = _MINOR_UNITS[currency]
+def floor_to(amount: Decimal, currency: str, decimals: int | None = None) -> Decimal:
+    """The largest amount in whole minor units, or smaller ones, that is not above `amount`."""
+    unit = _unit(currency, decimals)
     return amount if amount.same_quantum(unit) else amount.quantize(unit, ROUND_FLOOR, _EXACT)
+
+
+def _unit(currency: str, decimals: int | None) -> Decimal:
+    """The currency's minor unit, or a smaller one of a product that has more decimals."""
+    unit = _MINOR_UNITS[currency]
+    return unit if decimals is None else min(unit, _UNITS[min(decimals, AMOUNT_DECIMALS)])
 
 
 def trimmed(amount: Decimal, currency: str) -> Decimal:
@@ -125,16 +131,17 @@ def plain(number: Decimal) -> str:
 def amount(field: str, value: Decimal) -> None:
     """Raise ValueError unless `value` is in [0, 999999999999.9999] with at most 4 decimals."""
     _within(field, value, Decimal(0), MAX_AMOUNT)
-    _decimals(field, value, 4)
+    _decimals(field, value, AMOUNT_DECIMALS)
 
 
-def amount_in_currency(field: str, value: Decimal, currency: str) -> None:
+def amount_in_currency(field: str, value: Decimal, currency: str, decimals: int | None = None) -> None:
     """Raise ValueError unless `value` is an amount in whole minor units of a known currency.
 
-    Trailing zeros are no decimals: 10.0000 USD passes, 10.001 USD does not.
+    Trailing zeros are no decimals: 10.0000 USD passes, 10.001 USD does not. It passes with `decimals` of 3 or more, of
+    which 4 count.
     """
     _within(field, value, Decimal(0), MAX_AMOUNT)
-    _decimals(field, value, exponent(currency), f" in {currency}")
+    _decimals(field, value, max(exponent(currency), min(decimals or 0, AMOUNT_DECIMALS)), f" in {currency}")
 
 
 def multiplier(field: str, value: Decimal) -> None:

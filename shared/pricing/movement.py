@@ -154,8 +154,9 @@ def _step(draft: Draft, policy: Policy, state: PriceState, last: Decimal, at: da
     if found is None:
         return None
     furthest, rule, before, share = found
-    # Rounded outward: a step of one minor unit is always possible, and digits stay few.
-    edge = ceil_to(furthest, draft.currency) if rises else floor_to(furthest, draft.currency)
+    # Rounded outward: a step of one unit is always possible, and digits stay few.
+    whole = ceil_to if rises else floor_to
+    edge = whole(furthest, draft.currency, draft.decimals)
     price = min(max(edge, last), draft.price) if rises else max(min(edge, last), draft.price)
     if price == draft.price:
         return None

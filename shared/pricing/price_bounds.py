@@ -13,7 +13,7 @@ _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 class PriceBounds(Struct, frozen=True, gc=False):
-    """The bounds in whole minor units, inside the exact ones; the floor wins over the ceiling.
+    """The bounds in whole minor units, or smaller ones, inside the exact ones; the floor wins over the ceiling.
 
     Attributes:
         floor: 0 where no bound is known.
@@ -45,7 +45,7 @@ def bounds_of(product: ProductInput, policy: Policy, approved: Decimal | None = 
     price × max_over_list. A list price of 0 sets no ceiling. `approved` is a price below the cost that a person
     approved: the cost then asks for no more. Call it in `exact()`.
     """
-    currency, cost = product.currency, product.cost
+    currency, decimals, cost = product.currency, product.price_decimals, product.cost
     least = _ZERO if product.min_price is None else product.min_price
     floor, floor_by = least, "the min_price"
     if cost is not None and policy.below_cost != "allow":
@@ -59,11 +59,11 @@ def bounds_of(product: ProductInput, policy: Policy, approved: Decimal | None = 
         by_list = product.base_price * policy.max_over_list
         if ceiling is None or by_list < ceiling:
             ceiling, over_list = by_list, policy.max_over_list
-    floor = ceil_to(floor, currency)
+    floor = ceil_to(floor, currency, decimals)
     return PriceBounds(
         floor,
         floor_by,
-        None if ceiling is None else floor_to(ceiling, currency),
+        None if ceiling is None else floor_to(ceiling, currency, decimals),
         over_list,
-        ceil_to(least, currency) if policy.below_cost == "hold" else floor,
+        ceil_to(least, currency, decimals) if policy.below_cost == "hold" else floor,
     )

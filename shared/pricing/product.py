@@ -59,7 +59,9 @@ class Content(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields
 
 
 class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The catalogue's facts about one product; amounts are in `currency` and in whole minor units.
+    """The catalogue's facts about one product; amounts are in `currency`.
+
+    They are in whole minor units, or have up to `price_decimals`, at most 4 of them.
 
     Raises:
         ValueError: a field is out of bounds; the text starts with the field in backticks.
@@ -151,7 +153,10 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = None
     price_decimals: Annotated[
         Annotated[int, Meta(ge=0, le=6)] | None,
-        Meta(description="Decimals of the unit price; null: those of the currency.", examples=[4]),
+        Meta(
+            description="Decimals of the unit price, of which its own amounts may have 4; null: those of the currency.",
+            examples=[4],
+        ),
     ] = None
     map_price: Annotated[
         Decimal | None,
@@ -176,14 +181,14 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("`stock` must be from 0 to 1000000000")
         if self.quantity_step is not None:
             money.number("quantity_step", self.quantity_step, Decimal("0.001"), Decimal(1_000_000), 3)
-        _check_tiers(self.tiers, self.currency)
+        _check_tiers(self.tiers, self.currency, self.price_decimals)
 
     def _check_amounts(self) -> None:
-        money.amount_in_currency("base_price", self.base_price, self.currency)
+        money.amount_in_currency("base_price", self.base_price, self.currency, self.price_decimals)
         for field in ("cost", "min_price", "max_price", "map_price", "rrp"):
             value = getattr(self, field)
             if value is not None:
-                money.amount_in_currency(field, value, self.currency)
+                money.amount_in_currency(field, value, self.currency, self.price_decimals)
         if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
             raise ValueError("`min_price` must not be above max_price")
 
@@ -195,11 +200,11 @@ def _check_tags(tags: tuple[str, ...]) -> None:
         raise ValueError("`tags` must have each tag once")
 
 
-def _check_tiers(tiers: tuple[Tier, ...], currency: str) -> None:
+def _check_tiers(tiers: tuple[Tier, ...], currency: str, decimals: int | None) -> None:
     previous = 0
     for index, tier in enumerate(tiers):
         field = f"tiers[{index}]"
-        money.amount_in_currency(f"{field}.unit_price", tier.unit_price, currency)
+        money.amount_in_currency(f"{field}.unit_price", tier.unit_price, currency, decimals)
         if (tier.up_to is None) != (index == len(tiers) - 1):
             raise ValueError(f"`{field}.up_to` must be null for the last tier, and only there")
         if tier.up_to is not None:

@@ -20,7 +20,7 @@ _UNIT = Decimal("0.0001")
 def draft_of(product: ProductInput, policy: Policy) -> tuple[Draft, str]:
     """A draft at the list price, and the name of the product's strategy."""
     name, unknown = strategy_of(product, policy)
-    draft = Draft(product.base_price, product.currency, f"list price; strategy {name}")
+    draft = Draft(product.base_price, product.currency, f"list price; strategy {name}", product.price_decimals)
     if unknown is not None:
         draft.rejected.append(unknown)
     return draft, name

@@ -57,6 +57,12 @@ def test_csv_and_json_lines_have_the_facts_that_rules_read(file: Writing) -> Non
     assert products_in(file(document)) == first
 
 
+def test_an_amount_of_a_product_with_decimals_of_its_own_is_read_with_them(file: Writing) -> None:
+    table = f"{HEADER},price_decimals,cost\nA-1,Screw,EUR,0.0123,4,1.234\n"
+    [screw] = products_in(file(table))
+    assert (screw.base_price, screw.cost, screw.price_decimals) == (Decimal("0.0123"), Decimal("1.234"), 4)
+
+
 def test_a_wrong_fact_is_reported_by_its_column(file: Writing, pool: Pool) -> None:
     row = "B-{},Wine,EUR,9.90,{}"
     cells = [",,x,kg,,,,,", ",,1,stone,,,,,", ",,1,,,,,,", ",,,,,,x,,", ",a|a,,,,,,,", ",,,,,,,9.999,"]

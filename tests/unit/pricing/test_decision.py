@@ -292,3 +292,15 @@ def test_the_whole_way_is_rounded_once_at_the_end() -> None:
     answer = quote(item, market("0.95"), query())
     in_between = round_to(floor_to(got.published_price, "USD") * Decimal("0.95"), "USD")
     assert (answer.final_price, in_between) == (Decimal("85.51"), Decimal("85.50"))
+
+
+def test_a_product_with_decimals_of_its_own_is_decided_and_quoted_in_them() -> None:
+    screw = product(base_price=Decimal("0.0123"), cost=Decimal("0.0100"), max_price=Decimal("0.0155"), price_decimals=4)
+    got = decide(screw, [], policy(), state(None), NOON)
+    assert (str(got.published_price), str(got.floor), str(got.ceiling)) == ("0.0123", "0.0105", "0.0155")
+    rules = policy(max_step=Decimal("0.1"), min_margin=Decimal(0))
+    got = decide(screw, [competitor("0.01")], rules, state(got.published_price), NOON)
+    assert (str(got.published_price), got.waits) == ("0.011", "max_step")  # at least 0.01107, outward
+    item = sheet_of(screw, got, version=1, policy_version=1, policy=rules, computed_at=NOON)
+    answer = quote(item, market(), query(quantity=Decimal(1000)))
+    assert (str(answer.base_price), str(answer.final_price), str(answer.total)) == ("0.0123", "0.0110", "11.00")

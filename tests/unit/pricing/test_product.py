@@ -22,6 +22,14 @@ def test_a_wrong_amount_is_refused_with_its_fields_name(field: str, text: str) -
         msgspec.json.decode(msgspec.json.encode(document), type=ProductInput)
 
 
+@pytest.mark.parametrize("field", ["base_price", "cost", "min_price", "max_price", "map_price", "rrp"])
+def test_a_product_with_decimals_of_its_own_has_amounts_with_up_to_4(field: str) -> None:
+    assert getattr(product(price_decimals=6, **{field: Decimal("0.0123")}), field) == Decimal("0.0123")
+    for decimals, amount in ((3, "0.0123"), (0, "0.012"), (6, "0.01234")):
+        with pytest.raises(ValueError, match=rf"^`{field}` must have at most"):
+            product(price_decimals=decimals, **{field: Decimal(amount)})
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
