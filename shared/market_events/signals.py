@@ -92,20 +92,32 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
 
 _HELD = "SELECT product_id, kind, source, occurred_at, event_id FROM signals WHERE product_id = ANY(%s)"
 
+# What was there before is kept for an undo. All parts of the statement read the tables as they were before it.
 _APPLY = """
-INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id, shipping,
-    expires_at)
-SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[], %(value)s::numeric[],
-    %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[],
-    %(shipping)s::numeric[], %(expires_at)s::timestamptz[])
+WITH f AS MATERIALIZED (
+    SELECT * FROM unnest(%(product_id)s::text[], %(kind)s::text[], %(source)s::text[], %(value)s::numeric[],
+        %(currency)s::text[], %(in_stock)s::boolean[], %(occurred_at)s::timestamptz[], %(event_id)s::text[],
+        %(shipping)s::numeric[], %(expires_at)s::timestamptz[])
     AS f (product_id, kind, source, value, currency, in_stock, occurred_at, event_id, shipping, expires_at)
-WHERE f.kind NOT IN ('stock', 'cost') OR NOT EXISTS (
-    SELECT FROM products p WHERE p.product_id = f.product_id AND p.updated_at > f.occurred_at)
-ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
-    in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id,
-    shipping = excluded.shipping, expires_at = excluded.expires_at
-WHERE s.occurred_at <= excluded.occurred_at
-RETURNING product_id, kind, source
+), won AS (
+    INSERT INTO signals AS s (product_id, kind, source, value, currency, in_stock, occurred_at, event_id, shipping,
+        expires_at)
+    SELECT * FROM f
+    WHERE f.kind NOT IN ('stock', 'cost') OR NOT EXISTS (
+        SELECT FROM products p WHERE p.product_id = f.product_id AND p.updated_at > f.occurred_at)
+    ON CONFLICT (product_id, kind, source) DO UPDATE SET value = excluded.value, currency = excluded.currency,
+        in_stock = excluded.in_stock, occurred_at = excluded.occurred_at, event_id = excluded.event_id,
+        shipping = excluded.shipping, expires_at = excluded.expires_at
+    WHERE s.occurred_at <= excluded.occurred_at
+    RETURNING product_id, kind, source, event_id, occurred_at
+), kept AS (
+    INSERT INTO replaced_signals (product_id, kind, source, event_id, occurred_at, old_signal, old_fact)
+    SELECT w.*, (SELECT to_jsonb(o) FROM signals o
+            WHERE (o.product_id, o.kind, o.source) = (w.product_id, w.kind, w.source)),
+        CASE w.kind WHEN 'stock' THEN p.stock WHEN 'cost' THEN p.cost END
+    FROM won w JOIN products p USING (product_id)
+)
+SELECT product_id, kind, source FROM won
 """
 
 _SET_FACT = """

@@ -5,6 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from shared.market_events.replaced_signals import Replaced
 from shared.prices.undone import AUTOMATION, PastChange
 
 UndoKind = Literal["run", "event", "plan", "import", "since"]
@@ -18,6 +19,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         kind: What it is.
         id: Its id; of `since`: empty.
         since: No change of it is older.
+        until: Of a run: no change of it is later.
         version: Of an event: the version of the sheet that includes it.
         product_id: Of an event: its product.
         source: Of an event: its source.
@@ -26,6 +28,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: UndoKind
     id: str = ""
     since: datetime
+    until: datetime | None = None
     version: int | None = None
     product_id: str = ""
     source: str = ""
@@ -49,3 +52,11 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.kind == "event":
             return change.cause == "event" and change.version == self.version
         return (change.cause, change.cause_id) == (_CAUSES[self.kind], self.id)
+
+    def applied(self, signal: Replaced) -> bool:
+        """Whether the subject applied a signal."""
+        if signal.replaced_at < self.since or (self.until is not None and signal.replaced_at > self.until):
+            return False
+        if self.kind == "run":
+            return signal.event_id == "feed"
+        return self.kind == "since" or (self.kind == "event" and signal.event_id == self.id)

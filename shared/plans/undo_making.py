@@ -88,7 +88,7 @@ def _run(conn: Conn, task_id: UUID) -> Subject:
     if task.status not in tasks.ENDED:
         raise StillInUse(f"the run is {task.status}; wait for its end, or abort it")
     since = task.started_at or task.created_at
-    return Subject(Undo(kind="run", id=str(task_id), since=since), task.product_set)
+    return Subject(Undo(kind="run", id=str(task_id), since=since, until=task.finished_at), task.product_set)
 
 
 def _event(conn: Conn, event_id: str, source: str | None) -> Subject:

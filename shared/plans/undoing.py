@@ -1,13 +1,15 @@
 """An undo as a plan: the prices that are restored, decided with the code of publication."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductFilter
+from shared.market_events import replaced_signals
+from shared.market_events.replaced_signals import OldSignal, Replaced
 from shared.plans import application, planning
 from shared.plans.application import Published
 from shared.plans.proposal import Proposal, Work
@@ -17,10 +19,11 @@ from shared.postgres.pools import Conn
 from shared.prices import pauses, states, undone
 from shared.prices.batches import Batch, Made, is_decided
 from shared.prices.gathering import Gathered, gather
-from shared.prices.inputs import PricingInputs
-from shared.prices.new_versions import Cause
-from shared.prices.undone import Restored
+from shared.prices.inputs import PricingInputs, StoredSignal
+from shared.prices.new_versions import Cause, NewVersion
+from shared.prices.undone import Past, Restored
 from shared.pricing.decision import decide
+from shared.pricing.signal import Signal
 from shared.rulebook import store as rulebook
 
 
@@ -28,13 +31,18 @@ class Undone(NamedTuple):
     """The decisions of an undo.
 
     Attributes:
-        notes: What becomes of each product that it concerns: `restored`, `paused` too, `left` or `created`.
+        notes: What becomes of each product that it concerns: `restored`, `paused` too, `left`, `created`, or `signals`:
+            only its signals go back.
         restored: The new versions that restore a price.
+        back: The signals that go back to their old values.
+        undone: The signals that the subject applied.
     """
 
     made: Made
     notes: dict[str, str]
     restored: list[Restored]
+    back: list[Replaced]
+    undone: list[Replaced]
 
 
 def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
@@ -51,7 +59,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     part = planning.part_of(gathered, got.made, work)
     for note in got.notes.values():
         part.sums.undo[note] = part.sums.undo.get(note, 0) + 1
-    return msgspec.structs.replace(part, items=_noted(part, gathered, got))
+    return replace(part, items=_noted(part, gathered, got))
 
 
 def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, cause: Cause) -> Published:
@@ -71,6 +79,8 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     got.made.add(now.made)
     repriced = application.write(conn, gathered, got.made, proposal, cause)
     undone.note(conn, got.restored + now.restored, gathered.at)
+    replaced_signals.restore(conn, got.back + now.back)
+    replaced_signals.note_undone(conn, got.undone + now.undone)
     paused = [product_id for product_id, note in (got.notes | now.notes).items() if note == "paused"]
     pauses.add(conn, paused, f"undo of {undo.name}", plan.author)
     return Published(repriced, redecided)
@@ -84,28 +94,87 @@ def _subject(work: Work) -> Undo:
 def _decide(
     conn: Conn, gathered: Gathered, undo: Undo, proposal: Proposal, cause: Cause, as_of: datetime | None = None
 ) -> Undone:
-    """The decisions under the rules before, at an instant; None: the time of the reading."""
-    changes = undone.changes_since(conn, [one.product.product_id for one in gathered.found], undo.since)
-    found = {product_id: undone.look(rows, undo.made) for product_id, rows in changes.items()}
-    pasts = {product_id: past for product_id, past in found.items() if past is not None}
-    notes: dict[str, str] = {product_id: past.found for product_id, past in pasts.items()}
-    places: dict[str, list[PricingInputs]] = {"restored": [], "left": [], "created": [], "": []}
+    """The decisions under the rules and signals before, at an instant; None: the time of the reading."""
+    ids = [one.product.product_id for one in gathered.found]
+    changes = undone.changes_since(conn, ids, undo.since)
+    pasts = {product_id: undone.look(rows, undo.made) for product_id, rows in changes.items()}
+    notes: dict[str, str] = {product_id: past.found for product_id, past in pasts.items() if past is not None}
+    prices = {product_id: past.price for product_id, past in pasts.items() if past and past.price is not None}
+    applied = replaced_signals.since(conn, ids, undo.since) if undo.pauses else {}
+    back = {
+        product_id: found
+        for product_id, rows in applied.items()
+        if notes.get(product_id) != "left" and (found := replaced_signals.back(rows, undo.applied))
+    }
+    places: dict[str, list[PricingInputs]] = {"restored": [], "left": [], "created": [], "signals": [], "": []}
     for one in gathered.found:
-        places[notes.get(one.product.product_id, "")].append(one)
-    prices = {product_id: past.price for product_id, past in pasts.items() if past.price is not None}
-    made = _restored(gathered._replace(found=places["restored"]), prices, proposal, cause, as_of)
-    restored = [
-        Restored(new.sheet.product_id, new.sheet.version, pasts[new.sheet.product_id].back_to) for new in made.fresh
-    ]
+        product_id = one.product.product_id
+        if product_id in back and notes.get(product_id) != "restored":
+            notes[product_id] = "signals"
+        places[notes.get(product_id, "")].append(_with_old(one, back.get(product_id, [])))
+    restored = gathered._replace(found=places["restored"])
+    made = _restored(restored, prices, proposal, cause, as_of)
+    versions = [Restored(new.sheet.product_id, new.sheet.version, _back_to(pasts, new)) for new in made.fresh]
     if undo.pauses:
-        at = as_of or gathered.at
-        for one in places["restored"]:
-            if _target(one, proposal, at) != prices[one.product.product_id]:
-                notes[one.product.product_id] = "paused"
+        notes |= dict.fromkeys(_asked_again(gathered, restored, prices, proposal, as_of or gathered.at), "paused")
     made.add(planning.decide(gathered._replace(found=places[""]), proposal, cause, as_of))
+    setting = gathered.setting(proposal.policy)._replace(as_of=as_of)
+    made.add(Batch(gathered._replace(found=places["signals"]), lambda _: cause).decide(setting))
     left = gathered._replace(found=places["left"] + places["created"])
-    made.add(Batch(left, lambda _: None).decide(gathered.setting(proposal.policy)))
-    return Undone(made, notes, restored)
+    made.add(Batch(left, lambda _: None).decide(setting))
+    subject = [one for product_id in notes for one in applied.get(product_id, ()) if undo.applied(one)]
+    return Undone(made, notes, versions, [one for found in back.values() for one in found], subject)
+
+
+def _back_to(pasts: Mapping[str, Past | None], new: NewVersion) -> int:
+    past = pasts[new.sheet.product_id]
+    assert past is not None  # noqa: S101 # its price is restored
+    return past.back_to
+
+
+def _with_old(one: PricingInputs, back: Sequence[Replaced]) -> PricingInputs:
+    """The inputs with old values of signals."""
+    if not back:
+        return one
+    gone = {(each.kind, each.source) for each in back}
+    signals = [signal for signal in one.signals if (signal.kind, signal.source) not in gone]
+    product = one.product
+    for each in back:
+        if each.kind == "stock":
+            product = replace(product, stock=None if each.old_fact is None else int(each.old_fact))
+        elif each.kind == "cost":
+            product = replace(product, cost=each.old_fact)
+        elif each.old is not None:
+            signals.append(_signal(each, each.old))
+    return replace(one, product=product, signals=signals)
+
+
+def _signal(replaced: Replaced, old: OldSignal) -> Signal:
+    return StoredSignal(
+        kind="competitor" if replaced.kind == "competitor" else "demand",
+        source=replaced.source,
+        value=old.value,
+        currency=old.currency,
+        in_stock=old.in_stock,
+        shipping=old.shipping,
+        at=old.occurred_at,
+        expires_at=old.expires_at,
+    )
+
+
+def _asked_again(
+    gathered: Gathered, restored: Gathered, prices: Mapping[str, Decimal], proposal: Proposal, at: datetime
+) -> list[str]:
+    """The products for which the rules, by the signals that stay, ask for the undone price again."""
+    before = {one.product.product_id: one for one in gathered.found}
+    found = []
+    for one in restored.found:
+        product_id = one.product.product_id
+        target = _target(one, proposal, at)
+        is_same = target == one.state.past[-1].price or target == _target(before[product_id], proposal, at)
+        if target != prices[product_id] and is_same:
+            found.append(product_id)
+    return found
 
 
 def _restored(

@@ -34,7 +34,7 @@ def test_an_event_is_undone(engine: Engine) -> None:
     moved = eventually(lambda: (now := engine.price(product_id)["final_price"]) != first and now, "the price moves")
     plan_id = undo(engine, event=event_id)
     [item] = engine.http.get(f"/api/v1/plans/{plan_id}/items").json()["items"]
-    assert (item["product_id"], item["new_price"], item["undo"]) == (product_id, "100.00", "paused")
+    assert (item["product_id"], item["new_price"], item["undo"]) == (product_id, "100.00", "restored")
     assert engine.price(product_id)["final_price"] == moved
     engine.http.post(f"/api/v1/plans/{plan_id}/apply")
     reached(engine, plan_id, "applied")

@@ -40,7 +40,8 @@ def shop(own_services: Services, lasting_marks: None) -> Shop:  # it is only in 
     with own_services.pool.connection() as conn:
         conn.execute(
             "TRUNCATE products, prices, deleted_prices, signals, price_history, holds, repricing_queue, breaker_moves,"
-            " tasks, run_partitions, plans, plan_parts, plan_items, pauses, market_values, price_list_entries"
+            " tasks, run_partitions, plans, plan_parts, plan_items, pauses, replaced_signals,"
+            " restored_prices, market_values, price_list_entries"
         )
         rulebook.ensure_default(conn)
         rulebook.publish(conn, NEUTRAL, BY)
