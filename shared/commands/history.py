@@ -2,17 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import click
 
-from shared.catalogue.product_set import ProductSet
 from shared.commands.terminal import add_row, connection, out, print_line, table, writing
-from shared.jobs import tasks
-from shared.prices import imported_prices, public_prices
+from shared.prices import imported_prices, lowest_prices, public_prices
 from shared.prices.history import price_changes
+from shared.prices.new_versions import Cause
 from shared.prices.public_prices import PublicPrices
 from shared.pricing.lowest_price import share_off
-from shared.rulebook import reductions, store
 from shared.settings import Settings
 
 
@@ -51,13 +50,12 @@ def history_command(
 def import_history(settings: Settings, file: Path) -> None:
     """Bring in the public prices of the past: CSV with product_id, market, at, price and, optionally, reference_price.
 
-    They count for the lowest price before a reduction. One wrong row refuses the file. A recalculation finds the lowest
-    prices of reductions in force again.
+    They count for the lowest price before a reduction. One wrong row refuses the file. The lowest
+    prices of reductions in force are found again.
     """
     with click.open_file(str(file), encoding="utf-8-sig") as lines, writing(settings) as conn:
-        stored = imported_prices.store(conn, imported_prices.read(lines, datetime.now(UTC)))
-        if reductions.has_any(store.active(conn).rulebook):
-            tasks.create(conn, "recalculation", ProductSet(), "")
+        stored, product_ids = imported_prices.store(conn, imported_prices.read(lines, datetime.now(UTC)))
+        lowest_prices.forget(conn, product_ids, Cause("import", str(uuid4())))
     print_line(f"{stored:,} prices imported", out)
 
 

@@ -31,9 +31,6 @@ from shared.pricing.signal import Signal
 from shared.pricing.state import Pause
 from shared.rulebook.store import ActivePolicy
 
-# A person wrote something, or asked for a recalculation.
-_RUNS = ("task", "write", "import")
-
 
 class Setting(NamedTuple):
     """The arguments that all decisions of a batch share.
@@ -104,7 +101,7 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
 
     if (lowest := setting.lowest) is not None:
         if lowest.is_needed:
-            lows, due = lowest.of(sheet(one.version, at), lows, again=cause.kind in _RUNS)
+            lows, due = lowest.of(sheet(one.version, at), lows)
             next_due = earliest(next_due, due)
         else:
             lows = ()

@@ -50,15 +50,20 @@ def read(lines: Iterable[str], now: datetime) -> Iterator[ImportedPrice]:
             yield _row(header, [cell.strip() for cell in cells], reader.line_num, now)
 
 
-def store(conn: Conn, rows: Iterable[ImportedPrice]) -> int:
-    """Store rows; one of the same product, market and instant replaces the former. Returns their number."""
-    stored = 0
+def store(conn: Conn, rows: Iterable[ImportedPrice]) -> tuple[int, list[str]]:
+    """Store rows; one of the same product, market and instant replaces the former.
+
+    Returns:
+        The number of rows, and the products.
+    """
+    stored, product_ids = 0, dict[str, None]()
     given = iter(rows)
     while batch := list(islice(given, _BATCH)):
         latest = list({(row.product_id, row.market, row.at): row for row in batch}.values())
         conn.execute(_STORE, _columns(latest))
         stored += len(batch)
-    return stored
+        product_ids |= dict.fromkeys(row.product_id for row in latest)
+    return stored, sorted(product_ids)
 
 
 def of(conn: Conn, product_ids: Iterable[str], since: datetime, until: datetime) -> dict[Place, list[PublicPrice]]:

@@ -7,8 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
+from shared.catalogue import products
+from shared.postgres import arrays
 from shared.postgres.pools import Conn
-from shared.prices import public_prices
+from shared.prices import new_versions, public_prices, repricing_queue
+from shared.prices.new_versions import Cause, NewVersion
 from shared.prices.public_prices import InMarket
 from shared.pricing import public_price
 from shared.pricing.compiled import BoundSheet, Place, Terms
@@ -20,7 +26,7 @@ from shared.pricing.sheet import PriceSheet
 from shared.rulebook.past import PastTerms
 
 # The quotes of the past that one batch computes while its rows are locked; the other products follow a second later.
-MOST_QUOTES = 50_000
+MOST_QUOTES = 20_000
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Versions never change: one cache serves all threads and transactions of a process.
@@ -59,13 +65,12 @@ class LowestPrices:
         """Whether the rulebook has anything that reduces prices."""
         return bool(self._places)
 
-    def of(self, sheet: PriceSheet, held: Sequence[Low], *, again: bool) -> Lows:
+    def of(self, sheet: PriceSheet, held: Sequence[Low]) -> Lows:
         """Those of a sheet; one that is to be found first is left out, and the sheet is due in a second.
 
         Args:
             sheet: The new sheet.
             held: Those of the sheet before.
-            again: Whether those of a short history are to be found again: more of it may have been imported.
         """
         self._wanted.pop(sheet.product_id, None)
         bound = BoundSheet(self._terms.rules, sheet)
@@ -75,7 +80,7 @@ class LowestPrices:
             public = public_price.reduced(self._terms, bound, query, self._at)
             if public is None:
                 continue
-            low = self._found.get((sheet.product_id, place.code)) or _kept(held, public, place, again=again)
+            low = self._found.get((sheet.product_id, place.code)) or _kept(held, public, place)
             if low is None:
                 wanted[place.code] = public
             else:
@@ -122,6 +127,21 @@ class LowestPrices:
         return chosen
 
 
+def forget(conn: Conn, product_ids: Sequence[str], cause: Cause) -> None:
+    """Take the lowest prices out of the sheets of products whose past changed; they are found again at once."""
+    products.lock(conn, product_ids)
+    rows = conn.execute(_WITH_LOWS, {"ids": arrays.texts(product_ids)}).fetchall()
+    fresh = []
+    for row in rows:
+        sheet = _sheet.decode(row["sheet"])
+        changed = replace(sheet, version=sheet.version + 1, lows=())
+        fresh.append(NewVersion(changed, row["epoch"], sheet.published_price, cause, old_sheet=row["sheet"]))
+    new_versions.write_undecided(conn, fresh)
+    found = [row["product_id"] for row in rows]
+    due = conn.execute(_DUE_NOW, {"ids": arrays.texts(found)}).fetchall() if found else []
+    repricing_queue.schedule(conn, {row["product_id"]: row["next_due"] for row in due})
+
+
 def _low(past: Iterable[Public], now: Public, place: Place) -> Low:
     rules, row = place.rules, now.row
     currencies = now.currency, public_prices.IMPORTED
@@ -147,18 +167,13 @@ def _low(past: Iterable[Public], now: Public, place: Place) -> Low:
     )
 
 
-def _kept(held: Iterable[Low], now: Public, place: Place, *, again: bool) -> Low | None:
+def _kept(held: Iterable[Low], now: Public, place: Place) -> Low | None:
     """The lowest price of a reduction that goes on under the same rule of the market."""
     rules, reduction = place.rules, public_price.reduction_of(now, place.code)
     current = now.row.price if rules.lowest_price_mode == "rolling" else None
-    for low in held:
-        if (
-            is_of(low, reduction)
-            and (low.days, low.progressive, low.current) == (rules.lowest_price_days, rules.progressive, current)
-            and not (again and low.insufficient_history)
-        ):
-            return low
-    return None
+    rule = rules.lowest_price_days, rules.progressive, current
+    found = (low for low in held if is_of(low, reduction) and (low.days, low.progressive, low.current) == rule)
+    return next(found, None)
 
 
 def _next_edge(bound: BoundSheet, at: datetime) -> datetime | None:
@@ -169,3 +184,15 @@ def _next_edge(bound: BoundSheet, at: datetime) -> datetime | None:
             if rule.entry is not None and (rule.entry.opens is not None or rule.entry.closes is not None):
                 found = earliest(found, rule.edge(at))
     return found
+
+
+_sheet = msgspec.json.Decoder(PriceSheet)
+
+_WITH_LOWS = """
+SELECT product_id, sheet, (SELECT current_epoch()) AS epoch FROM prices
+WHERE product_id = ANY(%(ids)s::text[]) AND sheet LIKE '%%"lows":[%%' ORDER BY product_id
+"""
+
+_DUE_NOW = """
+UPDATE prices SET next_due = clock_timestamp() WHERE product_id = ANY(%(ids)s::text[]) RETURNING product_id, next_due
+"""
