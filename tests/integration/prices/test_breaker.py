@@ -52,14 +52,20 @@ def shelf(pool: Pool, policy: ActivePolicy, count: int) -> list[str]:
     ids = [new_id() for _ in range(count)]
     write(pool, policy, *(product(product_id) for product_id in ids))
     with pool.connection() as conn:
-        for row in conn.execute("SELECT product_id, state FROM prices WHERE product_id = ANY(%s)", [ids]).fetchall():
-            state = msgspec.json.decode(row["state"])
-            state["past"][0][0] = "2026-01-01T00:00:00Z"
-            conn.execute(
-                "UPDATE prices SET state = %s WHERE product_id = %s",
-                [msgspec.json.encode(state).decode(), row["product_id"]],
-            )
+        let_time_pass(conn, ids)
     return ids
+
+
+def let_time_pass(conn: Conn, product_ids: list[str]) -> None:
+    """As if these products had had their prices for months."""
+    query = "SELECT product_id, state FROM prices WHERE product_id = ANY(%s)"
+    for row in conn.execute(query, [product_ids]).fetchall():
+        state = msgspec.json.decode(row["state"])
+        state["past"] = [[f"2026-01-{day:02}T00:00:00Z", price] for day, (_, price) in enumerate(state["past"], 1)]
+        conn.execute(
+            "UPDATE prices SET state = %s WHERE product_id = %s",
+            [msgspec.json.encode(state).decode(), row["product_id"]],
+        )
 
 
 def offered(conn: Conn, product_ids: list[str], price: str) -> None:
@@ -107,8 +113,7 @@ def test_offers_that_expire_together_open_it_though_the_way_back_to_the_list_pri
         offered(conn, ids, "60.00")
         publish = dict.fromkeys(ids, Decimal(60))
         published.publish(conn, publish, {each: Cause("approval", "test") for each in ids}, strict)
-        # An hour and more ago; and the next moment, all offers are over.
-        conn.execute("UPDATE prices SET state = replace(state, '2026-', '2025-') WHERE product_id = ANY(%s)", [ids])
+        let_time_pass(conn, ids)  # and then all offers are over
         conn.execute("UPDATE signals SET expires_at = clock_timestamp() WHERE product_id = ANY(%s)", [ids])
         conn.execute("UPDATE prices SET next_due = clock_timestamp() WHERE product_id = ANY(%s)", [ids])
     causes: dict[str, Cause | None] = dict.fromkeys(ids)
