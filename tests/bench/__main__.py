@@ -26,6 +26,7 @@ BENCHMARKS = {
     "memory": "of an API process over a million distinct queries",
     "tracing": "what tracing at its default ratio costs",
     "recalculation": "prices decided per second (also --products N, --alone)",
+    "plans": "products planned per second, and applied (also --products N)",
     "import": "rows imported per second (also --rows N)",
     "import-prices": "price-list entries imported per second (also --products N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
@@ -33,6 +34,7 @@ BENCHMARKS = {
 # These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {
     "recalculation": "tests.bench.recalculation",
+    "plans": "tests.bench.plans",
     "import": "tests.bench.importing",
     "import-prices": "tests.bench.entry_importing",
     "events": "tests.bench.events",
