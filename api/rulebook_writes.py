@@ -12,6 +12,8 @@ from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
+from shared.plans import contents, trial
+from shared.plans.changes import Change, RateChange
 from shared.postgres.pools import Conn
 from shared.prices import inputs
 from shared.pricing.market import location_key
@@ -47,6 +49,8 @@ def put(
     part: Part,
     if_match: str | None,
     multiplier: Decimal | None = None,
+    *,
+    confirm: bool = True,
 ) -> Put:
     """Insert or replace a part, and with a market perhaps its multiplier.
 
@@ -56,7 +60,10 @@ def put(
     Raises:
         HTTPException: 412: the condition is false.
         InvalidInput: the part contradicts itself or another one.
+        PlanFirst: it is not confirmed, and would move too many prices too far.
     """
+    if not confirm:
+        trial.check(services.transaction, *contents.changes_of(name, part, multiplier))
     by, values_version = _by(caller, str(name)), None
     with services.transaction() as conn:
         held = _locked(conn, name)
@@ -71,14 +78,17 @@ def put(
     return Put(made.version, etags.tag_of_bytes(documents.encoded(written)))
 
 
-def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | None) -> int:
+def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | None, *, confirm: bool = True) -> int:
     """Delete a part, and with a market its multiplier; returns the rulebook's version.
 
     Raises:
         HTTPException: 412: the condition is false.
         NotFound: there is no such part.
         StillInUse: another part refers to it.
+        PlanFirst: it is not confirmed, and would move too many prices too far.
     """
+    if not confirm:
+        trial.check(services.transaction, *contents.changes_of(name, None))
     by, values_version = _by(caller, f"{name} deleted"), None
     with services.transaction() as conn:
         made = held = _locked(conn, name)
@@ -95,14 +105,19 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
     return made.version
 
 
-def put_rates(services: Services, caller: LiveKey, rates: Sequence[NewRate]) -> int:
+def put_rates(services: Services, caller: LiveKey, rates: Sequence[NewRate], *, confirm: bool = True) -> int:
     """Put exchange rates in force; returns the version of the market values.
 
     Raises:
         InvalidInput: a rate is wrong, there twice, or contradicts another one.
+        PlanFirst: they are not confirmed, and would move too many prices too far.
     """
     if (index := exchange_rates.repeated((rate.source, rate.target) for rate in rates)) is not None:
         raise InvalidInput("must name each pair once; take this one out", f"$.rates[{index}]")
+    exchange_rates.check(rates)
+    if not confirm:
+        changes = [RateChange(source=rate.source, target=rate.target, rate=rate.rate) for rate in rates]
+        trial.check(services.transaction, *(Change(exchange_rate=each) for each in changes))
     with services.transaction() as conn:
         version = exchange_rates.put(conn, rates, _by(caller, "exchange rates"))
         _convert_again(conn)

@@ -12,6 +12,7 @@ PricingError
 ├── AlreadyEnded            the task can no longer be changed
 ├── Superseded              a later load of the same price list was put in force
 ├── StalePlan               what the plan stands on has changed since
+├── PlanFirst               a write would move too many prices too far
 ├── StillInUse              another part of the rulebook refers to the part that is to be deleted
 ├── OtherData               an event with this source and id is stored already, with other data
 ├── Unauthorized            the key is missing, unknown, expired or revoked
@@ -120,6 +121,10 @@ class StillInUse(PricingError):
 
 class StalePlan(PricingError):
     """What a plan stands on has changed since it was made; the text says what."""
+
+
+class PlanFirst(PricingError):
+    """By a sample, the write would move too many prices too far; it needs a plan or a confirmation."""
 
 
 class OtherData(PricingError):

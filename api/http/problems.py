@@ -24,6 +24,7 @@ from shared.errors import (
     NotFound,
     NotJson,
     OtherData,
+    PlanFirst,
     RateLimited,
     RedisUnavailable,
     SlowBody,
@@ -64,6 +65,7 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (Superseded, 409),
     (StillInUse, 409),
     (StalePlan, 409),
+    (PlanFirst, 409),
     (OtherData, 409),
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -83,7 +85,8 @@ MEANINGS = {
     408: "The body did not come in time",
     409: "The task has ended, the event's id was used with other data, "
     "another part of the rulebook refers to this one, a later load of the price list is in "
-    "force, or the first request with this "
+    "force, a plan is not ready, is over or stands on what has changed, the write would move too many prices too far, "
+    "or the first request with this "
     "`Idempotency-Key` still runs",
     410: "The log of changes cannot go on there; `begin` names a change behind which it can",
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",

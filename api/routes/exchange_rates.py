@@ -13,6 +13,7 @@ from api import rulebook_writes
 from api.edge.identity import needs
 from api.http.bodies import StrictBody
 from api.http.problems import documented
+from api.routes.rule_parts import Confirm
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.pricing.currencies import CurrencyCode
@@ -57,7 +58,7 @@ class ValuesWritten(msgspec.Struct, frozen=True):
     return_dto=None,
     sync_to_thread=True,
     operation_id="putExchangeRates",
-    responses=documented(401, 403, 422, 503),
+    responses=documented(401, 403, 409, 422, 503),
     summary="Put exchange rates in force",
     description="From now on. Rates make no version of the rulebook. A pair's other direction is computed; one that is "
     "more than 1 % away from it is refused.",
@@ -66,10 +67,11 @@ def put_rates(
     request: Request[LiveKey, Any, Any],
     services: Services,
     data: Annotated[Rates, Body(examples=[Example(value={"rates": [{"from": "EUR", "to": "USD", "rate": "1.0836"}]})])],
+    confirm: Confirm = False,
 ) -> ValuesWritten:
     """Write rates."""
     rates = [NewRate(rate.from_, rate.to, rate.rate) for rate in data.rates]
-    return ValuesWritten(rulebook_writes.put_rates(services, request.user, rates))
+    return ValuesWritten(rulebook_writes.put_rates(services, request.user, rates, confirm=confirm))
 
 
 @delete(

@@ -29,6 +29,10 @@ IfMatch = Annotated[
         name="If-Match", description="Write only where the `ETag` of the part or of the rulebook is one of these"
     ),
 ]
+Confirm = Annotated[
+    bool,
+    Parameter(description="Write it although too many prices would move too far by a sample: 409 `plan-first`"),
+]
 PartKey = Annotated[str, Parameter(max_length=64, description="The part's id")]
 MarketCode = Annotated[str, Parameter(max_length=64, description="The market's code, as in `user_location`")]
 
@@ -36,7 +40,7 @@ GUARDED: dict[str, Any] = {"guards": [needs("rules:write")], "security": [{"key"
 PUT: dict[str, Any] = GUARDED | {
     "return_dto": None,
     "sync_to_thread": True,
-    "responses": documented(401, 403, 412, 422, 503),
+    "responses": documented(401, 403, 409, 412, 422, 503),
 }
 DELETE: dict[str, Any] = GUARDED | {
     "status_code": 200,
@@ -78,10 +82,10 @@ class MarketBody(MarketRules, frozen=True, kw_only=True, forbid_unknown_fields=T
     **PUT,
 )
 def put_policy(
-    request: Caller, services: Services, data: RulebookPolicy, if_match: IfMatch = None
+    request: Caller, services: Services, data: RulebookPolicy, if_match: IfMatch = None, confirm: Confirm = False
 ) -> Response[Written]:
     """Write the policy."""
-    return _written(rulebook_writes.put(services, request.user, PartName("policy"), data, if_match))
+    return _written(rulebook_writes.put(services, request.user, PartName("policy"), data, if_match, confirm=confirm))
 
 
 @put(
@@ -99,11 +103,14 @@ def put_market(
     code: MarketCode,
     data: Annotated[MarketBody, Body(examples=[Example(value={"currency": "EUR", "multiplier": "1.10"})])],
     if_match: IfMatch = None,
+    confirm: Confirm = False,
 ) -> Response[Written]:
     """Write a market."""
     rules = MarketRules(**{name: getattr(data, name) for name in MarketRules.__struct_fields__})
     name = PartName("market", code)
-    return _written(rulebook_writes.put(services, request.user, name, rules, if_match, data.multiplier))
+    return _written(
+        rulebook_writes.put(services, request.user, name, rules, if_match, data.multiplier, confirm=confirm)
+    )
 
 
 @put(
@@ -123,10 +130,13 @@ def put_price_list(
         Body(examples=[Example(value={"id": "wholesale", "kind": "override", "adjustment": {"percent": "10"}})]),
     ],
     if_match: IfMatch = None,
+    confirm: Confirm = False,
 ) -> Response[Written]:
     """Write a price list."""
     _check_id(data.id, list_id)
-    return _written(rulebook_writes.put(services, request.user, PartName("price_list", list_id), data, if_match))
+    return _written(
+        rulebook_writes.put(services, request.user, PartName("price_list", list_id), data, if_match, confirm=confirm)
+    )
 
 
 @put(
@@ -146,10 +156,15 @@ def put_promotion(
         Body(examples=[Example(value={"id": "spring", "percent": "20", "applies_to": {"categories": ["fashion"]}})]),
     ],
     if_match: IfMatch = None,
+    confirm: Confirm = False,
 ) -> Response[Written]:
     """Write a promotion."""
     _check_id(data.id, promotion_id)
-    return _written(rulebook_writes.put(services, request.user, PartName("promotion", promotion_id), data, if_match))
+    return _written(
+        rulebook_writes.put(
+            services, request.user, PartName("promotion", promotion_id), data, if_match, confirm=confirm
+        )
+    )
 
 
 @delete(
@@ -159,9 +174,11 @@ def put_promotion(
     description="409 while the policy or a condition names it. Its queries are then quoted by `unknown_market`.",
     **DELETE,
 )
-def delete_market(request: Caller, services: Services, code: MarketCode, if_match: IfMatch = None) -> Written:
+def delete_market(
+    request: Caller, services: Services, code: MarketCode, if_match: IfMatch = None, confirm: Confirm = False
+) -> Written:
     """Delete a market."""
-    return Written(rulebook_writes.delete(services, request.user, PartName("market", code), if_match))
+    return Written(rulebook_writes.delete(services, request.user, PartName("market", code), if_match, confirm=confirm))
 
 
 @delete(
@@ -171,9 +188,13 @@ def delete_market(request: Caller, services: Services, code: MarketCode, if_matc
     description="409 while the adjustment of another list refers to it.",
     **DELETE,
 )
-def delete_price_list(request: Caller, services: Services, list_id: PartKey, if_match: IfMatch = None) -> Written:
+def delete_price_list(
+    request: Caller, services: Services, list_id: PartKey, if_match: IfMatch = None, confirm: Confirm = False
+) -> Written:
     """Delete a price list."""
-    return Written(rulebook_writes.delete(services, request.user, PartName("price_list", list_id), if_match))
+    return Written(
+        rulebook_writes.delete(services, request.user, PartName("price_list", list_id), if_match, confirm=confirm)
+    )
 
 
 @delete(
@@ -183,9 +204,13 @@ def delete_price_list(request: Caller, services: Services, list_id: PartKey, if_
     description="It ends at once.",
     **DELETE,
 )
-def delete_promotion(request: Caller, services: Services, promotion_id: PartKey, if_match: IfMatch = None) -> Written:
+def delete_promotion(
+    request: Caller, services: Services, promotion_id: PartKey, if_match: IfMatch = None, confirm: Confirm = False
+) -> Written:
     """Delete a promotion."""
-    return Written(rulebook_writes.delete(services, request.user, PartName("promotion", promotion_id), if_match))
+    return Written(
+        rulebook_writes.delete(services, request.user, PartName("promotion", promotion_id), if_match, confirm=confirm)
+    )
 
 
 def _check_id(written: str, in_path: str) -> None:

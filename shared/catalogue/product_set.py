@@ -87,24 +87,30 @@ def walk(product_set: ProductSet, first: str, most: int) -> ProductFilter:
     return ProductFilter(_CHOSEN, values | of_set(product_set).values)
 
 
+def count(conn: Conn, chosen: ProductSet) -> int:
+    """The number of products of a set."""
+    within = of_set(chosen)
+    [row] = conn.execute(f"SELECT count(*) AS n FROM products p WHERE {within.condition}".encode(), within.values)  # noqa: S608 # our own condition
+    return int(row["n"])
+
+
 def sample(conn: Conn, chosen: ProductSet, most: int) -> list[str]:
     """The ids of up to so many products of a set, at random, in order.
 
-    Of a large catalogue, three times as many rows are drawn, of which those of the set count.
+    Of a large catalogue as a whole, they are from three times as many of some pages of the table.
     """
     within = of_set(chosen)
-    values = within.values | {"most": most}
     [row] = conn.execute("SELECT reltuples AS n FROM pg_class WHERE oid = 'products'::regclass").fetchall()
-    drawn = 100.0 if row["n"] < SAMPLED_WHOLE else min(100.0, 300.0 * most / row["n"])
+    drawn = ""
+    if chosen.is_everything and row["n"] > SAMPLED_WHOLE:
+        drawn = f"TABLESAMPLE SYSTEM ({min(100.0, 300.0 * most / row['n'])})"
     query = _SAMPLE.format(drawn, within.condition).encode()
-    return sorted(each["product_id"] for each in conn.execute(query, values))
+    return sorted(each["product_id"] for each in conn.execute(query, within.values | {"most": most}))
 
 
-# Below this many products all are drawn.
+# Below this many products, each is drawn by itself.
 SAMPLED_WHOLE = 100_000
-_SAMPLE = """
-SELECT p.product_id FROM products p TABLESAMPLE BERNOULLI ({}) WHERE {} ORDER BY random() LIMIT %(most)s
-"""
+_SAMPLE = "SELECT p.product_id FROM products p {} WHERE {} ORDER BY random() LIMIT %(most)s"
 
 _EVERYTHING = """
 SELECT p.product_id, row_number() OVER (ORDER BY p.product_id) - 1 AS n FROM products p

@@ -1,13 +1,16 @@
 """What the changes of a plan write, sorted by its place: the rulebook, market values, products, entries of lists."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from shared.errors import InvalidInput, NotFound, StillInUse
-from shared.plans.changes import Change
+from shared.plans.changes import Change, Deletion, MarketChange, MultiplierChange
 from shared.pricing.entries import EntryWrite
 from shared.pricing.product import ProductInput
-from shared.pricing.rulebook import MarketRules, Rulebook
+from shared.pricing.rulebook import MarketRules, PriceList, Promotion, Rulebook, RulebookPolicy
 from shared.pricing.state import ManualPrice
 from shared.rulebook import parts
 from shared.rulebook.exchange_rates import NewRate
@@ -111,4 +114,21 @@ def entries_of(changes: Sequence[Change]) -> Entries:
             of_list |= {entry.product_id: [] for entry in written.entries}
             for entry in written.entries:
                 of_list[entry.product_id].append(entry)
+    return found
+
+
+def changes_of(name: PartName, part: Part | None, multiplier: Decimal | None = None) -> list[Change]:
+    """A direct write of a part as changes; None: its deletion."""
+    found = [] if multiplier is None else [Change(multiplier=MultiplierChange(market=name.key, multiplier=multiplier))]
+    match part:
+        case RulebookPolicy():
+            found.append(Change(policy=part))
+        case MarketRules():
+            found.append(Change(market=MarketChange(code=name.key, **msgspec.structs.asdict(part))))
+        case PriceList():
+            found.append(Change(price_list=part))
+        case Promotion():
+            found.append(Change(promotion=part))
+        case None:
+            found.append(Change(delete=Deletion(**{name.kind: name.key})))
     return found

@@ -2,7 +2,8 @@
 
 from shared.jobs import tasks
 from shared.jobs.tasks import RunningTask
-from shared.plans import store
+from shared.plans import findings, store
+from shared.plans.proposal import work_out
 from shared.plans.sums import result_of
 from shared.postgres.pools import Conn
 from shared.rulebook import reductions
@@ -17,4 +18,6 @@ def end(conn: Conn, task: RunningTask) -> None:
         if reductions.has_any(rulebook.active(conn).rulebook):  # it finds the lowest prices
             tasks.create(conn, "recalculation", task.product_set, "")
     else:
-        store.make_ready(conn, plan, result_of(store.sums(conn, plan)))
+        total = store.sums(conn, plan)
+        proposal = work_out(conn, plan.changes, plan.rulebook_version, plan.created_at)
+        store.make_ready(conn, plan, result_of(total, findings.found(conn, proposal, total)))

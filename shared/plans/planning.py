@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductFilter
 from shared.plans import quoting, sums
-from shared.plans.proposal import Proposal, Work
+from shared.plans.proposal import Proposal
+from shared.plans.queries import ShopQuery
 from shared.plans.store import Item, Part
 from shared.plans.sums import Group, Mover, Sums
 from shared.postgres.pools import Conn
@@ -26,18 +27,19 @@ BOUNDS: Final = ("floor", "ceiling")
 _ZERO = Decimal(0)
 
 
-def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
+def plan_part(conn: Conn, proposal: Proposal, chosen: ProductFilter, queries: Sequence[ShopQuery] = ()) -> Part:
     """Decide products as if the changes were in force; nothing is locked, nothing is written.
 
     Args:
         conn: At the beginning of a transaction, which becomes one snapshot, read-only.
-        work: The plan.
+        proposal: The changes.
         chosen: The products of the partition.
+        queries: The shop's own queries.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
-    made = decide(gathered, work.proposal, Cause("plan", str(work.plan.plan_id)))
-    return part_of(gathered, made, work)
+    made = decide(gathered, proposal, Cause("plan", ""))
+    return part_of(gathered, made, proposal, queries)
 
 
 def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
@@ -79,7 +81,7 @@ def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
     return items
 
 
-def part_of(gathered: Gathered, made: Made, work: Work) -> Part:
+def part_of(gathered: Gathered, made: Made, proposal: Proposal, queries: Sequence[ShopQuery] = ()) -> Part:
     """What the decisions about a partition move, and their sums."""
     total = Sums()
     fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
@@ -87,7 +89,7 @@ def part_of(gathered: Gathered, made: Made, work: Work) -> Part:
         items = items_of(gathered.found, made)
         for item in items:
             _count(total, item)
-        public = quoting.add_quotes(total, gathered, fresh, work)
+        public = quoting.add_quotes(total, gathered, fresh, proposal, queries)
     total.movers = _movers(items, gathered, fresh)
     total.failed_products = [*gathered.failed, *made.failed][: sums.MOST_FAILURES]
     total.failed = len(gathered.failed) + len(made.failed)

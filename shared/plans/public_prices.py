@@ -67,8 +67,8 @@ class PublicPrices(Struct, frozen=True):
         """The instant at which prices are compared."""
         return now if self.opens is None else max(now, self.opens)
 
-    def moved(self, terms: Both, sheets: Sheets, now: datetime) -> list[Moved]:
-        """The public prices of a product that differ."""
+    def moved(self, terms: Both, sheets: Sheets, now: datetime, unpriced: list[str]) -> list[Moved]:
+        """The public prices of a product that differ; markets where it has none afterwards are added to `unpriced`."""
         at = self.at(now)
         moved = []
         for market in self.markets:
@@ -77,6 +77,8 @@ class PublicPrices(Struct, frozen=True):
             currency = second.currency if second is not None else first.currency if first is not None else ""
             old_price = None if first is None or first.currency != currency else first.final_price
             new_price = None if second is None else second.final_price
+            if second is None and terms.after.place(market) is not None:
+                unpriced.append(market)
             if old_price != new_price:
                 moved.append(Moved(market, currency, old_price, new_price))
         return moved

@@ -1,13 +1,14 @@
 """What customers pay before and after a plan: public prices in its markets, and the shop's own queries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
 from shared.plans import queries, sums
-from shared.plans.proposal import Proposal, Work
+from shared.plans.proposal import Proposal
 from shared.plans.public_prices import Sheets
+from shared.plans.queries import ShopQuery
 from shared.plans.store import Item
 from shared.plans.sums import Group, Mover, Sums, change_of
 from shared.prices.gathering import Gathered
@@ -20,16 +21,22 @@ from shared.rulebook import parts
 from shared.rulebook.parts import PartName
 
 
-def add_quotes(total: Sums, gathered: Gathered, fresh: Mapping[str, PriceSheet], work: Work) -> list[Item]:
+def add_quotes(
+    total: Sums,
+    gathered: Gathered,
+    fresh: Mapping[str, PriceSheet],
+    proposal: Proposal,
+    own: Sequence[ShopQuery],
+) -> list[Item]:
     """Add what the products of a partition cost; returns the public prices that move. Call it in `exact()`.
 
     Args:
         total: The sums of the partition.
         gathered: Its products.
         fresh: The new sheets among theirs.
-        work: The plan.
+        proposal: The changes.
+        own: The shop's own queries.
     """
-    proposal, own = work.proposal, work.plan.options.queries
     public = proposal.public
     if public is None and not own:
         return []
@@ -38,11 +45,14 @@ def add_quotes(total: Sums, gathered: Gathered, fresh: Mapping[str, PriceSheet],
     for one, sheets in _bound(gathered, fresh, proposal):
         product = one.product
         if public is not None:
-            for moved in public.moved(proposal.terms, sheets, gathered.at):
+            unpriced: list[str] = []
+            for moved in public.moved(proposal.terms, sheets, gathered.at, unpriced):
                 change = ZERO if moved.new_price is None else change_of(moved.old_price, moved.new_price)
                 items.append(
                     Item(product.product_id, moved.market, product.category, moved.currency, *moved[2:], change)
                 )
+            for market in unpriced:
+                total.unpriced[market] = total.unpriced.get(market, (0, ""))[0] + 1, product.product_id
         if own:
             before, after = zip(proposal.terms, sheets, strict=True)
             queries.add(total.queries, own, before, after, at)

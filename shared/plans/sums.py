@@ -1,7 +1,7 @@
 """The sums of a plan: of each partition, added up when the last one ends."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from shared.catalogue.failures import ProductFailure
 from shared.pricing.explanation import Step
+from shared.pricing.lint import Finding
 from shared.pricing.money import exact
 
 MOVERS = 10
@@ -113,6 +114,7 @@ class Sums(Struct):
         markets: Of the public prices that move.
         public_at: The latest instant at which public prices were compared; None: none are moved.
         markets_left_out: Markets beyond the limit of a plan.
+        unpriced: The number of products without a public price after the changes, by market, and one of them.
         queries: By the name of the shop's query.
         movers: The largest moves of published prices, falls and rises; `public_movers`: of public prices.
     """
@@ -130,6 +132,7 @@ class Sums(Struct):
     public_movers: list[Mover] = []
     public_at: datetime | None = None
     markets_left_out: int = 0
+    unpriced: dict[str, tuple[int, str]] = {}
     queries: dict[str, QuerySums] = {}
     failed: int = 0
     failed_products: list[ProductFailure] = []
@@ -155,6 +158,8 @@ class Sums(Struct):
         self.public_at = max((at for at in (self.public_at, other.public_at) if at is not None), default=None)
         self.markets_left_out = max(self.markets_left_out, other.markets_left_out)
         self.undo = dict(Counter(self.undo) + Counter(other.undo))
+        for market, (number, product_id) in other.unpriced.items():
+            self.unpriced[market] = self.unpriced.get(market, (0, ""))[0] + number, product_id
         self.failed += other.failed
         self.failed_products = (self.failed_products + other.failed_products)[:MOST_FAILURES]
 
@@ -183,7 +188,7 @@ def class_of(change: Decimal) -> int:
     return sum(edge < change if change > 0 else edge <= change for edge in EDGES)
 
 
-def result_of(sums: Sums) -> Mapping[str, Any]:
+def result_of(sums: Sums, findings: Sequence[Finding] = ()) -> Mapping[str, Any]:
     """The sums as the plan's result shows them."""
     total, moved = sums.published, sums.published.rise + sums.published.fall
     return {
@@ -209,6 +214,7 @@ def result_of(sums: Sums) -> Mapping[str, Any]:
             "movers": _both_ways(sums.public_movers),
         },
         "queries": sums.queries,
+        "findings": findings,
     }
 
 

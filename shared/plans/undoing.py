@@ -56,7 +56,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
     got = _decide(conn, gathered, _subject(work), work.proposal, Cause("plan", str(work.plan.plan_id)))
-    part = planning.part_of(gathered, got.made, work)
+    part = planning.part_of(gathered, got.made, work.proposal, work.plan.options.queries)
     for note in got.notes.values():
         part.sums.undo[note] = part.sums.undo.get(note, 0) + 1
     return replace(part, items=_noted(part, gathered, got))

@@ -64,7 +64,7 @@ def passes(conn: Conn, rule: Breaker, batch: Collection[str], at: datetime) -> b
     conn.execute("DELETE FROM breaker_moves WHERE moved_at <= %s", [since])
     ids = sorted(batch)
     [row] = conn.execute(_MOVED, {"ids": ids}).fetchall()
-    if rules.opens(rule, _catalogue(conn), row["moved"]):
+    if rules.opens(rule, catalogue(conn), row["moved"]):
         reason = f"{row['moved']} products would have moved by more than {rule.change} within {rule.window_s} s"
         conn.execute("UPDATE breaker SET is_open = true, changed_at = %s, reason = %s, author = ''", [at, reason])
         return False
@@ -75,7 +75,7 @@ def passes(conn: Conn, rule: Breaker, batch: Collection[str], at: datetime) -> b
 def view(conn: Conn, rule: Breaker) -> BreakerView:
     """The breaker under the policy's rule."""
     [row] = conn.execute(_VIEW, [rule.window_s]).fetchall()
-    return BreakerView(**row, limit=rules.limit(rule, _catalogue(conn)), window_s=rule.window_s)
+    return BreakerView(**row, limit=rules.limit(rule, catalogue(conn)), window_s=rule.window_s)
 
 
 def reset(conn: Conn, reason: str, author: str) -> bool:
@@ -95,7 +95,8 @@ def reset(conn: Conn, reason: str, author: str) -> bool:
     return len(held) <= MOST_DUE
 
 
-def _catalogue(conn: Conn) -> int:
+def catalogue(conn: Conn) -> int:
+    """The number of products; of more than 100,000, PostgreSQL's estimate."""
     [row] = conn.execute("SELECT reltuples FROM pg_class WHERE oid = 'products'::regclass").fetchall()
     if row["reltuples"] > COUNTED:
         return int(row["reltuples"])

@@ -92,3 +92,12 @@ def test_plans_are_listed_and_items_paged(engine: Engine) -> None:
             break
     assert found == ids
     assert engine.http.post(f"/api/v1/plans/{plan_id}/apply").status_code == 409
+
+
+def test_a_direct_write_that_moves_too_many_prices_needs_a_plan_or_a_confirmation(engine: Engine) -> None:
+    path, half = "/api/v1/promotions/half", {"id": "half", "percent": "50"}
+    refused = engine.http.put(path, json=half)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:pricing:plan-first")
+    assert engine.http.put(path, json=half, params={"confirm": "true"}).status_code == 200
+    assert engine.http.delete(path).status_code == 409
+    assert engine.http.delete(path, params={"confirm": "true"}).status_code == 200

@@ -106,6 +106,7 @@ RETRYABLE = {
     errors.Superseded: False,
     errors.StillInUse: False,
     errors.StalePlan: False,
+    errors.PlanFirst: False,
     errors.OtherData: False,
     errors.Unauthorized: False,
     errors.Forbidden: False,

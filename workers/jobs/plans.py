@@ -64,7 +64,7 @@ def apply_part(services: Services, run: RunningTask, partition: Partition) -> Ou
 def _plan_part(conn: Conn, work: Work, partition: Partition) -> Part:
     if work.plan.options.undo is not None:
         return undoing.plan_part(conn, work, partition.products)
-    return planning.plan_part(conn, work, partition.products)
+    return planning.plan_part(conn, work.proposal, partition.products, work.plan.options.queries)
 
 
 def _publish_part(conn: Conn, work: Work, part: Stored, partition: Partition, cause: Cause) -> Published:

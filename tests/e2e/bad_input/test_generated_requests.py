@@ -22,7 +22,7 @@ TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
     "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds", "listWebhooks",
-    "getWebhook",
+    "getWebhook", "listPlans", "getPlan", "listPlanItems",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ LEFT_OUT = {
     "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
     "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
     "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
+    "createPlan", "applyPlan", "discardPlan",
 }  # fmt: skip
 
 

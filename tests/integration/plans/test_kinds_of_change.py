@@ -180,3 +180,19 @@ def test_changes_of_products_that_do_not_exist_are_refused(shop: Shop) -> None:
         with pytest.raises(InvalidInput) as refused:
             shop.request(change)
         assert refused.value.path == path
+
+
+def test_a_plan_finds_names_that_no_product_has_and_rules_without_an_effect(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    spring = Promotion(id="spring", percent=TEN, applies_to=AppliesTo(products=(product_id,), tags=("nowhere",)))
+    [unknown] = result(shop.plan(Change(promotion=spring)))["findings"]
+    assert (unknown["code"], unknown["part"]) == ("unknown_name", "promotion spring")
+    assert unknown["reason"] == "no product has one of these tags: nowhere"
+    [nothing] = result(shop.plan(Change(promotion=Promotion(id="none", percent=Decimal(0)))))["findings"]
+    assert (nothing["code"], nothing["part"]) == ("no_effect", "promotion none")
+
+
+def test_a_plan_finds_products_without_a_price_in_a_markets_currency(shop: Shop) -> None:
+    [product_id] = shop.stock(1)
+    [finding] = result(shop.plan(market("DE", currency="EUR")))["findings"]
+    assert (finding["code"], finding["query"]) == ("no_price", {"product_id": product_id, "user_location": "DE"})

@@ -66,6 +66,7 @@ ATTEMPTS = [
     Attempt(errors.Superseded("no"), True, "failed", "failed"),
     Attempt(errors.StillInUse("no"), True, "failed", "failed"),
     Attempt(errors.StalePlan("no"), True, "failed", "failed"),
+    Attempt(errors.PlanFirst("no"), True, "failed", "failed"),
     Attempt(errors.OtherData("no"), True, "failed", "failed"),
     Attempt(errors.Unauthorized("no"), True, "failed", "failed"),
     Attempt(errors.Forbidden("no"), True, "failed", "failed"),

@@ -38,6 +38,7 @@ FINAL = [
     errors.Superseded("x"),
     errors.StillInUse("x"),
     errors.StalePlan("x"),
+    errors.PlanFirst("x"),
     errors.OtherData("x"),
     errors.Unauthorized("x"),
     errors.Forbidden("x"),

@@ -1,0 +1,91 @@
+"""The trial of a direct write: what it would do to a sample of its products, before it is made.
+
+A write that moves too many public prices too far is refused: it needs a plan, or a person's confirmation.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import structlog
+
+from shared.catalogue import product_set
+from shared.errors import InvalidInput, NotFound, PlanFirst, StatementTimeout, StillInUse, translated
+from shared.plans import planning, proposal
+from shared.plans.changes import Change
+from shared.plans.proposal import Proposal
+from shared.postgres.pools import Conn, bound_statement
+from shared.prices import breaker
+from shared.pricing import breaker as rules
+from shared.pricing.money import percent
+from shared.rulebook import store as rulebook
+
+log = structlog.get_logger(__name__)
+
+SAMPLE = 1_000
+# Each statement of a trial; a catalogue that cannot be sampled in this time lets the write pass.
+STATEMENT_S = 1
+
+Transaction = Callable[[], AbstractContextManager[Conn]]
+
+
+class _Sample(NamedTuple):
+    proposal: Proposal
+    ids: list[str]
+    products: int
+    limit: int
+
+
+def check(transaction: Transaction, *changes: Change) -> None:
+    """Try changes on up to 1,000 of their products.
+
+    Args:
+        transaction: Opens a transaction of its own.
+        changes: The changes, as the write makes them; one that is not valid is left to the write.
+
+    Raises:
+        PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`.
+    """
+    try:
+        with translated():
+            with transaction() as conn:
+                bound_statement(conn, STATEMENT_S)
+                sample = _sample(conn, changes)
+            if sample is not None:
+                with transaction() as conn:
+                    moved = _moved(conn, sample)
+    except StatementTimeout:
+        log.warning("a write is not tried: the sample took too long", changes=[change.kind for change in changes])
+        return
+    except (InvalidInput, NotFound, StillInUse):
+        return  # the write says it
+    if sample is None:
+        return
+    far = round(moved / len(sample.ids) * sample.products)
+    if far > sample.limit:
+        share = percent(sample.proposal.before.policy.breaker.change)
+        raise PlanFirst(
+            f"about {far:,} of {sample.products:,} products would move by more than {share}, and {sample.limit:,} are "
+            "allowed: make a plan of the change and apply it, or repeat the write with `?confirm=true`"
+        )
+
+
+def _sample(conn: Conn, changes: tuple[Change, ...]) -> _Sample | None:
+    """The products on which the changes are tried; None: they move no price, or of too few products."""
+    proposed = proposal.work_out(conn, changes, rulebook.newest(conn))
+    if proposed.public is None and not proposed.writes_sheets:
+        return None
+    catalogue = breaker.catalogue(conn)
+    limit = rules.limit(proposed.before.policy.breaker, catalogue)
+    reach = proposed.reach
+    products = catalogue if reach.is_everything else product_set.count(conn, reach)
+    if products <= limit:
+        return None
+    return _Sample(proposed, product_set.sample(conn, reach, SAMPLE), products, limit)
+
+
+def _moved(conn: Conn, sample: _Sample) -> int:
+    """The number of products of the sample whose price moves too far."""
+    most = sample.proposal.before.policy.breaker.change
+    part = planning.plan_part(conn, sample.proposal, product_set.of_ids(sample.ids))
+    return len({item.product_id for item in part.items if abs(item.change) > most})

@@ -1,0 +1,67 @@
+"""A direct write is tried on a sample of its products first: one that moves too many prices too far needs a plan."""
+
+from decimal import Decimal
+
+import pytest
+
+from shared.errors import PlanFirst
+from shared.plans import trial
+from shared.plans.changes import Change, Deletion, MultiplierChange
+from shared.pricing.policy import Breaker
+from shared.pricing.rulebook import AppliesTo, PriceList, Promotion
+from tests.integration.catalogue_examples import product
+from tests.integration.plans.shop import Shop
+
+
+def promotion(percent: int, **fields: object) -> Change:
+    return Change(promotion=Promotion(id="spring", percent=Decimal(percent), **fields))  # type: ignore[arg-type] # facts of a test
+
+
+def check(shop: Shop, *changes: Change) -> None:
+    trial.check(shop.services.pool.connection, *changes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        promotion(50),
+        Change(multiplier=MultiplierChange(market="DEFAULT", multiplier=Decimal(2))),
+        Change(multiplier=MultiplierChange(market="DEFAULT", multiplier=Decimal("0.5"))),
+    ],
+)
+def test_a_write_that_moves_too_many_public_prices_too_far_needs_a_plan(shop: Shop, change: Change) -> None:
+    shop.stock(60)
+    before = shop.sheets()
+    with pytest.raises(PlanFirst, match="about 60 of 60 products would move by more than 30 %, and 50 are allowed"):
+        check(shop, change)
+    assert shop.sheets() == before
+
+
+def test_so_does_a_policy_that_moves_published_prices(shop: Shop) -> None:
+    shop.write(*(product(product_id, cost=Decimal(90)) for product_id in shop.ids(60)))
+    with pytest.raises(PlanFirst):
+        check(shop, shop.policy(min_margin=Decimal(1), max_over_list=Decimal(9)))
+
+
+def test_small_moves_pass_and_so_do_large_ones_of_few_products(shop: Shop) -> None:
+    ids = shop.stock(60)
+    check(shop, promotion(29))
+    check(shop, promotion(50, applies_to=AppliesTo(products=tuple(ids[:40]))))
+    shop.write(*(product(product_id, category="toys") for product_id in ids[:40]))
+    check(shop, promotion(50, applies_to=AppliesTo(categories=("toys",))))
+
+
+def test_the_breaker_that_counts_is_that_of_the_policy_in_force(shop: Shop) -> None:
+    shop.stock(60)
+    with pytest.raises(PlanFirst):
+        check(shop, promotion(50), shop.policy(breaker=Breaker(share=Decimal(1))))
+
+
+def test_a_write_that_is_not_valid_is_left_to_the_write(shop: Shop) -> None:
+    shop.stock(60)
+    check(shop, Change(delete=Deletion(market="unknown")))
+    check(shop, Change(price_list=PriceList(id="sale", kind="sale", from_="2026-07-02", until="2026-07-01")))
+
+
+def test_an_empty_shop_passes(shop: Shop) -> None:
+    check(shop, promotion(50))
