@@ -35,7 +35,7 @@ LEFT_OUT = {
     "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
     "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
     "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
-    "createPlan", "applyPlan", "discardPlan",
+    "createPlan", "applyPlan", "discardPlan", "createUndo",
 }  # fmt: skip
 
 
