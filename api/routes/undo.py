@@ -1,4 +1,4 @@
-"""Undo: a plan that takes back a run, an event or everything since an instant."""
+"""Undo: a plan that takes back a run, an event, a plan or everything since an instant."""
 
 from datetime import datetime
 from typing import Annotated
@@ -19,6 +19,7 @@ from shared.errors import InvalidInput
 from shared.plans import store, undo_making
 from shared.plans.store import Author
 from shared.plans.undo_making import Asked
+from shared.plans.views import PLAN_ID
 from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import AT, TASK_ID
@@ -34,6 +35,7 @@ class NewUndo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     source: Annotated[
         EventName | None, Meta(description="The event's source. Default: the latest of that id", examples=["crawler"])
     ] = None
+    plan: Annotated[UUID | None, Meta(description="An applied plan", examples=[PLAN_ID])] = None
     since: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(description="Everything that automation did since this instant", examples=[AT]),
@@ -52,7 +54,8 @@ class NewUndo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     responses=documented(401, 403, 404, 409, 422, 503),
     summary="Plan an undo: nothing is changed before it is applied",
     description="Where the price in force was caused by the subject, or by automation after it, the last price before "
-    "it is restored. Products that a person wrote since are left alone and listed. 409 while the subject runs; 422 "
+    "it is restored. Products that a person wrote since are left alone and listed. 409 while the subject runs, "
+    "or where a part of the rulebook that the plan wrote changed since; 422 "
     "`no-history` where it lies before the retained history. The answer is a plan.",
 )
 def create_undo(

@@ -11,7 +11,7 @@ from shared.errors import InvalidInput, NoHistory, StillInUse
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.market_events import views as event_views
-from shared.plans import making
+from shared.plans import making, reverse, store
 from shared.plans.changes import Change
 from shared.plans.making import Made
 from shared.plans.store import Author, Options
@@ -26,12 +26,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     run: UUID | None = None
     event: str | None = None
     source: str | None = None
+    plan: UUID | None = None
     since: datetime | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("run", "event", "since") if getattr(self, name) is not None]
+        given = [name for name in ("run", "event", "plan", "since") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of run, event, since")
+            raise ValueError("give exactly one of run, event, plan, since")
         if self.source is not None and self.event is None:
             raise ValueError("`source` belongs to an event")
 
@@ -57,8 +58,9 @@ def make(conn: Conn, asked: Asked, author: Author, traceparent: str, history_day
     Raises:
         InvalidInput: the subject cannot be undone.
         NoHistory: it lies before the retained history.
-        NotFound: there is no such run or event.
-        StillInUse: it has not ended.
+        NotFound: there is no such run, event or plan.
+        StalePlan: a part of the rulebook that the plan wrote changed since.
+        StillInUse: it has not ended, or the plan is not applied.
     """
     subject = _subject(conn, asked)
     now = clock.now(conn)
@@ -75,6 +77,8 @@ def _subject(conn: Conn, asked: Asked) -> Subject:
         return Subject(Undo(kind="since", since=asked.since), ProductSet())
     if asked.event is not None:
         return _event(conn, asked.event, asked.source)
+    if asked.plan is not None:
+        return _plan(conn, asked.plan)
     assert asked.run is not None  # noqa: S101 # exactly one is given
     return _run(conn, asked.run)
 
@@ -109,3 +113,11 @@ def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
         version=event.version,
     )
     return Subject(undo, ProductSet((product_id,)))
+
+
+def _plan(conn: Conn, plan_id: UUID) -> Subject:
+    plan = store.locked(conn, plan_id)
+    if plan.apply_task_id is not None and tasks.status(conn, plan.apply_task_id) not in (None, *tasks.ENDED):
+        raise StillInUse("the plan is being applied; wait for its end")
+    undo = Undo(kind="plan", id=str(plan_id), since=plan.created_at)
+    return Subject(undo, plan.options.product_set, reverse.of(conn, plan))
