@@ -9,12 +9,18 @@ import os
 import socket
 import struct
 import termios
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 Peer = tuple[str, int]
 _INT = struct.Struct("i")
+
+
+def plain(peer: Sequence[Any]) -> Peer:
+    """A peer by its address and port; an address of IPv4 within one of IPv6 is that of IPv4."""
+    return str(peer[0]).removeprefix("::ffff:"), int(peer[1])
 
 
 def of_peers(peers: Iterable[Peer], port: int) -> dict[Peer, int]:
@@ -25,7 +31,7 @@ def of_peers(peers: Iterable[Peer], port: int) -> dict[Peer, int]:
             continue
         with suppress(OSError), _opened(int(path.name)) as connection:
             if connection.family in {socket.AF_INET, socket.AF_INET6} and connection.getsockname()[1] == port:
-                peer = connection.getpeername()[:2]
+                peer = plain(connection.getpeername())
                 if peer in wanted:
                     found[peer] = int(path.name)
     return found
@@ -35,7 +41,7 @@ def unreceived(fd: int) -> int:
     """The bytes in the kernel's queue that the peer has not acknowledged; 0 where the kernel does not tell."""
     try:
         answer = fcntl.ioctl(fd, termios.TIOCOUTQ, _INT.pack(0))
-    except OSError:
+    except (OSError, ValueError):  # of a negative number
         return 0
     return int(_INT.unpack(answer)[0])
 
@@ -43,7 +49,7 @@ def unreceived(fd: int) -> int:
 def hang_up(fd: int, peer: Peer) -> None:
     """Close the connection with a peer, if the descriptor still is its."""
     with suppress(OSError), _opened(fd) as connection:
-        if connection.getpeername()[:2] == peer:
+        if plain(connection.getpeername()) == peer:
             connection.shutdown(socket.SHUT_RDWR)
 
 

@@ -24,6 +24,9 @@ HEARTBEAT_S = 15.0
 CHECK_KEYS_S = 1.0
 # What the server holds for a client beside the kernel's buffers.
 SLICE = 64_000
+# A connection that is not found in so many looks over the process's files is not looked for any more.
+MOST_LOOKS = 20
+NOT_FOUND = -1
 # The connection of a slow client is closed after this, whether it has read the reason or not.
 LAST_READ_S = 5.0
 # Entries from before the start of the process.
@@ -40,8 +43,9 @@ class Client:
     """
 
     def __init__(self, key: LiveKey | None, wanted: Wanted, position: int, peer: Peer) -> None:
-        self.key, self.wanted, self.position, self.peer = key, wanted, position, peer
+        self.key, self.wanted, self.position, self.peer = key, wanted, position, sockets.plain(peer)
         self.fd: int | None = None
+        self.looks = 0
         self.unsent = memoryview(ring.RETRY)
         self.reason = ""
         self.taken_at = self.beat_at = time.monotonic()
@@ -202,6 +206,10 @@ class ChangeStreams:
             return
         for peer, fd in sockets.of_peers(unknown, self._port).items():
             unknown[peer].fd = fd
+        for client in unknown.values():
+            client.looks += 1
+            if client.fd is None and client.looks == MOST_LOOKS:
+                client.fd = NOT_FOUND
 
     def _end_without_keys(self) -> None:
         dead = {key for key in {client.key for client in self._clients} if key is not None and not self._is_live(key)}

@@ -38,7 +38,7 @@ class WebhookView(msgspec.Struct, frozen=True):
     category: Annotated[str | None, Meta(description="Only this category; null: all.", examples=["toys"])]
     status: Annotated[Status, Meta(description="active; suspended: nothing is sent.", examples=["active"])]
     position: Annotated[int, Meta(description="The last change that was delivered, or not wanted.", examples=[4711])]
-    behind: Annotated[int, Meta(description="The number of changes in the log behind it.", examples=[0])]
+    behind: Annotated[int, Meta(description="Changes in the log behind it; at most 10,000 are counted.", examples=[0])]
     failures: Annotated[int, Meta(description="Attempts that failed since the last success.", examples=[0])]
     failing_since: Annotated[
         datetime | None, Meta(description="The first of them; null: the last attempt succeeded.", examples=[None])
@@ -235,7 +235,7 @@ RETURNING xmax = 0 AS is_new
 
 _VIEW = """
 SELECT webhook_id, url, types, product_ids, category, status, position,
-    (SELECT count(*) FROM changes WHERE change_id > position) AS behind,
+    (SELECT count(*) FROM (SELECT FROM changes WHERE change_id > position LIMIT 10000) AS next) AS behind,
     failures, failing_since, last_error, due_at AS next_at, delivered_at, created_at, author
 FROM webhooks
 """
