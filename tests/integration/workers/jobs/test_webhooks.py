@@ -26,8 +26,6 @@ from tests.support.webhook_receiver import Receiver
 from workers.jobs import webhooks as job
 from workers.services import WEBHOOK_SLOTS, Services
 
-NOW = datetime.now(UTC).replace(microsecond=0)
-
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
@@ -48,7 +46,7 @@ class Hook:
 
     def __init__(self, services: Services, receiver: Receiver, *types: ChangeType) -> None:
         self.services, self.pool = services, services.pool
-        self.id, self.category, self.at = f"h-{uuid4().hex[:8]}", f"c-{uuid4().hex[:8]}", NOW
+        self.id, self.category, self.at = f"h-{uuid4().hex[:8]}", f"c-{uuid4().hex[:8]}", datetime.now(UTC)
         endpoint = Endpoint(url=receiver.url("hook.test"), types=types or ("prices",), category=self.category)
         given(self.pool)
         with self.pool.connection() as conn:
