@@ -99,11 +99,8 @@ class ChangesGone(PricingError):
         begin: The id of a last change behind which it can go on.
     """
 
-    def __init__(self, change_id: int, begin: int) -> None:
-        super().__init__(
-            f"the log of changes cannot go on behind {change_id}: it does not go back that far, or never had it; "
-            f"read what you need anew, and go on behind {begin}"
-        )
+    def __init__(self, reason: str, begin: int = 0) -> None:
+        super().__init__(reason)
         self.begin = begin
 
 

@@ -149,7 +149,11 @@ def _judge(change_id: int, row: dict[str, int | None]) -> None:
     if change_id == last or row["is_known"] or (first is not None and change_id + 1 == first):
         return
     begin = last if first is None else first - 1
-    raise ChangesGone(change_id, begin)
+    raise ChangesGone(
+        f"the log of changes cannot go on behind {change_id}: it does not go back that far, or never had it; "
+        f"read what you need anew, and go on behind {begin}",
+        begin,
+    )
 
 
 _APPEND = "INSERT INTO changes (type, data) SELECT %s, unnest(%s::text[])"

@@ -103,6 +103,7 @@ RETRYABLE = {
     errors.RateLimited: False,
     errors.NotFound: False,
     errors.AlreadyEnded: False,
+    errors.ChangesGone: False,
     errors.Superseded: False,
     errors.StillInUse: False,
     errors.StalePlan: False,

@@ -63,6 +63,7 @@ ATTEMPTS = [
     Attempt(errors.NotJson("no"), True, "failed", "failed"),
     Attempt(errors.NotFound("no"), True, "failed", "failed"),
     Attempt(errors.AlreadyEnded("no"), True, "failed", "failed"),
+    Attempt(errors.ChangesGone("no"), True, "failed", "failed"),
     Attempt(errors.Superseded("no"), True, "failed", "failed"),
     Attempt(errors.StillInUse("no"), True, "failed", "failed"),
     Attempt(errors.StalePlan("no"), True, "failed", "failed"),

@@ -43,6 +43,8 @@ def services(closed: list[str]) -> Services:
         enqueue=unused,
         proposals=unused,
         partition_slots=threading.BoundedSemaphore(),
+        webhook_sender=unused,
+        webhook_slots=threading.BoundedSemaphore(),
         stopping=threading.Event(),
         watches=ExitStack(),
         **clients,

@@ -35,6 +35,7 @@ FINAL = [
     errors.RateLimited("x"),
     errors.NotFound("x"),
     errors.AlreadyEnded("x"),
+    errors.ChangesGone("x"),
     errors.Superseded("x"),
     errors.StillInUse("x"),
     errors.StalePlan("x"),
