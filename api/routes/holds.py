@@ -21,7 +21,7 @@ from shared.access.keys import LiveKey
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
 from shared.prices.holds import HoldFilter, HoldStatus, HoldView
-from shared.pricing.product import MAX_CATEGORY
+from shared.pricing.product import MAX_CATEGORY, MAX_ID
 from shared.pricing.state import HoldCode
 
 HoldId = Annotated[UUID, Parameter(description="The hold's id")]
@@ -75,7 +75,7 @@ class Answered(msgspec.Struct, frozen=True):
 def list_holds(
     services: Services,
     status: Annotated[HoldStatus, Parameter(description="With this status only")] = "open",
-    product_id: Annotated[str | None, Parameter(min_length=1, max_length=128, description="Of this product")] = None,
+    product_id: Annotated[str | None, Parameter(min_length=1, max_length=MAX_ID, description="Of this product")] = None,
     category: Annotated[
         str | None, Parameter(min_length=1, max_length=MAX_CATEGORY, description="Of this category")
     ] = None,

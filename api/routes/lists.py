@@ -17,7 +17,7 @@ from shared.jobs import views as task_views
 from shared.jobs.views import TaskKind, TaskStatus, TaskView
 from shared.market_events import views as event_views
 from shared.market_events.views import EventStatus, EventView
-from shared.pricing.product import MAX_CATEGORY
+from shared.pricing.product import MAX_CATEGORY, MAX_ID
 
 Limit = Annotated[int, Parameter(ge=1, le=1000, description="The largest number of items to return")]
 Cursor = Annotated[str | None, Parameter(description="`next` of the page before, for the next page")]
@@ -126,7 +126,7 @@ def list_market_events(
         list[str] | None, QueryParameter(name="type", max_items=20, description="Of these types only")
     ] = None,
     product_id: Annotated[
-        str | None, Parameter(min_length=1, max_length=128, description="About this product only")
+        str | None, Parameter(min_length=1, max_length=MAX_ID, description="About this product only")
     ] = None,
     limit: Limit = 100,
     cursor: Cursor = None,

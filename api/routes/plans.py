@@ -29,7 +29,7 @@ from shared.plans.changes import Changes
 from shared.plans.queries import MOST_QUERIES, ShopQuery
 from shared.plans.store import Author
 from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView, UndoNote
-from shared.pricing.product import ProductId
+from shared.pricing.product import MAX_CATEGORY, ProductId
 from shared.rulebook.store import By
 from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import current_trace_id
@@ -49,7 +49,7 @@ class Products(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS, description="These", examples=[["P-100"]])
     ] = ()
     categories: Annotated[
-        tuple[Annotated[str, Meta(max_length=64)], ...],
+        tuple[Annotated[str, Meta(max_length=MAX_CATEGORY)], ...],
         Meta(max_length=1000, description="All of these categories", examples=[["toys"]]),
     ] = ()
 
@@ -182,7 +182,9 @@ def list_plan_items(
     services: Services,
     plan_id: PlanPath,
     order: Annotated[Order, Parameter(description="The order")] = "product_id",
-    category: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this category")] = None,
+    category: Annotated[
+        str | None, Parameter(min_length=1, max_length=MAX_CATEGORY, description="Of this category")
+    ] = None,
     market: Annotated[
         str | None, Parameter(max_length=64, description="Public prices of this market; empty: published prices")
     ] = None,

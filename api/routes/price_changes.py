@@ -16,6 +16,7 @@ from shared.access.keys import LiveKey
 from shared.changes import entries
 from shared.changes.entries import PUBLIC, ChangeType, Wanted
 from shared.errors import Forbidden, InvalidInput
+from shared.pricing.product import MAX_CATEGORY
 
 MOST_PRODUCTS = 100
 LARGEST_ID = 2**53 - 1
@@ -67,7 +68,9 @@ async def stream_price_changes(
     category: Annotated[
         str | None,
         Parameter(
-            min_length=1, max_length=64, description="Prices of products that are in this category after the change"
+            min_length=1,
+            max_length=MAX_CATEGORY,
+            description="Prices of products that are in this category after the change",
         ),
     ] = None,
 ) -> Stream:

@@ -19,6 +19,7 @@ from shared.access.keys import LiveKey
 from shared.catalogue import price_lists
 from shared.errors import InvalidInput
 from shared.pricing.entries import EntryInput, EntryWrite
+from shared.pricing.product import MAX_ID
 from shared.rulebook import revisions
 
 MAX_BODY_BYTES = 16_000_000
@@ -59,7 +60,7 @@ class EntryList(msgspec.Struct, frozen=True):
 def list_entries(
     services: Services,
     list_id: ListPath,
-    product_id: Annotated[str | None, Parameter(min_length=1, max_length=64, description="Of this product")] = None,
+    product_id: Annotated[str | None, Parameter(min_length=1, max_length=MAX_ID, description="Of this product")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> EntryList:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from shared.importing.chunks import DELIMITERS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,7 +33,7 @@ def _delimiter(_: click.Context, __: click.Parameter, text: str | None) -> str |
     if text is None:
         return None
     delimiter = {"tab": "\t", r"\t": "\t"}.get(text, text)
-    if len(delimiter) != 1 or delimiter.isalnum() or delimiter in '"\r\n \\':
+    if len(delimiter) != 1 or delimiter not in DELIMITERS:
         raise click.BadParameter(f"{text!r} is not one of , ; | tab")
     return delimiter
 

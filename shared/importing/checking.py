@@ -137,10 +137,14 @@ class Check(msgspec.Struct, frozen=True):
             [row.line for row in good],
             _encoded([f"{row.line}\t{row.raw}" for row in good]),
             _encoded([row.product for row in good]),
-            _encoded([f"{row.published_price}\t{row.sheet}\t{row.product_id}\t{price}" for row in good]),
-            _encoded([f"{row.product_id}\t{row.published_price}\t{row.currency}\t{history}" for row in good]),
+            _encoded([f"{row.published_price}\t{row.sheet}\t{_id(row)}\t{price}" for row in good]),
+            _encoded([f"{_id(row)}\t{row.published_price}\t{row.currency}\t{history}" for row in good]),
             _encoded([_logged(row) for row in good]),
         )
+
+
+def _id(row: Good) -> str:
+    return row.product_id.replace("\\", r"\\")
 
 
 def printable(raw: str) -> str:

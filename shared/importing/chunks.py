@@ -119,7 +119,7 @@ def _reader(names: Sequence[str], columns: Columns, delimiter: str, encoding: st
 def _told(lines: Lines) -> str:
     """The delimiter of a first line `sep=;`, which spreadsheet programs write and read; that line is consumed."""
     first = lines.first().strip(' "\r\n')
-    if len(first) != len(_SEP) + 1 or not first.lower().startswith(_SEP):
+    if len(first) != len(_SEP) + 1 or not first.lower().startswith(_SEP) or first[-1] not in DELIMITERS:
         return "\t" if first.lower() == _SEP and next(lines) else ""
     next(lines)
     return first[-1]

@@ -97,7 +97,7 @@ _GROUPS = ("product_id", "whole", "decimals", "customer_id", "currency", "opens"
 _TEXT = r'(?!\s)[^"DELIMITER\\\x00-\x1f]{{0,{}}}(?<!\s)'
 # Three decimals may also be grouping: they are left to the full path, unless the caller tells the mark.
 _PATTERNS = {
-    "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:-]{0,63})",
+    "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:/ -]{0,127}(?<! ))",
     "amount": r"(?P<whole>0|[1-9][0-9]{0,10})(?:MARK(?P<decimals>[0-9]{1,6}))?",
     "customer_id": f"(?P<customer_id>|{_TEXT.format(64)})",
     "currency": "(?P<currency>|[A-Za-z]{3})",

@@ -169,7 +169,7 @@ _MARKS = {"point": r"\.", "comma": ",", None: rf"(?:\.|{_COMMA})"}
 # Without the characters that COPY needs escaped.
 ELSE = r'[^"DELIMITER\\\x00-\x1f]*'
 _PATTERNS = {
-    "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:-]{0,63})",
+    "product_id": "(?P<product_id>[A-Za-z0-9][A-Za-z0-9._:/ -]{0,127}(?<! ))",
     "name": r'(?P<name>(?!\s)[^"DELIMITER\\\x00-\x1f]{1,200}(?<!\s))',
     "category": r'(?P<category>|(?!\s)[^"DELIMITER\\\x00-\x1f]{1,256}(?<!\s))',
     "currency": "(?P<currency>[A-Za-z]{3})",

@@ -101,7 +101,7 @@ def _chosen(lines: bytes, which: list[bool]) -> bytes:
 
 
 def _joined(values: Iterable[object]) -> str:
-    return ",".join(map(str, values))
+    return "\n".join(map(str, values))
 
 
 def _copy(conn: Conn, table: str, columns: Sequence[str], lines: bytes) -> None:
@@ -147,14 +147,14 @@ CREATE TEMPORARY TABLE import_new (product_ids text[], lines bigint[]) ON COMMIT
 ALTER TABLE import_new ALTER product_ids SET STORAGE EXTERNAL, ALTER lines SET STORAGE EXTERNAL;
 """  # noqa: S608 # only names of columns
 
-# Ids have no commas; a text is sent in a hundredth of the time of an array. A product that was deleted goes on with
-# its versions, and thus has no first price as the file's other products.
+# Ids have no line breaks; a text is sent in a hundredth of the time of an array. A product that was deleted goes on
+# with its versions, and thus has no first price as the file's other products.
 _THERE = """
-SELECT product_id FROM products WHERE product_id = ANY(string_to_array(%(ids)s, ','))
-UNION ALL SELECT product_id FROM deleted_prices WHERE product_id = ANY(string_to_array(%(ids)s, ','))
+SELECT product_id FROM products WHERE product_id = ANY(string_to_array(%(ids)s, E'\\n'))
+UNION ALL SELECT product_id FROM deleted_prices WHERE product_id = ANY(string_to_array(%(ids)s, E'\\n'))
 """
 
-_STORED = "INSERT INTO import_new VALUES (string_to_array(%s, ','), string_to_array(%s, ',')::bigint[])"
+_STORED = r"INSERT INTO import_new VALUES (string_to_array(%s, E'\n'), string_to_array(%s, E'\n')::bigint[])"
 
 _TWICE = """
 WITH good AS (

@@ -12,7 +12,7 @@ from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing.currencies import CurrencyCode, known_currency
 from shared.pricing.money import amount_in_currency, multiplier
 from shared.pricing.product import MAX_CATEGORY, ProductId
-from shared.pricing.text import clean_text
+from shared.pricing.text import clean_id, clean_text
 from shared.wire import amounts, instants
 from shared.wire.fields import AT
 
@@ -32,6 +32,9 @@ Category = Annotated[
 ]
 
 
+_IDS = ("product_id", "product_ids")
+
+
 class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The `data` of an event: absolute new values, never differences."""
 
@@ -42,7 +45,7 @@ class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
             value = getattr(self, field)
             for text in value if isinstance(value, tuple) else (value,):
                 if isinstance(text, str):
-                    clean_text(field, text)
+                    (clean_id if field in _IDS else clean_text)(field, text)
 
 
 class CompetitorPriceChanged(EventData, frozen=True):

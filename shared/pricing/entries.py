@@ -10,7 +10,7 @@ from shared.pricing import money
 from shared.pricing.product import ProductId
 from shared.pricing.ratio import ZERO
 from shared.pricing.rulebook import Decimals, PartId
-from shared.pricing.text import clean_text
+from shared.pricing.text import clean_id, clean_text
 from shared.pricing.tiers import ListTier, TierMode, check_tiers
 from shared.pricing.windows import window
 
@@ -78,6 +78,7 @@ class EntryInput(
     ] = "UTC"
 
     def __post_init__(self) -> None:
+        clean_id("product_id", self.product_id)
         clean_text("customer_id", self.customer_id)
         if (self.amount is None) == (not self.tiers):
             raise ValueError("`amount` must be given, or tiers; one of the two")

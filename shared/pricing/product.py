@@ -7,15 +7,15 @@ from msgspec import Meta, Struct
 
 from shared.pricing import currencies, money
 from shared.pricing.currencies import CurrencyCode
-from shared.pricing.text import clean_text
+from shared.pricing.text import clean_id, clean_text
 
+MAX_ID = 128
 ProductId = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$",
-        description="The product's identifier in the shop.",
+        max_length=MAX_ID,
+        description="The product's identifier in the shop: printable text without blanks at its ends.",
         examples=["P-100"],
     ),
 ]
@@ -168,7 +168,7 @@ class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = None
 
     def __post_init__(self) -> None:
-        clean_text("product_id", self.product_id)
+        clean_id("product_id", self.product_id)
         clean_text("name", self.name)
         clean_text("category", self.category)
         clean_text("strategy", self.strategy)

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from shared.pricing import currencies, money
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.product import ProductId
-from shared.pricing.text import clean_text
+from shared.pricing.text import clean_id
 
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
 Value = str | bool | int | float | Annotated[list[Text], Meta(max_length=64)]
@@ -71,7 +71,7 @@ class PriceQuery(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fie
     ] = None
 
     def __post_init__(self) -> None:
-        clean_text("product_id", self.product_id)
+        clean_id("product_id", self.product_id)
         if self.currency is not None:
             currencies.known_currency("currency", self.currency)
         if isinstance(self.quantity, float):

@@ -108,7 +108,7 @@ BODIES: dict[str, bytes] = {
     "member-number": b'{"product_id":"P-100","is_prime_member":1}',
     "id-nul": b'{"product_id":"P-1\\u0000"}',
     "id-newline": b'{"product_id":"P-1\\n"}',
-    "id-long": b'{"product_id":"' + b"P" * 65 + b'"}',
+    "id-long": b'{"product_id":"' + b"P" * 129 + b'"}',
     "id-number": b'{"product_id":7}',
     "location-empty": b'{"product_id":"P-100","user_location":""}',
     "location-nul": b'{"product_id":"P-100","user_location":"a\\u0000"}',

@@ -83,7 +83,7 @@ def test_a_write_without_a_key_says_nothing_of_its_body(engine: Engine) -> None:
     problem(engine.anonymous.post(EVENTS, content=b"{"), 401)
 
 
-@pytest.mark.parametrize("product_id", ["é", "😀", "a b", "-a", ".a", "x" * 65, "a\0b", "a\n", "%"])
+@pytest.mark.parametrize("product_id", [" a", "a ", "a\tb", "\u200b", "x" * 129, "a\0b", "a\n"])
 def test_an_id_with_odd_characters_is_refused_as_a_path_as_in_a_body(engine: Engine, product_id: str) -> None:
     url = f"/api/v1/products/{quote(product_id, safe='')}"
     if product_id != "a\0b":  # no path has NUL

@@ -19,7 +19,8 @@ from tests.integration.importing_examples import HEADER, imported
     ("row", "column"),
     [
         (",Kettle,USD,1.00", "product_id"),
-        ("A 1,Kettle,USD,1.00", "product_id"),
+        ("A\x7f1,Kettle,USD,1.00", "product_id"),
+        (f"{'A' * 129},Kettle,USD,1.00", "product_id"),
         ("A-1,,USD,1.00", "name"),
         ("A-1,  ,USD,1.00", "name"),
         ("A-1,Ket\0tle,USD,1.00", "name"),

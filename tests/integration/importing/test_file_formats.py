@@ -92,7 +92,7 @@ def test_columns_may_stand_in_any_order_and_names_may_have_line_breaks(file: Wri
 
 
 def test_the_line_of_a_row_is_where_it_starts(pool: Pool, file: Writing) -> None:
-    path = file(f'{HEADER}\nA-1,"two\nlines",USD,1\n\nA 2,"two\nlines",USD,1\nA-3,Lamp,USD,x\n')
+    path = file(f'{HEADER}\nA-1,"two\nlines",USD,1\n\n"A\t2","two\nlines",USD,1\nA-3,Lamp,USD,x\n')
     assert bad(pool, path) == [(5, "product_id"), (7, "base_price")]
 
 

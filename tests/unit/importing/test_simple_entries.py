@@ -27,7 +27,7 @@ def check(currency: str | None = None) -> EntryCheck:
 
 @PROPERTY
 @given(
-    some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,66}", fullmatch=True) | texts, amounts, texts,
+    some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/ -]{0,130}", fullmatch=True) | texts, amounts, texts,
     some.sampled_from(["", "USD", "EUR", "usd"]), times, times, zones, some.sampled_from(["", "", "volume"]),
     some.sampled_from([None, "USD"]), some.sampled_from([",", ";", "\t"]), some.sampled_from([None, "point", "comma"]),
 )  # fmt: skip

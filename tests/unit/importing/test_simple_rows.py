@@ -32,7 +32,7 @@ texts = some.one_of(
     some.text(some.characters(codec="utf-8", exclude_characters='"\r\n,'), max_size=12),
     some.binary(max_size=12).map(lambda raw: raw.translate(None, b'"\r\n,').decode("utf-8", "surrogateescape")),
 )
-ids = some.one_of(some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,66}", fullmatch=True), texts)
+ids = some.one_of(some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:/ -]{0,130}", fullmatch=True), texts)
 categories = some.one_of(some.sampled_from(["", "electronics", "grocery", "fashion", "home", " "]), texts)
 currencies = some.sampled_from(["USD", "JPY", "KWD", "CLF", "INR", "XXX", "usd", ""])
 factors = some.decimals("0.01", 100, places=4).map(lambda factor: Decimal(factor).normalize())
@@ -41,7 +41,7 @@ simple_texts = some.text(
     some.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters='",\\'), max_size=60
 )
 simple_names = simple_texts.filter(bool)
-simple_ids = some.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", fullmatch=True)
+simple_ids = some.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._:/ -]{0,126}[A-Za-z0-9._:/-])?", fullmatch=True)
 simple_prices = some.decimals("0.01", "999999999999.99", places=2).map(str)
 
 

@@ -43,7 +43,7 @@ def test_a_product_with_decimals_of_its_own_has_amounts_with_up_to_4(field: str)
         ({"tags": ("new", "new")}, "`tags` must have each tag once"),
         ({"quantity_step": Decimal(0)}, "`quantity_step` must be"),
         ({"quantity_step": Decimal("0.0005")}, "`quantity_step` must"),
-        ({"product_id": "P-1\n"}, "`product_id` must not"),
+        ({"product_id": "P-1\n"}, "`product_id` must be printable"),
         ({"name": "Ket\0tle"}, "`name` must not"),
         ({"tiers": tiers((9, "10"))}, r"`tiers\[0\].up_to` must be null for the last tier"),
         ({"tiers": tiers((None, "10"), (None, "9"))}, r"`tiers\[0\].up_to` must be null for the last"),
@@ -57,7 +57,7 @@ def test_a_wrong_product_is_refused_with_its_fields_name(fields: dict[str, Any],
         product(**fields)
 
 
-@pytest.mark.parametrize("product_id", ["", "-P", "P 1", "P/1", "é", "P" * 65, "P-1\n"])
+@pytest.mark.parametrize("product_id", ["", " P", "P ", "P\t1", "P\x7f1", "P\u200b1", "P" * 129, "P-1\n", "a\0b"])
 def test_a_wrong_product_id_is_refused(product_id: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"product_id": product_id}, PriceQuery)
