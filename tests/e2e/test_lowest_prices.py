@@ -96,7 +96,7 @@ def test_the_facts_with_imported_history(engine: Engine, name: str, tmp_path: Pa
                 assert (low["share_off"], low["days"]) == ("0.2000", 30)
 
 
-def test_a_promotion_on_sold_products_shows_it_soon_and_keeps_it(engine: Engine, name: str) -> None:
+def test_a_promotion_on_sold_products_shows_it_soon_and_keeps_it(engine: Engine, name: str, tmp_path: Path) -> None:
     product_id = engine.put_product()["product_id"]
     promotion = {"id": f"{name}-X1", "percent": "10", "applies_to": {"products": [product_id]}}
     put(engine, f"promotions/{name}-X1", promotion)
@@ -109,6 +109,13 @@ def test_a_promotion_on_sold_products_shows_it_soon_and_keeps_it(engine: Engine,
     engine.put_product(product_id=product_id, base_price="90")
     eventually(lambda: engine.price(product_id)["reference_price"] == "85.50", "the new price")
     assert low() == first | {"share_off": "0.1900"}
+    past = f"{product_id},DEFAULT,{(datetime.now(UTC) - timedelta(days=60)).isoformat()},50.00"
+    file = tmp_path / "past.csv"
+    file.write_text(f"product_id,market,at,price\n{past}", encoding="utf-8")
+    done = CliRunner().invoke(import_history, [str(file)], obj=engine.settings)
+    assert done.exit_code == 0, done.output
+    found = eventually(lambda: (low() or {}).get("amount") == "50.00" and low(), "the imported price counts")
+    assert (found["share_off"], found.get("insufficient_history")) == ("0", None)
 
 
 def test_a_window_that_opens_and_closes_by_itself(engine: Engine, name: str) -> None:

@@ -7,8 +7,19 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from shared.pricing.lowest_price import LowestPrice, Mode, PublicPrice, lowest_price, share_off
+from shared.pricing.lowest_price import (
+    Low,
+    LowestPrice,
+    Mode,
+    PublicPrice,
+    Reduction,
+    ShownLow,
+    lowest_price,
+    share_off,
+    shown,
+)
 from tests.support.pricing_examples import NOON, PROPERTY
 
 DAY = timedelta(days=1)
@@ -139,6 +150,25 @@ def test_the_days_of_a_market_are_the_length_of_the_window() -> None:
 )
 def test_the_share_off_is_never_shown_as_more_than_it_is(lowest: str, price: str, share: str) -> None:
     assert str(share_off(Decimal(lowest), Decimal(price))) == share
+
+
+SUMMER = Reduction(market="DE", currency="EUR", name="summer")
+LOW = Low(market="DE", currency="EUR", name="summer", price=Decimal(100), before=NOON, days=30)
+
+
+def test_a_low_is_shown_beside_its_own_reduction_alone() -> None:
+    found = shown([LOW], SUMMER, Decimal(80))
+    assert found == ShownLow(amount=Decimal(100), share_off=Decimal("0.2"), days=30, before=NOON)
+    for other in ({"market": "FR"}, {"currency": "USD"}, {"name": "summer, sale"}):
+        assert shown([replace(LOW, **other)], SUMMER, Decimal(80)) is None
+    unknown = shown([replace(LOW, price=None, insufficient_history=True)], SUMMER, Decimal(80))
+    assert unknown == ShownLow(days=30, before=NOON, insufficient_history=True)
+
+
+def test_a_rolling_low_is_shown_beside_the_price_of_its_last_change_alone() -> None:
+    rolling = replace(LOW, current=Decimal(80))
+    assert shown([rolling], SUMMER, Decimal("80.00")) is not None
+    assert shown([rolling], SUMMER, Decimal(79)) is None
 
 
 histories = st.lists(
