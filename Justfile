@@ -84,6 +84,12 @@ import-rates *arguments: setup
 recalculate *arguments: setup
     @{{ python }} -m deploy catalogue recalculate "$@"
 
+# Take back a run, an event, a plan or a period: `just undo --run ID`, `--event`, `--plan`, `--since`; then `--apply`
+[no-exit-message]
+[positional-arguments]
+undo *arguments: setup
+    @{{ python }} -m deploy catalogue undo "$@"
+
 # List background jobs; `just tasks --failed`, `just tasks show ID`, `just tasks replay ID`
 [no-exit-message]
 [positional-arguments]

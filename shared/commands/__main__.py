@@ -1,7 +1,7 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
 COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, history,
-import-history, webhooks, keys, forget-customer, recalculate, new-epoch or settings.
+import-history, webhooks, keys, forget-customer, recalculate, undo, new-epoch or settings.
 """
 
 import click
@@ -18,6 +18,7 @@ from shared.commands import (
     price_import,
     rulebook,
     settings,
+    undo,
     webhooks,
 )
 from shared.settings import InvalidSettings, load
@@ -54,6 +55,7 @@ for command in (
     customers.forget_customer,
     epoch.new_epoch,
     webhooks.webhooks_command,
+    undo.undo_command,
     settings.settings_command,
 ):
     main.add_command(command)

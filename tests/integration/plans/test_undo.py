@@ -1,14 +1,19 @@
 """Undo of a run: prices go back to the last ones before it, unless a person wrote them since."""
 
+import threading
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from click.testing import CliRunner
 
+from shared.commands.undo import undo_command
 from shared.errors import NotFound
 from tests.integration.catalogue_examples import add_competitor, product
 from tests.integration.plans.shop import Shop
 from tests.integration.plans.undo_shop import UndoShop
+from tests.support.waiting import eventually
+from workers.jobs import plans
 
 
 @pytest.fixture
@@ -98,3 +103,37 @@ def test_an_undo_that_is_undone_by_its_run_leaves_the_price_of_the_run_before(un
 def test_an_unknown_run_is_refused(undo_shop: UndoShop) -> None:
     with pytest.raises(NotFound):
         undo_shop.plan_undo(run=uuid4())
+
+
+def test_the_command_refuses_more_than_one_subject(undo_shop: UndoShop) -> None:
+    settings = undo_shop.services.settings
+    both = ["--run", str(uuid4()), "--since", "2026-01-01T00:00"]
+    for arguments in ([], both, ["--since", "yesterday"]):
+        assert CliRunner().invoke(undo_command, arguments, obj=settings).exit_code == 2
+
+
+def test_the_command_plans_and_applies(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    [product_id] = shop.ids(1)
+    shop.write(product(product_id))
+    signal(shop, product_id, "95.00")
+    run = shop.run()
+
+    def work() -> None:
+        """As a worker that finds the command's tasks."""
+        plans.make(shop.services, eventually(lambda: waiting(shop, "plan"), "a plan waits"))
+        plans.apply(shop.services, eventually(lambda: waiting(shop, "apply"), "an application waits"))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = CliRunner().invoke(undo_command, ["--run", str(run), "--apply"], obj=shop.services.settings)
+    worker.join(timeout=60)
+    assert (result.exit_code, shop.price(product_id)) == (0, Decimal(100)), result.output
+    assert "1 paused" in result.output
+
+
+def waiting(shop: UndoShop, kind: str) -> UUID | None:
+    """A task that no worker has taken."""
+    with shop.services.pool.connection() as conn:
+        row = conn.execute("SELECT task_id FROM tasks WHERE kind = %s AND status = 'queued'", [kind]).fetchone()
+    return None if row is None else row["task_id"]

@@ -1,0 +1,117 @@
+"""Undo: `just undo`."""
+
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from uuid import UUID
+
+import click
+import msgspec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from shared.access import audit
+from shared.commands.terminal import add_row, connection, console, failure, out, print_line, table, writing
+from shared.jobs import tasks
+from shared.messaging import clients
+from shared.messaging.channel import announce_rulebook
+from shared.plans import application, store, undo_making, views
+from shared.plans.store import Author
+from shared.plans.undo_making import Asked
+from shared.plans.views import ItemFilter, PlanView
+from shared.printable import printable
+from shared.rulebook.store import By
+from shared.settings import Settings
+
+POLL_S = 0.2
+SHOWN = 20
+
+
+@click.command("undo")
+@click.option("--run", type=click.UUID, help="A recalculation, by its task.")
+@click.option("--event", help="A market event, by its id.")
+@click.option("--source", help="The event's source, where several have the id.")
+@click.option("--plan", type=click.UUID, help="An applied plan.")
+@click.option("--since", help="Everything that automation did since this time, as 2026-11-27T09:00Z.")
+@click.option("--apply", "applies", is_flag=True, help="Apply it once it is shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.pass_obj
+def undo_command(
+    settings: Settings,
+    run: UUID | None,
+    event: str | None,
+    source: str | None,
+    plan: UUID | None,
+    since: str | None,
+    *,
+    applies: bool,
+    as_json: bool,
+) -> None:
+    """Plan to take back a run, an event, a plan, or everything since an instant; with --apply do it.
+
+    The exit code is 0 where the plan is made, and with --apply applied; 1 otherwise.
+    """
+    if applies and settings.four_eyes:
+        raise failure("PRICING_FOUR_EYES: another key must apply it, by POST /api/v1/plans/{plan_id}/apply")
+    try:
+        asked = Asked(run=run, event=event, source=source, plan=plan, since=_instant(since))
+    except ValueError as error:
+        raise click.UsageError(printable(str(error))) from None
+    with writing(settings) as conn:
+        made = undo_making.make(conn, asked, Author(audit.commander(), None), "", settings.history_days)
+        tasks.release(conn, [made.task_id])
+    found = _reached(settings, made.plan_id, "ready")
+    if not as_json:
+        _show(settings, found)
+    if applies:
+        _apply(settings, made.plan_id)
+        found = _reached(settings, made.plan_id, "applied")
+        print_line(f"plan {made.plan_id} is applied; {found.redecided:,} prices were decided anew")
+    if as_json:
+        click.echo(printable(msgspec.json.encode(found).decode()))
+
+
+def _instant(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(printable(f"--since: no time: {text}")) from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _apply(settings: Settings, plan_id: UUID) -> None:
+    with writing(settings) as conn:
+        by = By(audit.commander(), f"plan {plan_id}")
+        begun = application.begin(conn, store.locked(conn, plan_id), by, "")
+    if begun.is_new:
+        with closing(clients.client(settings.redis_for("events"), "pricing-catalogue")) as events:
+            announce_rulebook(events, begun.made.version)
+
+
+def _reached(settings: Settings, plan_id: UUID, status: str) -> PlanView:
+    """Wait for a plan, with a progress bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        line = bar.add_task("waiting", total=None)
+        while True:
+            with connection(settings) as conn:
+                found = views.view(conn, plan_id)
+            bar.update(line, description=found.status, completed=found.progress.done, total=found.progress.total)
+            if found.status == status:
+                return found
+            if found.status in ("failed", "aborted", "discarded"):
+                reason = f": {found.error.type}: {found.error.message}" if found.error else ""
+                raise failure(f"plan {plan_id} is {found.status}{reason}")
+            time.sleep(POLL_S)
+
+
+def _show(settings: Settings, found: PlanView) -> None:
+    with connection(settings) as conn:
+        items = views.items(conn, found.plan_id, ItemFilter(), "product_id", SHOWN, None)
+    rows = table("product", "price", "after", "undo")
+    for item in items:
+        add_row(rows, item.product_id, str(item.old_price), f"{item.new_price} {item.currency}", item.undo or "")
+    out.print(rows, soft_wrap=False)
+    counts = ", ".join(f"{count:,} {name}" for name, count in (found.result or {})["undo"].items())
+    print_line(f"plan {found.plan_id}: {counts or 'nothing is left to undo'}", out)
