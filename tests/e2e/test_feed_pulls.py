@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support import private_stack
 from tests.support.waiting import eventually
 
 KEY = "feed-4f0c9d1b7a"
 EVERY_S = "2"
+HOUR_S = 3_600
 
 
 @pytest.mark.long
@@ -26,6 +29,13 @@ def test_prices_follow_the_feed_without_a_request_and_its_key_is_told_to_nobody_
         assert headers["authorization"] == f"Bearer {KEY}"
         logs = "".join(path.read_text() for path in Path(engine.home, "logs").glob("*.log"))
         assert KEY not in f"{logs}{private.collector.spans()}"
-        [row] = engine.sql("SELECT newest_at > clock_timestamp() - interval '1 hour' AS is_new FROM signal_sources"
-                           " WHERE (kind, source) = ('competitor', 'feed')")  # fmt: skip
-        assert row["is_new"]
+        port = engine.settings.listener_metrics_port
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
+        ages = {
+            sample.labels["source"]: sample.value
+            for family in text_string_to_metric_families(metrics)
+            for sample in family.samples
+            if (sample.name, sample.labels.get("kind")) == ("pricing_newest_signal_age_seconds", "competitor")
+        }
+        assert ages["feed"] < HOUR_S
+        assert "pricing_signal_max_age_seconds 604800.0" in metrics
