@@ -123,13 +123,18 @@ class Check(msgspec.Struct, frozen=True):
         simple = SimpleRows(self.reader, self.policy.policy, self.first_sheet)
         is_plain, blank = is_table and (text.isascii() or not SURROGATE(text)), self.reader.blank
         for line, raw in enumerate(text.split("\n"), chunk.line):
-            if raw.strip(blank if is_table else None):
-                yield (is_plain and simple.good(line, raw)) or self.full(self.reader.row(line, raw))
+            if found := is_plain and simple.good(line, raw):
+                yield found
+            elif raw.strip(blank if is_table else None):
+                yield self.full(self.reader.row(line, raw))
 
     def _packed(self, staged: list[str], rejected: int, good: list[Good]) -> Checked:
         policy_version = self.policy.version
         price = f"1\t{policy_version}\t{self.at}\timport\t{self.cause_id}"
         history = f"1\timport\t{self.cause_id}\t{policy_version}\t{self.trace_id}\t{self.at}"
+        # Ids have no line breaks: all are escaped at once.
+        ids = "\n".join([row.product_id for row in good]).replace("\\", r"\\").split("\n")
+        escaped = list(zip(good, ids, strict=False))
         return Checked(
             _encoded(staged),
             rejected,
@@ -137,14 +142,10 @@ class Check(msgspec.Struct, frozen=True):
             [row.line for row in good],
             _encoded([f"{row.line}\t{row.raw}" for row in good]),
             _encoded([row.product for row in good]),
-            _encoded([f"{row.published_price}\t{row.sheet}\t{_id(row)}\t{price}" for row in good]),
-            _encoded([f"{_id(row)}\t{row.published_price}\t{row.currency}\t{history}" for row in good]),
+            _encoded([f"{row.published_price}\t{row.sheet}\t{one}\t{price}" for row, one in escaped]),
+            _encoded([f"{one}\t{row.published_price}\t{row.currency}\t{history}" for row, one in escaped]),
             _encoded([_logged(row) for row in good]),
         )
-
-
-def _id(row: Good) -> str:
-    return row.product_id.replace("\\", r"\\")
 
 
 def printable(raw: str) -> str:

@@ -49,7 +49,7 @@ class SimpleRows:
     """
 
     def __init__(self, reader: Reader, policy: Policy, first_sheet: Callable[[ProductInput], PriceSheet]) -> None:
-        self._match = _pattern(reader)
+        self._match, self._has_tabs = _pattern(reader), reader.delimiter == "\t"
         self._currency = reader.constants.get("currency", "")
         self._category = reader.constants.get("category", _GENERAL)
         self._policy, self._first_sheet = policy, first_sheet
@@ -61,20 +61,23 @@ class SimpleRows:
         if not found:
             return None
         product_id, name, category, currency, whole, decimals = found.group(*_GROUPS)
-        template = self._template(category or self._category, currency.upper() or self._currency)
+        template = self._template(category or self._category, currency or self._currency)
         written = f"{whole}.{decimals}" if decimals else whole
         price = template and template.price(whole, decimals or "")
         if not template or not price:
             return None
         category = category or self._category
-        product = f"{product_id}\t{name}\t{category}\t{template.currency}\t{written}{_NOTHINGELSE}"
+        product = f"{product_id}\t{name}\t{category}\t{template.currency}\t{written}{_NOTHING_ELSE}"
         sheet = template.sheet(product_id, price, category)
-        return Good(product_id, line, raw.replace("\t", r"\t"), product, category, template.currency, price, sheet)
+        if self._has_tabs:
+            raw = raw.replace("\t", r"\t")
+        return Good(product_id, line, raw, product, category, template.currency, price, sheet)
 
     def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency
         if key not in self._templates:
-            self._templates[key] = self._new_template(category, currency) if currency in EXPONENTS else None
+            code = currency.upper()
+            self._templates[key] = self._new_template(category, code) if code in EXPONENTS else None
         return self._templates[key]
 
     def _new_template(self, category: str, currency: str) -> "_SheetTemplate | None":
@@ -161,7 +164,7 @@ def compiled(columns: Sequence[str], optional: Sequence[str], reader: Reader) ->
 
 _GENERAL = "general"
 _PLAIN = ProductInput(product_id="x", name="x", currency="USD", base_price=Decimal(1))
-_NOTHINGELSE = "\t" + product_columns(_PLAIN).split("\t", 5)[5]
+_NOTHING_ELSE = "\t" + product_columns(_PLAIN).split("\t", 5)[5]
 _GROUPS = ("product_id", "name", "category", "currency", "whole", "decimals")
 _COMMA = ",(?![0-9]{3}(?![0-9]))"
 # Without `--decimal` a comma before three digits may also be grouping.
