@@ -10,9 +10,10 @@ from shared.catalogue import price_lists, products
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import AlreadyEnded, StalePlan
 from shared.jobs import tasks
-from shared.plans import contents, entry_writes, planning, proposal, store
+from shared.plans import contents, entry_writes, plan_parts, planning, proposal, store
+from shared.plans.plan_parts import Item, Stored
 from shared.plans.proposal import Proposal
-from shared.plans.store import Item, Plan, Stored
+from shared.plans.store import Plan
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.batches import Made, is_decided
@@ -66,7 +67,7 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
     held = rulebook.locked(conn)
     _check_unmoved(conn, proposed, held, plan.created_at)
     values_version = _put_values(conn, plan, by)
-    share = store.changed_share(conn, plan)
+    share = plan_parts.changed_share(conn, plan)
     if share > stale_share:
         raise StalePlan(f"{percent(share)} of its prices changed since it was made; make the plan again")
     made = held

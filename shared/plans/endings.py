@@ -2,7 +2,7 @@
 
 from shared.jobs import tasks
 from shared.jobs.tasks import RunningTask
-from shared.plans import findings, store
+from shared.plans import findings, plan_parts, store
 from shared.plans.proposal import work_out
 from shared.plans.sums import result_of
 from shared.postgres.pools import Conn
@@ -18,6 +18,6 @@ def end(conn: Conn, task: RunningTask) -> None:
         if reductions.has_any(rulebook.active(conn).rulebook):  # it finds the lowest prices
             tasks.create(conn, "recalculation", task.product_set, "")
     else:
-        total = store.sums(conn, plan)
+        total = plan_parts.sums(conn, plan)
         proposal = work_out(conn, plan.changes, plan.rulebook_version, plan.created_at)
         store.make_ready(conn, plan, result_of(total, findings.found(conn, proposal, total)))

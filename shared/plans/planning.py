@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from shared.catalogue.product_set import ProductFilter
 from shared.plans import quoting, sums
+from shared.plans.plan_parts import Item, Part
 from shared.plans.proposal import Proposal
 from shared.plans.queries import ShopQuery
-from shared.plans.store import Item, Part
 from shared.plans.sums import Group, Mover, Sums
 from shared.postgres.pools import Conn
 from shared.prices.batches import Batch, Made

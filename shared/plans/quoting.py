@@ -6,10 +6,10 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.plans import queries, sums
+from shared.plans.plan_parts import Item
 from shared.plans.proposal import Proposal
 from shared.plans.public_prices import Sheets
 from shared.plans.queries import ShopQuery
-from shared.plans.store import Item
 from shared.plans.sums import Group, Mover, Sums, change_of
 from shared.prices.gathering import Gathered
 from shared.prices.inputs import PricingInputs

@@ -12,8 +12,8 @@ from shared.market_events import replaced_signals
 from shared.market_events.replaced_signals import OldSignal, Replaced
 from shared.plans import application, planning
 from shared.plans.application import Published
+from shared.plans.plan_parts import Item, Part, Stored
 from shared.plans.proposal import Proposal, Work
-from shared.plans.store import Item, Part, Stored
 from shared.plans.undo import Undo
 from shared.postgres.pools import Conn
 from shared.prices import pauses, states, undone

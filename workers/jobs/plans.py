@@ -7,10 +7,10 @@ import structlog
 from shared.jobs import partitions, tasks
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
-from shared.plans import application, planning, store, undoing
+from shared.plans import application, plan_parts, planning, undoing
 from shared.plans.application import Published
+from shared.plans.plan_parts import Part, Stored
 from shared.plans.proposal import Work
-from shared.plans.store import Part, Stored
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.telemetry.metrics import stage
@@ -41,7 +41,7 @@ def make_part(services: Services, run: RunningTask, partition: Partition) -> Out
     moved = part.sums.published.rise + part.sums.published.fall
 
     def write(conn: Conn) -> None:
-        store.add_part(conn, work.plan, partition.number, partition.first, partition.before, part)
+        plan_parts.add(conn, work.plan, partition.number, partition.first, partition.before, part)
 
     return Outcome(part.sums.published.products + part.sums.failed, moved, part.sums.failed_products, write)
 
@@ -51,9 +51,9 @@ def apply_part(services: Services, run: RunningTask, partition: Partition) -> Ou
     with tracer.start_as_current_span("write prices"), services.pool.connection() as conn:
         work = services.proposals.of_task(conn, run.task_id)
         cause = Cause("plan", str(work.plan.plan_id), is_retry=partition.attempt > 1)
-        planned = store.part(conn, work.plan, partition.number)
+        planned = plan_parts.stored(conn, work.plan, partition.number)
         published = _publish_part(conn, work, planned, partition, cause)
-        store.note_redecided(conn, work.plan, published.redecided)
+        plan_parts.note_redecided(conn, work.plan, published.redecided)
         with stage("commit"):
             # In the transaction of the write: a worker that has lost the partition writes nothing.
             partitions.hold(conn, partition)
