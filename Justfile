@@ -84,6 +84,18 @@ import-rates *arguments: setup
 recalculate *arguments: setup
     @{{ python }} -m deploy catalogue recalculate "$@"
 
+# Plan changes of rules, and show what they do: `just plan FILE`; `just plan PLAN_ID` shows a plan, `just plan` lists them
+[no-exit-message]
+[positional-arguments]
+plan *arguments: setup
+    @{{ python }} -m deploy catalogue plan "$@"
+
+# Publish a plan: `just apply PLAN_ID`
+[no-exit-message]
+[positional-arguments]
+apply *arguments: setup
+    @{{ python }} -m deploy catalogue apply "$@"
+
 # Take back a run, an event, a plan or a period: `just undo --run ID`, `--event`, `--plan`, `--since`; then `--apply`
 [no-exit-message]
 [positional-arguments]

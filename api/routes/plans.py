@@ -20,16 +20,14 @@ from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.access.scopes import Scope
-from shared.catalogue.product_set import ProductSet
 from shared.errors import Forbidden
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.plans import application, making, store, views
-from shared.plans.changes import Changes
-from shared.plans.queries import MOST_QUERIES, ShopQuery
+from shared.plans.requested import NewPlan
 from shared.plans.store import Author
 from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView, UndoNote
-from shared.pricing.product import MAX_CATEGORY, ProductId
+from shared.pricing.product import MAX_CATEGORY
 from shared.rulebook.store import By
 from shared.telemetry import propagation, spans
 from shared.telemetry.tracing import current_trace_id
@@ -39,44 +37,6 @@ log = structlog.get_logger(__name__)
 
 Caller = Request[LiveKey, Any, Any]
 PlanPath = Annotated[UUID, Parameter(description="The plan's id")]
-MOST_PRODUCTS = 10_000
-
-
-class Products(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Chosen products: these, and those of the categories."""
-
-    product_ids: Annotated[
-        tuple[ProductId, ...], Meta(max_length=MOST_PRODUCTS, description="These", examples=[["P-100"]])
-    ] = ()
-    categories: Annotated[
-        tuple[Annotated[str, Meta(max_length=MAX_CATEGORY)], ...],
-        Meta(max_length=1000, description="All of these categories", examples=[["toys"]]),
-    ] = ()
-
-
-class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Proposed changes."""
-
-    changes: Changes
-    products: Annotated[
-        Products | None,
-        Meta(
-            description="Only these products: for a look, the plan cannot be applied. Default: all",
-            examples=[{"categories": ["toys"]}],
-        ),
-    ] = None
-    sample: Annotated[
-        Annotated[int, Meta(ge=1, le=MOST_PRODUCTS)] | None,
-        Meta(description="So many products at random: for a look. Default: all", examples=[1000]),
-    ] = None
-    queries: Annotated[
-        tuple[ShopQuery, ...],
-        Meta(
-            max_length=MOST_QUERIES,
-            description="Queries that customers make, with volumes: revenue and margin before and after",
-            examples=[[{"name": "members in NY", "user_location": "NY", "is_prime_member": True, "volume": "120"}]],
-        ),
-    ] = ()
 
 
 class PlanAccepted(msgspec.Struct, frozen=True):
@@ -129,11 +89,16 @@ def create_plan(
 ) -> PlanAccepted:
     """Queue a plan."""
     check_scopes(request, sorted({change.scope for change in data.changes}))
-    chosen = ProductSet() if data.products is None else ProductSet(data.products.product_ids, data.products.categories)
     author = Author(request.user.name, request.user.id)
     with services.transaction() as conn:
         made = making.make(
-            conn, data.changes, author, propagation.current()["traceparent"], chosen, data.sample, data.queries
+            conn,
+            data.changes,
+            author,
+            propagation.current()["traceparent"],
+            data.chosen,
+            data.sample,
+            data.queries,
         )
     spans.annotate(plan_id=str(made.plan_id))
     enqueue(services, "plan", made.task_id)

@@ -1,7 +1,7 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
 COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, history,
-import-history, webhooks, keys, forget-customer, recalculate, undo, new-epoch or settings.
+import-history, webhooks, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or settings.
 """
 
 import click
@@ -15,6 +15,7 @@ from shared.commands import (
     holds,
     jobs,
     keys,
+    plans,
     price_import,
     rulebook,
     settings,
@@ -55,6 +56,8 @@ for command in (
     customers.forget_customer,
     epoch.new_epoch,
     webhooks.webhooks_command,
+    plans.plan_command,
+    plans.apply_command,
     undo.undo_command,
     settings.settings_command,
 ):
@@ -62,4 +65,4 @@ for command in (
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just")

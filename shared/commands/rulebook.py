@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 import msgspec
@@ -11,31 +11,27 @@ import msgspec
 from shared.access import audit
 from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
+from shared.commands import document_files
+from shared.commands.document_files import FILE
 from shared.commands.terminal import add_row, connection, failure, out, print_line, table, writing
-from shared.errors import InvalidInput, translated
+from shared.errors import InvalidInput
 from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
 from shared.postgres.pools import Conn
 from shared.prices import inputs
-from shared.pricing import rulebook_check
 from shared.pricing.rulebook import Rulebook, RulebookPolicy
-from shared.pricing.rulebook_check import RulebookRefused
 from shared.printable import printable
 from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, reductions, store
 from shared.rulebook.parts import KINDS, Kind, PartName
 from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
 from shared.settings import Settings
-from shared.wire import amounts
-
-T = TypeVar("T")
 
 # Entries of a deleted list that one transaction deletes.
 DELETED = 10_000
 # Rates of the past that one transaction stores.
 RATES = 10_000
-FILE = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
 KIND = click.Choice([name.replace("_", "-") for name in KINDS])
 
 
@@ -89,7 +85,7 @@ def show_diff(settings: Settings, one: int, other: int | None) -> None:
 @click.pass_obj
 def put_rulebook(settings: Settings, file: Path) -> None:
     """Replace the rulebook by a FILE, or by standard input: `-`. Prices are decided anew where the policy changes."""
-    document = _read(file, Rulebook)
+    document = document_files.read(file, Rulebook)
     with _changing(settings, "rulebook") as (conn, held, by):
         made = parts.put_all(conn, held, document, by)
         _recalculate(conn, held, made)
@@ -106,7 +102,7 @@ def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> Non
     of = _kind(kind)
     if (of == "market") != (code is not None):
         raise click.UsageError("--code is needed for a market, and only for one.")
-    part = _read(file, KINDS[of])
+    part = document_files.read(file, KINDS[of])
     name = PartName(of, code or str(getattr(part, "id", "")))
     with _changing(settings, str(name)) as (conn, held, by):
         made = parts.put(conn, held, name, part, by)
@@ -135,7 +131,7 @@ def policy(settings: Settings, file: Path | None) -> None:
         with connection(settings) as conn:
             _print_json(msgspec.json.encode(store.active_policy(conn).policy))
         return
-    written = _read(file, RulebookPolicy)
+    written = document_files.read(file, RulebookPolicy)
     with _changing(settings, "policy") as (conn, held, by):
         made = parts.put(conn, held, PartName("policy"), written, by)
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")
@@ -153,7 +149,7 @@ def import_rates(settings: Settings, file: Path) -> None:
     its history, the newest day is in force from now on, and the others since the afternoon of their day.
     """
     try:
-        rates = rate_files.read(_bytes(file).decode())
+        rates = rate_files.read(document_files.content(file).decode())
         exchange_rates.check(rates)
     except (InvalidInput, UnicodeDecodeError) as error:
         raise failure(f"{file}: {error}") from None
@@ -205,30 +201,6 @@ def _delete_entries(settings: Settings, held: RulebookVersion, made: RulebookVer
 def _announce(settings: Settings, version: int | None = None, values_version: int | None = None) -> None:
     with closing(clients.client(settings.redis_for("events"), "pricing-catalogue")) as events:
         announce_rulebook(events, version, values_version)
-
-
-def _read(file: Path, kind: type[T]) -> T:
-    """The document in a file.
-
-    Raises:
-        ClickException: it is none of this kind; the text names the first wrong field.
-    """
-    try:
-        with translated():
-            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(_bytes(file))
-            read = rulebook_check.converted(document, kind)
-            amounts.check(read, document)
-    except RulebookRefused as error:
-        raise failure(f"{file}: $.{error.path}: {error.reason}") from None
-    except InvalidInput as error:
-        raise failure(f"{file}: {error}") from None
-    return read
-
-
-def _bytes(file: Path) -> bytes:
-    with click.open_file(str(file), "rb") as opened:
-        content: bytes = opened.read()
-    return content
 
 
 def _kind(kind: str) -> Kind:

@@ -67,9 +67,9 @@ def failure(text: str) -> click.ClickException:
     return click.ClickException(printable(text))
 
 
-def print_line(text: str, to: Console = console) -> None:
+def print_line(text: str, to: Console = console, style: str = "") -> None:
     """Print one line of text."""
-    to.print(Text(printable(text)), soft_wrap=True)
+    to.print(Text(printable(text), style), soft_wrap=True)
 
 
 def show(item: object, names: Iterable[str], traceback: str | None) -> None:

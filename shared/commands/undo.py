@@ -1,28 +1,22 @@
 """Undo: `just undo`."""
 
-import time
-from contextlib import closing
 from datetime import UTC, datetime
 from uuid import UUID
 
 import click
 import msgspec
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shared.access import audit
-from shared.commands.terminal import add_row, connection, console, failure, out, print_line, table, writing
+from shared.commands import plan_progress
+from shared.commands.terminal import add_row, connection, out, print_line, table, writing
 from shared.jobs import tasks
-from shared.messaging import clients
-from shared.messaging.channel import announce_rulebook
-from shared.plans import application, store, undo_making, views
+from shared.plans import undo_making, views
 from shared.plans.store import Author
 from shared.plans.undo_making import Asked
 from shared.plans.views import ItemFilter, PlanView
 from shared.printable import printable
-from shared.rulebook.store import By
 from shared.settings import Settings
 
-POLL_S = 0.2
 SHOWN = 20
 
 
@@ -50,8 +44,8 @@ def undo_command(
 
     The exit code is 0 where the plan is made, and with --apply applied; 1 otherwise.
     """
-    if applies and settings.four_eyes:
-        raise failure("PRICING_FOUR_EYES: another key must apply it, by POST /api/v1/plans/{plan_id}/apply")
+    if applies:
+        plan_progress.check_may_apply(settings)
     try:
         asked = Asked(run=run, event=event, source=source, plan=plan, since=_instant(since))
     except ValueError as error:
@@ -59,13 +53,11 @@ def undo_command(
     with writing(settings) as conn:
         made = undo_making.make(conn, asked, Author(audit.commander(), None), "", settings.history_days)
         tasks.release(conn, [made.task_id])
-    found = _reached(settings, made.plan_id, "ready")
+    found = plan_progress.reached(settings, made.plan_id, "ready")
     if not as_json:
         _show(settings, found)
     if applies:
-        _apply(settings, made.plan_id)
-        found = _reached(settings, made.plan_id, "applied")
-        print_line(f"plan {made.plan_id} is applied; {found.redecided:,} prices were decided anew")
+        found = plan_progress.apply(settings, made.plan_id)
     if as_json:
         click.echo(printable(msgspec.json.encode(found).decode()))
 
@@ -78,32 +70,6 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:
         raise click.UsageError(printable(f"--since: no time: {text}")) from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
-
-
-def _apply(settings: Settings, plan_id: UUID) -> None:
-    with writing(settings) as conn:
-        by = By(audit.commander(), f"plan {plan_id}")
-        begun = application.begin(conn, store.locked(conn, plan_id), by, "")
-    if begun.is_new:
-        with closing(clients.client(settings.redis_for("events"), "pricing-catalogue")) as events:
-            announce_rulebook(events, begun.made.version)
-
-
-def _reached(settings: Settings, plan_id: UUID, status: str) -> PlanView:
-    """Wait for a plan, with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        line = bar.add_task("waiting", total=None)
-        while True:
-            with connection(settings) as conn:
-                found = views.view(conn, plan_id)
-            bar.update(line, description=found.status, completed=found.progress.done, total=found.progress.total)
-            if found.status == status:
-                return found
-            if found.status in ("failed", "aborted", "discarded"):
-                reason = f": {found.error.type}: {found.error.message}" if found.error else ""
-                raise failure(f"plan {plan_id} is {found.status}{reason}")
-            time.sleep(POLL_S)
 
 
 def _show(settings: Settings, found: PlanView) -> None:
