@@ -22,7 +22,7 @@ TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
     "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds", "listWebhooks",
-    "getWebhook", "listPlans", "getPlan", "listPlanItems",
+    "getWebhook", "listPlans", "getPlan", "listPlanItems", "listPauses",
 )  # fmt: skip
 
 
