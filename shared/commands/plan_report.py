@@ -33,11 +33,8 @@ def show(plan: PlanView) -> None:
     if plan.redecided:
         print_line(f"{plan.redecided:,} prices were decided anew at the application", out)
     if plan.status == "ready":
-        print_line("of chosen products only: it cannot be applied" if plan.is_partial else _next(plan), out)
-
-
-def _next(plan: PlanView) -> str:
-    return f"to publish it: just apply {plan.plan_id}"
+        how = "of chosen products only: it cannot be applied"
+        print_line(how if plan.is_partial else f"to publish it: just apply {plan.plan_id}", out)
 
 
 def _counts(result: Mapping[str, Any]) -> None:
@@ -45,7 +42,9 @@ def _counts(result: Mapping[str, Any]) -> None:
     for name in ("products", "rise", "fall", "stay", "created", "held", "released", "failed"):
         if result[name] or name not in ("created", "released", "failed"):
             add_row(rows, name, f"{result[name]:,}")
-    for name, count in [*result["bounds"].items(), *result["undo"].items()]:
+    for name, count in result["bounds"].items():
+        add_row(rows, f"at the {name}", f"{count:,}")
+    for name, count in result["undo"].items():
         add_row(rows, name, f"{count:,}")
     out.print(rows, soft_wrap=False)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import click
 import psycopg
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -54,12 +55,19 @@ def note_write(conn: Conn) -> None:
 
 def _typed(context: click.Context | None) -> str:
     """The command with its arguments and options, as names and values: `just keys revoke key_id=7`."""
-    words = [f"{name}={value}" for name, value in context.params.items() if value] if context else []
+    words = [] if context is None else [f"{name}={value}" for name, value in _given(context)]
     level = context
     while level is not None and level.command.name not in (None, "main"):
         words.insert(0, str(level.command.name))
         level = level.parent
     return " ".join(["just", *words])
+
+
+def _given(context: click.Context) -> Iterator[tuple[str, object]]:
+    """The parameters that were typed."""
+    for name, value in context.params.items():
+        if value and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            yield name, value
 
 
 def failure(text: str) -> click.ClickException:

@@ -173,6 +173,7 @@ def test_the_text_of_others_cannot_colour_the_terminal(shop: Shop, just: Just) -
     foreign = {"promotion": {"id": "spring", "percent": "20", "applies_to": {"tags": ["\x1b[31mred"]}}}
     done, _ = planned(shop, just, [foreign])
     assert "\x1b" not in done.stdout
+    assert "unknown_name: promotion spring: no product has one of these tags: \\u001b[31mred" in done.stdout
 
 
 def test_help_names_just() -> None:
