@@ -72,8 +72,8 @@ class PublicPrices(Struct, frozen=True):
         at = self.at(now)
         moved = []
         for market in self.markets:
-            first = _quote(terms.before, sheets.before, market, at)
-            second = _quote(terms.after, sheets.after, market, at)
+            first = public_quote(terms.before, sheets.before, market, at)
+            second = public_quote(terms.after, sheets.after, market, at)
             currency = second.currency if second is not None else first.currency if first is not None else ""
             old_price = None if first is None or first.currency != currency else first.final_price
             new_price = None if second is None else second.final_price
@@ -193,10 +193,13 @@ def _union(one: set[str] | None, other: set[str] | None) -> set[str] | None:
     return None if one is None or other is None else one | other
 
 
-def _quote(terms: Terms, bound: BoundSheet, market: str, at: datetime) -> Quote | None:
+def public_quote(terms: Terms, bound: BoundSheet, market: str, at: datetime, *, explain: bool = False) -> Quote | None:
+    """The public price in a market; None: there is none."""
     if terms.place(market) is None:
         return None
     try:
-        return quote(terms, bound, PriceQuery(product_id=bound.sheet.product_id, user_location=market), at)
+        return quote(
+            terms, bound, PriceQuery(product_id=bound.sheet.product_id, user_location=market), at, explain=explain
+        )
     except NotQuoted:
         return None

@@ -1,14 +1,15 @@
 """What customers pay before and after a plan: public prices in its markets, and the shop's own queries."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
-from shared.plans import queries, sums
+from shared.plans import public_prices, queries, sums
 from shared.plans.plan_parts import Item
 from shared.plans.proposal import Proposal
-from shared.plans.public_prices import Sheets
+from shared.plans.public_prices import Both, Sheets
 from shared.plans.queries import ShopQuery
 from shared.plans.sums import Group, Mover, Sums, change_of
 from shared.prices.gathering import Gathered
@@ -42,7 +43,7 @@ def add_quotes(
         return []
     at = gathered.at if public is None else public.at(gathered.at)
     items: list[Item] = []
-    for one, sheets in _bound(gathered, fresh, proposal):
+    for one, sheets in _bound(gathered.found, fresh, proposal):
         product = one.product
         if public is not None:
             unpriced: list[str] = []
@@ -57,17 +58,21 @@ def add_quotes(
             before, after = zip(proposal.terms, sheets, strict=True)
             queries.add(total.queries, own, before, after, at)
     if public is not None:
-        _count(total, items)
+        movers = _count(total, items)
+        ids = {mover.product_id for mover in movers}
+        chosen = [one for one in gathered.found if one.product.product_id in ids]
+        sheets_of = {one.product.product_id: sheets for one, sheets in _bound(chosen, fresh, proposal)}
+        total.public_movers = [_explained(mover, proposal.terms, sheets_of[mover.product_id], at) for mover in movers]
         total.public_at, total.markets_left_out = at, public.left_out
     return items
 
 
 def _bound(
-    gathered: Gathered, fresh: Mapping[str, PriceSheet], proposal: Proposal
+    found: Iterable[PricingInputs], fresh: Mapping[str, PriceSheet], proposal: Proposal
 ) -> Iterator[tuple[PricingInputs, Sheets]]:
     """The products that have a sheet, with it before and after."""
     before, after = proposal.terms
-    for one in gathered.found:
+    for one in found:
         if one.last is None or one.sheet is None:
             continue
         old = _sheet.decode(one.sheet)
@@ -89,7 +94,8 @@ def _with_entries(sheet: PriceSheet, proposal: Proposal) -> PriceSheet:
     return sheet if tuple(entries) == sheet.entries else replace(sheet, entries=tuple(entries))
 
 
-def _count(total: Sums, items: list[Item]) -> None:
+def _count(total: Sums, items: list[Item]) -> list[Mover]:
+    """Count public prices that move; returns the largest moves."""
     movers = []
     for item in items:
         total.markets.setdefault(item.market, Group()).add(item.change)
@@ -98,7 +104,16 @@ def _count(total: Sums, items: list[Item]) -> None:
             total.public_histogram[index] = total.public_histogram.get(index, 0) + 1
             mover = Mover(item.product_id, item.currency, item.old_price, item.new_price, item.change)
             movers.append(replace(mover, market=item.market))
-    total.public_movers = sums.largest(movers)
+    return sums.largest(movers)
+
+
+def _explained(mover: Mover, terms: Both, sheets: Sheets, at: datetime) -> Mover:
+    """A move with the steps of the public price before and after."""
+    old, new = (
+        public_prices.public_quote(side, bound, mover.market, at, explain=True)
+        for side, bound in zip(terms, sheets, strict=True)
+    )
+    return replace(mover, old_steps=(old and old.steps) or (), new_steps=(new and new.steps) or ())
 
 
 _sheet = msgspec.json.Decoder(PriceSheet)

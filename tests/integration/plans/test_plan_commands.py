@@ -102,6 +102,8 @@ def test_a_plan_is_printed_as_json_and_listed(shop: Shop, just: Just) -> None:
     shown = just("plan", "show", plan_id).stdout
     assert "cannot be applied" in shown
     assert "public prices in" in shown
+    falls = shown.partition("the largest falls of public prices")[2].splitlines()
+    assert any(line.startswith("+ ") and "promotion" in line for line in falls)
     assert plan_id in just("plan").stdout
     assert just("plan", "discard", plan_id).exit_code == 0
     assert "discarded" in just("plan").stdout
