@@ -23,6 +23,7 @@ def show(plan: PlanView) -> None:
     result, public = plan.result, plan.result["public"]
     _counts(result)
     _groups(public["markets"])
+    _queries(result["queries"])
     for finding in result["findings"]:
         print_line(f"{finding['code']}: {finding['part']}: {finding['reason']}", out, "yellow")
     for name, part in (("published prices", result), ("public prices", public)):
@@ -56,6 +57,17 @@ def _groups(markets: Iterable[Mapping[str, Any]]) -> None:
     for each in markets:
         counts = (f"{each[name]:,}" for name in ("products", "rise", "fall"))
         add_row(rows, each["market"], *counts, percent(Decimal(each["mean_change"])))
+    out.print(rows, soft_wrap=False)
+
+
+def _queries(queries: Mapping[str, Mapping[str, Any]]) -> None:
+    if not queries:
+        return
+    rows = table("query", "rise", "fall", "currency", "revenue", "margin")
+    for name, each in queries.items():
+        for currency, money in each["money"].items():
+            both = (f"{money[f'{of}_before']} → {money[f'{of}_after']}" for of in ("revenue", "margin"))
+            add_row(rows, name, f"{each['rise']:,}", f"{each['fall']:,}", currency, *both)
     out.print(rows, soft_wrap=False)
 
 

@@ -21,6 +21,7 @@ from workers.jobs import plans
 
 JOBS = {"plan": plans.make, "apply": plans.apply}
 PROMOTION = {"promotion": {"id": "spring", "percent": "20"}}
+QUERY = {"name": "two", "quantity": 2}
 NO_PRODUCT = {"product": {"product_id": "none", "name": "n", "currency": "USD", "base_price": "1"}}
 Just = Callable[..., Result]
 
@@ -95,13 +96,15 @@ def test_a_plan_is_made_shown_and_applied(shop: Shop, just: Just) -> None:
 
 def test_a_plan_is_printed_as_json_and_listed(shop: Shop, just: Just) -> None:
     shop.stock(2)
-    done, plan_id = planned(shop, just, {"changes": [PROMOTION], "sample": 1}, "--json")
+    done, plan_id = planned(shop, just, {"changes": [PROMOTION], "sample": 1, "queries": [QUERY]}, "--json")
     view = json.loads(done.stdout.splitlines()[-1])  # the worker logs before it
     assert (view["plan_id"], view["status"], view["is_partial"]) == (plan_id, "ready", True)
     assert json.loads(just("plan", plan_id, "--json").stdout)["result"] == view["result"]
     shown = just("plan", "show", plan_id).stdout
     assert "cannot be applied" in shown
     assert "public prices in" in shown
+    [query] = [line.split() for line in shown.splitlines() if line.startswith("two ")]
+    assert query[:7] == ["two", "0", "1", "USD", "190.00", "→", "152.00"]
     falls = shown.partition("the largest falls of public prices")[2].splitlines()
     assert any(line.startswith("+ ") and "promotion" in line for line in falls)
     assert plan_id in just("plan").stdout
