@@ -32,9 +32,6 @@ Category = Annotated[
 ]
 
 
-_IDS = ("product_id", "product_ids")
-
-
 class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The `data` of an event: absolute new values, never differences."""
 
@@ -43,9 +40,11 @@ class EventData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     def __post_init__(self) -> None:
         for field in self.__struct_fields__:
             value = getattr(self, field)
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str):
-                    (clean_id if field in _IDS else clean_text)(field, text)
+            if isinstance(value, str):
+                (clean_id if field == "product_id" else clean_text)(field, value)
+            elif isinstance(value, tuple):
+                for index, product_id in enumerate(value):
+                    clean_id(f"{field}[{index}]", product_id)
 
 
 class CompetitorPriceChanged(EventData, frozen=True):

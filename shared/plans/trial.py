@@ -3,6 +3,7 @@
 A write that moves too many public prices too far is refused: it needs a plan, or a person's confirmation.
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 SAMPLE = 1_000
 # Each statement of a trial; a catalogue that cannot be sampled in this time lets the write pass.
 STATEMENT_S = 1
+# For the trials of other writers; a write that waits longer is made untried.
+TURN_S = 10
+_turn = threading.Lock()
 
 Transaction = Callable[[], AbstractContextManager[Conn]]
 
@@ -46,6 +50,10 @@ def check(transaction: Transaction, *changes: Change) -> None:
     Raises:
         PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`.
     """
+    # One at a time in a process: trials at once would hold its connections, while each takes longer.
+    if not _turn.acquire(timeout=TURN_S):
+        log.warning("a write is not tried: others are", changes=[change.kind for change in changes])
+        return
     try:
         with translated():
             with transaction() as conn:
@@ -59,6 +67,8 @@ def check(transaction: Transaction, *changes: Change) -> None:
         return
     except (InvalidInput, NotFound, StillInUse):
         return  # the write says it
+    finally:
+        _turn.release()
     if sample is None:
         return
     far = round(moved / len(sample.ids) * sample.products)

@@ -36,7 +36,7 @@ def offer(**fields: str) -> dict[str, Any]:
         ({"type": "market_changed", "data": {"market": "\0", "multiplier": 1}}, "$.data.market"),
         ({"type": "market_changed", "data": {"market": "Z", "multiplier": "1.00001"}}, "$.data.multiplier"),
         ({"type": "recalculation_requested", "data": {"category": "a\0b"}}, "$.data.category"),
-        ({"type": "recalculation_requested", "data": {"product_ids": ["P-1", "P 2"]}}, "$.data.product_ids[1]"),
+        ({"type": "recalculation_requested", "data": {"product_ids": ["P-1", "P\t2"]}}, "$.data.product_ids[1]"),
         (offer(expires_at="2026-01-01T00:00:00"), "$.data.expires_at"),
         (offer(expires_at="9999-12-31T23:59:59-14:00"), "$.data.expires_at"),
         (offer(expires_at="0001-01-01T00:00:00+14:00"), "$.data.expires_at"),

@@ -136,6 +136,16 @@ def test_a_new_rulebook_and_new_market_values_are_entries(pool: Pool) -> None:
     assert told == [(made.version, None), (None, version)]
 
 
+@pytest.fixture(autouse=True)
+def former_rulebook(pool: Pool) -> Iterator[None]:
+    """The rulebook as it was, for the tests of others that use the same database."""
+    with pool.connection() as conn:
+        before = rulebook.active(conn).rulebook
+    yield
+    with pool.connection() as conn:
+        rulebook.publish(conn, before, BY)
+
+
 def promotion(opens: datetime | None = None) -> Promotion:
     instant = (opens or datetime(2040, 1, 1, tzinfo=UTC)).isoformat()
     return Promotion(id=f"p-{uuid4().hex[:8]}", percent=Decimal(5), from_=instant)

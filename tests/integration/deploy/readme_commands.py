@@ -43,6 +43,8 @@ RUN = {
     "just tasks": LOOKED_AT,
     "just events": LOOKED_AT,
     "just holds": LOOKED_AT,
+    "just plan FILE": "tests/integration/plans/test_plan_commands.py",
+    "just apply PLAN_ID": "tests/integration/plans/test_plan_commands.py",
     "just trace": EVENT,
     "just trace [TRACE_ID]": EVENT,
     "just fuzz": RECIPE,

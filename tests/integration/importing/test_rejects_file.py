@@ -66,8 +66,8 @@ def test_a_fifo_and_a_device_are_written_to(pool: Pool, file: Writing, tmp_path:
 
 
 def test_a_row_like_a_formula_gets_an_apostrophe(pool: Pool, file: Writing) -> None:
-    done = imported(pool, file(f"{HEADER}\n=cmd(),Kettle,USD,1.00\n"))
-    assert done.rejects.splitlines()[1].endswith(''',"'=cmd(),Kettle,USD,1.00"''')
+    done = imported(pool, file(f"{HEADER}\n=cmd(),Kettle,XXX,1.00\n"))
+    assert done.rejects.splitlines()[1].endswith(''',"'=cmd(),Kettle,XXX,1.00"''')
 
 
 def test_its_size_is_bounded_and_left_out_rows_are_counted(
