@@ -86,7 +86,8 @@ class Sweep:
         carriers = [{"traceparent": event.traceparent, "tracestate": event.tracestate} for event in events]
         links = [link for carrier in carriers[1:MOST_LINKS] if (link := propagation.link_to(carrier))]
         with tracer.start_as_current_span(
-            f"process {MARKET_EVENTS}",
+            # Products that are due by the clock are no event: `just trace` passes over them.
+            f"process {MARKET_EVENTS}" if events else "sweep products",
             context=propagation.extract(carriers[0] if carriers else {}),
             kind=SpanKind.CONSUMER,
             attributes=_attributes(targets, events),

@@ -5,17 +5,24 @@ from uuid import uuid4
 
 import pytest
 import redis
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import format_trace_id
 
 from listener.inbox import Inbox
 from listener.sweep import PRODUCTS_PER_MESSAGE, Sweep
 from shared.market_events import views as event_views
 from shared.postgres.pools import Pool
 from shared.prices import repricing_queue
-from tests.integration.catalogue_examples import new_id
+from tests.integration.catalogue_examples import NOON, new_id
 from tests.integration.listener.conftest import Message, Queues, demand
 from tests.support.waiting import eventually
 
 WAITS_FOR = "SELECT 1 FROM pg_locks WHERE NOT granted AND %s = ANY(pg_blocking_pids(pid))"
+
+
+def of_trace(span: ReadableSpan) -> str:
+    return format_trace_id(span.context.trace_id)
 
 
 def test_a_message_becomes_an_event_and_a_message_for_its_product(pool: Pool, queues: Queues, message: Message) -> None:
@@ -77,6 +84,18 @@ def test_the_sweep_finds_events_whose_message_was_lost(pool: Pool, queues: Queue
     eventually(lambda: (sweep.due(), queues.times(product_id))[1] == 1, "the sweep enqueues the product")
     sweep.due()
     assert queues.times(product_id) == 1
+
+
+def test_products_that_are_due_by_the_clock_are_in_no_trace_of_an_event(
+    pool: Pool, queues: Queues, spans: InMemorySpanExporter
+) -> None:
+    product_id = new_id()
+    with pool.connection() as conn:
+        repricing_queue.schedule(conn, {product_id: NOON})
+    sweep = Sweep(pool, queues)
+    eventually(lambda: (sweep.due(), queues.times(product_id))[1] == 1, "the sweep enqueues the product")
+    [trace_id] = [trace for sent, trace in zip(queues.sent, queues.traces, strict=True) if product_id in sent]
+    assert [one.name for one in spans.get_finished_spans() if of_trace(one) == trace_id] == ["sweep products"]
 
 
 def test_targets_that_cannot_be_enqueued_are_due_again_at_once(pool: Pool, queues: Queues, message: Message) -> None:
