@@ -110,7 +110,7 @@ def _parts(url: str) -> tuple[str, str, int, str]:
 
 
 def _resolved(resolve: Resolve, host: str, port: int) -> list[str]:
-    # A resolver that does not answer keeps its thread, and nobody waits for it.
+    # A resolver that does not answer keeps its thread. The call goes on without it.
     threads = ThreadPoolExecutor(1, "resolver")
     try:
         return threads.submit(resolve, host, port).result(RESOLVED_IN_S)

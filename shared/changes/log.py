@@ -80,7 +80,7 @@ def next_value(conn: Conn, after: datetime) -> list[datetime]:
 
 
 def edges_until(conn: Conn) -> tuple[datetime, datetime]:
-    """The instant up to which window edges are in the log, and the time; nobody else adds edges meanwhile."""
+    """The instant up to which window edges are in the log, and the time. The row is locked: edges have one writer."""
     [row] = conn.execute("SELECT edges_until, clock_timestamp() AS now FROM change_log FOR UPDATE").fetchall()
     return row["edges_until"], row["now"]
 

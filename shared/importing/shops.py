@@ -2,6 +2,7 @@
 
 import csv
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ _LONGEST_NAME = 200
 _MOST_TAGS, _LONGEST_TAG = 32, 64
 
 
-class Shop:
+class Shop(ABC):
     """The rows of one export; subclasses have the names of its columns.
 
     Attributes:
@@ -73,9 +74,9 @@ class Shop:
         values = self.values(row.line)
         return None if values is None else Row(row.line, row.raw, [values.get(name, "") for name in OURS])
 
+    @abstractmethod
     def values(self, line: int) -> dict[str, str] | None:
         """The values of the row in hand by our names."""
-        raise NotImplementedError
 
     def cell(self, name: str) -> str:
         """A cell of the row in hand; empty where there is no such column."""

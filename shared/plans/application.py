@@ -97,7 +97,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     gathered = gather(conn, chosen)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposed.after.policy
-    if not is_exact:  # somebody changed the policy again
+    if not is_exact:  # the policy was changed again
         proposed = proposed.under(active)
     planned, other = parted(gathered.found, part if is_exact else None)
     made = planning.decide(gathered._replace(found=planned), proposed, cause, part.as_of)

@@ -39,7 +39,7 @@ def make(
     Args:
         conn: In a transaction.
         proposed: The changes.
-        author: Who makes the plan.
+        author: The plan's author.
         traceparent: W3C context that the job continues.
         chosen: The products that a person chose for a look; everything: the plan can be applied.
         queries: The shop's own queries.

@@ -87,7 +87,7 @@ class Proposal(Struct, frozen=True):
         return ActivePolicy(self.version, self.after.policy)
 
     def under(self, policy: ActivePolicy) -> "Proposal":
-        """The same with another policy after the changes: somebody wrote it meanwhile."""
+        """The same with the policy that was written since in place of the planned one."""
         rules = replace(self.after.policy, **{name: getattr(policy.policy, name) for name in Policy.__struct_fields__})
         return replace(self, after=replace(self.after, policy=rules), version=policy.version)
 

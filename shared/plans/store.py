@@ -26,7 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         product_set: The products.
         is_partial: Whether a person chose them: the plan is for looking.
         queries: The shop's own queries.
-        undo: What the plan undoes; None: it is no undo.
+        undo: The subject of an undo; None: the plan is no undo.
     """
 
     product_set: ProductSet = ProductSet()
@@ -89,7 +89,7 @@ def of_task(conn: Conn, task_id: UUID) -> Plan:
 
 
 def locked(conn: Conn, plan_id: UUID) -> Plan:
-    """A plan, which nobody else changes until the transaction ends.
+    """A plan, locked until the transaction ends.
 
     Raises:
         NotFound: there is no such plan.

@@ -50,7 +50,7 @@ def make(conn: Conn, asked: Asked, author: Author, traceparent: str, history_day
 
     Args:
         conn: In a transaction.
-        asked: What is undone.
+        asked: The subject of the undo.
         author: Who asks.
         traceparent: W3C context that the job continues.
         history_days: How long the price history goes back.

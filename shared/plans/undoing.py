@@ -31,7 +31,7 @@ class Undone(NamedTuple):
     """The decisions of an undo.
 
     Attributes:
-        notes: What becomes of each product that it concerns: `restored`, `paused` too, `left`, `created`, or `signals`:
+        notes: The outcome of each product concerned: `restored`, `paused` too, `left`, `created`, or `signals`:
             only its signals go back.
         restored: The new versions that restore a price.
         back: The signals that go back to their old values.
