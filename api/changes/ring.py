@@ -43,6 +43,11 @@ class Ring:
             self.start = oldest.change_id
         self._encoded = {key: text for key, text in self._encoded.items() if key[0] > self.start}
 
+    def knows(self, change_id: int) -> bool:
+        """Whether a reader of this entry misses none if it goes on with the entries held here."""
+        at = bisect_right(self._ids, change_id)
+        return change_id == self.last or (at > 0 and self._ids[at - 1] == change_id)
+
     def after(self, change_id: int) -> Iterator[Entry]:
         """The entries behind an id that is not before `start`."""
         return islice(self._entries, bisect_right(self._ids, change_id), None)
