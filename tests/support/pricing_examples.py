@@ -1,5 +1,6 @@
 """A product, a sheet, a market and a query to start from, and strategies that make any of them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from shared.pricing.decision import Decision, decide
 from shared.pricing.market import Market
 from shared.pricing.market_rules import CompetitorRule, DemandRule, Strategy
 from shared.pricing.policy import Policy
@@ -135,3 +137,8 @@ signals = st.lists(
     | st.builds(Signal, kind=st.just("demand"), source=st.sampled_from("xyz"), value=multipliers),
     max_size=6,
 )
+
+
+def decided(item: ProductInput, heard: Sequence[Signal], rules: Policy, last: Decimal | None) -> Decision:
+    """A decision at noon; `last` is the price in force, published an hour before."""
+    return decide(item, heard, rules, state(last), NOON)

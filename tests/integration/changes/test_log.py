@@ -1,57 +1,34 @@
-"""The log of changes: each change is one entry, and ids are visible in the order in which they are given."""
+"""The log of changes: each change is one entry."""
 
-import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from listener.change_clock import ChangeClock
 from shared.catalogue.product_set import ProductSet
-from shared.changes import entries, log
-from shared.changes.entries import TYPES, ChangedPrice, Entry, Event, Wanted, WindowPassed
-from shared.changes.log import Part
-from shared.errors import ChangesGone
+from shared.changes import entries
+from shared.changes.entries import TYPES, Event, Wanted, WindowPassed
 from shared.jobs import endings, tasks
 from shared.jobs.endings import TaskError
 from shared.messaging.messages import Enqueuer
-from shared.postgres import migrations, partitions, pools
-from shared.postgres.pools import Conn, Pool
+from shared.postgres.pools import Pool
 from shared.prices import breaker, published
 from shared.pricing.rulebook import Promotion
 from shared.rulebook import store as rulebook
 from shared.rulebook import values
 from shared.rulebook.store import ActivePolicy
 from shared.rulebook.values import By, NewValue
-from shared.settings import Settings
 from tests.integration.catalogue_examples import add_competitor, new_id, product, task_cause, write
+from tests.integration.changes.log_examples import after, given
 from tests.integration.importing_examples import HEADER, imported
 from tests.support.waiting import eventually
 
-EVERYTHING = Wanted()
 BY = By("tests", "an entry of the log")
-
-
-def given(pool: Pool) -> int:
-    """Give ids to all that waits; the last id."""
-    while True:
-        with pool.connection() as conn:
-            if not log.give_ids(conn):
-                return log.position(conn).last
-
-
-def after(pool: Pool, change_id: int, wanted: Wanted = EVERYTHING) -> list[Event]:
-    """The events behind an id; ids are given first."""
-    given(pool)
-    with pool.connection() as conn:
-        found = log.read(conn, Part(change_id, limit=10_000, most_bytes=100_000_000))
-    return [event for entry in found if (event := entries.event(entry, wanted))]
 
 
 def prices(pool: Pool, change_id: int, *product_ids: str) -> list[tuple[int, str | None, str | None]]:
@@ -245,135 +222,6 @@ def test_a_job_is_an_entry_at_its_end_unless_it_only_fills_a_cache(pool: Pool) -
     ended = [(one.task_id, one.kind, one.status) for one in found]
     assert (job, "recalculation", "failed") in ended
     assert other not in [task_id for task_id, _, _ in ended]
-
-
-def test_an_entry_is_visible_only_when_all_lower_ids_are(pool: Pool) -> None:
-    before = given(pool)
-    with pool.connection() as slow:
-        append(slow, "slow")
-        with pool.connection() as fast:
-            append(fast, "fast")
-        assert [one[0].product_id for one in changed(pool, before)] == ["fast"]
-    last = given(pool)
-    told = changed(pool, before)
-    assert [one[0].product_id for one in told] == ["fast", "slow"]
-    with pool.connection() as conn:
-        ids = [entry.change_id for entry in log.read(conn, Part(before))]
-    assert ids == list(range(before + 1, last + 1))
-
-
-def append(conn: Conn, product_id: str) -> None:
-    item = entries.PriceItem(product_id, 1, "EUR", None, Decimal(1), "none")
-    log.append_prices(conn, msgspec.json.encode(item) + b"\n")
-
-
-def changed(pool: Pool, change_id: int) -> list[list[ChangedPrice]]:
-    return [event.changes for event in after(pool, change_id) if isinstance(event, entries.PricesChanged)]
-
-
-def test_a_reader_beside_many_writers_misses_nothing_and_sees_no_id_late(pool: Pool) -> None:
-    start, writers, each = given(pool), 4, 25
-    names = {f"W-{number}-{part}" for number in range(writers) for part in range(each)}
-
-    def work(number: int) -> None:
-        for part in range(each):
-            with pool.connection() as conn:
-                append(conn, f"W-{number}-{part}")
-                # A statement of a random length between the number and the commit.
-                conn.execute("SELECT pg_sleep(%s)", [random.random() / 500])
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(writers)]
-    for thread in threads:
-        thread.start()
-    seen: list[Entry] = []
-
-    def read() -> bool:
-        with pool.connection() as conn:
-            log.give_ids(conn)
-        with pool.connection() as conn:
-            seen.extend(log.read(conn, Part(seen[-1].change_id if seen else start)))
-        told = {one[0] for entry in seen if entry.type == "prices" for one in msgspec.json.decode(entry.data)}
-        return told >= names
-
-    eventually(read, "every entry was read")
-    for thread in threads:
-        thread.join()
-    ids = [entry.change_id for entry in seen]
-    assert ids == list(range(start + 1, start + 1 + len(ids)))
-    # Each writer's entries in its order.
-    order = [one[0] for entry in seen if entry.type == "prices" for one in msgspec.json.decode(entry.data)]
-    for number in range(writers):
-        own = [name for name in order if name.startswith(f"W-{number}-")]
-        assert own == [f"W-{number}-{part}" for part in range(each)]
-
-
-def test_while_one_gives_ids_another_does_not(pool: Pool) -> None:
-    given(pool)
-    with pool.connection() as conn:
-        append(conn, "waiting")
-    with pool.connection() as first, pool.connection() as second:
-        assert log.give_ids(first) == 1
-        assert log.give_ids(second) == 0
-
-
-class TestOfItsOwn:
-    """A log of the test's own, without entries of others."""
-
-    @pytest.fixture
-    def own(self, new_database: Callable[[], Settings]) -> Iterator[Pool]:
-        settings = new_database()
-        migrations.migrate(settings)
-        with pools.pool(settings, "tests", size=2) as pool:
-            pool.wait()
-            with pool.connection() as conn:
-                rulebook.ensure_default(conn)
-            yield pool
-
-    def test_in_a_new_epoch_ids_jump_ahead_of_all_that_were_given(self, own: Pool) -> None:
-        first = given(own)
-        assert first == 1  # the rulebook
-        with own.connection() as conn:
-            conn.execute("UPDATE change_log SET epoch = epoch + 1")
-            append(conn, "restored")
-        last = given(own)
-        assert last > 1_000_000_000_000
-        with own.connection() as conn:
-            append(conn, "next")
-        assert given(own) == last + 1
-        with own.connection() as conn:
-            log.check(conn, first)
-            with pytest.raises(ChangesGone):
-                log.check(conn, first + 1)  # an entry that was lost
-
-    def test_an_id_before_the_log_is_refused_with_the_place_to_begin(self, own: Pool, settings: Settings) -> None:
-        for name in ("a", "b", "c"):
-            with own.connection() as conn:
-                append(conn, name)
-        last = given(own)
-        with own.connection() as conn:
-            log.check(conn, 0)
-            conn.execute("UPDATE changes SET recorded_at = now() - interval '100 days' WHERE change_id < %s", [last])
-        today = datetime.now(UTC)
-        partitions.maintain(own, settings, today)
-        with own.connection() as conn:
-            log.check(conn, last - 1)
-            with pytest.raises(ChangesGone) as refused:
-                log.check(conn, last - 2)
-            assert refused.value.begin == last - 1
-            conn.execute("DELETE FROM changes")
-            log.check(conn, last)
-            with pytest.raises(ChangesGone) as refused:
-                log.check(conn, 0)
-            assert refused.value.begin == last
-            with pytest.raises(ChangesGone):
-                log.check(conn, last + 1)
-
-    def test_entries_without_ids_move_into_their_month_and_get_them_there(self, own: Pool, settings: Settings) -> None:
-        with own.connection() as conn:
-            append(conn, "moves")
-        partitions.maintain(own, settings, datetime.now(UTC))
-        [[one]] = changed(own, 1)
-        assert one.product_id == "moves"
 
 
 def test_every_type_has_an_event() -> None:
