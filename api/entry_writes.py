@@ -25,8 +25,6 @@ from shared.rulebook import reductions, revisions, store
 from shared.rulebook.store import By
 from shared.telemetry import propagation
 
-DELETED = 10_000  # rows of former revisions in one statement
-
 
 class EntriesWritten(Struct, frozen=True):
     """The answer to a write of entries."""
@@ -79,10 +77,6 @@ def replace(services: Services, list_id: str, entries: Sequence[EntryWrite], aut
         changed = price_lists.pairs_of(conn, list_id, [former, revision])
         _recalculate(conn, list_id, put)
     announce_rulebook(services.events, made.version)
-    deleted = DELETED
-    while deleted == DELETED:
-        with services.transaction() as conn:
-            deleted = price_lists.delete_former(conn, list_id, revision, DELETED)
     return EntriesWritten(made.version, changed)
 
 

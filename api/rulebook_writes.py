@@ -17,7 +17,6 @@ from shared.plans.changes import Change, RateChange
 from shared.postgres.pools import Conn
 from shared.prices import inputs
 from shared.pricing.market import location_key
-from shared.pricing.rulebook import PriceList
 from shared.rulebook import documents, exchange_rates, parts, reductions, store, values
 from shared.rulebook.exchange_rates import NewRate
 from shared.rulebook.parts import Part, PartName
@@ -25,9 +24,6 @@ from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By, NewValue, Pair
 from shared.telemetry import propagation
 from shared.telemetry.tracing import current_trace_id
-
-# Entries of a deleted list that one transaction deletes.
-DELETED = 10_000
 
 
 class Put(NamedTuple):
@@ -100,8 +96,6 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
         if name.kind == "market":
             values_version = values.add(conn, [NewValue("multiplier", name.key, None)], by)
     _announce(services, held, made, values_version)
-    if isinstance(gone := parts.find(held.rulebook, name), PriceList):
-        _delete_entries(services, gone)
     return made.version
 
 
@@ -154,14 +148,6 @@ def _locked(conn: Conn, name: PartName) -> RulebookVersion:
     if name.kind == "price_list":
         price_lists.lock(conn, name.key)
     return store.locked(conn)
-
-
-def _delete_entries(services: Services, gone: PriceList) -> None:
-    """Delete the entries of a deleted list. They count no more; a later list of this id has a higher revision."""
-    deleted = DELETED
-    while deleted == DELETED:
-        with services.transaction() as conn:
-            deleted = price_lists.delete_former(conn, gone.id, gone.revision + 1, DELETED)
 
 
 def _by(caller: LiveKey, cause: str) -> By:

@@ -157,9 +157,9 @@ def page(
     return [(row, written(row)) for row in (EntryRow(*values) for values in rows)]
 
 
-def delete_former(conn: Conn, list_id: str, in_force: int, most: int) -> int:
-    """Delete up to `most` rows of earlier revisions than the one in force; returns their number."""
-    return conn.execute(_DELETE_FORMER, {"list_id": list_id, "revision": in_force, "most": most}).rowcount
+def purge(conn: Conn, limit: int) -> int:
+    """Delete up to this many rows of replaced revisions and of deleted lists; returns their number."""
+    return conn.execute(_PURGE, {"limit": limit}).rowcount
 
 
 def pairs_of(conn: Conn, list_id: str, revisions: Sequence[int]) -> int:
@@ -268,9 +268,13 @@ WHERE list_id = %(list_id)s AND revision = %(revision)s {}
 ORDER BY product_id, customer_id, ordinal LIMIT %(limit)s
 """
 
-_DELETE_FORMER = """
+# Rows that a request has locked wait for the next purge. A deleted list has a revision in force without rows.
+_PURGE = """
 DELETE FROM price_list_entries WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM price_list_entries WHERE list_id = %(list_id)s AND revision < %(revision)s LIMIT %(most)s))
+    SELECT former.ctid FROM price_list_revisions r CROSS JOIN LATERAL (
+        SELECT ctid FROM price_list_entries e WHERE e.list_id = r.list_id AND e.revision < r.in_force
+        LIMIT %(limit)s FOR UPDATE SKIP LOCKED) former
+    LIMIT %(limit)s))
 """
 
 _COUNT = """

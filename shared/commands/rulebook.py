@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from shared.access import audit
-from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
 from shared.commands import document_files
 from shared.commands.document_files import FILE
@@ -28,8 +27,6 @@ from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
 from shared.settings import Settings
 
-# Entries of a deleted list that one transaction deletes.
-DELETED = 10_000
 # Rates of the past that one transaction stores.
 RATES = 10_000
 KIND = click.Choice([name.replace("_", "-") for name in KINDS])
@@ -184,18 +181,7 @@ def _report(settings: Settings, held: RulebookVersion, made: RulebookVersion) ->
         print_line(f"nothing changed; version {made.version} is active")
         return
     _announce(settings, version=made.version)
-    _delete_entries(settings, held, made)
     print_line(f"version {made.version} is active")
-
-
-def _delete_entries(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> None:
-    """Delete the entries of deleted lists, some at a time."""
-    left = {part.id for part in made.rulebook.price_lists}
-    for gone in (part for part in held.rulebook.price_lists if part.id not in left):
-        deleted = DELETED
-        while deleted == DELETED:
-            with connection(settings) as conn:
-                deleted = price_lists.delete_former(conn, gone.id, gone.revision + 1, DELETED)
 
 
 def _announce(settings: Settings, version: int | None = None, values_version: int | None = None) -> None:

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
 from shared.errors import Superseded
 from shared.importing import entry_loading, staging
@@ -27,8 +26,6 @@ from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.rulebook import reductions, revisions
 from shared.rulebook.store import By
-
-DELETED = 20_000  # rows of former revisions in one transaction
 
 
 class EntriesImported(msgspec.Struct, frozen=True):
@@ -138,8 +135,6 @@ def run(
     except (RefusedFile, KeyboardInterrupt):
         entry_loading.drop(conn, list_id, revision)
         raise
-    if not is_refused and not dry_run:
-        _delete_former(conn, list_id, revision)
     return EntriesImported(
         loaded.rows,
         0 if is_refused else loaded.entries,
@@ -162,9 +157,3 @@ def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:
         tasks.create(conn, "recalculation", ProductSet(), "")
     conn.commit()
     return made.version
-
-
-def _delete_former(conn: Conn, list_id: str, revision: int) -> None:
-    while price_lists.delete_former(conn, list_id, revision, DELETED):
-        conn.commit()
-    conn.commit()

@@ -78,7 +78,9 @@ class Shop:
         return [replace(entry, product_id=entry.product_id.removesuffix(f"-{self.mark}")) for _, entry in found]
 
     def rows(self) -> int:
+        """The rows that are left once the listener has deleted those of former revisions."""
         with self.pool.connection() as conn:
+            price_lists.purge(conn, 1_000_000)
             query = "SELECT count(*) AS n FROM price_list_entries WHERE list_id = %s"
             [row] = conn.execute(query, [self.list_id]).fetchall()
         return int(row["n"])

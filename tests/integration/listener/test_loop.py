@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from uuid import uuid4
 
 import psycopg
@@ -15,9 +16,11 @@ from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
 from shared.access import idempotency
+from shared.catalogue import price_lists
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
+from shared.pricing.entries import EntryInput
 from tests.integration.catalogue_examples import new_id
 from tests.integration.listener.conftest import Message, Queues, demand
 from tests.support.waiting import eventually
@@ -198,3 +201,18 @@ def test_the_active_listener_purges_expired_idempotency_keys(pool: Pool) -> None
 
     with Listener(pool).running():
         eventually(lambda: left() == 0, "the expired key is purged")
+
+
+def test_the_active_listener_deletes_the_entries_of_a_deleted_list(pool: Pool) -> None:
+    entry = EntryInput(product_id=new_id(), amount=Decimal(80))
+    with pool.connection() as conn:
+        price_lists.add(conn, entry.product_id, 0, [price_lists.row_of(entry, entry.product_id, 0, 0)])
+        price_lists.note_in_force(conn, entry.product_id, price_lists.next_revision(conn, entry.product_id, 0))
+
+    def left() -> int:
+        with pool.connection() as conn:
+            return price_lists.pairs_of(conn, entry.product_id, [0])
+
+    assert left() == 1
+    with Listener(pool).running():
+        eventually(lambda: left() == 0, "the entries are deleted")

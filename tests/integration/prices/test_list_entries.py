@@ -79,6 +79,33 @@ def test_a_decision_keeps_the_entries_and_drops_those_of_former_revisions(pool: 
     assert [one.revision for one in sheet_of(pool, product_id).entries] == [1]
 
 
+def test_rows_of_replaced_revisions_and_deleted_lists_are_purged_unless_a_request_has_them(pool: Pool) -> None:
+    replaced, deleted, first, loading = lists = [f"{new_id()}-{n}" for n in range(4)]
+    product_id = new_id()
+
+    def left() -> dict[str, list[int]]:
+        with pool.connection() as conn:
+            query = b"SELECT list_id, revision FROM price_list_entries WHERE product_id = %s ORDER BY revision"
+            rows = conn.execute(query, [product_id]).fetchall()
+        return {each: [row["revision"] for row in rows if row["list_id"] == each] for each in lists}
+
+    with pool.connection() as conn:
+        for list_id, revision in ((replaced, 0), (replaced, 1), (deleted, 0), (first, 0), (loading, 0), (loading, 1)):
+            write_entries(conn, list_id, revision, [entry(product_id)])
+        for list_id in (replaced, deleted):
+            price_lists.note_in_force(conn, list_id, price_lists.next_revision(conn, list_id, 0))
+        price_lists.next_revision(conn, loading, 0)
+    kept = {replaced: [1], deleted: [], first: [0], loading: [0, 1]}
+    with pool.connection() as request, pool.connection() as conn:
+        request.execute("SELECT FROM price_list_entries WHERE list_id = %s AND revision = 0 FOR UPDATE", [replaced])
+        price_lists.purge(conn, 1_000)
+        conn.commit()
+        assert left() == kept | {replaced: [0, 1]}
+    with pool.connection() as conn:
+        assert price_lists.purge(conn, 1_000) == 1
+    assert left() == kept
+
+
 def test_a_sheet_that_cannot_be_read_is_replaced_by_one_with_its_entries(pool: Pool, policy: ActivePolicy) -> None:
     product_id = new_id()
     write(pool, policy, product(product_id))
