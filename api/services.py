@@ -131,8 +131,8 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s, settings.feed_key)
         stack.callback(feed.close)
         near = NearCache(settings.near_cache_entries, settings.near_cache_bytes)
-        await stack.enter_async_context(changes.followed_by(near, events))
         reader = PriceReader(cache, reads, settings.cache_ttl_s, near, traced)
+        await stack.enter_async_context(changes.followed_by(near, reader.rulebook, events))
         await reader.prepare()
         stack.callback(reader.report)
         for loop in (reader.read_ahead(), reader.rulebook.keep_fresh()):

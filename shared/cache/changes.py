@@ -1,9 +1,9 @@
-"""Applies the announcements on `price_changes` to the near cache: new prices are served in milliseconds."""
+"""Follows the announcements of new prices and of a new rulebook: both are served in milliseconds."""
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -11,7 +11,8 @@ import redis
 import structlog
 
 from shared.cache.near import NearCache
-from shared.messaging.channel import PRICE_CHANGES, PriceChanges
+from shared.cache.rulebook import RulebookCopy
+from shared.messaging.channel import PRICE_CHANGES, RULEBOOK, PriceChanges
 from shared.messaging.subscription import Subscription
 from shared.telemetry.metrics import CHANGES_REFUSED, CHANGES_SUBSCRIPTION_UP, NEAR_STALENESS
 
@@ -26,16 +27,19 @@ MOST_AGE_S = 3_600.0
 
 
 @asynccontextmanager
-async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[None]:
-    """Apply announcements to a near cache for the duration of a block.
+async def followed_by(near: NearCache, rulebook: RulebookCopy, events: redis.Redis) -> AsyncIterator[None]:
+    """Apply announcements to a near cache and a copy of the rulebook for the duration of a block.
 
-    A thread reads the channel, with the same `Subscription` as the listener. While the subscription is down, the
-    near cache's own limit of a second bounds the age of its sheets.
+    A thread reads the channels, with the same `Subscription` as the listener. While the subscription is down, the
+    near cache's own limit of a second bounds the age of its sheets, and the rulebook is read again and again anyway.
     """
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=_follow, args=(Subscription(events, PRICE_CHANGES), near, stop), name="price-changes"
-    )
+    stop, loop = threading.Event(), asyncio.get_running_loop()
+
+    def read_rulebook() -> None:
+        loop.call_soon_threadsafe(rulebook.read_soon)
+
+    subscription = Subscription(events, PRICE_CHANGES, RULEBOOK)
+    thread = threading.Thread(target=_follow, args=(subscription, near, read_rulebook, stop), name="changes")
     thread.start()
     try:
         yield
@@ -44,11 +48,13 @@ async def followed_by(near: NearCache, events: redis.Redis) -> AsyncIterator[Non
         await asyncio.to_thread(thread.join)
 
 
-def _follow(subscription: Subscription, near: NearCache, stop: threading.Event) -> None:
+def _follow(
+    subscription: Subscription, near: NearCache, read_rulebook: Callable[[], None], stop: threading.Event
+) -> None:
     is_up = True
     while not stop.is_set():
         try:
-            messages = subscription.take(WAIT_S)
+            messages = subscription.take_named(WAIT_S)
         except Exception as error:  # noqa: BLE001 # the outermost loop of a thread
             if is_up:
                 log.warning("price changes are not received, prices are up to a second old", error=str(error))
@@ -60,8 +66,11 @@ def _follow(subscription: Subscription, near: NearCache, stop: threading.Event) 
             log.info("price changes are received again")
         is_up = True
         CHANGES_SUBSCRIPTION_UP.set(1)
-        for message in messages:
-            _apply(message, near)
+        for channel, message in messages:
+            if channel == RULEBOOK:
+                read_rulebook()
+            else:
+                _apply(message, near)
     subscription.close()
 
 

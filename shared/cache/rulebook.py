@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -16,10 +17,12 @@ from shared.rulebook.store import Loaded
 log = structlog.get_logger(__name__)
 
 READ_EVERY_S = 0.5
+# Announcements within this time cause one reading.
+GATHER_S = 0.05
 
 
 class RulebookCopy:
-    """The compiled rulebook with the market values: read twice a second.
+    """The compiled rulebook with the market values: read when a change is announced, and twice a second anyway.
 
     The database's epoch is read with them, for the near cache. While PostgreSQL is away, the last copy stays in force.
 
@@ -32,11 +35,19 @@ class RulebookCopy:
         self.terms: Terms | None = None
         self._loaded: Loaded | None = None
         self._is_up = True
+        self._announced = asyncio.Event()
+
+    def read_soon(self) -> None:
+        """Read again within milliseconds: a change was announced. Call it on the event loop."""
+        self._announced.set()
 
     async def keep_fresh(self) -> None:
         """Loop: read again and again."""
         while True:
-            await asyncio.sleep(READ_EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._announced.wait(), READ_EVERY_S)
+                await asyncio.sleep(GATHER_S)
+            self._announced.clear()
             await self.read()
 
     async def current(self) -> Terms:

@@ -12,14 +12,14 @@ BATCH = 500
 
 
 class Subscription:
-    """A subscription to one channel.
+    """A subscription to one channel or several.
 
     redis-py never detects a dead Pub/Sub connection: its health check sends a PING and does not wait for the reply.
     This class pings every second and requires a pong within three.
     """
 
-    def __init__(self, client: redis.Redis, channel: str, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._client, self._channel, self._monotonic = client, channel, monotonic
+    def __init__(self, client: redis.Redis, *channels: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client, self._channels, self._monotonic = client, channels, monotonic
         self._pubsub: PubSub | None = None
         self._pinged_at = 0.0
         self._unanswered_since: float | None = None
@@ -30,7 +30,11 @@ class Subscription:
         return self._pubsub is not None
 
     def take(self, wait_s: float) -> list[bytes]:
-        """Up to 500 messages published since the last call; subscribes first where there is no subscription.
+        """As `take_named`, without the names of the channels."""
+        return [message for _, message in self.take_named(wait_s)]
+
+    def take_named(self, wait_s: float) -> list[tuple[str, bytes]]:
+        """Up to 500 messages published since the last call, with their channels; subscribes first where it must.
 
         Args:
             wait_s: The longest wait for a first message.
@@ -59,7 +63,7 @@ class Subscription:
 
     def _subscribe(self) -> PubSub:
         pubsub: PubSub = self._client.pubsub()  # type: ignore[no-untyped-call] # redis-py has no type here
-        pubsub.subscribe(self._channel)
+        pubsub.subscribe(*self._channels)
         self._pubsub = pubsub
         self._pinged_at, self._unanswered_since = self._monotonic(), None
         return pubsub
@@ -71,13 +75,13 @@ class Subscription:
             self._pinged_at = now
             self._unanswered_since = self._unanswered_since or now
 
-    def _drain(self, pubsub: PubSub, wait_s: float) -> list[bytes]:
-        taken: list[bytes] = []
+    def _drain(self, pubsub: PubSub, wait_s: float) -> list[tuple[str, bytes]]:
+        taken: list[tuple[str, bytes]] = []
         message = pubsub.get_message(timeout=wait_s)
         while message is not None:
             self._unanswered_since = None
             if message["type"] == "message":
-                taken.append(message["data"])
+                taken.append((message["channel"].decode(), message["data"]))
             if len(taken) == BATCH:
                 break
             message = pubsub.get_message(timeout=0)

@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from shared.cache import changes, sheets
+from shared.cache import changes, rulebook, sheets
 from shared.cache.writer import SheetWriter
 from shared.messaging import channel, clients
 from shared.postgres.pools import Pool
@@ -114,7 +114,7 @@ def test_while_every_price_is_decided_anew_none_is_missed_in_the_cache(
 def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: redis.Redis, product_id: str) -> None:
     async def test(own: Stand) -> None:
         events = clients.client(settings.redis_for("events"), "tests")
-        async with changes.followed_by(own.near, events):
+        async with changes.followed_by(own.near, own.reader.rulebook, events):
 
             async def is_heard() -> bool:
                 return bool(cache.pubsub_numsub(channel.PRICE_CHANGES)[0][1])
@@ -139,3 +139,23 @@ def test_the_near_cache_follows_what_is_announced(settings: Settings, cache: red
         events.close()
 
     run(settings, test, near_entries=10)
+
+
+def test_an_announced_rulebook_is_read_at_once(
+    settings: Settings, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rulebook, "READ_EVERY_S", 3_600)
+
+    async def test(own: Stand) -> None:
+        events, copy = clients.client(settings.redis_for("events"), "tests"), own.reader.rulebook
+        before, copy._loaded = copy.terms, None
+        async with changes.followed_by(own.near, copy, events):
+
+            async def is_read() -> bool:
+                channel.announce_rulebook(cache, version=1)
+                return copy.terms is not before
+
+            await eventually(is_read, "the rulebook is read")
+        events.close()
+
+    run(settings, test)

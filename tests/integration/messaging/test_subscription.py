@@ -68,7 +68,7 @@ def stand(settings: Settings, cache: redis.Redis) -> Iterator[Stand]:
     name, clock = f"test-{uuid4()}", Clock()
     with proxy_to(settings.redis_for("events")) as proxy:
         client = clients.client(proxy.url(), "tests")
-        subscription = Subscription(client, name, clock)
+        subscription = Subscription(client, name, monotonic=clock)
         yield Stand(subscription, name, cache, proxy, clock)
         subscription.close()
         client.close()
