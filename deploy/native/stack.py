@@ -82,7 +82,9 @@ def _split(names: Sequence[str]) -> tuple[list[str], list[str]]:
 def _start_supervisor(stack: Stack, undo: ExitStack) -> None:
     if stack.supervisor.pid() is not None:
         return
-    supervision.start(stack.home, stack.state, environment.of_programs(stack.home, stack.env, {}))
+    supervision.start(
+        stack.home, stack.state, environment.of_programs(stack.home, stack.env, {}), stack.settings.drain_timeout_s
+    )
     pid = _until(stack.supervisor.pid, "The supervisor does not answer.")
     undo.callback(_end_supervisor, stack.supervisor, pid)
 

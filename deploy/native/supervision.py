@@ -32,6 +32,8 @@ password={password}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
+# After its own time to end, a program has this long before it is killed.
+KILL_AFTER_S = 5
 _PROGRAM = """
 [program:{name}]
 command=%(ENV_NATIVE_PYTHON)s -m deploy.native.run {name}
@@ -49,14 +51,20 @@ stdout_logfile_backups=3
 """
 
 
-def start(home: Path, state: State, env: Mapping[str, str]) -> None:
+def start(home: Path, state: State, env: Mapping[str, str], drain_s: int) -> None:
     """Start supervisord, detached from this shell; it starts no program by itself.
+
+    Args:
+        home: The stack's folder.
+        state: Its ports and passwords.
+        env: The environment of supervisord and its programs.
+        drain_s: The time that an engine's program takes to end; it is killed `KILL_AFTER_S` later.
 
     Raises:
         StackError: supervisord did not start; the text is its output.
     """
     config = home / pricing_home.CONFIG_FILE
-    pricing_home.write_private(config, _configuration(state))
+    pricing_home.write_private(config, _configuration(state, drain_s))
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
         cwd=REPOSITORY,
@@ -72,14 +80,14 @@ def start(home: Path, state: State, env: Mapping[str, str]) -> None:
         raise StackError(f"The supervisor did not start:\n{done.stdout.strip()}")
 
 
-def _configuration(state: State) -> str:
+def _configuration(state: State, drain_s: int) -> str:
     user = "user=0\n" if os.geteuid() == 0 else ""  # else it warns that it runs as root
     head = _SUPERVISOR.format(user=user, port=state.supervisor_port, password=state.supervisor_password)
     return head + "".join(
         _PROGRAM.format(
             name=name,
             stop_signal="INT" if name == "postgres" else "TERM",
-            stop_wait_s=60 if name == "postgres" else 20,
+            stop_wait_s=60 if name == "postgres" else drain_s + KILL_AFTER_S,
             as_group="true" if name in APPS else "false",
         )
         for name in NAMES

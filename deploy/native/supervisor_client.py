@@ -10,7 +10,7 @@ import msgspec
 from deploy.errors import StackError
 from deploy.native.state import State
 
-_STOP_TIMEOUT_S = 90  # longer than the longest wait for a program's end
+_STOP_TIMEOUT_S = 660  # longer than the longest wait for a program's end
 _PROBE_TIMEOUT_S = 5
 _CALL_ERRORS = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError)
 
