@@ -12,7 +12,7 @@ from psycopg.rows import tuple_row
 
 from shared.postgres import arrays
 from shared.postgres.pools import AsyncPool, Conn
-from shared.pricing.entries import EntryInput, PriceEntry
+from shared.pricing.entries import EntryInput, EntryWrite, PriceEntry
 from shared.pricing.windows import window
 
 EVERYONE = ""
@@ -100,13 +100,8 @@ def replace(conn: Conn, list_id: str, revision: int, pairs: Iterable[Pair], rows
     """Replace the entries of these products and customers in the list; returns the pairs whose entries changed."""
     wanted, given = list(pairs), list(rows)
     key = {"list_id": list_id, "revision": revision}
-    keys = {
-        "product_ids": arrays.texts(product_id for product_id, _ in wanted),
-        "customer_ids": arrays.texts(customer_id for _, customer_id in wanted),
-    }
-    before = _by_pair(EntryRow(*row) for row in _rows(conn, _OF_PAIRS, key | keys))
-    after = _by_pair(given)
-    changed = {pair for pair in wanted if before.get(pair, []) != after.get(pair, [])}
+    before, after = of_pairs(conn, list_id, revision, wanted), _by_pair(given)
+    changed = {pair for pair in wanted if _documents(before, pair) != _documents(after, pair)}
     stale = {pair for pair in changed if pair in before}
     if stale:
         keys = {"product_ids": arrays.texts(pair[0] for pair in stale)}
@@ -114,6 +109,17 @@ def replace(conn: Conn, list_id: str, revision: int, pairs: Iterable[Pair], rows
         conn.execute(_DELETE_PAIRS, key | keys)
     add(conn, list_id, revision, [row for row in given if (row.product_id, row.customer_id) in changed])
     return changed
+
+
+def of_pairs(conn: Conn, list_id: str, revision: int, pairs: Iterable[Pair]) -> dict[Pair, list[EntryRow]]:
+    """The entries of these products and customers in one revision of a list; those without any are left out."""
+    wanted = list(pairs)
+    keys = {
+        "product_ids": arrays.texts(product_id for product_id, _ in wanted),
+        "customer_ids": arrays.texts(customer_id for _, customer_id in wanted),
+    }
+    rows = _rows(conn, _OF_PAIRS, keys | {"list_id": list_id, "revision": revision})
+    return _by_pair(EntryRow(*row) for row in rows)
 
 
 def add(conn: Conn, list_id: str, revision: int, rows: Sequence[EntryRow]) -> None:
@@ -206,11 +212,20 @@ def written(row: EntryRow) -> EntryInput:
     )
 
 
-def _by_pair(rows: Iterable[EntryRow]) -> Mapping[Pair, list[str]]:
-    found: dict[Pair, list[str]] = {}
+def as_write(row: EntryRow) -> EntryWrite:
+    """The entry of a row as a write of it."""
+    return EntryWrite(**msgspec.structs.asdict(written(row)))
+
+
+def _by_pair(rows: Iterable[EntryRow]) -> dict[Pair, list[EntryRow]]:
+    found: dict[Pair, list[EntryRow]] = {}
     for row in rows:
-        found.setdefault((row.product_id, row.customer_id), []).append(row.document)
+        found.setdefault((row.product_id, row.customer_id), []).append(row)
     return found
+
+
+def _documents(of_pairs: Mapping[Pair, Sequence[EntryRow]], pair: Pair) -> list[str]:
+    return [row.document for row in of_pairs.get(pair, ())]
 
 
 def _rows(conn: Conn, query: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:

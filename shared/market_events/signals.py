@@ -90,6 +90,16 @@ def apply(conn: Conn, updates: Sequence[SignalUpdate]) -> set[Register]:
     return won
 
 
+def measured(conn: Conn, product_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
+    """The time of the event that set the stock or the cost of products, by product and kind."""
+    rows = conn.execute(_MEASURED, [list(product_ids)])
+    return {(row["product_id"], row["kind"]): row["occurred_at"] for row in rows}
+
+
+_MEASURED = """
+SELECT product_id, kind, occurred_at FROM signals WHERE product_id = ANY(%s) AND kind IN ('stock', 'cost')
+"""
+
 _HELD = "SELECT product_id, kind, source, occurred_at, event_id FROM signals WHERE product_id = ANY(%s)"
 
 # What was there before is kept for an undo. All parts of the statement read the tables as they were before it.

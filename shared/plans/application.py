@@ -15,13 +15,15 @@ from shared.plans.plan_parts import Item, Stored
 from shared.plans.proposal import Proposal
 from shared.plans.store import Plan
 from shared.postgres.pools import Conn
-from shared.prices import published
+from shared.prices import published, replaced_facts
 from shared.prices.batches import Made, is_decided
 from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
+from shared.prices.replaced_facts import Replaced
 from shared.pricing.money import percent
+from shared.pricing.product import ProductInput
 from shared.rulebook import exchange_rates, parts, reductions, values
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import By, RulebookVersion
@@ -78,7 +80,7 @@ def begin(conn: Conn, plan: Plan, by: By, traceparent: str, stale_share: Decimal
             else:
                 made = parts.put(conn, made, written.name, written.part, by)
     task_id = None
-    if proposed.writes_sheets or plan.options.undo is not None:
+    if proposed.writes_sheets or (plan.options.undo is not None and plan.options.undo.writes_sheets):
         task_id = tasks.create(conn, "apply", plan.options.product_set, traceparent)
     elif (reached := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
         tasks.create(conn, "recalculation", reached, traceparent)  # it finds the lowest prices
@@ -110,7 +112,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
 
 def write(conn: Conn, gathered: Gathered, made: Made, proposed: Proposal, cause: Cause) -> Repriced:
     """Store the facts that the changes write, the prices and the entries."""
-    _write_facts(conn, gathered.found, proposed)
+    _write_facts(conn, gathered.found, proposed, cause)
     repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
     return entry_writes.write(conn, gathered.found, proposed, repriced, cause)
 
@@ -151,10 +153,20 @@ def _check_unmoved(conn: Conn, proposed: Proposal, held: RulebookVersion, at: da
         raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")
 
 
-def _write_facts(conn: Conn, found: Sequence[PricingInputs], proposed: Proposal) -> None:
-    """Store the products that the changes write; their manual prices are part of the states."""
-    ids = {one.product.product_id for one in found}
-    products.upsert(conn, [product for product_id, product in proposed.products.items() if product_id in ids])
+def _write_facts(conn: Conn, found: Sequence[PricingInputs], proposed: Proposal, cause: Cause) -> None:
+    """Store the products that the changes write, and what they replace; manual prices are part of the states."""
+    written: list[ProductInput] = []
+    replaced: list[Replaced | None] = []
+    for one in found:
+        product_id = one.product.product_id
+        if (product := proposed.products.get(product_id)) is not None:
+            written.append(product)
+            replaced.append(replaced_facts.of_product(one.product, product))
+        if product_id in proposed.manual_prices:
+            manual = proposed.manual_prices[product_id]
+            replaced.append(replaced_facts.of_manual_price(product_id, one.state.manual, manual))
+    products.upsert(conn, written)
+    replaced_facts.note(conn, cause.id, [one for one in replaced if one is not None])
 
 
 def _put_values(conn: Conn, plan: Plan, by: By) -> int | None:
@@ -172,4 +184,4 @@ def _put_values(conn: Conn, plan: Plan, by: By) -> int | None:
     rates = contents.rates_of(plan.changes)
     if rates:
         exchange_rates.put(conn, rates, by)
-    return values.add(conn, [value for value in new if value.kind == "multiplier"], by)
+    return values.add(conn, [value for value in new if value.kind == "multiplier" or value.value is None], by)

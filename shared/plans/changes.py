@@ -86,6 +86,15 @@ class ManualPriceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         instants.check("until", self.until)
 
 
+class RatePair(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}
+):
+    """An exchange rate by its currencies."""
+
+    source: Annotated[str, Meta(description="A currency, ISO 4217.", examples=["USD"])]
+    target: Annotated[str, Meta(description="Another currency.", examples=["EUR"])]
+
+
 class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The name of what is deleted: exactly one."""
 
@@ -94,6 +103,10 @@ class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     promotion: Annotated[PartId | None, Meta(description="A promotion.", examples=["spring"])] = None
     manual_price: Annotated[
         ProductId | None, Meta(description="The manual price of a product.", examples=["P-100"])
+    ] = None
+    multiplier: Annotated[Name | None, Meta(description="The multiplier of a market.", examples=["NY"])] = None
+    exchange_rate: Annotated[
+        RatePair | None, Meta(description="An exchange rate.", examples=[{"from": "USD", "to": "EUR"}])
     ] = None
 
     def __post_init__(self) -> None:

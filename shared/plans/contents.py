@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.errors import InvalidInput, NotFound, StillInUse
-from shared.plans.changes import Change, Deletion, MarketChange, MultiplierChange
+from shared.plans.changes import Change, Deletion, MarketChange, MultiplierChange, RateChange, RatePair
 from shared.pricing.entries import EntryWrite
 from shared.pricing.product import ProductInput
 from shared.pricing.rulebook import MarketRules, PriceList, Promotion, Rulebook, RulebookPolicy
@@ -15,7 +15,7 @@ from shared.pricing.state import ManualPrice
 from shared.rulebook import parts
 from shared.rulebook.exchange_rates import NewRate
 from shared.rulebook.parts import Part, PartName
-from shared.rulebook.values import NewValue
+from shared.rulebook.values import Kind, NewValue
 
 # The entries that a plan writes: list → product → its entries.
 Entries = dict[str, dict[str, list[EntryWrite]]]
@@ -96,7 +96,24 @@ def values_of(changes: Sequence[Change]) -> list[NewValue]:
             found.append(NewValue("multiplier", of_market.market, of_market.multiplier))
         if (rate := change.exchange_rate) is not None:
             found.append(NewValue("exchange_rate", f"{rate.source}/{rate.target}", rate.rate))
+        if (gone := change.delete) is not None:
+            if gone.multiplier is not None:
+                found.append(NewValue("multiplier", gone.multiplier, None))
+            if (pair := gone.exchange_rate) is not None:
+                found.append(NewValue("exchange_rate", f"{pair.source}/{pair.target}", None))
     return found
+
+
+def value_change(kind: Kind, name: str, value: Decimal | None) -> Change:
+    """The change that puts a market value in force; None: it ends it."""
+    if kind == "multiplier":
+        if value is None:
+            return Change(delete=Deletion(multiplier=name))
+        return Change(multiplier=MultiplierChange(market=name, multiplier=value))
+    source, _, target = name.partition("/")
+    if value is None:
+        return Change(delete=Deletion(exchange_rate=RatePair(source=source, target=target)))
+    return Change(exchange_rate=RateChange(source=source, target=target, rate=value))
 
 
 def rates_of(changes: Sequence[Change]) -> list[NewRate]:
@@ -130,5 +147,14 @@ def changes_of(name: PartName, part: Part | None, multiplier: Decimal | None = N
         case Promotion():
             found.append(Change(promotion=part))
         case None:
-            found.append(Change(delete=Deletion(**{name.kind: name.key})))
+            found.append(Change(delete=_deletion(name)))
     return found
+
+
+def _deletion(name: PartName) -> Deletion:
+    match name.kind:
+        case "market":
+            return Deletion(market=name.key)
+        case "price_list":
+            return Deletion(price_list=name.key)
+    return Deletion(promotion=name.key)

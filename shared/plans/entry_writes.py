@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from shared.catalogue import price_lists
+from shared.catalogue.price_lists import EntryRow
 from shared.errors import InvalidInput
 from shared.plans.proposal import Proposal
 from shared.postgres.pools import Conn
-from shared.prices import list_entries
+from shared.prices import list_entries, replaced_facts
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
+from shared.prices.replaced_facts import Replaced
 from shared.pricing.entries import MOST_ENTRIES, EntryWrite
 from shared.rulebook import parts, revisions
 from shared.rulebook.parts import PartName
@@ -52,14 +54,14 @@ def write(conn: Conn, found: Sequence[PricingInputs], proposal: Proposal, repric
     for list_id, of_list in proposal.entries.items():
         own = {product_id: entries for product_id, entries in of_list.items() if product_id in ids}
         if own:
-            changed |= _replace(conn, list_id, own)
+            changed |= _replace(conn, list_id, own, cause)
     put = list_entries.put(conn, sorted(changed), cause)
     sheets = repriced.sheets | {sheet.product_id: sheet for sheet in put.sheets}
     new = tuple(sheet.product_id for sheet in put.sheets if sheet.product_id not in repriced.changed)
     return replace(repriced, sheets=sheets, changed=repriced.changed + new, failed=(*repriced.failed, *put.failed))
 
 
-def _replace(conn: Conn, list_id: str, own: Mapping[str, Sequence[EntryWrite]]) -> set[str]:
+def _replace(conn: Conn, list_id: str, own: Mapping[str, Sequence[EntryWrite]], cause: Cause) -> set[str]:
     """The products whose entries for everyone changed."""
     revision = revisions.in_force(conn, list_id)
     written = [entry for entries in own.values() for entry in entries]
@@ -67,8 +69,19 @@ def _replace(conn: Conn, list_id: str, own: Mapping[str, Sequence[EntryWrite]]) 
     rows = [
         price_lists.row_of(entry, list_id, revision, index) for index, entry in enumerate(written) if not entry.delete
     ]
+    before = price_lists.of_pairs(conn, list_id, revision, pairs)
     changed = price_lists.replace(conn, list_id, revision, pairs, rows)
+    after = price_lists.of_pairs(conn, list_id, revision, changed)
+    replaced = [
+        Replaced(pair[0], "entries", _json(before.get(pair, ())), _json(after.get(pair, ())), list_id, pair[1])
+        for pair in sorted(changed)
+    ]
+    replaced_facts.note(conn, cause.id, replaced)
     return {product_id for product_id, customer_id in changed if not customer_id}
+
+
+def _json(rows: Sequence[EntryRow]) -> str | None:
+    return replaced_facts.encoded_entries([price_lists.as_write(row) for row in rows])
 
 
 def _for_everyone(entries: Sequence[EntryWrite]) -> list[EntryWrite]:

@@ -51,16 +51,16 @@ def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime
     before = {one.product.product_id: one.product for one in gathered.found if one.product.product_id not in manual}
     setting = gathered.setting(proposal.policy, before)
     setting = setting._replace(rules_before=proposal.before.policy, as_of=as_of, terms=proposal.terms.after)
-    changed = gathered._replace(found=[_changed(one, proposal) for one in gathered.found])
+    after = gathered._replace(found=[changed(one, proposal) for one in gathered.found])
     decides_all = proposal.moves_policy
 
     def cause_of(product_id: str) -> Cause | None:
         return cause if decides_all or product_id in proposal.products or product_id in manual else None
 
-    return Batch(changed, cause_of).decide(setting)
+    return Batch(after, cause_of).decide(setting)
 
 
-def _changed(one: PricingInputs, proposal: Proposal) -> PricingInputs:
+def changed(one: PricingInputs, proposal: Proposal) -> PricingInputs:
     """The inputs with the product and the manual price that the changes write."""
     product_id = one.product.product_id
     if (product := proposal.products.get(product_id)) is not None:

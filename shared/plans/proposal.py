@@ -91,6 +91,18 @@ class Proposal(Struct, frozen=True):
         rules = replace(self.after.policy, **{name: getattr(policy.policy, name) for name in Policy.__struct_fields__})
         return replace(self, after=replace(self.after, policy=rules), version=policy.version)
 
+    def with_facts(
+        self,
+        products: Mapping[str, ProductInput],
+        manual_prices: Mapping[str, ManualPrice | None],
+        entries: Entries,
+    ) -> "Proposal":
+        """The same with what an undo brings back about products, in place of that of the changes."""
+        public = self.public
+        if entries:
+            public = public_prices.of(self.terms, self.touched, contents.values_of(self.changes), _ids(entries))
+        return replace(self, products=products, manual_prices=manual_prices, entries=entries, public=public)
+
     @property
     def touched(self) -> list[PartName]:
         """The parts of the rulebook that the changes write or delete."""
@@ -131,12 +143,7 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         Terms(CompiledRulebook(after, version), public_prices.with_values(held, new_values, at)),
     )
     entries = contents.entries_of(proposed)
-    public = public_prices.of(
-        terms,
-        touched(before, proposed),
-        new_values,
-        {list_id: list(of_list) for list_id, of_list in entries.items()},
-    )
+    public = public_prices.of(terms, touched(before, proposed), new_values, _ids(entries))
     return Proposal(
         proposed,
         before,
@@ -148,6 +155,10 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         terms,
         public,
     )
+
+
+def _ids(entries: Entries) -> dict[str, list[str]]:
+    return {list_id: list(of_list) for list_id, of_list in entries.items()}
 
 
 class Proposals:

@@ -131,7 +131,9 @@ def with_values(held: MarketValues, new: Sequence[NewValue], since: datetime | N
         row = (Since(at, value.value),)
         if value.kind == "multiplier":
             key = location_key(value.name)
-            multipliers[key] = multipliers[key][0] if key in multipliers else value.name, row
+            spelled = multipliers.pop(key, (value.name,))[0]
+            if value.value is not None:
+                multipliers[key] = spelled, row
         else:
             rates[value.name[:3], value.name[4:]] = row
     return MarketValues(dict(multipliers.values()), rates, held.version)

@@ -21,7 +21,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         since: No change of it is older.
         until: Of a run: no change of it is later.
         version: Of an event: the version of the sheet that includes it.
-        product_id: Of an event: its product.
+        product_id: Of an event: its product; empty: its market.
         source: Of an event: its source.
     """
 
@@ -37,6 +37,16 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def pauses(self) -> bool:
         """Whether automation is paused where it would go back to the undone price."""
         return self.kind in ("run", "event", "since")
+
+    @property
+    def writes_facts(self) -> bool:
+        """Whether the subject may have written facts, manual prices or entries of products."""
+        return self.kind in ("plan", "import")
+
+    @property
+    def writes_sheets(self) -> bool:
+        """Whether a price sheet may differ afterwards: an event of a market concerns its multiplier alone."""
+        return self.kind != "event" or bool(self.product_id)
 
     @property
     def name(self) -> str:

@@ -11,13 +11,14 @@ from shared.errors import InvalidInput, NoHistory, StillInUse
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.market_events import views as event_views
-from shared.plans import making, reverse, store
+from shared.plans import contents, making, reverse, store
 from shared.plans.changes import Change
 from shared.plans.making import Made
 from shared.plans.store import Author, Options
 from shared.plans.undo import Undo
 from shared.postgres import clock
 from shared.postgres.pools import Conn
+from shared.rulebook import past_values
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +75,22 @@ def make(conn: Conn, asked: Asked, author: Author, traceparent: str, history_day
 
 def _subject(conn: Conn, asked: Asked) -> Subject:
     if asked.since is not None:
-        return Subject(Undo(kind="since", since=asked.since), ProductSet())
+        return _since(conn, asked.since)
     if asked.event is not None:
         return _event(conn, asked.event, asked.source)
     if asked.plan is not None:
         return _plan(conn, asked.plan)
     assert asked.run is not None  # noqa: S101 # exactly one is given
     return _run(conn, asked.run)
+
+
+def _since(conn: Conn, at: datetime) -> Subject:
+    found = [
+        past_values.before(conn, market, lambda past: past.is_automated and past.since >= at)
+        for market in past_values.automated_since(conn, at)
+    ]
+    changes = tuple(contents.value_change(*one[:3]) for one in found if one is not None)
+    return Subject(Undo(kind="since", since=at), ProductSet(), changes)
 
 
 def _run(conn: Conn, task_id: UUID) -> Subject:
@@ -101,9 +111,9 @@ def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
         return _run(conn, event.task_id)
     if event.status == "received":
         raise StillInUse("the event waits; it is not applied yet")
-    product_id = event.data.get("product_id")
-    if event.status != "applied" or product_id is None:
-        raise InvalidInput(f"the event is {event.status}: it changed no product's price", "$.event")
+    product_id, market = event.data.get("product_id", ""), event.data.get("market")
+    if event.status != "applied":
+        raise InvalidInput(f"the event is {event.status}: it changed no price", "$.event")
     undo = Undo(
         kind="event",
         id=event_id,
@@ -112,7 +122,10 @@ def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
         since=event.received_at,
         version=event.version,
     )
-    return Subject(undo, ProductSet((product_id,)))
+    if market is None:
+        return Subject(undo, ProductSet((product_id,)))
+    found = past_values.before(conn, market, lambda past: past.is_automated and past.cause_id == event_id)
+    return Subject(undo, ProductSet(), () if found is None else (contents.value_change(*found[:3]),))
 
 
 def _plan(conn: Conn, plan_id: UUID) -> Subject:

@@ -7,20 +7,23 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductFilter
 from shared.market_events import replaced_signals
 from shared.market_events.replaced_signals import OldSignal, Replaced
-from shared.plans import application, planning
+from shared.plans import application, planning, undone_facts
 from shared.plans.application import Published
 from shared.plans.plan_parts import Item, Part, Stored
 from shared.plans.proposal import Proposal, Work
 from shared.plans.undo import Undo
+from shared.plans.undone_facts import Back
 from shared.postgres.pools import Conn
-from shared.prices import pauses, states, undone
+from shared.prices import pauses, replaced_facts, states, undone
 from shared.prices.batches import Batch, Made, is_decided
 from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs, StoredSignal
-from shared.prices.new_versions import Cause, NewVersion
+from shared.prices.new_versions import Cause
+from shared.prices.published import Repriced
 from shared.prices.undone import Past, Restored
 from shared.pricing.decision import decide
 from shared.pricing.signal import Signal
@@ -33,16 +36,20 @@ class Undone(NamedTuple):
     Attributes:
         notes: The outcome of each product concerned: `restored`, `paused` too, `left`, `created`, or `signals`:
             only its signals go back.
-        restored: The new versions that restore a price.
+        restored: The versions whose prices are restored, by product.
+        facts: The facts, manual prices and entries that go back.
         back: The signals that go back to their old values.
         undone: The signals that the subject applied.
+        proposal: The rules with these facts.
     """
 
     made: Made
     notes: dict[str, str]
-    restored: list[Restored]
+    restored: dict[str, int]
+    facts: Back
     back: list[Replaced]
     undone: list[Replaced]
+    proposal: Proposal
 
 
 def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
@@ -56,7 +63,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
     gathered = gather(conn, chosen, locks=False)
     got = _decide(conn, gathered, _subject(work), work.proposal, Cause("plan", str(work.plan.plan_id)))
-    part = planning.part_of(gathered, got.made, work.proposal, work.plan.options.queries)
+    part = planning.part_of(gathered, got.made, got.proposal, work.plan.options.queries)
     for note in got.notes.values():
         part.sums.undo[note] = part.sums.undo.get(note, 0) + 1
     return replace(part, items=_noted(part, gathered, got))
@@ -66,6 +73,9 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     """Publish an undo of a partition's products, as `application.publish_part` publishes a plan."""
     plan, proposal = work
     undo = _subject(work)
+    if undo.writes_facts:  # before the products, as every writer of entries
+        for list_id in replaced_facts.lists_of_cause(conn, undo.id, undo.since):
+            price_lists.lock(conn, list_id)
     gathered = gather(conn, chosen)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposal.after.policy
@@ -77,8 +87,8 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     anew = [one for one in other if not is_decided(one, cause)]
     redecided = application.other_than_planned(planned, got.made, part) + planning.items_of(anew, now.made)
     got.made.add(now.made)
-    repriced = application.write(conn, gathered, got.made, proposal, cause)
-    undone.note(conn, got.restored + now.restored, gathered.at)
+    repriced = application.write(conn, gathered, got.made, _with_facts(proposal, got.facts.merged(now.facts)), cause)
+    undone.note(conn, _restored_versions(gathered, repriced, got.restored | now.restored), gathered.at)
     replaced_signals.restore(conn, got.back + now.back)
     replaced_signals.note_undone(conn, got.undone + now.undone)
     paused = [product_id for product_id, note in (got.notes | now.notes).items() if note == "paused"]
@@ -97,8 +107,12 @@ def _decide(
     """The decisions under the rules and signals before, at an instant; None: the time of the reading."""
     ids = [one.product.product_id for one in gathered.found]
     changes = undone.changes_since(conn, ids, undo.since)
+    facts = undone_facts.find(conn, gathered.found, undo, proposal.after)
     pasts = {product_id: undone.look(rows, undo.made) for product_id, rows in changes.items()}
+    pasts |= dict.fromkeys(facts.left, Past("left"))
     notes: dict[str, str] = {product_id: past.found for product_id, past in pasts.items() if past is not None}
+    facts = facts.without(product_id for product_id, note in notes.items() if note == "left")
+    proposal = _with_facts(proposal, facts)
     prices = {product_id: past.price for product_id, past in pasts.items() if past and past.price is not None}
     applied = replaced_signals.since(conn, ids, undo.since) if undo.pauses else {}
     back = {
@@ -112,24 +126,34 @@ def _decide(
         if product_id in back and notes.get(product_id) != "restored":
             notes[product_id] = "signals"
         places[notes.get(product_id, "")].append(_with_old(one, back.get(product_id, [])))
-    restored = gathered._replace(found=places["restored"])
+    restored = gathered._replace(found=[planning.changed(one, proposal) for one in places["restored"]])
     made = _restored(restored, prices, proposal, cause, as_of)
-    versions = [Restored(new.sheet.product_id, new.sheet.version, _back_to(pasts, new)) for new in made.fresh]
     if undo.pauses:
         notes |= dict.fromkeys(_asked_again(gathered, restored, prices, proposal, as_of or gathered.at), "paused")
+    notes = dict.fromkeys(facts.ids, "restored") | notes
     made.add(planning.decide(gathered._replace(found=places[""]), proposal, cause, as_of))
     setting = gathered.setting(proposal.policy)._replace(as_of=as_of)
     made.add(Batch(gathered._replace(found=places["signals"]), lambda _: cause).decide(setting))
     left = gathered._replace(found=places["left"] + places["created"])
     made.add(Batch(left, lambda _: None).decide(setting))
+    versions = {product_id: past.back_to for product_id, past in pasts.items() if past and past.found == "restored"}
     subject = [one for product_id in notes for one in applied.get(product_id, ()) if undo.applied(one)]
-    return Undone(made, notes, versions, [one for found in back.values() for one in found], subject)
+    gone_back = [one for found in back.values() for one in found]
+    return Undone(made, notes, versions, facts, gone_back, subject, proposal)
 
 
-def _back_to(pasts: Mapping[str, Past | None], new: NewVersion) -> int:
-    past = pasts[new.sheet.product_id]
-    assert past is not None  # noqa: S101 # its price is restored
-    return past.back_to
+def _with_facts(proposal: Proposal, facts: Back) -> Proposal:
+    return proposal.with_facts(facts.products, facts.manual_prices, facts.entries)
+
+
+def _restored_versions(gathered: Gathered, repriced: Repriced, back_to: Mapping[str, int]) -> list[Restored]:
+    """The new versions of the products whose price is restored; entries of lists may have made one more."""
+    return [
+        Restored(product_id, version, back_to[product_id])
+        for one in gathered.found
+        if (product_id := one.product.product_id) in back_to and product_id in repriced.changed
+        for version in range(one.version + 1, repriced.sheets[product_id].version + 1)
+    ]
 
 
 def _with_old(one: PricingInputs, back: Sequence[Replaced]) -> PricingInputs:

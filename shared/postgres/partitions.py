@@ -38,6 +38,7 @@ TABLES = (
     Partitioned("audit_log", "recorded_at", lambda settings: settings.audit_days),
     # No row is carried over: each has the sheet that was in force until then.
     Partitioned("price_history", "recorded_at", lambda settings: settings.history_days),
+    Partitioned("replaced_facts", "replaced_at", lambda settings: settings.history_days),
     Partitioned("replaced_signals", "replaced_at", lambda settings: settings.history_days),
     Partitioned("restored_prices", "recorded_at", lambda settings: settings.history_days),
     Partitioned("changes", "recorded_at", lambda settings: settings.changes_days),

@@ -100,7 +100,7 @@ def changes_since(conn: Conn, product_ids: Sequence[str], since: datetime) -> di
 
 
 def note(conn: Conn, restored: Sequence[Restored], at: datetime) -> None:
-    """Store which changes of this transaction restored a price."""
+    """Store which changes of this transaction, none of them before `at`, restored a price."""
     if restored:
         columns = {
             "at": at,
@@ -121,5 +121,7 @@ ORDER BY h.product_id, h.version
 
 _NOTE = """
 INSERT INTO restored_prices (recorded_at, product_id, version, back_to)
-SELECT %(at)s, * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(back_to)s::bigint[])
+SELECT h.recorded_at, f.* FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(back_to)s::bigint[])
+    AS f (product_id, version, back_to)
+JOIN price_history h ON h.product_id = f.product_id AND h.version = f.version AND h.recorded_at >= %(at)s
 """

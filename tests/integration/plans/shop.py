@@ -94,7 +94,8 @@ class Shop:
     def begin(self, plan_id: UUID) -> UUID | None:
         """Put a plan's rulebook in force; the task that publishes its prices."""
         with self.services.pool.connection() as conn:
-            return application.begin(conn, store.locked(conn, plan_id), BY, "").task_id
+            by = By("shop", f"plan {plan_id}")
+            return application.begin(conn, store.locked(conn, plan_id), by, "").task_id
 
     def apply(self, plan_id: UUID) -> PlanView:
         """Apply a plan to its end."""

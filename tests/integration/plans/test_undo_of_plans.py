@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from shared.errors import InvalidInput, StalePlan, StillInUse
-from shared.plans.changes import Change, ManualPriceChange
-from shared.pricing.rulebook import Promotion
+from shared.plans.changes import Change, Deletion
+from shared.pricing.rulebook import PriceList, Promotion
 from tests.integration.catalogue_examples import product
 from tests.integration.plans.shop import Shop
 from tests.integration.plans.undo_shop import UndoShop
@@ -79,11 +79,11 @@ def test_a_new_promotion_is_deleted(undo_shop: UndoShop) -> None:
 
 def test_a_plan_that_cannot_be_undone_is_refused(undo_shop: UndoShop) -> None:
     shop = undo_shop
-    ids = furnished(shop)
+    furnished(shop)
     plan = shop.plan(shop.policy(min_margin=FULL))
     with pytest.raises(StillInUse, match="not applied"):
         shop.plan_undo(plan=plan.plan_id)
-    manual = shop.plan(Change(manual_price=ManualPriceChange(product_id=ids[0], price=Decimal(99), reason="a test")))
-    shop.apply(manual.plan_id)
-    with pytest.raises(InvalidInput, match="manual_price"):
-        shop.plan_undo(plan=manual.plan_id)
+    shop.apply(shop.plan(Change(price_list=PriceList(id="sale", kind="sale"))).plan_id)
+    gone = shop.apply(shop.plan(Change(delete=Deletion(price_list="sale"))).plan_id)
+    with pytest.raises(InvalidInput, match="entries are not kept"):
+        shop.plan_undo(plan=gone.plan_id)

@@ -51,6 +51,19 @@ class UndoShop(Shop):
             assert views.view(conn, event_id, None).status != "received"
         return event_id
 
+    def market(self, multiplier: str, code: str = "DEFAULT") -> str:
+        """A market's new multiplier, by an event; its id."""
+        event_id = str(uuid4())
+        data = {"market": code, "multiplier": multiplier}
+        event = CloudEvent(specversion="1.0", id=event_id, source="test", type="market_changed", data=data)
+        with self.services.pool.connection() as conn:
+            inbox.record(conn, [EventRecord.accepted(event, parse_data("market_changed", data))])
+            conn.execute("UPDATE repricing_queue SET decided_at = '-infinity'")
+        market_events.change_market(self.services, code)
+        with self.services.pool.connection() as conn:
+            assert views.view(conn, event_id, None).status == "applied"
+        return event_id
+
     def competitor(self, product_id: str, price: str, competitor: str = "acme") -> str:
         """A competitor's new price; the event's id."""
         return self.event("competitor_price_changed", product_id, competitor=competitor, price=price, currency="USD")
