@@ -16,7 +16,9 @@ from litestar.openapi.spec import OpenAPIType, Parameter, Schema
 from shared.errors import InvalidInput
 
 JSON_TYPE, ANY_TYPE = b"application/json", b"*/*"
-JSON, EVENT_STREAM = "application/json", "text/event-stream"
+JSON, EVENT_STREAM, CSV = "application/json", "text/event-stream", "text/csv"
+# The further media type of an operation, in its handler's `opt`.
+ALSO = "also"
 # `curl -d` sends the form type unless it is given another one.
 _BODY_TYPES = frozenset({b"", JSON_TYPE, b"application/x-www-form-urlencoded"})
 MOST_PARAMETERS = 100
@@ -54,8 +56,10 @@ async def check(request: Request[Any, Any, Any]) -> None:
         return
     _check_query(request.scope["query_string"], known)
     kind = JSON if handler.media_type == MediaType.JSON else EVENT_STREAM
-    if not accepts(kind, request.headers.getall("accept", [])):
-        raise HTTPException(status_code=406, detail=f"the answer is {kind}, which `Accept` excludes")
+    kinds = [kind, handler.opt[ALSO]] if ALSO in handler.opt else [kind]
+    accepted = request.headers.getall("accept", [])
+    if not any(accepts(one, accepted) for one in kinds):
+        raise HTTPException(status_code=406, detail=f"the answer is {' or '.join(kinds)}, which `Accept` excludes")
     if "data" in handler.parsed_fn_signature.parameters and _has_body(request):
         _check_content(request)
 
@@ -79,6 +83,12 @@ def accepts(kind: str, values: Iterable[str]) -> bool:
     qualities = _qualities(values)
     ranges = kind, f"{kind.partition('/')[0]}/*", "*/*"
     return next((qualities[name] > 0 for name in ranges if name in qualities), not qualities)
+
+
+def prefers(kind: str, values: Iterable[str]) -> bool:
+    """Whether the values of `Accept` name a media type that is better for the caller than JSON."""
+    qualities = _qualities(values)
+    return qualities.get(kind, 0.0) > max(qualities.get(name, 0.0) for name in (JSON, "application/*", "*/*"))
 
 
 def accepts_gzip(values: Iterable[str]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Litestar, Response, Router, get
+from litestar.enums import MediaType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
@@ -33,6 +34,8 @@ from api.http.problems import MEANINGS
 from shared.errors import NotFound
 
 STREAM = "streamPriceChanges"
+# Answers in CSV, too.
+CSV_TOO = "listPlanItems"
 BODIES_OPTIONAL = ("publishMarketEvent", "recalculate")
 ASSETS = "/assets/swagger-ui"
 LARGEST_ASSET = 10_000_000
@@ -121,6 +124,8 @@ def complete(app: Litestar) -> None:
             if operation is None:
                 continue
             body = operation.request_body
+            if operation.operation_id == CSV_TOO:
+                _add_csv(operation)
             _add_statuses(operation, has_tag=method == "get" and operation.operation_id != STREAM)
             if idempotency.is_write(method.upper(), path):
                 _add_idempotency(operation)
@@ -145,6 +150,15 @@ def _add_statuses(operation: Operation, *, has_tag: bool) -> None:
     found = responses.get("200")
     if isinstance(found, OpenAPIResponse) and (has_tag or "412" in responses):
         found.headers = {**(found.headers or {}), "ETag": _ETAG}
+
+
+def _add_csv(operation: Operation) -> None:
+    found = (operation.responses or {}).get("200")
+    if isinstance(found, OpenAPIResponse) and found.content is not None:
+        shown = found.content[MediaType.JSON].schema
+        if isinstance(shown, Schema) and shown.one_of:  # of the union with the stream
+            found.content[MediaType.JSON] = OpenAPIMediaType(schema=shown.one_of[0])
+        found.content["text/csv"] = OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))
 
 
 def _add_idempotency(operation: Operation) -> None:

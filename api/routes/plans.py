@@ -1,6 +1,6 @@
 """Plans: proposed changes with their measured effect, and their application."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,17 +10,20 @@ import structlog
 from litestar import Request, Router, get, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
+from litestar.response import Stream
 from msgspec import Meta
 
 from api.edge.identity import needs, require
 from api.http import cursors
 from api.http.bodies import RuleBody
+from api.http.negotiation import ALSO, CSV, prefers
 from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.access.scopes import Scope
 from shared.errors import Forbidden
+from shared.importing import plan_items
 from shared.jobs import tasks
 from shared.messaging.channel import announce_rulebook
 from shared.plans import application, making, store, views
@@ -139,11 +142,15 @@ def get_plan(services: Services, plan_id: PlanPath) -> PlanView:
     "/plans/{plan_id:uuid}/items",
     **_READ,
     operation_id="listPlanItems",
+    opt={ALSO: CSV},
     responses=documented(401, 403, 404, 422, 503),
     summary="The prices that move, or are held, by a plan",
-    description="`order=falls` begins with the largest fall, `order=rises` with the largest rise.",
+    description="`order=falls` begins with the largest fall, `order=rises` with the largest rise. With `Accept: "
+    "text/csv` the answer is CSV: all items from `cursor` on, whatever the `limit`. Texts that a spreadsheet program "
+    "would run as a formula have an apostrophe in front.",
 )
 def list_plan_items(
+    request: Caller,
     services: Services,
     plan_id: PlanPath,
     order: Annotated[Order, Parameter(description="The order")] = "product_id",
@@ -158,14 +165,32 @@ def list_plan_items(
     undo: Annotated[UndoNote | None, Parameter(description="What an undo does with the product")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
-) -> ItemList:
+) -> ItemList | Stream:
     """List a plan's items."""
     after: views.ItemPosition | None = cursors.decode(cursor, views.ItemPosition)
     chosen = ItemFilter(category=category, market=market, held=held, redecided=redecided, undo=undo)
+    if prefers(CSV, request.headers.getall("accept", [])):
+        with services.transaction() as conn:
+            views.view(conn, plan_id)
+        return Stream(_csv(services, plan_id, chosen, order, after), media_type=f"{CSV}; charset=utf-8")
     with services.transaction() as conn:
         found = views.items(conn, plan_id, chosen, order, limit + 1, after)
     items, last = cursors.split(found, limit)
     return ItemList(items, cursors.encode(views.position_of(last)) if last else None)
+
+
+def _csv(
+    services: Services, plan_id: UUID, chosen: ItemFilter, order: Order, after: views.ItemPosition | None
+) -> Iterator[str]:
+    """The items as CSV; no connection is held while the caller reads."""
+    yield plan_items.header()
+    while True:
+        with services.transaction() as conn:
+            found = views.items(conn, plan_id, chosen, order, plan_items.PAGE, after)
+        if not found:
+            return
+        after = views.position_of(found[-1])
+        yield plan_items.lines(found)
 
 
 @post(

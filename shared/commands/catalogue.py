@@ -1,6 +1,5 @@
 """The catalogue: its schema, the demo, imports and exports."""
 
-import os
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -10,8 +9,8 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.commands import demo, import_progress, sale_import
-from shared.commands.terminal import BROKEN_PIPE, INTERRUPTED, connection, console, failure, print_line
+from shared.commands import demo, document_files, import_progress, sale_import
+from shared.commands.terminal import INTERRUPTED, connection, console, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
@@ -157,13 +156,6 @@ def export_file(
     form = form or exporter.format_of(file)
     if for_spreadsheets and form != "csv":
         raise click.UsageError("--for-spreadsheets is for CSV.")
-    try:
-        with connection(settings) as conn:
-            count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
-    except BrokenPipeError:
-        # The reader ended early: `just export | head`. At its exit Python would report an error of standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)
-    except OSError as error:
-        raise failure(f"{file}: {error.strerror or error}") from None
+    with document_files.writing(file), connection(settings) as conn:
+        count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
     print_line(f"{count:,} products")

@@ -1,13 +1,18 @@
-"""JSON documents in files, or on standard input: `-`."""
+"""JSON documents in files, or on standard input: `-`; and files that commands write."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import click
 import msgspec
 
-from shared.commands.terminal import failure
+from shared.commands.terminal import BROKEN_PIPE, failure
 from shared.errors import InvalidInput, translated
+from shared.importing import outputs
 from shared.pricing import rulebook_check
 from shared.pricing.rulebook_check import RulebookRefused
 from shared.wire import amounts
@@ -47,3 +52,27 @@ def content(file: Path) -> bytes:
     with click.open_file(str(file), "rb") as opened:
         found: bytes = opened.read()
     return found
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Translate the errors of a file that is written within the block; `-`: its reader may end early.
+
+    Raises:
+        ClickException: the file cannot be written.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # The reader ended early: `just export | head`. At its exit Python would report an error of standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        raise failure(f"{file}: {error.strerror or error}") from None
+
+
+@contextmanager
+def written(file: Path) -> Iterator[BinaryIO]:
+    """A file to write, as `just export` does: it appears only when it is complete."""
+    with writing(file), outputs.exported(file) as opened:
+        yield opened

@@ -9,6 +9,7 @@ import msgspec
 from shared.access import audit
 from shared.commands import document_files, plan_progress, plan_report
 from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.importing import plan_items
 from shared.jobs import tasks
 from shared.plans import making, store, views
 from shared.plans.requested import NewPlan
@@ -64,12 +65,25 @@ def make_plan(settings: Settings, file: Path, *, as_json: bool) -> None:
 @plan_command.command("show")
 @PLAN_ID
 @JSON
+@click.option(
+    "--csv",
+    "table_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write the prices that move, or are held, to this file instead; `-` is standard output.",
+)
 @click.pass_obj
-def show_plan(settings: Settings, plan_id: UUID, *, as_json: bool) -> None:
+def show_plan(settings: Settings, plan_id: UUID, *, as_json: bool, table_file: Path | None) -> None:
     """Show a plan; `just plan PLAN_ID` is the same."""
+    if as_json and table_file is not None:
+        raise click.UsageError("--json and --csv exclude each other.")
     with connection(settings) as conn:
         found = views.view(conn, plan_id)
-    _print(found, as_json=as_json)
+        if table_file is None:
+            _print(found, as_json=as_json)
+            return
+        with document_files.written(table_file) as file:
+            count = plan_items.write(conn, plan_id, file)
+    print_line(f"{count:,} items")
 
 
 @plan_command.command("list")

@@ -13,9 +13,15 @@ _STARTS = r"[=+@\t\r\n＝＋－＠-]"  # spreadsheet programs also run the wide 
 FORMULA = f"^'*{_STARTS}"
 
 
+def protected(cell: str) -> str:
+    """The cell with an apostrophe in front where a spreadsheet program would run it."""
+    return f"'{cell}" if _RUN(cell) else cell
+
+
 def unprotected(cell: str) -> str:
     """The cell without the apostrophe that an export for spreadsheets has added."""
     return cell[1:] if _PROTECTED(cell) else cell
 
 
+_RUN = re.compile(FORMULA).match
 _PROTECTED = re.compile(f"'+{_STARTS}").match

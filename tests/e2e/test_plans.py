@@ -1,5 +1,6 @@
 """Plans through the real processes: made, shown, applied, discarded, and who may."""
 
+import csv
 from typing import Any
 
 from tests.support.engine import Engine
@@ -36,6 +37,12 @@ def test_a_plan_is_made_shown_and_applied(engine: Engine) -> None:
     assert made["result"]["products"] == made["progress"]["total"] > 0
     [item] = engine.http.get(f"/api/v1/plans/{plan_id}/items", params={"category": "plans"}).json()["items"]
     assert (item["product_id"], item["new_price"], item["bound"]) == (product_id, "117.00", "floor")
+    table = engine.http.get(
+        f"/api/v1/plans/{plan_id}/items", params={"category": "plans"}, headers={"accept": "text/csv"}
+    )
+    assert table.headers["content-type"] == "text/csv; charset=utf-8"
+    [row] = csv.DictReader(table.text.splitlines())
+    assert (row["product_id"], row["new_price"], row["market"]) == (product_id, "117.00", "")
     assert engine.price(product_id)["final_price"] == price
 
     answer = engine.http.post(f"/api/v1/plans/{plan_id}/apply", json={})

@@ -1,5 +1,6 @@
 """`just plan` and `just apply`: a plan is made of a file, shown, and published."""
 
+import csv
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -184,3 +185,15 @@ def test_the_text_of_others_cannot_colour_the_terminal(shop: Shop, just: Just) -
 def test_help_names_just() -> None:
     done = CliRunner().invoke(main, ["plan", "--help"], prog_name="just", env={})
     assert "Usage: just plan" in done.output
+
+
+def test_the_items_of_a_plan_are_written_as_csv(shop: Shop, just: Just, tmp_path: Path) -> None:
+    ids = shop.stock(2, category="=1+1")
+    manual = [{"manual_price": {"product_id": ids[0], "price": "60.00", "reason": "a sale"}}]
+    _, plan_id = planned(shop, just, manual)
+    file = tmp_path / "items.csv"
+    assert just("plan", plan_id, "--csv", str(file)).exit_code == 0
+    [row] = csv.DictReader(file.open())
+    assert (row["product_id"], row["category"], row["new_price"]) == (ids[0], "'=1+1", "60.00")
+    assert Decimal(row["change"]) < 0
+    assert just("plan", plan_id, "--csv", "-", "--json").exit_code == 2
