@@ -4,19 +4,20 @@ Exit code 0: every bar was met, 1: one was not, 2: nothing could be measured, or
 """
 
 import json
+import os
 import platform
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from tests.bench import cores, report, wrk
 from tests.bench.outcome import Options, Outcome
 from tests.bench.wrk import CannotMeasure
+from tests.support.ending import ends_once
 
 BENCHMARKS = {
     "reads": "price queries beside a ceiling and a fair peer, from near cache, Redis and PostgreSQL",
@@ -61,10 +62,9 @@ class NotMeasured(click.ClickException):
 @click.pass_context
 def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> None:
     """Measure in a temporary folder, on servers of its own; the running stack is not touched."""
-    # So that the servers go with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     if benchmark in OF_THEIR_OWN:
-        sys.exit(_hand_over(benchmark, quick, rounds, json_file, context.args))
+        _hand_over(benchmark, quick, rounds, json_file, context.args)
     if context.args:
         context.fail(f"No such option or argument: {context.args[0]}")
     try:
@@ -85,10 +85,12 @@ def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_
     sys.exit(0 if found.holds else 1)
 
 
-def _hand_over(benchmark: str, quick: bool, rounds: int, json_file: Path | None, more: Sequence[str]) -> int:
+def _hand_over(benchmark: str, quick: bool, rounds: int, json_file: Path | None, more: Sequence[str]) -> NoReturn:
+    """Become the benchmark: its servers end with one process, and no other one waits for it."""
     options = [*(["--quick"] if quick else []), *(["--rounds", str(rounds)] if rounds else [])]
     options += ["--json", str(json_file)] if json_file else []
-    return subprocess.run([sys.executable, "-m", OF_THEIR_OWN[benchmark], *options, *more], check=False).returncode
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", OF_THEIR_OWN[benchmark], *options, *more])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from shared.rulebook import store
 from shared.rulebook.store import By
 from tests.bench.importing import SEED, database, generated, ran, shown
 from tests.integration.importing_examples import scalar
+from tests.support.ending import ends_once
 
 WINDOWS = (",", "2026-11-27T00:00:00,2026-12-01T00:00:00", "2027-01-01T00:00:00,2027-02-01T00:00:00")
 
@@ -28,6 +29,7 @@ WINDOWS = (",", "2026-11-27T00:00:00,2026-12-01T00:00:00", "2027-01-01T00:00:00,
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write the figures there too.")
 def main(products: int, target: Path | None, *, quick: bool) -> None:
     """Measure, print."""
+    ends_once()
     products //= 10 if quick else 1
     console = Console(highlight=False)
     figures = {}

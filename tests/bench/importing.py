@@ -25,6 +25,7 @@ from deploy.native import environment, stack
 from shared import settings
 from shared.settings import Settings
 from tests.integration.importing_examples import HEADER, command, environ, migrated, scalar
+from tests.support.ending import ends_once
 from tests.support.processes import is_tracker
 
 SEED = 20_260_301
@@ -58,6 +59,7 @@ class Watched:
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write the figures there too.")
 def main(rows: int, target: Path | None, *, quick: bool) -> None:
     """Measure, print."""
+    ends_once()
     rows //= 10 if quick else 1
     console = Console(highlight=False)
     with database() as (folder, known):

@@ -4,7 +4,6 @@ Exit code 0: every bar was met, 1: one was not.
 """
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from rich.table import Table
 from tests.bench.judge import Bar
 from tests.bench.recalculation import arena, catalogue, runs
 from tests.bench.recalculation.arena import Arena
+from tests.support.ending import ends_once
 
 LARGE, SMALL = 1_000_000, 10_000
 LARGE_S, SMALL_S, QUERY_S, RATIO, MEMORY_MB = 45, 1, 35, 0.8, 250
@@ -35,7 +35,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 )
 def main(quick: bool, products: int, json_file: Path | None) -> None:
     """Plan and apply changes of the policy on servers of its own, beside a recalculation."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     large = products or (100_000 if quick else LARGE)
     with arena.running() as place:
         small = _measured(place, SMALL)

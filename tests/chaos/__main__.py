@@ -5,7 +5,6 @@ Everything is done to private native stacks in temporary folders. Exit code 0: a
 """
 
 import json
-import signal
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from rich.table import Table
 from deploy.errors import StackError
 from tests.chaos.cases import ALL
 from tests.chaos.report import Outcome, play
+from tests.support.ending import ends_once
 
 WIDTH = 140  # of what is not a terminal
 BY_NAME = {case.name: case for case in ALL}
@@ -40,8 +40,7 @@ def main(names: tuple[str, ...], seed: int, quick: bool, json_file: Path | None,
     empty. A case that was too slow while other programs took a quarter of the machine is inconclusive: it is played
     once more, and is not passed if it stays so.
     """
-    # So that the stacks go with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     console = _console()
     if only_list:
         console.print(_list())

@@ -4,7 +4,6 @@ Exit code 0: it held, 1: it did not, 2: wrong usage, 3: the stack did not start.
 """
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.fuzz import openapi
 from tests.fuzz.targets import TARGETS, drive
 from tests.fuzz.watch import Watch
 from tests.support import private_stack
+from tests.support.ending import ends_once
 from tests.support.private_stack import PrivateStack
 
 # How many of all inputs a way gets. An import or a policy takes as long as a hundred requests.
@@ -45,8 +45,7 @@ def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None)
     Nothing may end with a server error, no process may die, /health/live answers within a second, and memory does not
     grow by more than 20 MB once the caches are full.
     """
-    # So that the stack goes with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     console = Console(highlight=False)
     try:
         with private_stack.running(PRICING_NEAR_CACHE_ENTRIES=str(NEAR_CACHE_ENTRIES)) as stack:

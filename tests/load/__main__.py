@@ -4,7 +4,6 @@ Exit code 0: within the limits, 1: beyond one, 2: inconclusive, 3: nothing was m
 """
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from tests.load import catalogue, mix, outcome, report
 from tests.load.histogram import CountedBackwards
 from tests.load.judge import EXIT_CODES
 from tests.support import running_stack
+from tests.support.ending import ends_once
 from tests.support.running_stack import RunningStack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,8 +42,7 @@ class NotMeasured(click.ClickException):
 )
 def main(users: int, seconds: int, ui: bool, json_file: Path | None) -> None:
     """Put load on the running stack: prices hot and cold, single and bulk, market events, a control."""
-    # So that Locust goes with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     stack = running_stack.find()
     folder = stack.home / "load"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -5,7 +5,6 @@ temporary folder, which has the same code. Exit code 0: no cross, 1: a cross, 3:
 """
 
 import json
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.table import Table
 from deploy.errors import StackError
 from shared.settings import TRACE_FOLDER
 from tests.support import private_stack, running_stack
+from tests.support.ending import ends_once
 from tests.support.private_stack import PrivateStack
 from tests.verify import events, operation, prices, running_stack_checks, tasks
 from tests.verify.checklist import Checklist, Line, Mark
@@ -35,8 +35,7 @@ ON_PRIVATE = (*prices.CHECKS, *events.CHECKS, *tasks.CHECKS, *operation.CHECKS)
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the lines here.")
 def main(product: str, json_file: Path | None) -> None:
     """Check what the README promises, with measured figures; a minute or two."""
-    # So that the private stack goes with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     console = _console()
     stack = running_stack.find()
     console.print(f"· {stack.kind} stack at {stack.url}: asked, not written to")

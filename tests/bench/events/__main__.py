@@ -4,7 +4,6 @@ Exit code 0: every bar was met, 1: one was not.
 """
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from rich.table import Table
 from tests.bench.events import burst, idle, waiting
 from tests.bench.judge import Bar
 from tests.bench.recalculation import arena, catalogue, event_latency
+from tests.support.ending import ends_once
 
 PRODUCTS = 20_000
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
@@ -29,8 +29,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 )
 def main(quick: bool, json_file: Path | None) -> None:
     """Measure events on servers of its own, in a temporary folder."""
-    # So that the servers go with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     with arena.running() as place:
         console.print(f"· {PRODUCTS:,} products: filling the catalogue")
         catalogue.fill(place.engine, PRODUCTS)

@@ -4,7 +4,6 @@ Exit code 0: every bar was met, 1: one was not.
 """
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from tests.bench.recalculation import arena, catalogue, event_latency, report, runs
 from tests.bench.recalculation.arena import Arena
+from tests.support.ending import ends_once
 
 SIZES = (10_000, 100_000, 1_000_000)
 
@@ -29,8 +29,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 )
 def main(quick: bool, sizes: tuple[int, ...], is_beside: bool, json_file: Path | None) -> None:
     """Make catalogues on servers of its own, in a temporary folder, and recalculate them."""
-    # So that the servers go with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     chosen = sizes or (SIZES[:2] if quick else SIZES)
     found: dict[str, Any] = {"runs": []}
     for products in chosen:
