@@ -106,9 +106,9 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
         "cause": arrays.texts(one.cause.kind for one in batch),
         "cause_id": arrays.texts(one.cause.id for one in batch),
         "trace_id": arrays.texts(one.cause.trace_id or trace_id for one in batch),
-        "sheet": arrays.texts(one.stored.json for one in batch),
-        "old_sheet": arrays.texts("" if one.old_sheet is None else packed(one.old_sheet).hex() for one in batch),
-        "state": arrays.texts(one.state for one in batch),
+        "sheet": arrays.Documents(one.stored.json for one in batch),
+        "old_sheet": arrays.Blobs(None if one.old_sheet is None else packed(one.old_sheet) for one in batch),
+        "state": arrays.Documents(one.state for one in batch),
         "next_due": arrays.instants(one.next_due for one in batch),
         "logged": priced(map(_item, batch)),
     }
@@ -118,7 +118,7 @@ _FRESH = f"""
 WITH fresh AS MATERIALIZED (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
         %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[],
-        %(old_sheet)s::text[], %(state)s::text[], %(next_due)s::timestamptz[])
+        %(old_sheet)s::bytea[], %(state)s::text[], %(next_due)s::timestamptz[])
     AS f (product_id, version, old_price, new_price, currency, cause, cause_id, trace_id, sheet, old_sheet, state,
         next_due)
 ), {log.PRICES_LOGGED}, """  # noqa: S608 # only our own parts
@@ -126,8 +126,7 @@ WITH fresh AS MATERIALIZED (
 _PAST = """
 INSERT INTO price_history (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version,
     trace_id, recorded_at, old_sheet)
-SELECT product_id, version, old_price, new_price, currency, cause, cause_id, {policy_version}, trace_id, {at},
-    decode(nullif(old_sheet, ''), 'hex')
+SELECT product_id, version, old_price, new_price, currency, cause, cause_id, {policy_version}, trace_id, {at}, old_sheet
 FROM {rows}
 """
 _DECIDED = {"policy_version": "%(policy_version)s", "at": "%(at)s"}

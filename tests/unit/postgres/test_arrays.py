@@ -1,4 +1,4 @@
-"""Arrays in PostgreSQL's text format; that PostgreSQL reads them is shown by every test that writes prices."""
+"""Arrays in PostgreSQL's text format. Every test that writes prices shows that PostgreSQL reads them."""
 
 import pytest
 from psycopg import DataError
