@@ -90,7 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     feed_url: str = ""
     feed_key: str = ""
     feed_every_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
-    feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)] = 2.0
+    # Half of a worker's lease: the other half is for the decisions and their writes.
+    feed_timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=6)] = 2.0
     admin_key: str = ""
     require_read_key: bool = False
     require_metrics_key: bool = False

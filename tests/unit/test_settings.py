@@ -7,6 +7,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from shared import settings
+from shared.postgres.leases import LEASE_S
 from shared.settings import InvalidSettings, Settings
 
 
@@ -192,7 +193,7 @@ def test_redis_is_named_in_every_form_that_its_driver_reads(home: Path, address:
         ("PRICING_HOST", ("", "localhost", "0.0.0.0:8000", "fe80::1%{}", "127.0.0.1 ", "1.2.3")),
         ("PRICING_ADMIN_KEY", ("a", "{}", "a" * 40, KEY + " x", KEY + "\x1b", KEY + "é")),
         ("PRICING_CACHE_TTL_S", ("0.0001", "0.5", "86401")),
-        ("PRICING_FEED_TIMEOUT_S", ("0.001", "61")),
+        ("PRICING_FEED_TIMEOUT_S", ("0.001", "6.1")),
         ("PRICING_FEED_KEY", ("two words {}", "{}\n", "{}ä")),
         ("PRICING_FEED_EVERY_S", ("-1", "86401", "60")),
         ("PRICING_NEAR_CACHE_BYTES", ("-1", "9" * 18)),
@@ -214,6 +215,12 @@ def test_a_weak_admin_key_is_refused_with_the_way_to_a_good_one(home: Path) -> N
 def test_threads_of_all_worker_processes_are_bounded(home: Path) -> None:
     with pytest.raises(InvalidSettings, match=r"PRICING_WORKER_THREADS: .* PRICING_WORKER_PROCESSES"):
         load(home, PRICING_WORKER_PROCESSES="256", PRICING_WORKER_THREADS="256")
+
+
+def test_the_longest_request_to_the_feed_leaves_half_of_a_workers_lease(home: Path) -> None:
+    assert load(home, PRICING_FEED_TIMEOUT_S=str(LEASE_S / 2)).feed_timeout_s == LEASE_S / 2
+    with pytest.raises(InvalidSettings, match=r"^PRICING_FEED_TIMEOUT_S: "):
+        load(home, PRICING_FEED_TIMEOUT_S=str(LEASE_S / 2 + 0.1))
 
 
 def test_a_level_counts_in_either_case(home: Path) -> None:

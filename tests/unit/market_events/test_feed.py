@@ -1,9 +1,11 @@
 """The client of the market-data feed: its requests, its bounds, its spans."""
 
 import itertools
+import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +20,7 @@ from shared.market_events.feed import MAX_BODY_BYTES, FeedQuote, MarketDataFeed
 from shared.telemetry.tracing import tracer
 from tests.support.feed import FakeFeed
 from tests.support.metrics import counted
+from tests.support.waiting import eventually
 
 QUOTE: dict[str, object] = {"product_id": "P-1", "competitor": "acme", "price": "9.50", "currency": "USD"}
 LONG_S, SHORT_S = 30.0, 0.2
@@ -40,15 +43,19 @@ def client_of(url: str, timeout_s: float = LONG_S) -> Iterator[MarketDataFeed]:
 
 
 @contextmanager
-def answering(pieces: Iterable[bytes], status: int = 200) -> Iterator[str]:
-    """The URL of a feed that answers each request with these pieces of a body, as far as its client reads them."""
+def answering(pieces: Iterable[bytes], status: int | None = 200) -> Iterator[str]:
+    """The URL of a feed that answers each request with these pieces, as far as its client reads them.
+
+    They are its body, or without a status the whole answer.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             with suppress(ConnectionError):
-                self.send_response(status)
-                self.end_headers()
+                if status is not None:
+                    self.send_response(status)
+                    self.end_headers()
                 for piece in pieces:
                     self.wfile.write(piece)
 
@@ -134,13 +141,55 @@ def test_a_feed_that_is_away_is_an_error_and_is_asked_again_when_it_is_back(fake
 
 
 def test_a_feed_that_does_not_answer_in_time_is_a_timeout(fake: FakeFeed) -> None:
-    with client_of(fake.url, SHORT_S) as client, fake.held(), pytest.raises(ExternalAPITimeout, match="in time"):
+    with client_of(fake.url, SHORT_S) as client, fake.held(), pytest.raises(ExternalAPITimeout, match="within"):
         client.quotes(["P-1"])
 
 
 def test_an_answer_that_does_not_end_in_time_is_a_timeout() -> None:
-    with answering(drips()) as url, client_of(url, SHORT_S) as client, pytest.raises(ExternalAPITimeout, match="end"):
+    with (
+        answering(drips()) as url,
+        client_of(url, SHORT_S) as client,
+        pytest.raises(ExternalAPITimeout, match="within"),
+    ):
         client.quotes(["P-1"])
+
+
+def test_a_head_that_does_not_end_in_time_is_a_timeout() -> None:
+    """Each of its bytes comes well within the time of a single read."""
+    pieces = itertools.chain([b"HTTP/1.1 200 OK\r\nx-long: "], itertools.islice(drips(), 200))
+    with (
+        answering(pieces, status=None) as url,
+        client_of(url, SHORT_S) as client,
+        pytest.raises(ExternalAPITimeout, match="within"),
+    ):
+        client.quotes(["P-1"])
+
+
+def test_a_name_that_is_not_resolved_in_time_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's look-up has no time limit that a caller can set."""
+    resolved = threading.Event()
+
+    def never(*_: object, **__: object) -> list[object]:
+        resolved.wait(LONG_S)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    try:
+        with client_of("http://feed.example/quotes", SHORT_S) as client, pytest.raises(ExternalAPITimeout):
+            client.quotes(["P-1"])
+        assert not resolved.is_set()
+    finally:
+        resolved.set()
+
+
+def test_closing_ends_a_request_that_is_under_way(fake: FakeFeed) -> None:
+    client = MarketDataFeed(fake.url, LONG_S)
+    with fake.held(), ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(client.quotes, ["P-1"])
+        eventually(lambda: fake.requests, "the request has come")
+        client.close()
+        with pytest.raises(ExternalAPIError, match="process ended"):
+            asking.result(LONG_S)
 
 
 def test_an_answer_without_end_is_read_up_to_a_limit() -> None:
