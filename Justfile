@@ -6,7 +6,7 @@ python := ".venv/bin/python"
 default:
     @{{ just_executable() }} --list --unsorted
 
-# Start the stack and wait until it is ready: `just up`, `just up native`, `just up docker worker=3`
+# Start the stack and wait until it is ready: `just up`, `just up native`, `just up docker worker=3`; `--empty`: no demo
 [no-exit-message]
 up *arguments: setup
     @{{ python }} -m deploy up {{ arguments }}
@@ -53,6 +53,12 @@ import *arguments: setup
 [positional-arguments]
 export *arguments: setup
     @{{ python }} -m deploy catalogue export "$@"
+
+# Delete products, markets, price lists, promotions, or the demo: `just delete product P-100`, `just delete demo`
+[no-exit-message]
+[positional-arguments]
+delete *arguments: setup
+    @{{ python }} -m deploy catalogue delete "$@"
 
 # Replace the entries of a price list by those of a file: `just import-prices FILE --list ID`; `--help`
 [no-exit-message]

@@ -12,7 +12,7 @@ from api.services import Services
 from shared.catalogue import products
 from shared.errors import NotFound, UnusableProduct
 from shared.postgres.pools import Conn
-from shared.prices import published, repricing_queue
+from shared.prices import published
 from shared.prices.new_versions import Cause, StoredSheet
 from shared.prices.published import Repriced
 from shared.pricing.product import ProductInput
@@ -65,7 +65,6 @@ def delete(services: Services, product_id: str, conditions: Conditions) -> Store
         deletion = published.delete(conn, product_id)
         if deletion is None:
             raise NotFound(f"no product {product_id!r}")
-        repricing_queue.forget(conn, product_id)
         claimed = cache_sync.begin(conn, [product_id])
     cache_sync.run(services, claimed, [deletion])
     return deletion

@@ -19,9 +19,10 @@ def main() -> None:
     """Start, stop and inspect the stack, native or in containers."""
 
 
-@main.command(context_settings={"ignore_unknown_options": True})
+@main.command()
 @click.argument("arguments", nargs=-1, metavar="[native|docker] [monitoring] [SERVICE=N]…")
-def up(arguments: tuple[str, ...]) -> None:
+@click.option("--empty", "is_empty", is_flag=True, help="Leave the demo catalogue out, now and at later starts.")
+def up(arguments: tuple[str, ...], *, is_empty: bool) -> None:
     """Start the programs that do not run, wait until they are ready, print the addresses."""
     wanted, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
     if wrong := [argument for argument in rest if "=" not in argument and argument != docker.MONITORING]:
@@ -41,7 +42,7 @@ def up(arguments: tuple[str, ...]) -> None:
     if reason and shutil.which("docker"):
         click.echo(f"· Docker is installed, but cannot be used: {reason}")
     click.echo(f"· {kind} stack")
-    _do(kind, "up", *rest)
+    _do(kind, "up", *rest, *(["--empty"] if is_empty else []))
 
 
 @main.command()

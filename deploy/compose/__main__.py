@@ -52,8 +52,9 @@ def main(context: click.Context) -> None:
 
 @main.command()
 @click.argument("arguments", nargs=-1, metavar="[monitoring] [SERVICE=N]…")
+@click.option("--empty", "is_empty", is_flag=True, help="Leave the demo catalogue out.")
 @click.pass_obj
-def up(home: Path, arguments: tuple[str, ...]) -> None:
+def up(home: Path, arguments: tuple[str, ...], *, is_empty: bool) -> None:
     """Build missing images, start what does not run, wait until all is healthy, print the addresses.
 
     With `monitoring`, Prometheus and Grafana run as well.
@@ -61,6 +62,7 @@ def up(home: Path, arguments: tuple[str, ...]) -> None:
     scale = [_checked(argument) for argument in arguments if argument != MONITORING]
     is_monitored = MONITORING in arguments
     is_several = "api" in {pair.partition("=")[0] for pair in scale if not pair.endswith("=1")}
+    os.environ["DEMO_OPTION"] = "--none" if is_empty else "--if-new"
     _check_settings()
     if reason := command.why_no_engine():
         raise DockerError(f"The Docker engine cannot be used ({reason}): start or repair it, or use `just up native`.")

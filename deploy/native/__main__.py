@@ -30,11 +30,13 @@ def main(context: click.Context) -> None:
 
 @main.command()
 @click.option("--only", default="", metavar="NAMES", help="Programs, with commas: postgres,redis.")
+@click.option("--empty", "is_empty", is_flag=True, help="Leave the demo catalogue out.")
 @click.pass_obj
-def up(home: Path, only: str) -> None:
+def up(home: Path, only: str, *, is_empty: bool) -> None:
     """Start the programs that do not run, wait until they are ready, print the addresses."""
     names = [name.strip() for name in only.split(",") if name.strip()]
-    _print_addresses(stack.up(home, os.environ, names, lambda line: click.echo(f"· {line}")))
+    started = stack.up(home, os.environ, names, lambda line: click.echo(f"· {line}"), is_empty=is_empty)
+    _print_addresses(started)
 
 
 @main.command()

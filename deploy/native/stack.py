@@ -22,7 +22,14 @@ def _silent(_: str) -> None:
     pass
 
 
-def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, progress: Progress = _silent) -> Stack:
+def up(
+    home: Path,
+    env: Mapping[str, str],
+    only: Sequence[str] | None = None,
+    progress: Progress = _silent,
+    *,
+    is_empty: bool = False,
+) -> Stack:
     """Start the programs that do not run, and wait until they are ready; running programs are left alone.
 
     Args:
@@ -30,6 +37,7 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, pr
         env: The caller's environment: PRICING_* and OTEL_* settings, PATH and the rest.
         only: Names of programs; none: all. The catalogue is filled when a program of the engine starts.
         progress: Called with one line for every step.
+        is_empty: Whether a new catalogue stays without the demo.
 
     Raises:
         StackError: a program did not start; the programs that this call has started are stopped again.
@@ -49,7 +57,7 @@ def up(home: Path, env: Mapping[str, str], only: Sequence[str] | None = None, pr
         servers, apps = _split(names)
         _bring_up(stack, servers, starting, undo, progress)
         if set(apps) & set(starting):
-            _fill_catalogue(stack, progress)
+            _fill_catalogue(stack, progress, is_empty=is_empty)
         _bring_up(stack, apps, starting, undo, progress)
         undo.pop_all()
     return stack
@@ -127,14 +135,14 @@ def _log_of(stack: Stack, name: str) -> str:
     return "\n".join([f"the last lines of {name}'s log:", *lines])
 
 
-def _fill_catalogue(stack: Stack, progress: Progress) -> None:
+def _fill_catalogue(stack: Stack, progress: Progress, *, is_empty: bool) -> None:
     progress("migrating the database")
     _catalogue(stack, "migrate")
-    progress("loading the demo catalogue, if there are no products")
-    _catalogue(stack, "demo", "--if-empty")
+    for line in _catalogue(stack, "demo", "--none" if is_empty else "--if-new").splitlines():
+        progress(line)
 
 
-def _catalogue(stack: Stack, *arguments: str) -> None:
+def _catalogue(stack: Stack, *arguments: str) -> str:
     done = subprocess.run(  # noqa: S603 - our own arguments, no shell
         [sys.executable, "-m", "shared.commands", *arguments],
         cwd=programs.REPOSITORY,
@@ -148,6 +156,7 @@ def _catalogue(stack: Stack, *arguments: str) -> None:
     )
     if done.returncode:
         raise StackError(f"{done.stdout.strip()}\nThe command {arguments[0]} failed: see above.")
+    return done.stdout
 
 
 def _until(check: Callable[[], int | None], failure: str) -> int:

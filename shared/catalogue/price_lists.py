@@ -174,9 +174,9 @@ def pairs_of(conn: Conn, list_id: str, revisions: Sequence[int]) -> int:
     return int(count)
 
 
-def delete_product(conn: Conn, product_id: str) -> None:
-    """Delete all entries of a product."""
-    conn.execute("DELETE FROM price_list_entries WHERE product_id = %s", [product_id])
+def delete_products(conn: Conn, product_ids: Sequence[str]) -> int:
+    """Delete all entries of products; returns their number."""
+    return conn.execute("DELETE FROM price_list_entries WHERE product_id = ANY(%s)", [list(product_ids)]).rowcount
 
 
 def delete_customer(conn: Conn, customer_id: str) -> list[str]:

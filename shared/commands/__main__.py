@@ -1,7 +1,7 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
-COMMAND is migrate, demo, import, export, import-prices, policy, rulebook, import-rates, tasks, events, holds, history,
-import-history, webhooks, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or settings.
+COMMAND is migrate, demo, import, export, delete, import-prices, policy, rulebook, import-rates, tasks, events, holds,
+history, import-history, webhooks, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or settings.
 """
 
 import click
@@ -9,6 +9,7 @@ import click
 from shared.commands import (
     catalogue,
     customers,
+    deleting,
     epoch,
     events,
     history,
@@ -54,6 +55,7 @@ for command in (
     history.import_history,
     keys.keys_command,
     customers.forget_customer,
+    deleting.delete_command,
     epoch.new_epoch,
     webhooks.webhooks_command,
     plans.plan_command,

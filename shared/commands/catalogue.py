@@ -10,7 +10,7 @@ import click
 from shared.access import keys
 from shared.cache.writer import SheetWriter
 from shared.commands import demo, document_files, import_progress, sale_import
-from shared.commands.terminal import INTERRUPTED, connection, console, print_line
+from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
 from shared.importing import exporter, importer
@@ -37,14 +37,21 @@ def migrate(settings: Settings) -> None:
 
 
 @click.command("demo")
-@click.option("--if-empty", is_flag=True, help="Do nothing if there are products.")
+@click.option("--if-new", is_flag=True, help="Do nothing where something was written, or --none was given.")
+@click.option("--none", "is_left_out", is_flag=True, help="Write no demo, now and at later starts.")
 @click.pass_obj
-def load_demo(settings: Settings, *, if_empty: bool) -> None:
-    """Write the demo catalogue: P-100 to P-999."""
+def load_demo(settings: Settings, *, if_new: bool, is_left_out: bool) -> None:
+    """Write the demo catalogue: P-100 to P-999, and its markets. `just delete demo` removes it."""
     with connection(settings) as conn:
-        if if_empty and conn.execute("SELECT 1 FROM products LIMIT 1").fetchone():
+        if (if_new or is_left_out) and not demo.is_wanted(conn):
+            if is_left_out and (there := len(demo.own_products(conn).ours)):
+                print_line(f"the demo is there already, with {plural(there, 'product')}: `just delete demo` removes it")
             return
-        print_line(f"{demo.load(conn)} demo products")
+        if is_left_out:
+            demo.leave_out(conn)
+            print_line("an empty catalogue: no products, one market DEFAULT × 1")
+        else:
+            print_line(plural(demo.load(conn), "demo product"))
 
 
 @click.command("import")
@@ -158,4 +165,4 @@ def export_file(
         raise click.UsageError("--for-spreadsheets is for CSV.")
     with document_files.writing(file), connection(settings) as conn:
         count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
-    print_line(f"{count:,} products")
+    print_line(plural(count, "product"))

@@ -7,7 +7,7 @@ import click
 from shared.access import idempotency
 from shared.cache import contracts
 from shared.catalogue import price_lists
-from shared.commands.terminal import connection, note_write, print_line
+from shared.commands.terminal import connection, note_write, plural, print_line
 from shared.errors import RedisUnavailable, translated
 from shared.messaging import clients
 from shared.settings import Settings
@@ -34,4 +34,4 @@ def forget_customer(settings: Settings, customer_id: str) -> None:
             contracts.forget(cache, [(product_id, customer_id) for product_id in product_ids])
     except RedisUnavailable:
         print_line("Redis is away; cached contracts end by themselves within two seconds")
-    print_line(f"entries of {len(product_ids):,} products and {answers:,} stored answers are deleted")
+    print_line(f"deleted: the entries of {plural(len(product_ids), 'product')}, {plural(answers, 'stored answer')}")

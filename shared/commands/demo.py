@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from shared.catalogue import products
+from shared.errors import StillInUse
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged, DemandChanged
 from shared.market_events.signals import SignalUpdate
@@ -16,8 +18,10 @@ from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.money import round_to
 from shared.pricing.product import ProductInput, Tier
 from shared.pricing.rulebook import MarketRules, Rulebook
+from shared.rulebook import parts, values
 from shared.rulebook import store as rulebook
-from shared.rulebook import values
+from shared.rulebook.parts import PartName
+from shared.rulebook.values import By, NewValue
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
 CURRENCIES = ("USD", "USD", "JPY", "USD", "KWD")
@@ -36,6 +40,13 @@ MARKETS = {
     "TYO": Decimal("1.04"),
     "KWI": Decimal("1.02"),
 }
+
+
+class Own(NamedTuple):
+    """The names that are the demo's, and those that only look so."""
+
+    ours: list[str]
+    others: list[str]
 
 
 def demo_products() -> Iterator[ProductInput]:
@@ -73,7 +84,7 @@ def demo_signals(product: ProductInput) -> Iterator[CompetitorPriceChanged | Dem
 
 def ensure_markets(conn: Conn) -> None:
     """Add the demo's markets that are missing; those that exist keep their rules and multipliers."""
-    by = rulebook.By("", "demo")
+    by = By("", "demo")
     rulebook.change(conn, _with_markets, by)
     values.add_missing(conn, MARKETS, by)
 
@@ -88,6 +99,49 @@ def load(conn: Conn) -> int:
     signals.apply(conn, [SignalUpdate.of(signal, "demo", now, "demo") for signal in found])
     published.reprice(conn, written, rulebook.active_policy(conn), new_versions.Cause("demo", "demo"))
     return len(catalogue)
+
+
+def is_wanted(conn: Conn) -> bool:
+    """Whether the database is new: nobody has written products, market values or a rulebook, or wanted no demo."""
+    [row] = conn.execute(_IS_NEW).fetchall()
+    return bool(row["is_new"])
+
+
+def leave_out(conn: Conn) -> None:
+    """Start without the demo, now and later: the multiplier of `DEFAULT` is written, as 1."""
+    values.add(conn, [NewValue("multiplier", DEFAULT_MARKET_CODE, Decimal(1))], By("", "start without the demo"))
+
+
+def own_products(conn: Conn) -> Own:
+    """The products with ids of the demo: those that are the demo's, by their names, and those that are not."""
+    names = {product.product_id: product.name for product in demo_products()}
+    query = "SELECT product_id, name FROM products WHERE product_id = ANY(%s) ORDER BY product_id"
+    rows = conn.execute(query, [list(names)]).fetchall()
+    ours = [row["product_id"] for row in rows if row["name"] == names[row["product_id"]]]
+    return Own(ours, [row["product_id"] for row in rows if row["name"] != names[row["product_id"]]])
+
+
+def remove_markets(conn: Conn, by: By) -> Own:
+    """Delete the demo's markets that are as the demo wrote them; `DEFAULT` gets the multiplier 1.
+
+    Returns the codes of the deleted markets, and of those that stay: they were changed, or are still referred to.
+    """
+    held, deleted, kept = rulebook.locked(conn), list[str](), list[str]()
+    book, multipliers = held.rulebook, values.in_force(conn, "multiplier")
+    for code in [code for code in MARKETS if multipliers.get(code) == MARKETS[code] and code in book.markets]:
+        if code == DEFAULT_MARKET_CODE:
+            values.add(conn, [NewValue("multiplier", code, Decimal(1))], by)
+            continue
+        try:
+            if book.markets[code] != MarketRules():
+                raise StillInUse
+            book = parts.without_part(book, PartName("market", code))
+            deleted.append(code)
+        except StillInUse:
+            kept.append(code)
+    rulebook.revise(conn, held, book, by)
+    values.add(conn, [NewValue("multiplier", code, None) for code in deleted], by)
+    return Own(deleted, kept)
 
 
 def _with_markets(held: Rulebook) -> Rulebook:
@@ -110,3 +164,9 @@ def _tiers(price: Decimal, currency: str) -> tuple[Tier, ...]:
         Tier(up_to=49, unit_price=_share(price, "0.95", currency)),
         Tier(up_to=None, unit_price=_share(price, "0.90", currency)),
     )
+
+
+_IS_NEW = """
+SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM deleted_prices)
+    AND NOT EXISTS (SELECT FROM market_values) AND (SELECT count(*) < 2 FROM rulebooks) AS is_new
+"""

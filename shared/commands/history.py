@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import click
 
-from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.commands.terminal import add_row, connection, out, plural, print_line, table, writing
 from shared.prices import imported_prices, lowest_prices, public_prices
 from shared.prices.history import price_changes
 from shared.prices.new_versions import Cause
@@ -56,7 +56,7 @@ def import_history(settings: Settings, file: Path) -> None:
     with click.open_file(str(file), encoding="utf-8-sig") as lines, writing(settings) as conn:
         stored, product_ids = imported_prices.store(conn, imported_prices.read(lines, datetime.now(UTC)))
         lowest_prices.forget(conn, product_ids, Cause("import", str(uuid4())))
-    print_line(f"{stored:,} prices imported", out)
+    print_line(f"{plural(stored, 'price')} imported", out)
 
 
 def _show(found: PublicPrices, since: datetime, limit: int) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from shared.commands.terminal import note_write, print_line
+from shared.commands.terminal import note_write, plural, print_line
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.entry_importer import EntriesImported
@@ -66,9 +66,9 @@ def _report_shop(console: Console, shop: Shop) -> None:
     for sentence in shop.unpriced:
         print_line(sentence, console)
     for note, count in sorted(shop.counts.items()):
-        print_line(f"{count:,} {'row' if count == 1 else 'rows'}: {note}", console)
+        print_line(f"{plural(count, 'row')}: {note}", console)
     if shop.sale_prices:
-        print_line(f"{shop.sale_prices:,} sale prices are for the price list {SALE_LIST}", console)
+        print_line(f"for the price list {SALE_LIST}: {plural(shop.sale_prices, 'sale price')}", console)
 
 
 def note_guess(console: Console, opened: source.Source) -> None:
@@ -112,7 +112,7 @@ def report_rejects(console: Console, done: Imported | EntriesImported, rejects: 
 
 def summary(done: Imported) -> str:
     """One line: the rows, their outcomes, and the speed."""
-    counts = f"{done.rows:,} rows: {done.created:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged"
+    counts = f"{plural(done.rows, 'row')}: {done.created:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged"
     speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
     return f"{counts}, {done.rejected:,} rejected; {speed}"
 

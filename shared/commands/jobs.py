@@ -14,6 +14,7 @@ from shared.commands.terminal import (
     counted,
     failure,
     out,
+    plural,
     print_line,
     show,
     table,
@@ -100,9 +101,9 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
         reason = f": {task.error.type}: {task.error.message}" if task.error else ""
         raise failure(f"the recalculation ended {task.status}{reason}")
     assert task.result is not None  # noqa: S101 # a task that succeeded has one
-    print_line(f"{task.result['recalculated']:,} prices decided, {task.result['changed']:,} changed")
+    print_line(f"{plural(task.result['recalculated'], 'price')} decided, {task.result['changed']:,} changed")
     if failed := task.result.get("failed"):
-        print_line(f"{failed:,} products failed: just tasks show {task.task_id}")
+        print_line(f"{plural(failed, 'product')} failed: just tasks show {task.task_id}")
 
 
 def _ended(settings: Settings, task_id: UUID) -> TaskView:

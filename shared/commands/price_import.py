@@ -14,7 +14,7 @@ from shared.cache import contracts
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
 from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects
-from shared.commands.terminal import INTERRUPTED, connection, console, note_write, print_line
+from shared.commands.terminal import INTERRUPTED, connection, console, note_write, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import RedisUnavailable, translated
 from shared.importing import entry_importer, importer, source
@@ -94,11 +94,11 @@ def import_prices(
 
 def summary(done: EntriesImported) -> str:
     """One line: the rows, their outcomes, and the speed."""
-    counts = f"{done.rows:,} rows: {done.entries:,} entries"
+    counts = f"{plural(done.rows, 'row')}: {plural(done.entries, 'entry', 'entries')}"
     if done.is_dry:
         counts = f"dry run, nothing was kept: {counts}"
     else:
-        counts += f", {done.products:,} products with a new sheet"
+        counts += f", {plural(done.products, 'product')} with a new sheet"
     speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
     return f"{counts}, {done.rejected:,} rejected; {speed}"
 

@@ -1,7 +1,5 @@
 """The rulebook: `just rulebook`, `just policy`, `just import-rates`."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +8,16 @@ import msgspec
 
 from shared.access import audit
 from shared.catalogue.product_set import ProductSet
-from shared.commands import document_files
+from shared.commands import document_files, rule_changes
 from shared.commands.document_files import FILE
-from shared.commands.terminal import add_row, connection, failure, out, print_line, table, writing
+from shared.commands.terminal import add_row, connection, failure, out, plural, print_line, table, writing
 from shared.errors import InvalidInput
 from shared.jobs import tasks
-from shared.messaging import clients
-from shared.messaging.channel import announce_rulebook
-from shared.postgres.pools import Conn
 from shared.prices import inputs
 from shared.pricing.rulebook import Rulebook, RulebookPolicy
 from shared.printable import printable
-from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, reductions, store
+from shared.rulebook import diff, documents, exchange_rates, parts, rate_files, store
 from shared.rulebook.parts import KINDS, Kind, PartName
-from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By
 from shared.settings import Settings
 
@@ -83,10 +77,10 @@ def show_diff(settings: Settings, one: int, other: int | None) -> None:
 def put_rulebook(settings: Settings, file: Path) -> None:
     """Replace the rulebook by a FILE, or by standard input: `-`. Prices are decided anew where the policy changes."""
     document = document_files.read(file, Rulebook)
-    with _changing(settings, "rulebook") as (conn, held, by):
+    with rule_changes.changing(settings, "rulebook") as (conn, held, by):
         made = parts.put_all(conn, held, document, by)
-        _recalculate(conn, held, made)
-    _report(settings, held, made)
+        rule_changes.recalculate(conn, held, made)
+    rule_changes.report(settings, held, made)
 
 
 @rulebook_command.command("put-part")
@@ -101,10 +95,10 @@ def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> Non
         raise click.UsageError("--code is needed for a market, and only for one.")
     part = document_files.read(file, KINDS[of])
     name = PartName(of, code or str(getattr(part, "id", "")))
-    with _changing(settings, str(name)) as (conn, held, by):
+    with rule_changes.changing(settings, str(name)) as (conn, held, by):
         made = parts.put(conn, held, name, part, by)
-        _recalculate(conn, held, made)
-    _report(settings, held, made)
+        rule_changes.recalculate(conn, held, made)
+    rule_changes.report(settings, held, made)
 
 
 @rulebook_command.command("delete-part")
@@ -112,11 +106,8 @@ def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> Non
 @click.argument("name", metavar="ID")
 @click.pass_obj
 def delete_part(settings: Settings, kind: str, name: str) -> None:
-    """Delete a market, price list or promotion."""
-    with _changing(settings, f"{kind} {name} deleted") as (conn, held, by):
-        made = parts.drop(conn, held, PartName(_kind(kind), name), by)
-        _recalculate(conn, held, made)
-    _report(settings, held, made)
+    """Delete a market, price list or promotion, as `just delete` does."""
+    rule_changes.drop(settings, PartName(_kind(kind), name))
 
 
 @click.command("policy")
@@ -129,10 +120,10 @@ def policy(settings: Settings, file: Path | None) -> None:
             _print_json(msgspec.json.encode(store.active_policy(conn).policy))
         return
     written = document_files.read(file, RulebookPolicy)
-    with _changing(settings, "policy") as (conn, held, by):
+    with rule_changes.changing(settings, "policy") as (conn, held, by):
         made = parts.put(conn, held, PartName("policy"), written, by)
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")
-    _announce(settings, version=made.version)
+    rule_changes.announce(settings, version=made.version)
     print_line(f"policy {made.version} is active; task {task_id} recalculates every price")
 
 
@@ -160,33 +151,8 @@ def import_rates(settings: Settings, file: Path) -> None:
         version = exchange_rates.put(conn, [rate for rate in rates if rate.since is None], by)
         if inputs.are_converted(conn):
             tasks.create(conn, "recalculation", ProductSet(), "")
-    _announce(settings, values_version=version)
-    print_line(f"{len(rates) - len(past):,} rates are in force, {len(past):,} of the past are known; version {version}")
-
-
-@contextmanager
-def _changing(settings: Settings, cause: str) -> Iterator[tuple[Conn, RulebookVersion, By]]:
-    with writing(settings) as conn:
-        yield conn, store.locked(conn), By(audit.commander(), cause)
-
-
-def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
-    if (products := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
-        tasks.create(conn, "recalculation", products, "")
-        print_line(f"a recalculation of {'every price' if products.is_everything else 'its products'} follows")
-
-
-def _report(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> None:
-    if made.version == held.version:
-        print_line(f"nothing changed; version {made.version} is active")
-        return
-    _announce(settings, version=made.version)
-    print_line(f"version {made.version} is active")
-
-
-def _announce(settings: Settings, version: int | None = None, values_version: int | None = None) -> None:
-    with closing(clients.client(settings.redis_for("events"), "pricing-catalogue")) as events:
-        announce_rulebook(events, version, values_version)
+    rule_changes.announce(settings, values_version=version)
+    print_line(f"in force: {plural(len(rates) - len(past), 'rate')}, and {len(past):,} of the past; version {version}")
 
 
 def _kind(kind: str) -> Kind:

@@ -102,6 +102,11 @@ def add_row(table: Table, *cells: str) -> None:
     table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: 1 row, 1,200 rows."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def counted(counts: dict[str, int]) -> str:
     """Numbers by status, in one line."""
     return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items())) or "none"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -45,6 +46,13 @@ class Repriced(msgspec.Struct, frozen=True):
     created: tuple[str, ...]
     failed: tuple[ProductFailure, ...] = ()
     by_clock: int = 0
+
+
+class Deleted(NamedTuple):
+    """Deleted products: their deletions as `SheetWriter.put` takes them, and the number of their deleted entries."""
+
+    sheets: tuple[StoredSheet, ...]
+    entries: int
 
 
 def write_products(
@@ -146,12 +154,18 @@ def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     The deletion takes the product's next version. `SheetWriter.put` of the result removes the sheet from all caches,
     and a product created again under the same id goes on with the version after it.
     """
+    return next(iter(delete_all(conn, [product_id]).sheets), None)
+
+
+def delete_all(conn: Conn, product_ids: Sequence[str]) -> Deleted:
+    """Delete products as `delete` does, those that exist."""
     conn.execute("SELECT set_config('pricing.trace_id', %s, true)", [current_trace_id()])
-    if not conn.execute("DELETE FROM products WHERE product_id = %s", [product_id]).rowcount:
-        return None
-    price_lists.delete_product(conn, product_id)
-    holds.end(conn, [product_id], clock.now(conn))
-    return next(iter(stored_sheets(conn, [product_id])), None)
+    ids = sorted(products.lock(conn, product_ids))
+    conn.execute("DELETE FROM products WHERE product_id = ANY(%s)", [ids])
+    entries = price_lists.delete_products(conn, ids)
+    holds.end(conn, ids, clock.now(conn))
+    repricing_queue.forget(conn, ids)
+    return Deleted(tuple(stored_sheets(conn, ids)), entries)
 
 
 def stored_sheets(conn: Conn, product_ids: Sequence[str]) -> list[StoredSheet]:

@@ -118,9 +118,9 @@ def release(conn: Conn, leases: Sequence[Lease]) -> bool:
     return conn.execute(_RELEASE, _of(leases) | {"again": REDELIVER_AFTER_S}).rowcount == len(leases)
 
 
-def forget(conn: Conn, target: str) -> None:
-    """Remove a target that exists no more. Where events wait for it, the row stays: a worker rejects them."""
-    conn.execute(_FORGET, [target])
+def forget(conn: Conn, targets: Iterable[str]) -> None:
+    """Remove targets that exist no more. Where events wait for one, its row stays: a worker rejects them."""
+    conn.execute(_FORGET, _values(targets))
 
 
 def trust(conn: Conn, targets: Iterable[str]) -> None:
@@ -164,7 +164,8 @@ WHERE target IN (SELECT target FROM repricing_queue WHERE target = ANY(%(targets
 """
 
 _FORGET = """
-DELETE FROM repricing_queue WHERE target = %s AND NOT has_more AND lease_until <= clock_timestamp()
+DELETE FROM repricing_queue WHERE target IN (SELECT target FROM repricing_queue
+    WHERE target = ANY(%(targets)s) AND NOT has_more AND lease_until <= clock_timestamp() ORDER BY target FOR UPDATE)
 """
 
 # `due_at` is compared with the statement's start, so that the index is used: targets that are due later cost nothing.

@@ -125,7 +125,7 @@ def test_a_change_is_announced(just: Just, own: Settings) -> None:
 def test_rates_are_imported_again_and_again(just: Just, own: Settings) -> None:
     history = "Date,USD,JPY,\n2026-07-02,1.09,161.5,\n2026-07-01,1.08,161.0,\n"
     first = just("import-rates", "FILE", file=history)
-    assert (first.exit_code, "2 rates are in force, 2 of the past" in first.stderr) == (0, True), first.output
+    assert (first.exit_code, "in force: 2 rates, and 2 of the past" in first.stderr) == (0, True), first.output
     assert just("import-rates", "FILE", file=history).exit_code == 0
     with pools.connect(own, "tests") as conn:
         rates = exchange_rates.in_force(conn)

@@ -45,7 +45,7 @@ def test_standard_input_is_read(settings: Settings, pool: Pool, tmp_path: Path) 
     content = gzip.compress(f"{HEADER}\n{product_id},Kettle,USD,1.00\n".encode())
     done = ran(settings, "import", "-", cwd=tmp_path, stdin=content)
     assert (done.returncode, done.stdout) == (0, b""), done
-    assert b"1 rows: 1 new" in done.stderr
+    assert b"1 row: 1 new" in done.stderr
     assert stored(pool, product_id).name == "Kettle"
     refused = ran(settings, "import", "-", cwd=tmp_path, stdin=b"")
     assert (refused.returncode, b"standard input: it is empty" in refused.stderr) == (2, True)

@@ -226,11 +226,11 @@ def test_the_command_reports_and_a_killed_one_leaves_the_old_prices(shop: Shop) 
     assert shop.listed() == [entry("A-1", amount="80")]
     shop.file("product_id,amount\nA-2,70\n")
     done = subprocess.run(arguments, env=env, cwd=shop.folder, capture_output=True, check=True, timeout=120)
-    assert b"1 rows: 1 entries, 1 products with a new sheet, 0 rejected" in done.stderr
+    assert b"1 row: 1 entry, 1 product with a new sheet, 0 rejected" in done.stderr
     assert (shop.listed(), shop.rows()) == ([entry("A-2", amount="70")], 1)
     arguments[-1] = "none"
     for option, said in (
-        ("--dry-run", b"dry run, nothing was kept: 1 rows: 1 entries, 0 rejected"),
+        ("--dry-run", b"dry run, nothing was kept: 1 row: 1 entry, 0 rejected"),
         ("--map=amount=price", b"--map names no column product_id"),
         ("--map=price=amount", b"unknown column 'price'"),
     ):
