@@ -51,7 +51,6 @@ def delete_products(settings: Settings, product_ids: tuple[str, ...], category: 
 def delete_market(settings: Settings, code: str) -> None:
     """Delete a market with its multiplier. Queries from there get the prices of DEFAULT."""
     rule_changes.drop(settings, PartName("market", code))
-    print_line(f"queries from {code} now get the prices of the market DEFAULT")
 
 
 @delete_command.command("list")
@@ -78,9 +77,10 @@ def delete_demo(settings: Settings) -> None:
         products = demo.own_products(conn)
     if products.ours:
         _delete(settings, products.ours)
-    with rule_changes.changing(settings, "the demo deleted") as (conn, _, by):
-        markets = demo.remove_markets(conn, by)
+    with rule_changes.changing(settings, "the demo deleted") as (conn, held, by):
+        markets = demo.remove_markets(conn, held, by)
         made, values_version = store.active(conn), values.newest(conn)
+        rule_changes.recalculate(conn, held, made)
     rule_changes.announce(settings, made.version, values_version)
     if not products.ours and not markets.ours:
         print_line("there is nothing of the demo")

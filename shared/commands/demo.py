@@ -21,6 +21,7 @@ from shared.pricing.rulebook import MarketRules, Rulebook
 from shared.rulebook import parts, values
 from shared.rulebook import store as rulebook
 from shared.rulebook.parts import PartName
+from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By, NewValue
 
 CATEGORIES = ("electronics", "grocery", "fashion", "home", "books")
@@ -121,12 +122,12 @@ def own_products(conn: Conn) -> Own:
     return Own(ours, [row["product_id"] for row in rows if row["name"] != names[row["product_id"]]])
 
 
-def remove_markets(conn: Conn, by: By) -> Own:
-    """Delete the demo's markets that are as the demo wrote them; `DEFAULT` gets the multiplier 1.
+def remove_markets(conn: Conn, held: RulebookVersion, by: By) -> Own:
+    """Delete from the locked rulebook the demo's markets that are as the demo wrote them; `DEFAULT` becomes × 1.
 
     Returns the codes of the deleted markets, and of those that stay: they were changed, or are still referred to.
     """
-    held, deleted, kept = rulebook.locked(conn), list[str](), list[str]()
+    deleted, kept = list[str](), list[str]()
     book, multipliers = held.rulebook, values.in_force(conn, "multiplier")
     for code in [code for code in MARKETS if multipliers.get(code) == MARKETS[code] and code in book.markets]:
         if code == DEFAULT_MARKET_CODE:

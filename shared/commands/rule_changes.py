@@ -40,7 +40,7 @@ def report(settings: Settings, held: RulebookVersion, made: RulebookVersion) -> 
         print_line(f"nothing changed; version {made.version} is active")
         return
     announce(settings, version=made.version)
-    print_line(f"version {made.version} of the rulebook is active")
+    print_line(f"version {made.version} is active")
 
 
 def announce(settings: Settings, version: int | None = None, values_version: int | None = None) -> None:
@@ -57,7 +57,7 @@ def drop(settings: Settings, name: PartName) -> None:
     """
     values_version = None
     with changing(settings, f"{name} deleted") as (conn, held, by):
-        made = held
+        made, name = held, parts.spelled(held.rulebook, name)
         if parts.find(held.rulebook, name) is not None:
             made = parts.drop(conn, held, name, by)
             recalculate(conn, held, made)
@@ -70,6 +70,7 @@ def drop(settings: Settings, name: PartName) -> None:
             values_version = values.add(conn, [NewValue("multiplier", name.key, None)], by)
     if values_version is not None:
         announce(settings, values_version=values_version)
+        print_line(f"queries from {name.key} get the prices of the market DEFAULT")
     report(settings, held, made)
 
 

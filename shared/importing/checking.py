@@ -12,6 +12,7 @@ from shared.catalogue import products
 from shared.changes.entries import PriceItem
 from shared.errors import InvalidInput
 from shared.importing.chunks import Block, Chunk
+from shared.importing.columns import NEW_PRODUCT
 from shared.importing.rows import SURROGATE, Reader, Row
 from shared.importing.simple_rows import Good, SimpleRows, copy_escape, product_columns
 from shared.pricing.decision import decide, sheet_of
@@ -37,6 +38,7 @@ class Checked(NamedTuple):
         lines: The line number of each row.
         source_rows: The columns `SOURCE_ROW`.
         products: The columns `PRODUCT`.
+        given: The columns that each row has, as `rows.Read`.
         prices: The columns `PRICE`.
         history: The columns `HISTORY`.
         logged: The first prices for the log of changes, each in JSON.
@@ -48,6 +50,7 @@ class Checked(NamedTuple):
     lines: list[int]
     source_rows: bytes
     products: bytes
+    given: list[int]
     prices: bytes
     history: bytes
     logged: bytes
@@ -87,12 +90,13 @@ class Check(msgspec.Struct, frozen=True):
     def full(self, row: Row) -> Good | str:
         """Check a row by the full path; returns a good row, or the `STAGED` line of a bad one."""
         try:
-            product = self.reader.product(row)
+            product, given = self.reader.read(row)
             rulebook.check_strategy(self.policy, product)
         except InvalidInput as error:
             field = error.path.removeprefix("$").strip(".") or ROW
             return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])
-        sheet = self.first_sheet(product)
+        # A row that leaves out what a new product needs is no first price.
+        sheet = self.first_sheet(product) if given & NEW_PRODUCT == NEW_PRODUCT else None
         return Good(
             product.product_id,
             row.line,
@@ -100,8 +104,9 @@ class Check(msgspec.Struct, frozen=True):
             product_columns(product),
             product.category,
             product.currency,
-            str(sheet.published_price),
-            copy_escape(_json(sheet)),
+            str(sheet.published_price) if sheet else "0",
+            copy_escape(_json(sheet)) if sheet else "",
+            given,
         )
 
     def first_sheet(self, product: ProductInput) -> PriceSheet:
@@ -142,6 +147,7 @@ class Check(msgspec.Struct, frozen=True):
             [row.line for row in good],
             _encoded([f"{row.line}\t{row.raw}" for row in good]),
             _encoded([row.product for row in good]),
+            [row.given for row in good],
             _encoded([f"{row.published_price}\t{row.sheet}\t{one}\t{price}" for row, one in escaped]),
             _encoded([f"{one}\t{row.published_price}\t{row.currency}\t{history}" for row, one in escaped]),
             _encoded([_logged(row) for row in good]),
@@ -156,7 +162,7 @@ def printable(raw: str) -> str:
 
 
 def _staged(row: Good) -> str:
-    return f"{row.line}\t{row.raw}\t\\N\t\\N\t{row.product}\t{row.published_price}\t{row.sheet}"
+    return f"{row.line}\t{row.raw}\t\\N\t\\N\t{row.product}\t{row.published_price}\t{row.sheet}\t{row.given}"
 
 
 def _printed(text: str) -> str:
@@ -177,7 +183,7 @@ def _json(value: object) -> str:
 
 PRODUCT = products.COLUMNS
 SOURCE_ROW = ("line", "raw")
-STAGED = (*SOURCE_ROW, "field", "reason", *PRODUCT, "published_price", "sheet")
+STAGED = (*SOURCE_ROW, "field", "reason", *PRODUCT, "published_price", "sheet", "given")
 PRICE = ("published_price", "sheet", "product_id", "version", "policy_version", "computed_at", "cause", "cause_id")
 HISTORY = (
     *(
@@ -192,4 +198,4 @@ HISTORY = (
         "recorded_at",
     ),
 )
-_NO_PRODUCT = "\t".join(["\\N"] * (len(PRODUCT) + 2))
+_NO_PRODUCT = "\t".join(["\\N"] * (len(PRODUCT) + 3))

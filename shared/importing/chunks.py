@@ -53,7 +53,7 @@ def chunks(lines: Lines | Worksheet, columns: Columns, shop: Shop | None = None)
             raise RefusedFile("it is JSON Lines; --from-spreadsheets is for CSV")
         if columns.theirs:
             columns.check(columns.theirs)
-        reader = Reader(columns.constants, theirs=columns.theirs, encoding=lines.encoding)
+        reader = Reader(columns.constants, theirs=columns.theirs, encoding=lines.encoding, given=columns.given())
         return reader, _cut(lines, lambda: _object(lines))
     if SURROGATE(first):
         raise RefusedFile(f"its first line is not {lines.encoding} text; --encoding names another, such as utf-16")
@@ -105,14 +105,16 @@ def _reader(names: Sequence[str], columns: Columns, delimiter: str, encoding: st
     header = [name.strip() for name in names]
     while header and not header[-1] and not columns.theirs:  # a map ignores columns, also those without a name
         header.pop()
+    positions = columns.positions(header)
     return Reader(
         columns.constants,
-        columns.positions(header),
+        positions,
         len(header),
         from_spreadsheets=columns.from_spreadsheets,
         delimiter=delimiter,
         decimal=columns.decimal,
         encoding=encoding,
+        given=columns.given(name for name, _ in positions),
     )
 
 

@@ -2,18 +2,25 @@
 
 import csv
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import msgspec
 
+from shared.catalogue import products
 from shared.errors import translated
 from shared.importing.numbers import DecimalMark
 from shared.pricing.product import ProductInput
 
 CONTENT = ("content_amount", "content_unit")
 NAMES = (*ProductInput.__struct_fields__, *CONTENT)
+# What every product has. A row for a product that exists may leave them out, but for the id.
 REQUIRED = ("product_id", "name", "currency", "base_price")
+# The columns of products, each with its bit in the number of the columns that a row has.
+BITS = {name: 1 << at for at, name in enumerate(products.COLUMNS)}
+BITS |= dict.fromkeys(CONTENT, BITS["content"])
+EVERY_COLUMN = (1 << len(products.COLUMNS)) - 1
+NEW_PRODUCT = sum(BITS[name] for name in REQUIRED)
 
 
 class RefusedFile(Exception):
@@ -29,6 +36,7 @@ class Columns(msgspec.Struct, frozen=True):
         from_spreadsheets: CSV: remove the apostrophes of an export for spreadsheets.
         names: Our names: those of products unless the file has something else.
         required: Those of them that every file has.
+        replaces: Whether a row replaces its product as a whole; else columns that the file has not leave their values.
         encoding: The text's encoding; None: by the first bytes.
         delimiter: CSV: the character between two cells; None: by the header.
         decimal: CSV: the decimal mark; None: decided number by number.
@@ -38,7 +46,8 @@ class Columns(msgspec.Struct, frozen=True):
     constants: Mapping[str, str] = {}
     from_spreadsheets: bool = False
     names: Sequence[str] = NAMES
-    required: Sequence[str] = REQUIRED
+    required: Sequence[str] = ("product_id",)
+    replaces: bool = False
     encoding: str | None = None
     delimiter: str | None = None
     decimal: DecimalMark | None = None
@@ -63,6 +72,10 @@ class Columns(msgspec.Struct, frozen=True):
                 )
         return [(ours, places[0]) for ours, _, places in found]
 
+    def given(self, names: Iterable[str] = ()) -> int:
+        """The columns that every row has, where the file has these, as `rows.Read.given`."""
+        return EVERY_COLUMN if self.replaces else bits((*names, *self.constants))
+
     def _check_names(self, header: Sequence[str]) -> None:
         for at, name in enumerate(header, 1):
             if _key(name) in self.names:
@@ -77,7 +90,8 @@ class Columns(msgspec.Struct, frozen=True):
 
     def check(self, known: Mapping[str, str] | set[str]) -> None:
         """Raise RefusedFile where a required column is neither known nor constant."""
-        if missing := [name for name in self.required if name not in known and name not in self.constants]:
+        required = REQUIRED if self.replaces else self.required
+        if missing := [name for name in required if name not in known and name not in self.constants]:
             where = "--map names" if self.theirs else "the header has"
             raise RefusedFile(f"{where} no column {', '.join(missing)}; {_ours(self.names)}")
 
@@ -113,6 +127,14 @@ def constants(*, currency: str | None, category: str | None) -> dict[str, str]:
             ProductInput,
         )
     return known
+
+
+def bits(names: Iterable[str]) -> int:
+    """The sum of the bits of columns; other names have none."""
+    found = 0
+    for name in names:
+        found |= BITS.get(name, 0)
+    return found
 
 
 def count(header: Sequence[str], names: Collection[str]) -> int:

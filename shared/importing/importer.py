@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.importing import staging, writing
+from shared.importing import merging, staging, writing
 from shared.importing.checking import Check
 from shared.importing.chunks import chunks
 from shared.importing.columns import Columns, RefusedFile
@@ -96,6 +96,7 @@ def run(
     staged = staging.stage(conn, checked(check.checked, found), skip_bad=skip_bad)
     if not staged.rows:
         raise RefusedFile("it has no rows")
+    staged = staged._replace(rejected=staged.rejected + merging.merge(conn))
     source.check_unchanged()
     kept = staging.write_rejects(conn, rejects, MAX_REJECTS_BYTES) if staged.rejected else 0
     is_refused = staged.rejected == staged.rows or (staged.rejected > 0 and not skip_bad)

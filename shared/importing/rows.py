@@ -9,7 +9,7 @@ import msgspec
 
 from shared.errors import InvalidInput, translate, translated
 from shared.importing import numbers
-from shared.importing.columns import CONTENT, REQUIRED
+from shared.importing.columns import BITS, CONTENT, EVERY_COLUMN, REQUIRED, bits
 from shared.importing.numbers import DecimalMark
 from shared.importing.spreadsheets import unprotected
 from shared.pricing.currencies import EXPONENTS
@@ -33,6 +33,18 @@ class Row(NamedTuple):
     cells: list[str] | str | None
 
 
+class Read(NamedTuple):
+    """A product as its row has it.
+
+    Attributes:
+        product: Fields that the row leaves out have their defaults; a name, currency or price has a placeholder.
+        given: The sum of the `columns.BITS` of the columns that the row has, be they empty.
+    """
+
+    product: ProductInput
+    given: int
+
+
 class Reader(msgspec.Struct, frozen=True):
     """Turns rows into products; can be sent to another process.
 
@@ -45,6 +57,7 @@ class Reader(msgspec.Struct, frozen=True):
         delimiter: CSV: the character between two cells.
         decimal: CSV: the decimal mark; None: decided number by number.
         encoding: The text's encoding, for messages.
+        given: The columns that every row has, as `Read.given`.
     """
 
     constants: Mapping[str, str]
@@ -55,6 +68,7 @@ class Reader(msgspec.Struct, frozen=True):
     delimiter: str = ","
     decimal: DecimalMark | None = None
     encoding: str = "UTF-8"
+    given: int = EVERY_COLUMN
 
     @property
     def is_table(self) -> bool:
@@ -71,13 +85,24 @@ class Reader(msgspec.Struct, frozen=True):
         return f'{self.delimiter}" \t'
 
     def product(self, row: Row) -> ProductInput:
-        """The product in a row.
+        """The product in a row, as `read` has it."""
+        return self.read(row).product
+
+    def read(self, row: Row) -> Read:
+        """The product in a row, with the columns that the row has.
 
         Raises:
             InvalidInput: the row has no valid product; the path names the column, or is `$`.
         """
-        values = self.values(row)
-        return _product(values if row.cells is None else self._from_text(values))
+        if row.cells is None:
+            found = self._object(row.raw)
+            values, given = self._present(found), self.given | bits(found)
+        else:
+            values, given = self._from_text(self.values(row)), self.given
+        for name, value in _PLACEHOLDERS.items():
+            if not given & BITS[name]:
+                values[name] = value
+        return Read(_product(values), given)
 
     def values(self, row: Row) -> dict[str, Any]:
         """The values in a row by our names, without empty ones; those of a CSV row are texts.
@@ -85,9 +110,14 @@ class Reader(msgspec.Struct, frozen=True):
         Raises:
             InvalidInput: the row has another form than the file.
         """
-        if not row.raw.isascii() and SURROGATE(row.raw):
+        if row.cells is None:
+            return self._present(self._object(row.raw))
+        self._check_encoding(row.raw)
+        return self._record(row.cells)
+
+    def _check_encoding(self, raw: str) -> None:
+        if not raw.isascii() and SURROGATE(raw):
             raise InvalidInput(f"not {self.encoding}")
-        return self._object(row.raw) if row.cells is None else self._record(row.cells)
 
     def _record(self, cells: list[str] | str) -> dict[str, Any]:
         if isinstance(cells, str):
@@ -100,6 +130,7 @@ class Reader(msgspec.Struct, frozen=True):
         return in_our_case({**self.constants, **values})
 
     def _object(self, raw: str) -> dict[str, Any]:
+        self._check_encoding(raw)
         with translated():
             found = _OBJECT.decode(raw)
         if self.theirs:
@@ -107,6 +138,9 @@ class Reader(msgspec.Struct, frozen=True):
         # In many files an id is a number.
         if type(found.get("product_id")) is int:
             found["product_id"] = str(found["product_id"])
+        return found
+
+    def _present(self, found: dict[str, Any]) -> dict[str, Any]:
         present = {name: value for name, value in found.items() if value is not None and value != ""}
         return in_our_case({**self.constants, **present})
 
@@ -195,7 +229,7 @@ def _product(values: dict[str, Any]) -> ProductInput:
 
 def _missing(values: dict[str, Any]) -> InvalidInput | None:
     missing = [name for name in REQUIRED if name not in values]
-    return InvalidInput("is missing", f"$.{missing[0]}") if missing else None
+    return InvalidInput("is missing; every product has one", f"$.{missing[0]}") if missing else None
 
 
 def _check_amount(name: str, value: object) -> None:
@@ -203,6 +237,8 @@ def _check_amount(name: str, value: object) -> None:
         raise InvalidInput(amounts.REASON, f"$.{name}")
 
 
+# Of a row for a product that exists; this currency has most decimals.
+_PLACEHOLDERS = {"name": "x", "currency": "CLF", "base_price": "0"}
 _CASES = (("currency", str.upper), ("content_unit", str.lower))
 SURROGATE = re.compile("[\ud800-\udfff]").search
 _OBJECT = msgspec.json.Decoder(dict[str, Any], float_hook=amounts.exact)

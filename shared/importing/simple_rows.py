@@ -27,6 +27,7 @@ class Good(msgspec.Struct, frozen=True, gc=False):
         category: As it is, not escaped.
         published_price: The first price.
         sheet: The sheet of that price.
+        given: The columns that the row has, as `rows.Read`.
     """
 
     product_id: str
@@ -37,6 +38,7 @@ class Good(msgspec.Struct, frozen=True, gc=False):
     currency: str
     published_price: str
     sheet: str
+    given: int
 
 
 class SimpleRows:
@@ -52,7 +54,7 @@ class SimpleRows:
         self._match, self._has_tabs = _pattern(reader), reader.delimiter == "\t"
         self._currency = reader.constants.get("currency", "")
         self._category = reader.constants.get("category", _GENERAL)
-        self._policy, self._first_sheet = policy, first_sheet
+        self._policy, self._first_sheet, self._given = policy, first_sheet, reader.given
         self._templates: dict[tuple[str, str], _SheetTemplate | None] = {}
 
     def good(self, line: int, raw: str) -> Good | None:
@@ -71,7 +73,7 @@ class SimpleRows:
         sheet = template.sheet(product_id, price, category)
         if self._has_tabs:
             raw = raw.replace("\t", r"\t")
-        return Good(product_id, line, raw, product, category, template.currency, price, sheet)
+        return Good(product_id, line, raw, product, category, template.currency, price, sheet, self._given)
 
     def _template(self, category: str, currency: str) -> "_SheetTemplate | None":
         key = self._policy.categories.get(category, self._policy.default_strategy), currency

@@ -15,7 +15,7 @@ from psycopg.errors import UniqueViolation
 from shared.changes import log
 from shared.importing import outputs
 from shared.importing.checking import HISTORY, PRICE, PRODUCT, STAGED, Checked
-from shared.importing.columns import RefusedFile
+from shared.importing.columns import NEW_PRODUCT, RefusedFile
 from shared.importing.outputs import ForeignFile
 from shared.importing.spreadsheets import FORMULA
 from shared.postgres.pools import Conn
@@ -64,9 +64,13 @@ def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool) -> Staged:
 
 
 def _new(conn: Conn, chunk: Checked) -> list[bool]:
-    """For each product of the chunk, whether it is new: neither stored before nor in an earlier row."""
+    """For each product of the chunk, whether it is new and its row has all that a new product needs.
+
+    New is what is neither stored before nor in an earlier row.
+    """
     there = {row["product_id"] for row in conn.execute(_THERE, {"ids": _joined(chunk.product_ids)})}
-    return [product_id not in there for product_id in chunk.product_ids]
+    rows = zip(chunk.product_ids, chunk.given, strict=True)
+    return [product_id not in there and given & NEW_PRODUCT == NEW_PRODUCT for product_id, given in rows]
 
 
 def _insert(conn: Conn, chunk: Checked, new: list[bool]) -> list[bool]:
@@ -90,9 +94,10 @@ def _waiting(chunk: Checked, new: list[bool]) -> bytes:
     rest = [not one for one in new]
     parts = [_chosen(field, rest).splitlines() for field in (chunk.source_rows, chunk.products, chunk.prices)]
     price = [line.split(b"\t", 2)[:2] for line in parts[2]]
+    given = [b"%d" % one for one in compress(chunk.given, rest)]
     return b"".join(
-        b"\t".join([source_row, rb"\N", rb"\N", product, *first]) + b"\n"
-        for source_row, product, first in zip(*parts[:2], price, strict=True)
+        b"\t".join([source_row, rb"\N", rb"\N", product, *first, columns]) + b"\n"
+        for source_row, product, first, columns in zip(*parts[:2], price, given, strict=True)
     )
 
 
@@ -141,7 +146,7 @@ def write_rejects(conn: Conn, path: Path, max_bytes: int) -> int:
 _TABLES = f"""
 CREATE TEMPORARY TABLE import_rows ON COMMIT DROP AS
 SELECT 0::bigint AS line, ''::text AS raw, ''::text AS field, ''::text AS reason, {", ".join(PRODUCT)},
-    published_price, sheet
+    published_price, sheet, 0::bigint AS given
 FROM products JOIN prices USING (product_id) WITH NO DATA;
 CREATE TEMPORARY TABLE import_new (product_ids text[], lines bigint[]) ON COMMIT DROP;
 ALTER TABLE import_new ALTER product_ids SET STORAGE EXTERNAL, ALTER lines SET STORAGE EXTERNAL;

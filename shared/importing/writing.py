@@ -7,6 +7,7 @@ from typing import NamedTuple
 from shared.catalogue.product_set import ProductSet
 from shared.changes.entries import MOST_PRODUCTS
 from shared.importing.checking import PRODUCT
+from shared.importing.columns import NEW_PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published
@@ -27,14 +28,11 @@ class Written(NamedTuple):
 
 
 def upsert(conn: Conn) -> Written:
-    """Write the staged products in the order of their ids, so that two imports at once never deadlock.
+    """Write the rows that were merged, in the order of their ids, so that two imports at once never deadlock.
 
     Products whose row in the file equals the one in the catalogue are neither written nor locked.
     """
     conn.execute(_WRITTEN)
-    conn.execute(_BEFORE)
-    conn.execute(_REMEMBER)
-    conn.execute("CREATE INDEX ON import_before (product_id)")
     conn.execute(_UPSERT)
     conn.execute("ANALYZE import_written")
     query = "SELECT count(*) FILTER (WHERE is_new) AS created, count(*) AS written FROM import_written"
@@ -92,21 +90,14 @@ CREATE TEMPORARY TABLE import_written ON COMMIT DROP AS
 SELECT product_id, currency, false AS is_new FROM products WITH NO DATA
 """
 
-_BEFORE = "CREATE TEMPORARY TABLE import_before ON COMMIT DROP AS SELECT * FROM products WITH NO DATA"
-
-# The products that the import changes, as they were: locked, so that they are these when they are written.
-_REMEMBER = f"""
-INSERT INTO import_before SELECT o.* FROM products o JOIN import_rows r USING (product_id)
-WHERE r.reason IS NULL AND ({_of("o")}) IS DISTINCT FROM ({_of("r")})
-ORDER BY o.product_id COLLATE "C" FOR UPDATE OF o
-"""  # noqa: S608 # only names of columns
-
 # xmax is 0 in an inserted row; in an existing row it is this transaction, which has locked the row.
 _UPSERT = f"""
 WITH written AS (
     INSERT INTO products AS p ({_NAMES})
-    SELECT {_of("r")} FROM import_rows r WHERE r.reason IS NULL AND NOT EXISTS (
-        SELECT FROM products o WHERE o.product_id = r.product_id AND ({_of("o")}) IS NOT DISTINCT FROM ({_of("r")}))
+    SELECT {_of("r")} FROM import_rows r WHERE r.reason IS NULL AND (
+        EXISTS (SELECT FROM import_before b WHERE b.product_id = r.product_id)
+        OR r.given & {NEW_PRODUCT} = {NEW_PRODUCT}
+            AND NOT EXISTS (SELECT FROM products o WHERE o.product_id = r.product_id))
     ORDER BY r.product_id COLLATE "C"
     ON CONFLICT (product_id) DO UPDATE SET {_SETS}, updated_at = clock_timestamp()
     WHERE ({_of("p")}) IS DISTINCT FROM ({_of("excluded")})

@@ -111,7 +111,7 @@ def test_what_does_not_exist_is_named_with_what_was_meant(
 
 
 def test_rules_are_deleted_by_name(just: Just, loaded: Settings) -> None:
-    assert "queries from DE now get the prices of the market DEFAULT" in just("market", "de").stderr
+    assert "queries from DE get the prices of the market DEFAULT" in just("market", "de").stderr
     assert "its entries count no more" in just("list", "sale").stderr
     assert just("promotion", "spring").exit_code == 0
     with pools.connect(loaded, "tests") as conn:
