@@ -69,7 +69,13 @@ def load_demo(settings: Settings, *, if_new: bool, is_left_out: bool) -> None:
     help="The products export of a shop system; needs --currency.",
 )
 @click.option("--zone", default="UTC", show_default=True, help="--from: the time zone of the shop's sale dates.")
-@click.option("--dry-run", is_flag=True, help="Report the result, and keep nothing.")
+@click.option(
+    "--replace",
+    "replaces",
+    is_flag=True,
+    help="Replace products as a whole: columns that the file has not are cleared.",
+)
+@click.option("--dry-run", is_flag=True, help="Report what would change, also in prices, and keep nothing.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
@@ -89,6 +95,7 @@ def import_file(
     shop_name: ShopName | None,
     zone: str,
     *,
+    replaces: bool,
     dry_run: bool,
     skip_bad: bool,
     from_spreadsheets: bool,
@@ -100,13 +107,14 @@ def import_file(
     are recognised. Columns:
     product_id, name, currency, base_price. Optional columns: category, cost, stock, min_price, max_price, strategy,
     tiers (JSON), brand, tags (separated by |), content_amount, content_unit, tax_class, quantity_step, price_decimals,
-    map_price, rrp. Existing products are replaced: fields missing from the row are cleared.
+    map_price, rrp. Of products that exist, only the product_id is needed: columns that the file has not leave their
+    values, and empty cells empty them.
 
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
     try:
         given = constants(currency=currency, category=category)
-        columns = Columns(parse_map(names), given, from_spreadsheets, **text)
+        columns = Columns(parse_map(names), given, from_spreadsheets, replaces=replaces, **text)
         shop = _shop(shop_name, columns, zone)
         with connection(settings) as conn:
             code = import_progress.run(

@@ -8,6 +8,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 from shared.commands.terminal import note_write, plural, print_line
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
+from shared.importing.differences import Differences
 from shared.importing.entry_importer import EntriesImported
 from shared.importing.importer import Imported
 from shared.importing.shops import SALE_LIST, Shop
@@ -94,7 +95,25 @@ def progress_on(console: Console) -> Progress:
 
 def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -> None:
     report_rejects(console, done, rejects)
+    if done.differences is not None:
+        _report_differences(console, done.differences, in_full=dry_run)
     print_line(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
+
+
+def _report_differences(console: Console, changes: Differences, *, in_full: bool) -> None:
+    """Print the columns that change and, in full, the first products that do, and the effect on prices."""
+    if in_full:
+        for one in changes.first:
+            print_line(f"{one.product_id}: {one.column} {one.before or 'empty'} → {one.after or 'empty'}", console)
+    for name, changed, removed, added in changes.columns:
+        kinds = (("changed in", changed), ("removed from", removed), ("added to", added))
+        print_line(", ".join(f"{name} {kind} {plural(count, 'product')}" for kind, count in kinds if count), console)
+    prices = changes.prices
+    if in_full:
+        for move in prices.largest:
+            print_line(f"{move.product_id}: price {move.before:f} → {move.after:f} {move.currency}", console)
+    if prices.rise or prices.fall:
+        print_line(f"published prices: {prices.rise:,} rise, {prices.fall:,} fall", console)
 
 
 def report_rejects(console: Console, done: Imported | EntriesImported, rejects: Path) -> None:

@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.importing import merging, staging, writing
+from shared.importing import differences, merging, staging, writing
 from shared.importing.checking import Check
 from shared.importing.chunks import chunks
 from shared.importing.columns import Columns, RefusedFile
+from shared.importing.differences import Differences
 from shared.importing.process_pool import checked
 from shared.importing.shops import Shop
 from shared.importing.source import Source
@@ -35,6 +36,7 @@ class Imported(msgspec.Struct, frozen=True):
         rejects: The first bad rows.
         kept: The number of bad rows in the rejects file, which has at most 16 MB.
         is_refused: Whether nothing was imported because of bad rows.
+        differences: What changes in products that existed; None: nothing.
     """
 
     rows: int
@@ -45,6 +47,7 @@ class Imported(msgspec.Struct, frozen=True):
     kept: int
     is_refused: bool
     seconds: float
+    differences: Differences | None = None
 
     @property
     def exit_code(self) -> int:
@@ -71,6 +74,7 @@ def run(
 ) -> Imported:
     """Import a source, in the caller's transaction; all its rows are checked before existing products are written.
 
+    Columns that the file has not leave the values of products that exist, unless `columns.replaces`.
     Products that existed before and get another sheet are listed in `cache_sync` tasks, of 5,000 ids at most, by
     which a worker puts the new sheets into Redis. Unchanged products cause no work.
 
@@ -100,11 +104,12 @@ def run(
     source.check_unchanged()
     kept = staging.write_rejects(conn, rejects, MAX_REJECTS_BYTES) if staged.rejected else 0
     is_refused = staged.rejected == staged.rows or (staged.rejected > 0 and not skip_bad)
-    written = Written(0, 0)
+    written, changes = Written(0, 0), None
     if not is_refused:
         writes()
         written = writing.upsert(conn)
         writing.price(conn, policy, at, cause)
+        changes = differences.found(conn, cause.id) if written.changed else None
         source.check_unchanged()
         _check_policy(conn, policy)
     imported = Imported(
@@ -116,6 +121,7 @@ def run(
         kept,
         is_refused,
         time.monotonic() - began,
+        changes,
     )
     _note(conn, imported)
     return imported

@@ -26,6 +26,7 @@ def merge(conn: Conn) -> int:
         conn.execute(_completed("products", missing))
     conn.execute(_REMEMBER)
     conn.execute("CREATE INDEX ON import_before (product_id)")
+    conn.execute("ANALYZE import_before")
     if missing:
         # A product may have been written between the two statements, before it was locked.
         conn.execute(_completed("import_before", missing))

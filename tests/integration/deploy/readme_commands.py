@@ -33,6 +33,8 @@ RUN = {
     "curl -s 'localhost:8000/api/v1/price?explain=true'": PRICED,
     "curl -s localhost:8000/api/v1/publish-market-event": EVENT,
     "just logs | grep TRACE_ID": EVENT,
+    "just up --empty": "tests/integration/commands/test_deleting.py",
+    "just delete demo": "tests/integration/commands/test_deleting.py",
     "just import": PAGES,
     "just export": PAGES,
     "just status": LOOKED_AT,
