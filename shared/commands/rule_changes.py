@@ -19,7 +19,6 @@ from shared.rulebook.values import By, NewValue
 from shared.settings import Settings
 
 
-
 @contextmanager
 def changing(settings: Settings, cause: str) -> Iterator[tuple[Conn, RulebookVersion, By]]:
     """The locked rulebook, in one transaction with the command's entry in the audit log."""
