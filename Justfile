@@ -132,6 +132,12 @@ holds *arguments: setup
 webhooks *arguments: setup
     @{{ python }} -m deploy catalogue webhooks "$@"
 
+# List revocations of offers; `just offers revoke --reason R` takes offers back, `just offers rotate` makes a new key
+[no-exit-message]
+[positional-arguments]
+offers *arguments: setup
+    @{{ python }} -m deploy offers "$@"
+
 # Bring in public prices of the past, for the lowest price before a reduction: `just import-history FILE`
 [no-exit-message]
 [positional-arguments]

@@ -32,6 +32,7 @@ from api.routes import (
     lists,
     manual_prices,
     market_events,
+    offers,
     plans,
     price_changes,
     price_list_entries,
@@ -96,7 +97,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
                     *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans, undo),
-                    *(price_changes, webhooks, keys, audit_log, health),
+                    *(price_changes, webhooks, offers, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

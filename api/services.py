@@ -27,6 +27,8 @@ from shared.jobs import backlog_metrics
 from shared.market_events.feed import MarketDataFeed
 from shared.messaging import clients
 from shared.messaging.messages import Enqueuer
+from shared.offers.keys import OfferKeys
+from shared.offers.revocations import RevocationsCopy
 from shared.postgres import clock, pools
 from shared.postgres.clock import PostgresClock
 from shared.postgres.pools import AsyncPool, Conn, Pool
@@ -65,6 +67,8 @@ class Services(msgspec.Struct, frozen=True):
         streams: The streams of changes of this process.
         webhook_sender: Checks endpoints of webhooks, and sends test calls.
         clock: PostgreSQL's time.
+        offer_keys: Sign and verify offers.
+        revocations: The instant before which offers are revoked.
     """
 
     settings: Settings
@@ -87,6 +91,8 @@ class Services(msgspec.Struct, frozen=True):
     streams: ChangeStreams
     webhook_sender: WebhookSender
     clock: PostgresClock
+    offer_keys: OfferKeys
+    revocations: RevocationsCopy
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
@@ -142,6 +148,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(keys.note_use)
         keeping_fresh = asyncio.create_task(keys.keep_fresh())
         stack.callback(keeping_fresh.cancel)
+        revocations = RevocationsCopy(reads)
+        await revocations.read()
+        stack.callback(asyncio.create_task(revocations.keep_fresh()).cancel)
         audit_log = AuditLog(reads)
         stack.push_async_callback(audit_log.close)
         freeze_gc()
@@ -178,4 +187,6 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             streams=streams,
             webhook_sender=WebhookSender(addresses.networks(settings.webhook_networks)),
             clock=watched,
+            offer_keys=OfferKeys(settings.offer_keys),
+            revocations=revocations,
         )

@@ -1,14 +1,18 @@
 """`python -m deploy`: the stack, in containers where there is a Docker engine, else as local processes."""
 
+import os
 import shutil
 import subprocess
 import sys
 
 import click
 
+from deploy import home
 from deploy.compose import __main__ as docker
-from deploy.compose import command
+from deploy.compose import command, passwords
 from deploy.native import __main__ as native
+from deploy.native import state
+from deploy.offer_keys import OFFER_KEYS, new_offer_key
 from deploy.running import running
 
 COMMANDS = {"native": native.main, "docker": docker.main}
@@ -75,6 +79,24 @@ def catalogue(arguments: tuple[str, ...]) -> None:
     if "docker" in running():
         sys.exit(command.catalogue(arguments))
     sys.exit(subprocess.run([sys.executable, "-m", "shared.commands", *arguments], check=False).returncode)  # noqa: S603 # ours
+
+
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1)
+@click.pass_context
+def offers(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Change the keys of offers, or run a command of `shared.commands` on their revocations."""
+    if arguments[:1] != ("rotate",):
+        context.invoke(catalogue, arguments=("offers", *arguments))
+        return
+    if os.environ.get(OFFER_KEYS):
+        raise click.ClickException(
+            f"{OFFER_KEYS} is set by you: put {new_offer_key()} before its first key, and a comma."
+        )
+    done = state.rotate_offer_keys(home.locate(os.environ)), passwords.rotate_offer_keys(command.REPOSITORY)
+    if not any(done):
+        raise click.ClickException("No stack was started here: `just up` makes the first key.")
+    click.echo("The new key signs after `just down` and `just up`. Former keys go on verifying.")
 
 
 def _do(kind: str, *arguments: str) -> None:

@@ -3,7 +3,12 @@
 PricingError
 ├── InvalidInput            the caller's document has the wrong shape or content
 │   ├── NotJson             … or is not JSON
-│   └── NoHistory           … or names an instant before the retained history
+│   ├── NoHistory           … or names an instant before the retained history
+│   └── OfferRefused        … or the token is no offer that counts
+│       ├── OfferExpired
+│       ├── OfferForeign    another engine's key signed it
+│       ├── OfferForged     its signature does not fit its content
+│       └── OfferRevoked
 ├── UrlTooLong
 ├── RateLimited             the caller's bucket is empty
 ├── SlowBody                the caller took too long to send its body
@@ -66,6 +71,26 @@ class NotJson(InvalidInput):
 
 class NoHistory(InvalidInput):
     """The instant lies before the retained history."""
+
+
+class OfferRefused(InvalidInput):
+    """A token that is no offer, or one that does not count any more."""
+
+
+class OfferExpired(OfferRefused):
+    """The offer's time is over."""
+
+
+class OfferForeign(OfferRefused):
+    """None of the engine's keys signed the offer."""
+
+
+class OfferForged(OfferRefused):
+    """The signature does not fit the offer's content, or its header is not one of the engine's."""
+
+
+class OfferRevoked(OfferRefused):
+    """The offer was made before an instant up to which offers are revoked."""
 
 
 class UrlTooLong(PricingError):

@@ -41,7 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
         require_read_key: Whether price queries need a key.
         require_metrics_key: Whether the API's metrics need a key.
-        trust_callers: Whether price queries may name customers, groups, attributes and instants without a key.
+        trust_callers: Whether price queries may name customers, groups, attributes, instants and offers without a key.
+        offer_keys: Keys of offers, with commas between them; the first one signs, all verify; empty: no offers.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
         plan_days: How long plans are kept; their items are dropped by whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.
@@ -96,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     require_read_key: bool = False
     require_metrics_key: bool = False
     trust_callers: bool = False
+    offer_keys: str = ""
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     history_days: Annotated[int, msgspec.Meta(ge=31, le=36_500)] = 400
     changes_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
@@ -243,6 +245,12 @@ def _check_header(text: str) -> None:
         raise ValueError("must have printable ASCII characters only, without blanks")
 
 
+def _check_offer_keys(text: str) -> None:
+    keys = [key.strip() for key in text.split(",")]
+    if len(set(keys)) != len(keys) or not all(_OFFER_KEY(key) for key in keys):
+        raise ValueError("must be different keys with commas between them, each as `just offers new-key` prints one")
+
+
 def _check_file(path: str) -> None:
     if not os.access(path, os.R_OK) or not Path(path).is_file():
         raise ValueError("must be a file that can be read")
@@ -267,7 +275,10 @@ _SERVICE_VARIABLE = re.compile(
     r".+_SERVICE_(HOST|PORT(_.+)?)|.+_PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 ).fullmatch
 
-_SECRETS = {"admin_key": check_key, "feed_key": _check_header}
+# 32 bytes, as base64url without padding.
+_OFFER_KEY = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch
+
+_SECRETS = {"admin_key": check_key, "feed_key": _check_header, "offer_keys": _check_offer_keys}
 _URLS = {
     "database_url": addresses.check_database,
     "redis_url": addresses.check_redis,

@@ -14,11 +14,10 @@ from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
 from api.edge.rates import Rates
 from api.edge.tracing import RequestTrace, RequestTraces
-from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.http.answers import PRICE_PATH, READ_PATHS
 from api.http.problems import render
 from shared.errors import Overloaded, RateLimited, UrlTooLong
 
-READS = (PRICE_PATH, PRICES_PATH)
 # Of a refused URL.
 INSTANCE_CHARACTERS = 200
 UNTRACED = ("/health", "/metrics", "/docs", "/assets")
@@ -125,7 +124,7 @@ class Edge:
             await self._through_the_framework(scope, _again(message, receive), send, trace, started)
 
     def _trace(self, scope: HTTPScope) -> RequestTrace | None:
-        if scope["path"] in READS:
+        if scope["path"] in READ_PATHS:
             return self._traces.begin_read(scope)
         return None if scope["path"].startswith(UNTRACED) else self._traces.begin_other(scope)
 

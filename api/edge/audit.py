@@ -6,7 +6,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.http.answers import READ_PATHS
 from shared.access import audit
 from shared.access.audit import Entry
 from shared.access.audit_log import AuditLog
@@ -14,7 +14,6 @@ from shared.access.keys import LiveKey
 from shared.telemetry.tracing import current_trace_id
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-READS = (PRICE_PATH, PRICES_PATH)
 
 
 class Audit:
@@ -31,7 +30,7 @@ class Audit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != ScopeType.HTTP or scope["method"] not in WRITES or scope["path"] in READS:
+        if scope["type"] != ScopeType.HTTP or scope["method"] not in WRITES or scope["path"] in READ_PATHS:
             await self._app(scope, receive, send)
             return
         request = audit.shortened(f"{scope['method']} {scope['path']}")

@@ -14,7 +14,7 @@ from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
 from api.bulkheads import Bulkheads, BulkheadThreads, Traffic
 from api.edge.protocol import NOSNIFF
-from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.http.answers import READ_PATHS
 from api.http.problems import Rendered
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
@@ -158,7 +158,7 @@ def kind_of(scope: HTTPScope) -> Traffic:
         return "health"
     if path == "/metrics":
         return "metrics"
-    if path in {PRICE_PATH, PRICES_PATH}:
+    if path in READ_PATHS:
         return "prices"
     if path == STREAM_PATH:
         return "streams"

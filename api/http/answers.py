@@ -16,8 +16,25 @@ from shared.pricing.query import PriceQuery
 LATE = timedelta(seconds=1)
 PRICE_PATH = "/api/v1/price"
 PRICES_PATH = "/api/v1/prices"
+VERIFY_PATH = "/api/v1/offers/verify"
+# They change nothing, though they are sent by POST.
+READ_PATHS = (PRICE_PATH, PRICES_PATH, VERIFY_PATH)
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
 _encoder = msgspec.json.Encoder()
+
+
+class MadeOffer(msgspec.Struct, frozen=True):
+    """A guarantee of the price until an instant."""
+
+    token: Annotated[
+        str,
+        Meta(
+            description="A compact JWS, for `POST /api/v1/offers/verify`, or to be verified with the keys at "
+            "`/.well-known/jwks.json`",
+            examples=["eyJhbGciOiJFZERTQSIs…"],
+        ),
+    ]
+    expires_at: Annotated[datetime, Meta(tz=True, description="Its end", examples=["2026-03-01T12:15:00Z"])]
 
 
 class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True):
@@ -32,6 +49,7 @@ class PriceAnswer(Quote, frozen=True, gc=False, kw_only=True, omit_defaults=True
             examples=[3],
         ),
     ] = 0
+    offer: Annotated[MadeOffer | None, Meta(description="The guarantee; only with `offer_s`")] = None
 
 
 def encoded(priced: Quote, source: Source) -> bytes:

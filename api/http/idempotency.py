@@ -11,7 +11,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import HTTPScope
 
-from api.http.answers import PRICE_PATH, PRICES_PATH
+from api.http.answers import READ_PATHS
 from api.services import Services
 from shared.access import idempotency
 from shared.access.idempotency import Answer, Known, Write
@@ -23,8 +23,8 @@ HEADER, REPLAYED = "idempotency-key", "idempotency-replayed"
 LONGEST_KEY = 255
 RETRY_AFTER_S = 1
 _CLAIMED = "pricing_idempotency_claim"
-# Price queries change nothing. The answers that have a new API key or secret are not to be found in a table.
-_WITHOUT = (PRICE_PATH, PRICES_PATH, "/api/v1/keys")
+# The answers that have a new API key or secret are not to be found in a table.
+_WITHOUT = (*READ_PATHS, "/api/v1/keys")
 _WITHOUT_BELOW = "/api/v1/webhooks"
 # A retry of these may succeed: the caller's rights or the servers have changed.
 _PASSING = {401, 403, 408, 429}

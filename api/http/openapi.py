@@ -91,6 +91,7 @@ def config() -> OpenAPIConfig:
         ],
         tags=[
             Tag("Prices", "The price of a product for a place, a customer and a time."),
+            Tag("Offers", "Prices that are guaranteed until an instant."),
             Tag("Market events", "Changes in the market."),
             Tag("Tasks", "Background jobs."),
             Tag("Changes", "Changes as they happen."),

@@ -1,9 +1,7 @@
 """Price queries: the read path."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 import structlog
@@ -12,29 +10,21 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
 
-from api import past_prices
 from api.edge.identity import KEY_OPTIONAL, limit_prices, may_ask, prices_are_open, sees_costs
 from api.edge.metrics import SOURCE
-from api.http.answers import PriceAnswer, encoded, is_past, sheet_for
+from api.http.answers import PriceAnswer, encoded
 from api.http.bodies import StrictBody
 from api.http.problems import Problem, documented, problem_of
-from api.past_prices import Past
+from api.http.queries import PriceQuery
+from api.quoting import Asked, Explained, answer, look_up, quoted
 from api.services import Services
-from shared.cache.reader import Found, Source
-from shared.catalogue.price_lists import Pair
 from shared.errors import InvalidInput, translate, translated
-from shared.pricing.answer import Quote, public
-from shared.pricing.compiled import Terms
-from shared.pricing.entries import PriceEntry
-from shared.pricing.query import PriceQuery
-from shared.pricing.quote import quote
 
 log = structlog.get_logger(__name__)
 
 # After this many items the event loop serves other requests.
 ITEMS_PER_TURN = 50
 
-Explained = Literal["not", "publicly", "wholly"]
 Explain = Annotated[
     bool,
     Parameter(
@@ -123,6 +113,7 @@ async def get_price(
                     value={"product_id": "P-100", "user_location": "NY", "is_prime_member": True},
                 ),
                 Example(summary="A hundred pieces", value={"product_id": "P-100", "quantity": 100}),
+                Example(summary="Guaranteed for 15 minutes", value={"product_id": "P-100", "offer_s": 900}),
             ]
         ),
     ],
@@ -132,7 +123,7 @@ async def get_price(
     limit_prices(request, 1)
     explained = await _explained(request, explain)
     await may_ask(request, data.is_for_keys)
-    return _answer(data, await _asked(services, [data], explained))
+    return answer(data, await look_up(services, [data], explained))
 
 
 @post(
@@ -163,7 +154,7 @@ async def get_prices(
     limit_prices(request, len(items))
     explained = await _explained(request, explain)
     await may_ask(request, any(query.is_for_keys for query in queries))
-    asked = await _asked(services, queries, explained)
+    asked = await look_up(services, queries, explained)
     all_cached = all(
         name in asked.found and asked.found[name].source == "cache" for name in {query.product_id for query in queries}
     )
@@ -182,53 +173,13 @@ async def _explained(request: Request[Any, Any, Any], explain: bool) -> Explaine
     return "wholly" if await sees_costs(request) else "publicly"
 
 
-class _Asked(NamedTuple):
-    """What the answers of one request are computed from."""
-
-    found: Mapping[str, Found]
-    terms: Terms
-    contracts: Mapping[Pair, tuple[PriceEntry, ...]]
-    past: Past
-    now: datetime
-    explained: Explained
-
-
-async def _asked(services: Services, queries: Sequence[PriceQuery], explained: Explained) -> _Asked:
-    now = datetime.now(UTC)
-    past = await past_prices.look_up(services, queries, now)
-    current = [query for query in queries if not is_past(query, now)]
-    found, terms = await services.reader.find([query.product_id for query in current])
-    return _Asked(found, terms, await services.reader.contracts(current, terms), past, now, explained)
-
-
-def _quoted(query: PriceQuery, asked: _Asked) -> tuple[Quote, Source, int]:
-    """The quote, the source of its sheet, and the number of hidden steps."""
-    contract: tuple[PriceEntry, ...] = ()
-    source: Source = "database"
-    if past := asked.past.of(query):
-        terms, bound = past
-    else:
-        terms, (bound, source) = asked.terms, sheet_for(query, asked.found.get(query.product_id))
-        contract = asked.contracts.get((query.product_id, query.customer_id or ""), ())
-    is_explained, at = asked.explained != "not", query.at or asked.now
-    priced, hidden = quote(terms, bound, query, at, contract=contract, explain=is_explained), 0
-    if asked.explained == "publicly":
-        priced, hidden = public(priced, bound.sheet)
-    return priced, source, hidden
-
-
-def _answer(query: PriceQuery, asked: _Asked) -> PriceAnswer:
-    priced, source, hidden = _quoted(query, asked)
-    return PriceAnswer(**msgspec.structs.asdict(priced), source=source, hidden_steps=hidden)
-
-
-def _item(query: PriceQuery | InvalidInput, asked: _Asked, instance: str) -> ItemAnswer:
+def _item(query: PriceQuery | InvalidInput, asked: Asked, instance: str) -> ItemAnswer:
     try:
         if isinstance(query, InvalidInput):
             raise query
-        if asked.explained != "not":
-            return ItemAnswer(price=_answer(query, asked))
-        priced, source, _ = _quoted(query, asked)
+        if asked.explained != "not" or query.offer_s is not None:
+            return ItemAnswer(price=answer(query, asked))
+        priced, source, _ = quoted(query, asked)
         # Encoded here: copying the quote to a `PriceAnswer` would take a third of a simple price's time.
         return ItemAnswer(price=cast(PriceAnswer, msgspec.Raw(encoded(priced, source))))
     except Exception as error:  # every item has its answer, as each single query

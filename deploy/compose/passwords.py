@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deploy import home as pricing_home
 from deploy.compose.errors import DockerError
+from deploy.offer_keys import OFFER_KEYS, new_offer_key, rotated
 from shared.access.keys import ADMIN_KEY_FILE
 
 PROJECT = "COMPOSE_PROJECT_NAME"
@@ -37,6 +38,7 @@ def _ensure(repository: Path, home: Path) -> None:
         "REDIS_PASSWORD": secrets.token_hex(24),
         "REDIS_ENGINE_PASSWORD": secrets.token_hex(24),
         "GRAFANA_PASSWORD": secrets.token_hex(24),
+        OFFER_KEYS: new_offer_key(),
         ADMIN_KEY: _native_key(home) or secrets.token_hex(24),
     }
     added = {name: value for name, value in made.items() if not known.get(name)}
@@ -52,6 +54,16 @@ def read(repository: Path) -> dict[str, str]:
     path = repository / ".env"
     lines = path.read_text().splitlines() if path.is_file() else []
     return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def rotate_offer_keys(repository: Path) -> bool:
+    """Put a new key of offers before the others, for the next start; returns whether there is a stack."""
+    known = read(repository)
+    if not known.get(OFFER_KEYS):
+        return False
+    changed = known | {OFFER_KEYS: rotated(known[OFFER_KEYS])}
+    pricing_home.write_private(repository / ".env", "".join(f"{name}={value}\n" for name, value in changed.items()))
+    return True
 
 
 def _native_key(home: Path) -> str:

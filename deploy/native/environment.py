@@ -7,6 +7,7 @@ from deploy.errors import StackError
 from deploy.home import ENV_FILE, write_private
 from deploy.native import programs
 from deploy.native.state import State
+from deploy.offer_keys import OFFER_KEYS
 from shared import settings as app_settings
 
 ADMIN_KEY = "PRICING_ADMIN_KEY"
@@ -48,6 +49,7 @@ def compose(choice: Mapping[str, str], state: State) -> dict[str, str]:
         "PRICING_WORKER_METRICS_PORT": "9191",
         "PRICING_LISTENER_METRICS_PORT": "9192",
         "PRICING_DATABASE_URL": state.database_url,
+        OFFER_KEYS: state.offer_keys,
     }
     if "redis" in state.programs:
         values |= {"PRICING_REDIS_URL": state.redis_url(0), "PRICING_BROKER_URL": state.redis_url(1)}

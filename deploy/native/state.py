@@ -8,6 +8,7 @@ import msgspec
 
 from deploy import ports
 from deploy.home import STATE_FILE, write_private
+from deploy.offer_keys import new_offer_key, rotated
 from deploy.ports import free_port
 
 SUPERUSER = "postgres"
@@ -25,6 +26,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         postgres_password: Of the role `pricing`, which the engine uses.
         redis_password: Of the default user, which the engine does not use.
+        offer_keys: The keys of offers, the newest first.
     """
 
     postgres_port: int = msgspec.field(default_factory=free_port)
@@ -33,6 +35,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     redis_port: int = msgspec.field(default_factory=free_port)
     redis_password: str = msgspec.field(default_factory=_password)
     redis_engine_password: str = msgspec.field(default_factory=_password)
+    offer_keys: str = msgspec.field(default_factory=new_offer_key)
     supervisor_port: int = msgspec.field(default_factory=free_port)
     supervisor_password: str = msgspec.field(default_factory=_password)
     programs: tuple[str, ...] = ()
@@ -68,6 +71,15 @@ def load(home: Path) -> State:
 def save(home: Path, state: State) -> None:
     """Write the state, with mode 0600."""
     write_private(home / STATE_FILE, msgspec.json.format(msgspec.json.encode(state)).decode())
+
+
+def rotate_offer_keys(home: Path) -> bool:
+    """Put a new key of offers before the others, for the next start; returns whether there is a stack."""
+    if not (home / STATE_FILE).exists():
+        return False
+    kept = load(home)
+    save(home, msgspec.structs.replace(kept, offer_keys=rotated(kept.offer_keys)))
+    return True
 
 
 def with_free_ports(

@@ -1,7 +1,8 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
 COMMAND is migrate, demo, import, export, delete, import-prices, policy, rulebook, import-rates, tasks, events, holds,
-history, import-history, webhooks, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or settings.
+history, import-history, webhooks, offers, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or
+settings.
 """
 
 import click
@@ -16,6 +17,7 @@ from shared.commands import (
     holds,
     jobs,
     keys,
+    offers,
     plans,
     price_import,
     rulebook,
@@ -58,6 +60,7 @@ for command in (
     deleting.delete_command,
     epoch.new_epoch,
     webhooks.webhooks_command,
+    offers.offers_command,
     plans.plan_command,
     plans.apply_command,
     undo.undo_command,

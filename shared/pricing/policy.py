@@ -57,6 +57,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         automation: Whether automation publishes its decisions, or only makes and records them (`observe`); or that by
             category, the others being on.
         pause_in_promotion: Whether automation waits while a promotion for the product is open.
+        max_offer_s: The longest time for which a price may be guaranteed, in seconds; 0: none is.
 
     Raises:
         ValueError: a figure is out of bounds, or a named strategy does not exist; the text starts with the
@@ -78,6 +79,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     breaker: Breaker = Breaker()
     automation: Automation | dict[str, Automation] = "on"
     pause_in_promotion: bool = False
+    max_offer_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 3600
 
     def __post_init__(self) -> None:
         money.share("membership_rate", self.membership_rate)

@@ -30,6 +30,7 @@ BENCHMARKS = {
     "plans": "products planned per second, and applied (also --products N)",
     "import": "rows imported per second (also --rows N)",
     "import-prices": "price-list entries imported per second (also --products N)",
+    "offers": "offers issued and verified, beside raw verifications (also --offers N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
 }
 # These bring their own command line: what this one does not know is handed over.
@@ -38,6 +39,7 @@ OF_THEIR_OWN = {
     "plans": "tests.bench.plans",
     "import": "tests.bench.importing",
     "import-prices": "tests.bench.entry_importing",
+    "offers": "tests.bench.offers",
     "events": "tests.bench.events",
 }
 console = report.console()

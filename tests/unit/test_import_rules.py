@@ -101,6 +101,7 @@ SQL_ALLOWED = (
     "shared.importing",
     "shared.jobs",
     "shared.market_events",
+    "shared.offers.revocations",
     "shared.plans",
     "shared.postgres",
     "shared.prices",

@@ -140,6 +140,7 @@ def test_the_home_is_absolute_wherever_a_process_starts() -> None:
 
 SECRET = "correct-horse"
 KEY = "n8Zt4Wq1Lr7Vb2Xc9Kd3Mf6Hs5Gj0PyQa"
+OFFER_KEY = "A" * 43
 
 
 @pytest.mark.parametrize(
@@ -260,6 +261,7 @@ def test_no_secret_is_shown(home: Path) -> None:
         PRICING_FEED_URL=f"https://{SECRET}@three/?api_key={SECRET}&a=b@c",
         PRICING_FEED_KEY=f"feed-{SECRET}",
         PRICING_ADMIN_KEY=KEY,
+        PRICING_OFFER_KEYS=OFFER_KEY,
     )
     pairs = msgspec.structs.replace(found, database_url=f"host=h password='{SECRET} x'")
     unread = msgspec.structs.replace(found, database_url=f"nonsense {SECRET}")
@@ -267,8 +269,15 @@ def test_no_secret_is_shown(home: Path) -> None:
         for text in (repr(one), f"{[one]}", pretty_repr(one)):
             assert SECRET not in text
             assert KEY not in text
+            assert OFFER_KEY not in text
     assert found.shown()["PRICING_DATABASE_URL"] == "postgresql://***@h/d?sslpassword=***"
     assert pairs.shown()["PRICING_DATABASE_URL"] == "password=*** host=h"
+
+
+@pytest.mark.parametrize("keys", ["short", f"{OFFER_KEY},{OFFER_KEY}", f"{OFFER_KEY},", "/" * 43, "A" * 42 + "B"])
+def test_keys_of_offers_that_cannot_be_are_refused(home: Path, keys: str) -> None:
+    with pytest.raises(InvalidSettings, match="PRICING_OFFER_KEYS"):
+        load(home, PRICING_OFFER_KEYS=keys)
 
 
 def test_every_value_has_its_origin(home: Path) -> None:

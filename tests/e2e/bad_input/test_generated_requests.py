@@ -15,14 +15,14 @@ from tests.support.engine import Engine
 Operation = APIOperation[Any, Any, Any, Any]
 
 
-TAKING_ANYTHING = ("getProduct", "getBreaker", "live", "ready", "metrics")
+TAKING_ANYTHING = ("getProduct", "getBreaker", "getOfferKeys", "live", "ready", "metrics")
 
 
 TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
     "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds", "listWebhooks",
-    "getWebhook", "listPlans", "getPlan", "listPlanItems", "listPauses",
+    "getWebhook", "listPlans", "getPlan", "listPlanItems", "listPauses", "verifyOffer",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ LEFT_OUT = {
     "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
     "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
     "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
-    "createPlan", "applyPlan", "discardPlan", "createUndo",
+    "revokeOffers", "createPlan", "applyPlan", "discardPlan", "createUndo",
 }  # fmt: skip
 
 

@@ -28,3 +28,7 @@ def test_only_the_servers_hold_the_passwords_of_their_administrators() -> None:
     with_superuser = {name for name, parts in text.items() if "POSTGRES_SUPERUSER_PASSWORD" in str(parts)}
     with_admin = {name for name, parts in text.items() if "{REDIS_PASSWORD" in str(parts)}
     assert (with_superuser, with_admin) == ({"postgres"}, {"redis"})
+
+
+def test_only_the_api_holds_the_keys_of_offers() -> None:
+    assert holders("PRICING_OFFER_KEYS") == {"api"}

@@ -1,10 +1,13 @@
 """What the native stack chooses for itself."""
 
+from pathlib import Path
+
 import pytest
 
 from deploy import ports
 from deploy.native import state
 from deploy.native.state import State
+from shared.offers.keys import OfferKeys
 
 
 @pytest.fixture
@@ -40,3 +43,12 @@ def test_a_port_that_the_engine_itself_is_to_have_is_no_servers(few_ports: range
     chosen = state.with_free_ports(kept, living={"redis"}, supervisor_pid=None, reserved={20_000, 20_001, 20_003})
     assert (chosen.redis_port, chosen.supervisor_port) == (20_001, 20_002)
     assert chosen.postgres_port in {20_004, 20_005}
+
+
+def test_a_rotation_puts_a_new_key_of_offers_before_the_kept_ones(tmp_path: Path) -> None:
+    assert not state.rotate_offer_keys(tmp_path)
+    state.save(tmp_path, State())
+    before = OfferKeys(state.load(tmp_path).offer_keys)
+    assert state.rotate_offer_keys(tmp_path)
+    after = OfferKeys(state.load(tmp_path).offer_keys)
+    assert (len(after.ids), after.ids[1:]) == (2, before.ids)
