@@ -42,6 +42,18 @@ key:
 migrate: setup
     @{{ python }} -m deploy catalogue migrate
 
+# Write the whole database to a file, also under the running engine: `just backup FILE`
+[no-exit-message]
+[positional-arguments]
+backup *arguments: setup
+    @{{ python }} -m deploy backup "$@"
+
+# Replace the whole database by a backup's, also under the running engine: `just restore FILE`
+[no-exit-message]
+[positional-arguments]
+restore *arguments: setup
+    @{{ python }} -m deploy restore "$@"
+
 # Insert or update the products of a CSV or JSON Lines file; `just import --help`
 [no-exit-message]
 [positional-arguments]

@@ -4,13 +4,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
+from deploy import backup as backups
 from deploy import home
 from deploy.compose import __main__ as docker
 from deploy.compose import command, passwords
+from deploy.compose import database as compose_database
+from deploy.database import Database
 from deploy.native import __main__ as native
+from deploy.native import database as native_database
 from deploy.native import state
 from deploy.offer_keys import OFFER_KEYS, new_offer_key
 from deploy.running import running
@@ -97,6 +104,41 @@ def offers(context: click.Context, arguments: tuple[str, ...]) -> None:
     if not any(done):
         raise click.ClickException("No stack was started here: `just up` makes the first key.")
     click.echo("The new key signs after `just down` and `just up`. Former keys go on verifying.")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write the whole database to FILE, for `just restore`; the engine may run."""
+    with _alone():
+        size = backups.back_up(_database(), file)
+    click.echo(f"{file}: {size / 1e6:,.1f} MB")
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def restore(file: Path) -> None:
+    """Replace the whole database by that of FILE, from `just backup`; the engine may run.
+
+    A restore that fails or is killed leaves the database as it was.
+    """
+    with _alone():
+        backups.restore(_database(), file, lambda line: click.echo(f"· {line}"))
+    click.echo(f"The database is that of {file}.")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    folder = home.locate(os.environ)
+    home.prepare(folder)
+    with home.locked(folder, lambda: click.echo("· waiting for another command on the stack")):
+        yield
+
+
+def _database() -> Database:
+    if "docker" in running():
+        return compose_database.find()
+    return native_database.find(home.locate(os.environ), os.environ)
 
 
 def _do(kind: str, *arguments: str) -> None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +42,16 @@ def why_no_engine() -> str | None:
 def succeeds(*arguments: str) -> bool:
     """Whether a Compose command succeeds; its output is discarded."""
     return _run([*_command(), *arguments], capture=True).returncode == 0
+
+
+def line(*arguments: str) -> list[str]:
+    """The command line of a Compose command in this project, from any folder."""
+    return [*_command(), "--project-directory", str(REPOSITORY), *arguments]
+
+
+def captured(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a Compose command with further variables; its output is returned and not shown."""
+    return _run([*_command(), *arguments], capture=True, env={**os.environ, **env})
 
 
 def run(*arguments: str, capture: bool = False) -> str:
@@ -122,9 +132,18 @@ def _command() -> list[str]:
     raise DockerError("There is no Docker Compose: install the docker-compose-plugin, or use `just up native`.")
 
 
-def _run(command: Sequence[str], *, capture: bool, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], *, capture: bool, timeout_s: float | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 # ours
-        command, cwd=REPOSITORY, capture_output=capture, text=True, errors="replace", check=False, timeout=timeout_s
+        command,
+        cwd=REPOSITORY,
+        env=env,
+        capture_output=capture,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=timeout_s,
     )
 
 

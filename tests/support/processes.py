@@ -27,10 +27,14 @@ def is_tracker(process: psutil.Process) -> bool:
 
 
 class Processes:
-    """What runs below one home."""
+    """What runs below one home.
+
+    Attributes:
+        home: Its folder.
+    """
 
     def __init__(self, home: Path) -> None:
-        self._home = home
+        self.home = home
         self._supervisor = Supervisor(state.load(home))
 
     def main(self, program: str) -> psutil.Process:
@@ -58,7 +62,7 @@ class Processes:
         """Processes of this home that are not below its supervisor."""
         supervisor = psutil.Process(self._supervisor.pid())
         below = {supervisor.pid, *(process.pid for process in supervisor.children(recursive=True))}
-        return [process for process in processes.leftovers(self._home) if process.pid not in below]
+        return [process for process in processes.leftovers(self.home) if process.pid not in below]
 
     @contextmanager
     def stopped(self, program: str) -> Iterator[None]:

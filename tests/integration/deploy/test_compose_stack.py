@@ -71,6 +71,11 @@ def test_the_stack_starts_in_containers_keeps_its_data_and_goes(clone: Path) -> 
         changed = eventually(lambda: found if (found := price())["final_price"] == "95.00" else None, "the new price")
         users = _in(clone, "[command.run('exec', '-T', name, 'id', '-u') for name in ('api', 'worker', 'listener')]")
         assert users.split() == ["10001"] * 3
+        backup = str(clone / "shop.dump")
+        _deploy_all(clone, environ, ("backup", backup))
+        http.put("/api/v1/products/T-1", json=kettle | {"base_price": "70.00"}, headers=key).raise_for_status()
+        _deploy_all(clone, environ, ("restore", backup))
+        assert eventually(lambda: price()["final_price"] == "95.00", "the backup's price")
         _deploy_all(clone, environ, ("down",), ("up", "docker"))
         stayed = price()
         assert [stayed[name] for name in ("final_price", "version")] == [changed["final_price"], changed["version"]]

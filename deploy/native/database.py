@@ -1,0 +1,62 @@
+"""The database of the native stack, or of a server of one's own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from deploy.database import Database
+from deploy.errors import StackError
+from deploy.native import postgres_server, state
+from shared import settings as app_settings
+
+CONNECT_TIMEOUT_S = 5
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def find(home: Path, env: Mapping[str, str]) -> Database:
+    """The database of the settings in force, with the tools of the stack's own PostgreSQL, else of PATH.
+
+    Raises:
+        StackError: there are no tools, or the settings are invalid.
+    """
+    try:
+        url = app_settings.load({**env, "PRICING_HOME": str(home)}).database_url
+    except app_settings.InvalidSettings as error:
+        raise StackError(f"{error}.") from error
+    own = state.load(home)
+    is_own = url == own.database_url
+    engine = conninfo_to_dict(url)
+    server = conninfo_to_dict(own.superuser_url) if is_own else dict(engine)
+    password, name = server.pop("password", None), str(engine.get("dbname") or engine.get("user") or "")
+    server.pop("dbname", None)
+    # A server of one's own is older or as old as the newest tools.
+    tools = postgres_server.binaries(home if is_own else home / "none", env)
+
+    def migrate(database: str) -> None:
+        address = make_conninfo(url, dbname=database)
+        done = subprocess.run(  # our own arguments, no shell
+            [sys.executable, "-m", "shared.commands", "migrate"],
+            cwd=REPOSITORY,
+            env={**env, "PRICING_HOME": str(home), "PRICING_DATABASE_URL": address},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            umask=0o077,
+            check=False,
+        )
+        if done.returncode:
+            raise StackError(f"{done.stdout.strip()}\nThe restored database could not be migrated: see above.")
+
+    return Database(
+        name=name,
+        owner=str(engine.get("user") or ""),
+        server=make_conninfo("", connect_timeout=CONNECT_TIMEOUT_S, **server),
+        tool=lambda tool: [str(tools / tool)],
+        env={**os.environ, **env, **({"PGPASSWORD": str(password)} if password else {})},
+        migrate=migrate,
+    )
