@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import structlog
-from prometheus_client import REGISTRY, start_http_server
+from prometheus_client import REGISTRY
 
 from listener.backlog import Backlog
 from listener.change_clock import ChangeClock
@@ -35,12 +35,14 @@ from shared.postgres import clock, partitions, pools
 from shared.postgres.pools import Conn
 from shared.prices.automation_metrics import Automation
 from shared.settings import InvalidSettings, Settings, load
-from shared.telemetry import logs, tracing
-from shared.telemetry.exposition import CachedCollector, group_registry
+from shared.telemetry import heartbeats, logs, metrics_server, tracing
+from shared.telemetry.exposition import CachedCollector
 
 PROCESS = "pricing-listener"
 # The greatest age of the queues' figures; a scrape that finds them older reads PostgreSQL and Redis.
 MAX_AGE_S = 3.0
+# A listener is ready while all of these succeed.
+LOOPS = ("work", "channel", "changes", "clock")
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +83,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
             Webhooks(pool),
         ):
             REGISTRY.register(CachedCollector(collector, MAX_AGE_S))
-        server, _ = start_http_server(settings.listener_metrics_port, settings.host, group_registry())
+        server = metrics_server.start(settings.host, settings.listener_metrics_port, lambda: heartbeats.health(LOOPS))
         stack.callback(server.shutdown)
         log.info("listening", channel=MARKET_EVENTS, version=VERSION)
         backlog = Backlog()

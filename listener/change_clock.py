@@ -23,10 +23,12 @@ from shared.pricing.rulebook import NEUTRAL
 from shared.pricing.window_edges import WindowEdge, edges
 from shared.rulebook import reductions
 from shared.rulebook import store as rulebook
+from shared.telemetry import heartbeats
 from shared.telemetry.metrics import CHANGES_LOGGED, LOOP_ERRORS
 
 log = structlog.get_logger(__name__)
 
+LOOP = "changes"
 TURN_S = 0.05
 # A rulebook that was written since may have an edge sooner than the next one known.
 LOOK_S = 1.0
@@ -55,13 +57,14 @@ class ChangeClock:
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set."""
         while not stop.wait(TURN_S):
-            if self._is_active():
-                try:
-                    self.turn()
-                    self._is_up = True
-                except Exception as error:  # noqa: BLE001 # the outermost loop of a thread
-                    self._note(error)
-                    stop.wait(PAUSE_S)
+            try:
+                with heartbeats.turn(LOOP):
+                    if self._is_active():
+                        self.turn()
+                        self._is_up = True
+            except Exception as error:  # noqa: BLE001 # the outermost loop of a thread
+                self._note(error)
+                stop.wait(PAUSE_S)
 
     def turn(self) -> None:
         """Add the edges that have passed, give ids until no entry waits, and enqueue the webhooks that are due."""

@@ -22,11 +22,13 @@ from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Conn, Pool
 from shared.prices import holds
+from shared.telemetry import heartbeats
 from shared.telemetry.metrics import LISTENER_ACTIVE, LOOP_ERRORS, SWEPT_AT
 
 log = structlog.get_logger(__name__)
 
 LEASE = "listener"
+HEARTBEAT = "work"
 LEASE_S = 3.0
 RENEW_EVERY_S = 1.0
 SLICE = 500
@@ -103,6 +105,8 @@ class Loop:
                 healthy &= self._attempt("feed", self._pull_if_due)
             else:
                 self._backlog.drop_older_than(STANDBY_KEEPS_S)
+            if healthy:
+                heartbeats.succeeded(HEARTBEAT)
             if not healthy:
                 stop.wait(PAUSE_S)
             elif self._is_active:
@@ -200,6 +204,7 @@ class Loop:
 
     def _attempt(self, name: str, step: Callable[[], None]) -> bool:
         """Run a step; logs once when it starts to fail with a transient error, and once when it works again."""
+        heartbeats.turned(HEARTBEAT)
         try:
             step()
         except Exception as error:  # the outermost loop of the process

@@ -11,12 +11,14 @@ import structlog
 
 from listener.backlog import Backlog
 from shared.messaging.subscription import Subscription
+from shared.telemetry import heartbeats
 from shared.telemetry.metrics import LOOP_ERRORS, MARKET_SUBSCRIPTION_UP, SUBSCRIPTION_LOSSES
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.2
 PAUSE_S = 0.5
+LOOP = "channel"
 
 
 class Subscriber:
@@ -37,7 +39,8 @@ class Subscriber:
         """Read until `stop` is set; the messages stay in the backlog."""
         while not stop.is_set():
             try:
-                self._take()
+                with heartbeats.turn(LOOP):
+                    self._take()
             except Exception as error:  # noqa: BLE001 # the outermost loop of a thread
                 LOOP_ERRORS.labels(type(error).__name__).inc()
                 self._note(error)

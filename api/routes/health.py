@@ -85,8 +85,12 @@ async def ready(services: Services) -> Response[Readiness]:
     postgres, redis = await asyncio.gather(
         _probe("postgres", _postgres_version(services)), _probe("redis", _redis_version(services))
     )
+    # A process that has never read the rulebook has no prices: its address of PostgreSQL may be wrong.
+    has_rulebook = services.reader.rulebook.terms is not None
     up = [postgres.status, redis.status].count("up")
-    status: Literal["ready", "degraded", "unavailable"] = "ready" if up == 2 else "degraded" if up else "unavailable"
+    status: Literal["ready", "degraded", "unavailable"] = (
+        "ready" if up == 2 and has_rulebook else "degraded" if up and has_rulebook else "unavailable"
+    )
     automation = await _automation(services) if postgres.status == "up" else "unknown"
     readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis}, automation)
     return Response(readiness, status_code=503 if status == "unavailable" else 200)

@@ -17,8 +17,7 @@ def why_not_ready(name: str, state: State, settings: Settings) -> str | None:
         return _postgres(state)
     if name == "redis":
         return _redis(state)
-    address = programs.address(name, state, settings)
-    return _http(f"{address}/health/ready" if name == "api" else address)
+    return _http(f"{programs.address(name, state, settings).removesuffix('/metrics')}/health/ready")
 
 
 def _postgres(state: State) -> str | None:

@@ -13,6 +13,7 @@ from dramatiq_abort import Abortable
 from dramatiq_abort.backends import RedisBackend
 
 from shared.errors import RedisUnavailable, translate
+from shared.messaging.polling import BeatingConsumer
 
 NAMESPACE = "pricing:dramatiq"
 # Events have a queue of their own, so that they never wait behind a run.
@@ -64,7 +65,7 @@ class LossProofBroker(RedisBroker):
         consumer: Consumer = super().consume(
             queue_name, prefetch, max(timeout, PATIENT_POLL_MS) if is_patient else timeout
         )
-        return consumer
+        return BeatingConsumer(consumer, queue_name)
 
     def _dispatch(self, command: str) -> Callable[..., Any]:
         dispatch = super()._dispatch(command)  # type: ignore[no-untyped-call] # Dramatiq has no types here

@@ -10,11 +10,14 @@ import structlog
 
 from shared.errors import DatabaseUnavailable, translated
 from shared.postgres.pools import Conn, Pool
+from shared.telemetry import heartbeats
 from shared.telemetry.metrics import CLOCK_OFFSET
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 15.0
+# Its name among the heartbeats.
+LOOP = "clock"
 
 
 class PostgresClock:
@@ -62,7 +65,7 @@ def watched(pool: Pool, every_s: float = EVERY_S) -> Iterator[PostgresClock]:
 def _watch(pool: Pool, every_s: float, stop: threading.Event, found: PostgresClock) -> None:
     while True:
         try:
-            with translated(), pool.connection() as conn:
+            with heartbeats.turn(LOOP), translated(), pool.connection() as conn:
                 found.ahead_s = offset_s(conn)
                 CLOCK_OFFSET.set(found.ahead_s)
         except DatabaseUnavailable as error:

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
+
+log = structlog.get_logger(__name__)
 
 
 def group_registry() -> CollectorRegistry:
@@ -46,18 +49,37 @@ class MultiprocessCollector(Collector):
 class CachedCollector(Collector):
     """Another collector's figures, cached for some seconds, because reading them costs queries."""
 
-    def __init__(self, collector: Collector, max_age_s: float) -> None:
-        self._collector, self._max_age_s = collector, max_age_s
+    def __init__(self, collector: Collector, max_age_s: float, max_wait_s: float = 1.0) -> None:
+        """A collector.
+
+        Args:
+            collector: Reads the figures from a server.
+            max_age_s: Figures that are older are read anew at the next scrape.
+            max_wait_s: A scrape waits this long for them, then it has those of before.
+        """
+        self._collector, self._max_age_s, self._max_wait_s = collector, max_age_s, max_wait_s
         self._lock = threading.Lock()
         self._seen: list[Metric] = []
         self._seen_at = float("-inf")
+        self._reading: threading.Thread | None = None
 
     def collect(self) -> Iterable[Metric]:
-        """The cached figures, read anew where they are too old."""
+        """The cached figures; where they are too old, they are read anew on a thread."""
         with self._lock:
-            if time.monotonic() - self._seen_at > self._max_age_s:
-                self._seen, self._seen_at = list(self._collector.collect()), time.monotonic()
-            return self._seen
+            if time.monotonic() - self._seen_at <= self._max_age_s:
+                return self._seen
+            if self._reading is None or not self._reading.is_alive():
+                self._reading = threading.Thread(target=self._read, name="figures", daemon=True)
+                self._reading.start()
+            reading = self._reading
+        reading.join(self._max_wait_s)
+        return self._seen
+
+    def _read(self) -> None:
+        try:
+            self._seen, self._seen_at = list(self._collector.collect()), time.monotonic()
+        except Exception:  # the scrape goes on with the figures of before
+            log.exception("figures not read")
 
     def describe(self) -> Iterable[Metric]:
         """Nothing, so that registering runs no query."""

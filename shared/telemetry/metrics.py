@@ -152,6 +152,18 @@ LISTENER_ACTIVE = Gauge("pricing_listener_active", "Whether this listener holds 
 SWEPT_AT = Gauge(
     "pricing_sweep_timestamp_seconds", "Time of the listener's last sweep for waiting work", multiprocess_mode="livemax"
 )
+LOOP_TURNED = Gauge(
+    "pricing_loop_turn_timestamp_seconds",
+    "Time of the last turn of a loop of the workers or the listener; of several processes the oldest",
+    ["loop"],
+    multiprocess_mode="livemin",
+)
+LOOP_SUCCEEDED = Gauge(
+    "pricing_loop_success_timestamp_seconds",
+    "Time of the last turn that ended without an error; of several processes the oldest",
+    ["loop"],
+    multiprocess_mode="livemin",
+)
 PROCESSES = Gauge("pricing_processes", "Live processes", ["service", "version"], multiprocess_mode="livesum")
 CLOCK_OFFSET = Gauge(
     "pricing_clock_offset_seconds",

@@ -77,6 +77,8 @@ ONLY = {
         (
             "shared.telemetry.metrics",
             "shared.telemetry.exposition",
+            "shared.telemetry.heartbeats",
+            "shared.telemetry.metrics_server",
             "shared.access.key_metrics",
             "shared.changes.webhook_metrics",
             "shared.jobs.backlog_metrics",
@@ -85,7 +87,6 @@ ONLY = {
             "shared.prices.automation_metrics",
             "api.routes.health",
             "listener.__main__",
-            "workers.middleware.metrics_server",
             # This reads what others serve.
             "deploy.status",
         ),
@@ -108,6 +109,7 @@ SQL_ALLOWED = (
     "shared.rulebook",
     # Roles and the database itself, which precede every table.
     "deploy.native.postgres_roles",
+    "deploy.backup",
 )
 # The question whether PostgreSQL answers at all is no knowledge of our tables.
 PROBE = "SELECT 1"
