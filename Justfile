@@ -173,6 +173,11 @@ new-epoch: setup
 keys *arguments: setup
     @{{ python }} -m deploy catalogue keys "$@"
 
+# Print a link that signs in to the console, once, on this machine
+[no-exit-message]
+console: setup
+    @{{ python }} -m deploy catalogue console
+
 # Delete all that is stored under a customer's id: `just forget-customer ID`
 [no-exit-message]
 [positional-arguments]
@@ -246,6 +251,10 @@ format: setup
 # Write docs/openapi.json anew from the code
 openapi: setup
     @{{ python }} -m api.openapi_file > docs/openapi.json
+
+# Fetch the console's libraries for browsers anew, in the versions of deploy/vendoring.py
+vendor: setup
+    @{{ python }} -m deploy.vendoring
 
 # Resolve the dependencies anew into the two lock files
 lock: setup

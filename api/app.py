@@ -10,6 +10,7 @@ from litestar.di import Provide
 from litestar.types import ASGIApp, HTTPScope
 
 from api import services
+from api.console import site
 from api.edge import identity, metrics
 from api.edge.asgi import Edge
 from api.edge.audit import Audit
@@ -101,6 +102,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 )
             ),
             openapi.assets(),
+            *site.handlers(),
         ],
         dependencies={"services": Provide(running_services, sync_to_thread=False)},
         lifespan=[lifespan],

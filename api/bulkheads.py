@@ -13,12 +13,14 @@ from shared.telemetry.metrics import REQUESTS_SHED
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Traffic = Literal["health", "metrics", "prices", "reads", "streams", "writes"]
+Traffic = Literal["console", "health", "metrics", "prices", "reads", "streams", "writes"]
 Threads = Traffic | Literal["feed"]
 # Callers of /metrics share scrapes, and need no more.
 MOST_SCRAPES = 64
 READ_THREADS = WRITE_THREADS = 8
 FEED_THREADS = 2
+# People read pages one at a time: the console takes little from everything else.
+MOST_PAGES, CONSOLE_THREADS = 32, 3
 
 _current: ContextVar[Threads] = ContextVar("kind", default="reads")
 
@@ -26,6 +28,11 @@ _current: ContextVar[Threads] = ContextVar("kind", default="reads")
 def is_write() -> bool:
     """Whether the current request is a write."""
     return _current.get() == "writes"
+
+
+def is_of_console() -> bool:
+    """Whether the current request is one of the console, to read or to write."""
+    return _current.get() == "console"
 
 
 @contextmanager
@@ -48,10 +55,10 @@ class Bulkheads:
             most: The largest number of requests under way of a kind.
             most_streams: The largest number of open streams.
         """
-        self._most = {"health": float("inf"), "metrics": min(MOST_SCRAPES, most)} | dict.fromkeys(
+        self._most = {"health": float("inf"), "streams": most_streams} | dict.fromkeys(
             ("prices", "reads", "writes"), most
         )
-        self._most["streams"] = most_streams
+        self._most |= {"metrics": min(MOST_SCRAPES, most), "console": min(MOST_PAGES, most)}
         self._under_way: Counter[Traffic] = Counter()
 
     @property
@@ -79,13 +86,14 @@ class Bulkheads:
 
 
 class BulkheadThreads(ThreadPoolExecutor):
-    """Threads of handlers: writes have their own, and so have requests to the market-data feed."""
+    """Threads of handlers: writes, the console and requests to the market-data feed have their own."""
 
     def __init__(self) -> None:
         super().__init__(READ_THREADS, "reads")
         self._others: dict[Threads, ThreadPoolExecutor] = {
             "writes": ThreadPoolExecutor(WRITE_THREADS, "writes"),
             "feed": ThreadPoolExecutor(FEED_THREADS, "feed"),
+            "console": ThreadPoolExecutor(CONSOLE_THREADS, "console"),
         }
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

@@ -9,7 +9,7 @@ import redis
 import redis.asyncio
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 
-from api.bulkheads import is_write
+from api.bulkheads import is_of_console, is_write
 from api.changes.streams import ChangeStreams
 from api.scrapes import Scrapes
 from shared import addresses
@@ -42,6 +42,7 @@ PROCESS = "pricing-api"
 READ_CONNECTIONS = 8
 WRITE_CONNECTIONS = 4
 LOOKUP_CONNECTIONS = 4
+CONSOLE_CONNECTIONS = 3
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -55,6 +56,7 @@ class Services(msgspec.Struct, frozen=True):
         reads: Pool of the read path (asyncio).
         writes: Pool of writes; handlers that use it run on threads.
         lookups: Pool of everything else on threads, so that writes that hang keep no connection from it.
+        console: Pool of the console.
         cache: Redis of the read path (asyncio).
         events: Redis of the channels.
         enqueue: Sends messages to the queues.
@@ -79,6 +81,7 @@ class Services(msgspec.Struct, frozen=True):
     reads: AsyncPool
     writes: Pool
     lookups: Pool
+    console: Pool
     cache: redis.asyncio.Redis
     events: redis.Redis
     enqueue: Enqueuer
@@ -101,7 +104,8 @@ class Services(msgspec.Struct, frozen=True):
         Raises:
             DatabaseUnavailable: PostgreSQL is away, or no connection was free for 2 s.
         """
-        with translated(), (self.writes if is_write() else self.lookups).connection() as conn:
+        pool = self.console if is_of_console() else self.writes if is_write() else self.lookups
+        with translated(), pool.connection() as conn:
             yield conn
 
 
@@ -120,6 +124,9 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         lookups = pools.pool(settings, PROCESS, LOOKUP_CONNECTIONS)
         lookups.open(wait=False)
         stack.callback(lookups.close)
+        console = pools.pool(settings, f"{PROCESS}-console", CONSOLE_CONNECTIONS)
+        console.open(wait=False)
+        stack.callback(console.close)
         watched = stack.enter_context(clock.watched(writes))
         clients.warn_of_shared_database(settings)
         cache = clients.cache_client(settings.redis_for("cache"), PROCESS)
@@ -175,6 +182,7 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
             reads=reads,
             writes=writes,
             lookups=lookups,
+            console=console,
             cache=cache,
             events=events,
             enqueue=Enqueuer(queue),

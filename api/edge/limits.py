@@ -14,7 +14,7 @@ from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
 from api.bulkheads import Bulkheads, BulkheadThreads, Traffic
 from api.edge.protocol import NOSNIFF
-from api.http.answers import READ_PATHS
+from api.http.answers import CONSOLE_PATH, READ_PATHS
 from api.http.problems import Rendered
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
@@ -162,6 +162,8 @@ def kind_of(scope: HTTPScope) -> Traffic:
         return "prices"
     if path == STREAM_PATH:
         return "streams"
+    if path.startswith(CONSOLE_PATH):
+        return "console"
     return "reads" if scope["method"] in {"GET", "HEAD", "OPTIONS"} else "writes"
 
 

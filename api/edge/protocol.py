@@ -27,7 +27,7 @@ from api.http.negotiation import SLASH
 from api.http.problems import Rendered, render
 
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-# Of the answers only these are pages: Swagger UI, which has one script within the page, and inline styles.
+# Of Swagger UI, which has one script within the page, and inline styles. The console brings a policy of its own.
 _OF_PAGES = ((b"x-frame-options", b"DENY"), (b"referrer-policy", b"no-referrer"))
 _POLICY = (
     "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -113,7 +113,8 @@ class _Answer:
             if self._method == "OPTIONS":
                 start["status"], headers = 204, [NOSNIFF]
             headers = [*(header for header in headers if header[0] != b"allow"), (b"allow", allowed)]
-        if _first(headers, b"content-type").startswith(b"text/html"):
+        is_page = _first(headers, b"content-type").startswith(b"text/html")
+        if is_page and not _first(headers, b"content-security-policy"):
             headers += [*_OF_PAGES, (b"content-security-policy", _policy(body))]
         if start["status"] == 200 and self._method in {"GET", "HEAD"}:
             tag = _first(headers, b"etag")

@@ -9,6 +9,7 @@ from litestar.types import HTTPScope
 
 from api.bulkheads import Traffic
 from api.edge.callers import Address, Callers
+from api.http.answers import SIGN_IN_PATH
 from shared.access.keys import LiveKey
 from shared.access.rate_limits import Kind, RateLimits
 from shared.errors import RateLimited
@@ -55,7 +56,7 @@ class Rates:
         if address is None or (address.is_loopback and not self._includes_loopback):
             return {}
         key = self._key_of(scope)
-        if key is None and _has_authorization(scope):
+        if key is None and _tries_key(scope):
             # A key of the last second may not be known here yet: it costs its caller a token.
             await self._take("failed-keys", bucket_of(address))
         kind = KINDS.get(traffic)
@@ -65,7 +66,7 @@ class Rates:
 
     def note(self, scope: HTTPScope, status: int) -> None:
         """Count a key that failed, and log it, once a second at most."""
-        if status != 401 or not _has_authorization(scope):
+        if status != 401 or not _tries_key(scope):
             return
         FAILED_KEYS.inc()
         self._failed += 1
@@ -93,5 +94,6 @@ def bucket_of(address: Address) -> str:
     return str(address)
 
 
-def _has_authorization(scope: HTTPScope) -> bool:
-    return any(name == b"authorization" for name, _ in scope["headers"])
+def _tries_key(scope: HTTPScope) -> bool:
+    """Whether a request has a key, or signs in to the console with one."""
+    return scope["path"] == SIGN_IN_PATH or any(name == b"authorization" for name, _ in scope["headers"])

@@ -12,7 +12,7 @@ from api.http import cursors
 from api.http.problems import documented
 from api.services import Services
 from shared.catalogue import products
-from shared.catalogue.products import ListedProduct
+from shared.catalogue.products import ListedProduct, Search
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskKind, TaskStatus, TaskView
 from shared.market_events import views as event_views
@@ -68,6 +68,15 @@ def list_products(
             name="query", min_length=1, max_length=200, description="Part of the id or the name, in any case"
         ),
     ] = None,
+    words: Annotated[
+        str | None,
+        Parameter(
+            min_length=1,
+            max_length=200,
+            description="Beginnings of the id, or of words of the id, name, category, brand and tags, in any case; "
+            "all must fit. Fast among millions of products",
+        ),
+    ] = None,
     category: Annotated[
         str | None, Parameter(min_length=1, max_length=MAX_CATEGORY, description="Of this category only")
     ] = None,
@@ -77,8 +86,9 @@ def list_products(
 ) -> ProductList:
     """List products."""
     after: str | None = cursors.decode(cursor, str)
+    search = Search(text=text, words=words, category=category, tag=tag)
     with services.transaction() as conn:
-        items, last = cursors.split(products.page(conn, text, category, tag, limit + 1, after), limit)
+        items, last = cursors.split(products.page(conn, search, limit + 1, after), limit)
     return ProductList(items, cursors.encode(last.product_id) if last else None)
 
 

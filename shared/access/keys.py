@@ -154,6 +154,12 @@ def former_admin_keys(conn: Conn) -> list[int]:
     return [row["id"] for row in conn.execute(_FORMER)]
 
 
+def current_admin_key(conn: Conn) -> int | None:
+    """The id of the admin key that the last start was given; None: it was revoked, or there was no start."""
+    row = conn.execute(_CURRENT).fetchone()
+    return None if row is None else int(row["id"])
+
+
 async def live(database: AsyncPool) -> list[LiveKey]:
     """Every key that is neither revoked nor expired."""
     async with database.connection() as conn:
@@ -210,6 +216,12 @@ SELECT id FROM api_keys
 WHERE created_by = 'start' AND revoked_at IS NULL
     AND coalesce(started_at, '-infinity') < (SELECT max(started_at) FROM api_keys)
 ORDER BY id
+"""
+
+_CURRENT = """
+SELECT id FROM api_keys WHERE created_by = 'start' AND revoked_at IS NULL
+    AND started_at = (SELECT max(started_at) FROM api_keys)
+ORDER BY id DESC LIMIT 1
 """
 
 _LIVE = """

@@ -57,6 +57,10 @@ class KnownKeys:
         held = self._keys.get(_part(key.digest))
         return held is not None and (held.expires_at is None or held.expires_at > self._now())
 
+    def note(self, key: LiveKey) -> None:
+        """Note the use of a key by its session."""
+        self._used[key.id] = self._now()
+
     async def find(self, key: str) -> LiveKey:
         """The live key with this text. For a key that the copy lacks, the copy is read again first.
 

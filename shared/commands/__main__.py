@@ -1,14 +1,15 @@
 """Commands for operators: `python -m shared.commands COMMAND`.
 
 COMMAND is migrate, demo, import, export, delete, import-prices, policy, rulebook, import-rates, tasks, events, holds,
-history, import-history, webhooks, offers, keys, forget-customer, recalculate, plan, apply, undo, new-epoch or
-settings.
+history, import-history, webhooks, offers, keys, forget-customer, recalculate, plan, apply, undo, console,
+new-epoch or settings.
 """
 
 import click
 
 from shared.commands import (
     catalogue,
+    console,
     customers,
     deleting,
     epoch,
@@ -56,6 +57,7 @@ for command in (
     history.history_command,
     history.import_history,
     keys.keys_command,
+    console.console_command,
     customers.forget_customer,
     deleting.delete_command,
     epoch.new_epoch,

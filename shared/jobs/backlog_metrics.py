@@ -7,7 +7,7 @@ import psycopg
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.postgres.pools import Pool
+from shared.postgres.pools import Conn, Pool
 
 
 class PriceStatistics(Collector):
@@ -42,12 +42,19 @@ class BacklogMetrics(Collector):
         """All figures of one read; while PostgreSQL is away only `pricing_postgres_up`."""
         try:
             with self._pool.connection() as conn:
-                row = conn.execute(_BACKLOG).fetchone()
+                row: dict[str, Any] | None = read(conn)
         except psycopg.Error:
             row = None
         yield GaugeMetricFamily("pricing_postgres_up", "Whether PostgreSQL responds to the listener", value=bool(row))
         if row:
             yield from _families(row)
+
+
+def read(conn: Conn) -> dict[str, Any]:
+    """The figures themselves, by name: `events` and `tasks` wait, `events_failed`, `tasks_failed` are dead letters."""
+    row = conn.execute(_BACKLOG).fetchone()
+    assert row  # noqa: S101 # it selects one row, always
+    return row
 
 
 def _families(row: dict[str, Any]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ import psycopg
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shared.postgres.pools import Pool
+from shared.postgres.pools import Conn, Pool
 
 
 class Automation(Collector):
@@ -19,7 +19,7 @@ class Automation(Collector):
         """All figures; none while PostgreSQL is away."""
         try:
             with self._pool.connection() as conn:
-                held = {row["code"]: row["n"] for row in conn.execute(_HELD)}
+                held = open_holds(conn)
                 [row] = conn.execute(_BREAKER).fetchall()
         except psycopg.Error:
             return
@@ -31,6 +31,11 @@ class Automation(Collector):
         yield GaugeMetricFamily("pricing_automation_stopped", stopped, value=float(row["is_open"]))
         moved = "Products whose targets moved too far within the breaker's window"
         yield GaugeMetricFamily("pricing_breaker_moved_products", moved, value=row["moved"])
+
+
+def open_holds(conn: Conn) -> dict[str, int]:
+    """The number of open holds by code; codes without one are left out."""
+    return {row["code"]: row["n"] for row in conn.execute(_HELD)}
 
 
 _HELD = "SELECT code, count(*) AS n FROM holds WHERE status = 'open' GROUP BY code"

@@ -91,6 +91,22 @@ def write(conn: Conn, states: Sequence[NewState]) -> None:
         )
 
 
+class Standing(NamedTuple):
+    """What of a stored state is shown to people, and the instant at which the product is due next."""
+
+    manual: ManualPrice | None
+    hold: Hold | None
+    next_due: datetime | None
+
+
+def standing(conn: Conn, product_id: str, at: datetime) -> Standing:
+    """The manual price and the hold in force, of a product with a price."""
+    row = conn.execute("SELECT state, next_due FROM prices WHERE product_id = %s", [product_id]).fetchone()
+    stored = NOTHING if row is None or row["state"] is None else _state.decode(row["state"])
+    manual = None if stored.manual is None or is_over(stored.manual.until, at) else stored.manual
+    return Standing(manual, stored.hold, None if row is None else row["next_due"])
+
+
 def end_holds(conn: Conn, product_ids: Sequence[str]) -> None:
     """Take the hold out of the states of these products, which are locked."""
     conn.execute(_END_HOLDS, {"product_id": arrays.texts(product_ids)})

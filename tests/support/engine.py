@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -64,7 +65,7 @@ class Engine:
         """Write a product of the test's own; a new id unless it is given. Answers what it wrote."""
         product = {"product_id": f"T-{uuid4().hex[:12]}", "name": "Test", "currency": "USD", "base_price": "100.00"}
         product |= cast(dict[str, str], fields)
-        path = f"/api/v1/products/{product['product_id']}"
+        path = f"/api/v1/products/{quote(product['product_id'], safe='')}"
         response = self.http.put(path, json=product)
         assert response.status_code == 200, response.text
         return product

@@ -1,6 +1,6 @@
 """Programs and data that a test needs and a machine may lack: skipped at home, failed under CI=true.
 
-`PRICING_TEST_WITHOUT` names those that a CI does without, separated by commas: `docker,promtool,tls,haproxy,data`.
+`PRICING_TEST_WITHOUT` names what a CI does without, with commas: `docker,promtool,tls,haproxy,chromium,data`.
 """
 
 import os
@@ -17,7 +17,7 @@ def need(name: str, found: object, how: str, environ: Mapping[str, str] = os.env
     """Go on where it was found; else skip the test, or fail it under CI=true.
 
     Args:
-        name: `docker`, `promtool`, `tls`, `haproxy` or `data`.
+        name: `docker`, `promtool`, `tls`, `haproxy`, `chromium` or `data`.
         found: Whether it is there; anything true.
         how: How to get it, for people.
         environ: Has `CI`, and `PRICING_TEST_WITHOUT` with the names that may be missing there.

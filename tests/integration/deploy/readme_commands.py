@@ -38,6 +38,7 @@ RUN = {
     "just import": PAGES,
     "just export": PAGES,
     "just status": LOOKED_AT,
+    "just console": PAGES,
     "just logs [SERVICE] [--follow]": LOOKED_AT,
     "just up": STARTED,
     "just up native": STARTED,

@@ -1,0 +1,134 @@
+"""Charts as SVG: where their shapes stand. Templates draw them; percentages let them grow with the page."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from shared.prices.history import PriceChange
+from shared.pricing.explanation import Step
+
+# The unit of a step chart is a thousandth of its width, and of its height.
+UNIT = 1000
+# As wide as a digit, and as a point.
+BLANK, POINT_BLANK = "\u2007", "\u2008"
+
+
+class Bar(NamedTuple):
+    """A step of a waterfall, its amounts with their points one below the other; places are in percent of the row."""
+
+    step: Step
+    before: str
+    after: str
+    left: float
+    width: float
+    kind: str
+
+
+class Dot(NamedTuple):
+    """A change on a step chart, in percent of its width and height."""
+
+    x: float
+    y: float
+    change: PriceChange
+
+
+class StepChart(NamedTuple):
+    """A price over time.
+
+    Attributes:
+        path: The line, in thousandths of width and height.
+        area: The same, closed at the bottom.
+        lines: Heights of the grid in percent, with the amounts there.
+        marks: Places of the grid in percent, with the instants there.
+    """
+
+    path: str
+    area: str
+    dots: list[Dot]
+    lines: list[tuple[float, Decimal]]
+    marks: list[tuple[float, datetime]]
+
+
+def waterfall(steps: Sequence[Step]) -> list[Bar]:
+    """The bars of an explanation, from the first price to the last one."""
+    if not steps:
+        return []
+    amounts = [amount for step in steps for amount in (step.before, step.after)]
+    lowest, highest = min(amounts), max(amounts)
+    # The bars begin below the lowest price, so that each of them is seen; a scale from zero would hide small steps.
+    begin = max(Decimal(0), lowest - (highest - lowest) / 2) if highest > lowest else Decimal(0)
+    scale = 100 / float(highest - begin) if highest > begin else 0.0
+    places = max(_places(amount) for amount in amounts)
+    bars = []
+    for step in steps:
+        left, right = sorted((float(step.before - begin) * scale, float(step.after - begin) * scale))
+        kind = "same" if step.before == step.after else "up" if step.after > step.before else "down"
+        before, after = (_padded(amount, places) for amount in (step.before, step.after))
+        bars.append(Bar(step, before, after, round(left, 2), round(max(right - left, 0.6), 2), kind))
+    return bars
+
+
+def steps(changes: Sequence[PriceChange], current: Decimal, since: datetime, until: datetime) -> StepChart:
+    """The step chart of a published price.
+
+    Args:
+        changes: Those since `since`, the newest first.
+        current: The price now.
+        since: The left end.
+        until: The right end.
+    """
+    ordered = [change for change in reversed(changes) if change.new_price is not None]
+    first = next((change.old_price for change in ordered if change.old_price is not None), current)
+    amounts = [first, current, *(change.new_price for change in ordered if change.new_price is not None)]
+    bottom, top = _scale(min(amounts), max(amounts))
+
+    def x(at: datetime) -> float:
+        return max(0.0, min(1.0, (at - since) / (until - since)))
+
+    def y(amount: Decimal) -> float:
+        return 1 - float((amount - bottom) / (top - bottom))
+
+    begins_late = bool(ordered) and ordered[0].old_price is None
+    start = x(ordered[0].at) if begins_late else 0.0
+    level = y(ordered[0].new_price or current) if begins_late else y(first)
+    line = f"M{start * UNIT:.1f} {level * UNIT:.1f}"
+    dots = []
+    for change in ordered:
+        assert change.new_price is not None  # noqa: S101 # deletions are left out above
+        place, height = x(change.at), y(change.new_price)
+        line += f"H{place * UNIT:.1f}V{height * UNIT:.1f}"
+        dots.append(Dot(round(place * 100, 2), round(height * 100, 2), change))
+    line += f"H{UNIT}"
+    middle = (bottom + top) / 2
+    return StepChart(
+        path=line,
+        area=f"{line}V{UNIT}H{start * UNIT:.1f}Z",
+        dots=dots,
+        lines=[
+            (round(y(amount) * 100, 2), amount) for amount in (_shrunk(top, middle), middle, _shrunk(bottom, middle))
+        ],
+        marks=[(share * 100, since + (until - since) * share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
+    )
+
+
+def _places(amount: Decimal) -> int:
+    return max(0, -int(amount.as_tuple().exponent))
+
+
+def _padded(amount: Decimal, places: int) -> str:
+    """An amount with blanks as wide as digits behind it, so that points stand one below the other."""
+    missing = places - _places(amount)
+    blanks = BLANK * missing if _places(amount) or not missing else POINT_BLANK + BLANK * missing
+    return f"{amount:,f}{blanks}"
+
+
+def _scale(lowest: Decimal, highest: Decimal) -> tuple[Decimal, Decimal]:
+    """The lower and the upper end of the axis: a part of the price above and below, also where it never changed."""
+    room = max((highest - lowest) / 4, highest / 20, Decimal("0.01"))
+    return max(Decimal(0), lowest - room), highest + room
+
+
+def _shrunk(end: Decimal, middle: Decimal) -> Decimal:
+    """A line a little inside the end of the axis."""
+    return middle + (end - middle) * Decimal("0.8")

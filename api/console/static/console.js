@@ -1,0 +1,35 @@
+// Keys, and times that go on. Every page works without this file.
+
+"use strict";
+
+const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
+let isGoing = false;
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (isGoing) {
+    isGoing = false;
+    document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`)?.click();
+  } else if (event.key === "g") {
+    isGoing = true;
+    setTimeout(() => { isGoing = false; }, 1500);
+  } else if (event.key === "/") {
+    const search = document.querySelector("[data-search]");
+    if (search) { event.preventDefault(); search.focus(); search.select(); }
+  } else if (event.key === "?") {
+    document.getElementById("keys").showModal();
+  }
+});
+
+// A form is sent once: a second click while the first answer is on its way does nothing.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "yes";
+  setTimeout(() => { delete form.dataset.sent; }, 5000);
+});
+
+// A lost connection is said where the live part stands, and what was shown stays.
+document.addEventListener("htmx:error", () => document.body.classList.add("offline"));
+document.addEventListener("htmx:after:request", () => document.body.classList.remove("offline"));
