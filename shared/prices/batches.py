@@ -105,6 +105,8 @@ class Batch:
         """The entries of the product's sheet, without those of former revisions."""
         if one.last is None:
             return self._listed.get(one.product.product_id, ())
+        if not one.last.entries:
+            return ()
         return tuple(entry for entry in one.last.entries if entry.revision >= self._in_force.get(entry.list, 0))
 
 

@@ -184,7 +184,9 @@ def _decided(one: PricingInputs, signals: Sequence[Signal], setting: Setting, at
 def _pauses(product: ProductInput, setting: Setting, at: datetime) -> tuple[Pause, ...]:
     """The pauses by persons, and the one by a promotion whose window is open."""
     pauses = setting.pauses.of(product.product_id, product.category)
-    in_promotion = promotion_pause(setting.terms.rules, product, at) if setting.rules.pause_in_promotion else None
+    if not setting.rules.pause_in_promotion or not setting.terms.rules.rulebook.promotions:
+        return pauses
+    in_promotion = promotion_pause(setting.terms.rules, product, at)
     return pauses if in_promotion is None else (*pauses, in_promotion)
 
 

@@ -24,21 +24,21 @@ from shared.pricing.signal import Signal
 from shared.telemetry.metrics import LOCK_WAIT
 
 
-class StoredProduct(ProductInput, frozen=True, kw_only=True):
+class StoredProduct(ProductInput, frozen=True, gc=False, kw_only=True):
     """A product of the catalogue, which was checked when it was written."""
 
     def __post_init__(self) -> None:
         """Skip the check."""
 
 
-class StoredSignal(Signal, frozen=True, kw_only=True):
+class StoredSignal(Signal, frozen=True, gc=False, kw_only=True):
     """A signal of its register, which was checked when it was applied."""
 
     def __post_init__(self) -> None:
         """Skip the check."""
 
 
-class CurrentPrice(msgspec.Struct, frozen=True):
+class CurrentPrice(msgspec.Struct, frozen=True, gc=False):
     """The fields of the current sheet that a decision needs."""
 
     version: int
@@ -50,7 +50,7 @@ class CurrentPrice(msgspec.Struct, frozen=True):
     lows: tuple[Low, ...] = ()
 
 
-class PricingInputs(msgspec.Struct, frozen=True):
+class PricingInputs(msgspec.Struct, frozen=True, gc=False):
     """The inputs of the decision about one product.
 
     Attributes:

@@ -31,7 +31,7 @@ class Cause(msgspec.Struct, frozen=True):
     is_retry: bool = False
 
 
-class StoredSheet(msgspec.Struct, frozen=True):
+class StoredSheet(msgspec.Struct, frozen=True, gc=False):
     """A price sheet as stored in PostgreSQL and in Redis: its JSON and its version.
 
     Attributes:
@@ -47,6 +47,8 @@ class StoredSheet(msgspec.Struct, frozen=True):
 
 class NewVersion:
     """A sheet of a new version, to be stored, and what it replaces; `is_first`: the product had no price before."""
+
+    __slots__ = ("cause", "is_first", "next_due", "old_price", "old_sheet", "sheet", "state", "stored")
 
     def __init__(
         self,

@@ -71,12 +71,13 @@ def quiet_until(limits: ChangeLimits, at: datetime) -> datetime | None:
     that the clocks skip is the first instant after the gap.
     """
     hours = limits.quiet_hours
-    if hours is not None:
-        now = at.astimezone(UTC)
-        for begin, end in _nights(hours.from_, hours.until, limits.zone, now.toordinal()):
-            if begin <= now < end:
-                return end
-    return None
+    return None if hours is None else _end(hours.from_, hours.until, limits.zone, at)
+
+
+@lru_cache(maxsize=64)  # all products of a batch are decided at one instant
+def _end(begin: str, end: str, zone: str, at: datetime) -> datetime | None:
+    now = at.astimezone(UTC)
+    return next((last for first, last in _nights(begin, end, zone, now.toordinal()) if first <= now < last), None)
 
 
 @lru_cache(maxsize=1024)

@@ -3,20 +3,18 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 
 from shared.pricing.draft import Draft
 from shared.pricing.explanation import Code
 from shared.pricing.market_rules import CompetitorRule, folded
 from shared.pricing.money import percent, plain, shown
+from shared.pricing.prepared import Prepared
 from shared.pricing.price_bounds import PriceBounds
 from shared.pricing.signal import Signal
 
 _ONE, _TWO, _HUNDRED = Decimal(1), Decimal(2), Decimal(100)
 _UNIT = Decimal("0.0001")
 _MOST_NAMED = 3
-_names = lru_cache(maxsize=256)(folded)
-_hours = lru_cache(maxsize=256)(lambda hours: timedelta(hours=hours))
 
 Offer = tuple[Decimal, str]
 """The amount that is compared, and the competitor."""
@@ -44,10 +42,11 @@ def follow(
         draft.reject("competitor", "no_signal", f"no competitor in stock with a price in {draft.currency}")
         return _alone(draft, rule, bounds, last)
     chosen, words = _chosen(offers, rule, draft.currency)
-    wanted, beside = _position(chosen, rule, draft.currency)
+    price, beside = _position(chosen, rule, draft.currency)
     list_price = draft.list_price
-    price = min(max(wanted, list_price * rule.lowest), list_price * rule.highest)
-    if price != wanted:
+    least, most = list_price * rule.lowest, list_price * rule.highest
+    if price < least or price > most:
+        price = min(max(price, least), most)
         beside += f", held to {plain(rule.lowest)} – {plain(rule.highest)} × list price"
     if (rule.direction == "up" and price < list_price) or (rule.direction == "down" and price > list_price):
         price = list_price
@@ -61,14 +60,18 @@ def _usable(draft: Draft, rule: CompetitorRule, signals: Iterable[Signal], at: d
     offers: list[Offer] = []
     passed: list[Passed] = []
     oldest: datetime | None = None
-    check = _Check(rule, draft, at)
+    ready, currency, with_shipping = _ready.of(rule), draft.currency, rule.with_shipping
+    outliers = ready.outliers(draft.list_price)
+    stale = None if ready.max_age is None else at - ready.max_age
     for offer in signals:
         if offer.kind != "competitor":
             continue
         amount = offer.value
-        if rule.with_shipping and offer.shipping is not None:
+        if with_shipping and offer.shipping is not None:
             amount += offer.shipping
-        reason = check.fault(offer, amount)
+        reason = (ready.stranger(offer.source) if ready.is_named else None) or _fault(
+            offer, amount, currency, outliers, stale, at
+        )
         if reason is not None:
             passed.append(reason)
             continue
@@ -79,49 +82,63 @@ def _usable(draft: Draft, rule: CompetitorRule, signals: Iterable[Signal], at: d
             oldest = offer.at
     for text, code in sorted(passed) if len(passed) > 1 else passed:
         draft.reject("competitor", code, text)
-    if oldest is not None and rule.max_age_h is not None:
-        draft.due(oldest + _hours(rule.max_age_h))
+    if oldest is not None and ready.max_age is not None:
+        draft.due(oldest + ready.max_age)
     offers.sort()
     return offers
 
 
-class _Check:
-    """What the rule asks of an offer, for one product at one instant."""
+class _Ready:
+    """A competitor rule with what its decisions share."""
 
-    __slots__ = ("at", "currency", "except_", "highest", "is_named", "lowest", "only", "own", "stale")
+    __slots__ = ("except_", "is_named", "max_age", "only", "own", "within", "words")
 
-    def __init__(self, rule: CompetitorRule, draft: Draft, at: datetime) -> None:
-        self.at, self.currency = at, draft.currency
-        self.stale = None if rule.max_age_h is None else at - _hours(rule.max_age_h)
-        within = rule.within if draft.list_price else None
-        self.lowest = None if within is None else draft.list_price * within.lowest
-        self.highest = None if within is None else draft.list_price * within.highest
+    def __init__(self, rule: CompetitorRule) -> None:
+        self.own, self.except_, self.only = folded(rule.own), folded(rule.except_), folded(rule.only)
         self.is_named = bool(rule.own or rule.except_ or rule.only)
-        if self.is_named:
-            self.own, self.except_, self.only = _names(rule.own), _names(rule.except_), _names(rule.only)
+        self.max_age = None if rule.max_age_h is None else timedelta(hours=rule.max_age_h)
+        self.within = rule.within
+        position = rule.position
+        self.words = "" if position is None or position.percent is None else f", {plain(position.percent)} % "
 
-    def fault(self, offer: Signal, amount: Decimal) -> Passed | None:
-        """Why the offer does not count; None: it does."""
-        source = offer.source
-        if self.is_named:
-            name = source.casefold()
-            if name in self.own:
-                return f"{source} is our own offer", "own_offer"
-            if name in self.except_ or (self.only and name not in self.only):
-                return f"{source} is not one of the policy's competitors", "excluded"
-        if not offer.in_stock:
-            return f"{source} is out of stock", "out_of_stock"
-        if offer.expires_at is not None and offer.expires_at <= self.at:
-            return f"{source}: price expired at {offer.expires_at.isoformat()}", "stale_signal"
-        if self.stale is not None and offer.at is not None and offer.at <= self.stale:
-            return f"{source}: price of {offer.at.date()} is too old", "stale_signal"
-        if offer.currency != self.currency:
-            return f"{source} sells in {offer.currency}, not in {self.currency}", "other_currency"
-        if not offer.value:
-            return f"{source} asks 0, which is nobody's price", "outlier"
-        if self.lowest is not None and self.highest is not None and not self.lowest <= amount <= self.highest:
-            return f"{source} asks {shown(amount, self.currency)}, an outlier", "outlier"
+    def outliers(self, list_price: Decimal) -> tuple[Decimal, Decimal] | None:
+        """The range of offers that count; None: every one does."""
+        within = self.within
+        return None if within is None or not list_price else (list_price * within.lowest, list_price * within.highest)
+
+    def stranger(self, source: str) -> Passed | None:
+        """Why the competitor does not count; None: it does."""
+        name = source.casefold()
+        if name in self.own:
+            return f"{source} is our own offer", "own_offer"
+        if name in self.except_ or (self.only and name not in self.only):
+            return f"{source} is not one of the policy's competitors", "excluded"
         return None
+
+
+def _fault(
+    offer: Signal,
+    amount: Decimal,
+    currency: str,
+    outliers: tuple[Decimal, Decimal] | None,
+    stale: datetime | None,
+    at: datetime,
+) -> Passed | None:
+    """Why the offer does not count, whoever's it is; None: it does."""
+    source = offer.source
+    if not offer.in_stock:
+        return f"{source} is out of stock", "out_of_stock"
+    if offer.expires_at is not None and offer.expires_at <= at:
+        return f"{source}: price expired at {offer.expires_at.isoformat()}", "stale_signal"
+    if stale is not None and offer.at is not None and offer.at <= stale:
+        return f"{source}: price of {offer.at.date()} is too old", "stale_signal"
+    if offer.currency != currency:
+        return f"{source} sells in {offer.currency}, not in {currency}", "other_currency"
+    if not offer.value:
+        return f"{source} asks 0, which is nobody's price", "outlier"
+    if outliers is not None and not outliers[0] <= amount <= outliers[1]:
+        return f"{source} asks {shown(amount, currency)}, an outlier", "outlier"
+    return None
 
 
 def _chosen(offers: list[Offer], rule: CompetitorRule, currency: str) -> tuple[Decimal, str]:
@@ -136,11 +153,14 @@ def _chosen(offers: list[Offer], rule: CompetitorRule, currency: str) -> tuple[D
     place = 0 if pick == "lowest" else count - 1 if pick == "highest" else min(rule.n or 1, count) - 1
     price = offers[place][0]
     words = pick if pick != "nth" else f"number {place + 1} of {count}:"
-    return price, f"{words} competitor {_named(offers, price)} at {shown(price, currency)}"
+    return price, f"{words} competitor {_named(offers, price)} at {shown(price, currency)!s}"
 
 
 def _named(offers: list[Offer], price: Decimal) -> str:
-    names = sorted({source for amount, source in offers if amount == price})
+    named = [source for amount, source in offers if amount == price]
+    if len(named) == 1:
+        return named[0]
+    names = sorted(set(named))
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -153,11 +173,11 @@ def _position(price: Decimal, rule: CompetitorRule, currency: str) -> tuple[Deci
         return price * (_ONE - rule.undercut), f", {percent(rule.undercut)} less"
     word = "less" if position.side == "below" else "more"
     if position.percent is not None:
-        distance, words = price * position.percent / _HUNDRED, f"{plain(position.percent)} %"
+        distance, words = price * position.percent / _HUNDRED, _ready.of(rule).words
     else:
         distance = position.amount or Decimal(0)
-        words = str(shown(distance, currency))
-    return price - distance if position.side == "below" else price + distance, f", {words} {word}"
+        words = f", {shown(distance, currency)!s} "
+    return price - distance if position.side == "below" else price + distance, words + word
 
 
 def _alone(draft: Draft, rule: CompetitorRule, bounds: PriceBounds, last: Decimal | None) -> bool:
@@ -171,3 +191,6 @@ def _alone(draft: Draft, rule: CompetitorRule, bounds: PriceBounds, last: Decima
     elif to == "floor" and bounds.floor:
         draft.move("when_alone", bounds.floor, "no competitor: the floor")
     return True
+
+
+_ready = Prepared(_Ready)

@@ -24,7 +24,7 @@ from shared.pricing.target import apply_rules, draft_of
 _FACTS = ("currency", "base_price", "cost", "stock", "min_price", "max_price", "category", "strategy", "price_decimals")
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, gc=False, kw_only=True):
     """The published price of one product, its bounds, and its explanation; amounts are in the product's currency.
 
     Attributes:

@@ -58,7 +58,7 @@ class Content(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields
         money.number("amount", self.amount, Decimal("0.000001"), Decimal(1_000_000))
 
 
-class ProductInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ProductInput(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True):
     """The catalogue's facts about one product; amounts are in `currency`.
 
     They are in whole minor units, or have up to `price_decimals`, at most 4 of them.

@@ -9,7 +9,7 @@ from msgspec import Struct
 from shared.pricing import money
 
 
-class Signal(Struct, frozen=True, kw_only=True):
+class Signal(Struct, frozen=True, gc=False, kw_only=True):
     """A competitor's price of one product, or its demand index.
 
     For a competitor `value` is an amount in `currency` with at most 4 decimals. For demand it is an index in

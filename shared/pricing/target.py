@@ -69,11 +69,11 @@ def _follow_demand(draft: Draft, rule: DemandRule, signals: Sequence[Signal], at
     index = indexes[0]
     if len(indexes) > 1:
         index = (sum(indexes) / Decimal(len(indexes))).quantize(_UNIT, ROUND_HALF_UP)
-    factor = min(max(index, rule.lowest), rule.highest)
-    reason = f"demand index {plain(index)}"
+    factor, reason = index, f"demand index {plain(index)}"
     if len(indexes) > 1:
         reason += f", the mean of {len(indexes)}"
-    if factor != index:
+    if index < rule.lowest or index > rule.highest:
+        factor = min(max(index, rule.lowest), rule.highest)
         reason += f", held to {plain(factor)}"
     draft.move("demand", draft.price * factor, reason)
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -62,6 +62,18 @@ def test_an_explanation_shows_six_decimals_at_most_and_no_exponent() -> None:
     assert money.percent(Decimal("0.05")) == "5 %"
     assert money.percent(Decimal("0.125")) == "12.5 %"
     assert money.plain(Decimal("1E+2")) == "100"
+
+
+@PROPERTY
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4) | st.decimals(-(10**30), 10**30, places=12))
+def test_a_number_in_words_has_no_exponent_and_no_trailing_zeros(number: Decimal) -> None:
+    with localcontext(Context(prec=60, capitals=0)):
+        assert money.plain(number) == f"{number.normalize():f}"
+
+
+@pytest.mark.parametrize(("number", "words"), [("1E+3", "1000"), ("0.00000012", "0.00000012"), ("0E-9", "0")])
+def test_an_exponent_is_written_out(number: str, words: str) -> None:
+    assert money.plain(Decimal(number)) == words
 
 
 def test_the_callers_decimal_context_changes_nothing() -> None:
