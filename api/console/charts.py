@@ -1,8 +1,9 @@
 """Charts as SVG: where their shapes stand. Templates draw them; percentages let them grow with the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.prices.history import PriceChange
@@ -40,6 +41,7 @@ class StepChart(NamedTuple):
         path: The line, in thousandths of width and height.
         area: The same, closed at the bottom.
         lines: Heights of the grid in percent, with the amounts there.
+        bounds: Heights of the floor, the ceiling and the lowest competitor in percent, with their names.
         marks: Places of the grid in percent, with the instants there.
     """
 
@@ -47,6 +49,7 @@ class StepChart(NamedTuple):
     area: str
     dots: list[Dot]
     lines: list[tuple[float, Decimal]]
+    bounds: list[tuple[float, str, Decimal]]
     marks: list[tuple[float, datetime]]
 
 
@@ -69,7 +72,13 @@ def waterfall(steps: Sequence[Step]) -> list[Bar]:
     return bars
 
 
-def steps(changes: Sequence[PriceChange], current: Decimal, since: datetime, until: datetime) -> StepChart:
+def steps(
+    changes: Sequence[PriceChange],
+    current: Decimal,
+    since: datetime,
+    until: datetime,
+    bounds: Mapping[str, Decimal | None] = MappingProxyType({}),
+) -> StepChart:
     """The step chart of a published price.
 
     Args:
@@ -77,10 +86,13 @@ def steps(changes: Sequence[PriceChange], current: Decimal, since: datetime, unt
         current: The price now.
         since: The left end.
         until: The right end.
+        bounds: Amounts beside the price, by their names; None: there is none.
     """
     ordered = [change for change in reversed(changes) if change.new_price is not None]
     first = next((change.old_price for change in ordered if change.old_price is not None), current)
     amounts = [first, current, *(change.new_price for change in ordered if change.new_price is not None)]
+    beside = [(name, amount) for name, amount in bounds.items() if amount]
+    amounts += [amount for _, amount in beside]
     bottom, top = _scale(min(amounts), max(amounts))
 
     def x(at: datetime) -> float:
@@ -108,6 +120,7 @@ def steps(changes: Sequence[PriceChange], current: Decimal, since: datetime, unt
         lines=[
             (round(y(amount) * 100, 2), amount) for amount in (_shrunk(top, middle), middle, _shrunk(bottom, middle))
         ],
+        bounds=[(round(y(amount) * 100, 2), name, amount) for name, amount in beside],
         marks=[(share * 100, since + (until - since) * share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)],
     )
 

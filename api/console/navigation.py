@@ -28,7 +28,16 @@ def of(key: LiveKey) -> list[Entry]:
     return [entry for entry in PAGES if scopes.allow(key.scopes, entry.scope)]
 
 
+def path_of(title: str) -> str:
+    """The path of the page with this title; empty where there is none."""
+    return next((entry.path for entry in PAGES if entry.title == title), "")
+
+
 def current(path: str) -> str:
     """The path of the entry that a page belongs to."""
-    fitting = [entry.path for entry in PAGES if path == entry.path or path.startswith(f"{entry.path}/")]
+    fitting = [
+        entry.path
+        for entry in PAGES
+        if path == entry.path or (path.startswith(f"{entry.path}/") and entry.path != CONSOLE_PATH)
+    ]
     return max(fitting, key=len, default="")

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from litestar import Request, Response, get
 
+from api.console import navigation, shown
+from api.console.pages.products import PATH
 from api.console.rendering import page
 from api.console.traffic import Watch
 from api.edge.identity import needs
-from api.http.answers import CONSOLE_PATH
 from api.routes import health
 from api.routes.health import Readiness
 from api.services import Services
@@ -25,6 +26,9 @@ from shared.rulebook import store as rulebook
 RUNS = 8
 # Work that waits longer than this is late: usual work waits for a second or two.
 LATE_S = 60
+SERVERS = {"postgres": "PostgreSQL", "redis": "Redis"}
+# Of the backlog: what waits, and the page that shows it.
+QUEUES = {"events": ("market events", "Events"), "tasks": ("jobs", "Jobs")}
 
 
 class Figures(NamedTuple):
@@ -38,13 +42,12 @@ class Figures(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """Something that needs a person; `level` is bad or warn."""
+    """Something that needs a person, with the path to where it is dealt with, if any; `level` is bad or warn."""
 
     level: str
     title: str
     detail: str
-    path: str
-    action: str
+    path: str = ""
 
 
 @get("/", guards=[needs("catalogue:read")])
@@ -57,6 +60,7 @@ async def overview(request: Request[Any, Any, Any], services: Services) -> Respo
     values = {
         "alarms": list(alarms(state, figures)),
         "state": state,
+        "servers": SERVERS,
         "figures": figures,
         "traffic": traffic,
         "now": datetime.now(UTC),
@@ -66,27 +70,27 @@ async def overview(request: Request[Any, Any, Any], services: Services) -> Respo
 
 def alarms(state: Readiness, figures: Figures) -> Iterator[Alarm]:
     """What is wrong, the worst first."""
-    products, tasks = f"{CONSOLE_PATH}/products", "/docs#/Tasks"
     for name, server in state.dependencies.items():
         if server.status == "down":
-            yield Alarm("bad", f"{name} is away", server.error or "", CONSOLE_PATH, "")
+            yield Alarm("bad", f"{SERVERS[name]} is away", server.error or "")
     if figures.breaker.is_open:
-        yield Alarm("bad", "Automation is stopped by the breaker", figures.breaker.reason, tasks, "")
+        yield Alarm("bad", "The breaker has stopped automation", figures.breaker.reason, navigation.path_of("Holds"))
     backlog = figures.backlog
-    for name in ("events", "tasks"):
+    for name, (what, page_title) in QUEUES.items():
         if failed := backlog[f"{name}_failed"]:
-            what = {"events": "market events", "tasks": "jobs"}[name]
-            yield Alarm(
-                "bad", f"{failed:,} {what} failed", "they are kept with their reasons, to be replayed", tasks, ""
-            )
+            why = "their reasons are kept; they can be replayed"
+            yield Alarm("bad", f"{shown.whole(failed)} {what} failed", why, navigation.path_of(page_title))
+    for name, (what, page_title) in QUEUES.items():
         if (age_s := backlog[f"{name}_age_s"]) > LATE_S:
-            yield Alarm("warn", f"{name.capitalize()} are late", f"the oldest waits for {age_s:,.0f} s", tasks, "")
+            why = f"the oldest waits for {shown.span(float(age_s))}"
+            yield Alarm("warn", f"{what.capitalize()} are late", why, navigation.path_of(page_title))
     if figures.holds:
-        yield Alarm("warn", f"{figures.holds:,} prices wait for a person", "approve or refuse them", tasks, "")
+        title = f"{shown.whole(figures.holds)} {'price waits' if figures.holds == 1 else 'prices wait'} for a person"
+        yield Alarm("warn", title, "approve or refuse the targets", navigation.path_of("Holds"))
     for pause in figures.pauses:
         reach = pause.product_id or (f"the category {pause.category}" if pause.category else "everything")
-        path = f"{products}/{pause.product_id}" if pause.product_id else products
-        yield Alarm("warn", f"Automation is paused for {reach}", f"{pause.reason} ({pause.author})", path, "")
+        path = f"{PATH}/{shown.segment(pause.product_id)}" if pause.product_id else ""
+        yield Alarm("warn", f"Automation is paused for {reach}", f"{pause.reason} ({pause.author})", path)
 
 
 def _figures(services: Services) -> Figures:

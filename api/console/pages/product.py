@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 
 from litestar import Request, Response, get, post
@@ -28,6 +29,7 @@ from shared.prices.states import Standing
 from shared.pricing.answer import NotQuoted
 from shared.pricing.entries import PriceEntry
 from shared.pricing.query import PriceQuery
+from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Pause
 from shared.pricing.window_edges import WindowEdge, edges
 from shared.rulebook import store as rulebook
@@ -58,6 +60,7 @@ class Facts(NamedTuple):
     pauses: tuple[Pause, ...]
     entries: list[PriceEntry]
     changes: list[PriceChange]
+    sheet: PriceSheet
     markets: list[str]
     edges: list[WindowEdge]
 
@@ -135,7 +138,10 @@ async def _shown(
         "markets": [("", "Default"), *((code, code) for code in facts.markets)],
         "priced": priced,
         "waterfall": charts.waterfall(priced.steps or ()) if priced else [],
-        "chart": charts.steps(facts.changes, facts.view.published_price, now - timedelta(days=days), now),
+        "chart": charts.steps(
+            facts.changes, facts.view.published_price, now - timedelta(days=days), now, _bounds(facts)
+        ),
+        "low": _low(facts),
         "days": days,
         "all_days": DAYS,
         "listed": facts.changes[:LISTED],
@@ -170,9 +176,27 @@ def _facts(services: Services, product_id: str, now: datetime, days: int) -> Fac
             pauses=pauses.read(conn, [product_id], now).of(product_id, view.product.category),
             entries=[entry for entry in entries if revisions.get(entry.list) == entry.revision],
             changes=history.price_changes(conn, product_id, MOST_CHANGES, since=now - timedelta(days=days)),
+            sheet=history.sheet_as_of(conn, product_id, now),
             markets=sorted(rules.markets),
             edges=[edge for edge in edges(rules) if edge.at > now][:4],
         )
+
+
+def _bounds(facts: Facts) -> dict[str, Decimal | None]:
+    """The floor and the ceiling in force, and the lowest offer of a competitor in the product's currency."""
+    sheet, currency = facts.sheet, facts.view.product.currency
+    offers = [
+        one.value
+        for one in facts.view.signals
+        if one.kind == "competitor" and one.in_stock and one.currency == currency
+    ]
+    return {"floor": sheet.floor, "ceiling": sheet.ceiling, "lowest competitor": min(offers, default=None)}
+
+
+def _low(facts: Facts) -> Decimal:
+    """The lowest published price of the chart's days, with the price that they began with."""
+    changes = [amount for one in facts.changes for amount in (one.old_price, one.new_price) if amount is not None]
+    return min([*changes, facts.view.published_price])
 
 
 def _back(product_id: str, note: str) -> Response[str]:

@@ -30,6 +30,8 @@ document.addEventListener("submit", (event) => {
   setTimeout(() => { delete form.dataset.sent; }, 5000);
 });
 
-// A lost connection is said where the live part stands, and what was shown stays.
-document.addEventListener("htmx:error", () => document.body.classList.add("offline"));
-document.addEventListener("htmx:after:request", () => document.body.classList.remove("offline"));
+// A lost connection is told, and what was shown stays.
+const tell = (isLost) => { document.getElementById("lost").hidden = !isLost; };
+document.addEventListener("htmx:error", () => tell(true));
+document.addEventListener("htmx:response:error", () => tell(true));
+document.addEventListener("htmx:after:swap", () => tell(false));
