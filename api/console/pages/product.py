@@ -15,6 +15,7 @@ from api.console.rendering import back, page
 from api.console.shown import segment
 from api.edge.identity import needs
 from api.http.answers import PriceAnswer
+from api.http.queries import PriceQuery
 from api.routes import automation, manual_prices, prices, recalculations
 from api.routes.automation import AutomationPause, AutomationResume
 from api.routes.manual_prices import NewManualPrice
@@ -28,7 +29,6 @@ from shared.prices.history import PriceChange
 from shared.prices.states import Standing
 from shared.pricing.answer import NotQuoted
 from shared.pricing.entries import PriceEntry
-from shared.pricing.query import PriceQuery
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Pause
 from shared.pricing.window_edges import WindowEdge, edges
