@@ -44,6 +44,8 @@ import msgspec
 import psycopg
 import redis
 
+from shared.wording import worded
+
 
 class PricingError(Exception):
     """Root of the engine's errors. `retryable`: the same work may succeed later."""
@@ -297,7 +299,7 @@ def _invalid(text: str) -> InvalidInput:
     reason, path = (match["reason"], match["path"] or "$") if match else (text, "$")
     if field := _FIELD.match(reason) or _UNKNOWN_FIELD.search(reason):
         path = f"{path}.{field['field']}"
-    return InvalidInput(reason, path)
+    return InvalidInput(worded(reason), path)
 
 
 def _one_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ from shared.errors import InvalidInput, NotJson, translated
 from shared.pricing import rulebook_check
 from shared.pricing.rulebook_check import RulebookRefused
 from shared.wire import amounts
+from shared.wire.choices import choices_shown
+from shared.wording import worded
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -53,10 +55,10 @@ class StrictBody(AbstractDTO[T]):
         with translated():
             try:
                 decoded = msgspec.json.Decoder(self.model_type, float_hook=amounts.exact).decode(value)
-            except msgspec.ValidationError:
+            except msgspec.ValidationError as error:
                 # The decoder stops at the first wrong field. Broken JSON after that field is the greater fault.
                 msgspec.json.decode(value)
-                raise
+                raise choices_shown(error, self.model_type) from None
         if _has_amounts(self.model_type):
             amounts.check(decoded, msgspec.json.decode(value))
         return decoded
@@ -94,6 +96,6 @@ class RuleBody(StrictBody[T]):
         try:
             part = rulebook_check.converted(document, self.model_type)
         except RulebookRefused as error:
-            raise InvalidInput(error.reason, f"$.{error.path}" if error.path else "$") from None
+            raise InvalidInput(worded(error.reason), f"$.{error.path}" if error.path else "$") from None
         amounts.check(part, document)
         return part

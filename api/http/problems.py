@@ -45,6 +45,7 @@ from shared.errors import (
 from shared.pricing.answer import NoPrice, NotQuoted, UnknownMarket, WrongQuantity
 from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import TraceId
+from shared.wording import worded
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +115,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     type: Annotated[str, Meta(description="Names the kind of problem", examples=["urn:pricing:invalid-input"])]
     title: Annotated[str, Meta(description="The status in words", examples=["Unprocessable Content"])]
     status: Annotated[int, Meta(description="The HTTP status", examples=[422])]
-    detail: Annotated[str, Meta(description="The fault, in words for people", examples=["Expected `int` >= 1"])]
+    detail: Annotated[
+        str, Meta(description="The fault, in words for people", examples=["must be a whole number of at least 1"])
+    ]
     instance: Annotated[str, Meta(description="The request's path", examples=["/api/v1/price"])]
     trace_id: TraceId
     path: Annotated[
@@ -229,7 +232,7 @@ def _wrong_parameter(error: ValidationException) -> InvalidInput:
     first: Any = error.extra[0] if isinstance(error.extra, list) and error.extra else {}
     if first.get("key") == "data":
         return NotJson("the request has no body")
-    return InvalidInput(first.get("message", error.detail), f"$.{first.get('key', '')}".rstrip("."))
+    return InvalidInput(worded(first.get("message", error.detail)), f"$.{first.get('key', '')}".rstrip("."))
 
 
 def _problem(status: int, name: str, detail: str, instance: str, path: str | None = None) -> Problem:

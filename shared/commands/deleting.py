@@ -8,7 +8,7 @@ import click
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
 from shared.commands import demo, rule_changes
-from shared.commands.suggestions import did_you_mean, like_product
+from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import connection, failure, note_write, plural, print_line
 from shared.errors import RedisUnavailable, translated
 from shared.jobs import tasks
@@ -101,11 +101,9 @@ def _existing(conn: Conn, product_ids: Sequence[str]) -> list[str]:
 
 
 def _in_category(conn: Conn, category: str) -> list[str]:
+    check_category(conn, category)
     query = "SELECT product_id FROM products WHERE category = %s ORDER BY product_id"
-    if found := [row["product_id"] for row in conn.execute(query, [category])]:
-        return found
-    known = [row["category"] for row in conn.execute("SELECT DISTINCT category FROM products ORDER BY category")]
-    raise failure(f"no product is in the category {category!r}{did_you_mean(category, known)}")
+    return [row["product_id"] for row in conn.execute(query, [category])]
 
 
 def _delete(settings: Settings, product_ids: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from shared.importing import outputs
 from shared.pricing import rulebook_check
 from shared.pricing.rulebook_check import RulebookRefused
 from shared.wire import amounts
+from shared.wording import worded
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def read(file: Path, kind: type[T], list_of: str | None = None) -> T:
             found = rulebook_check.converted(document, kind)
             amounts.check(found, document)
     except RulebookRefused as error:
-        raise failure(f"{file}: $.{error.path}: {error.reason}") from None
+        raise failure(f"{file}: $.{error.path}: {worded(error.reason)}") from None
     except InvalidInput as error:
         raise failure(f"{file}: {error}") from None
     return found

@@ -6,12 +6,15 @@ from uuid import uuid4
 
 import click
 
-from shared.commands.terminal import add_row, connection, out, plural, print_line, table, writing
+from shared.commands.suggestions import like_product
+from shared.commands.terminal import add_row, connection, failure, out, plural, print_line, table, writing
+from shared.errors import NotFound
 from shared.prices import imported_prices, lowest_prices, public_prices
-from shared.prices.history import price_changes
+from shared.prices.history import PriceChange, price_changes
 from shared.prices.new_versions import Cause
 from shared.prices.public_prices import PublicPrices
 from shared.pricing.lowest_price import share_off
+from shared.rulebook import term_changes
 from shared.settings import Settings
 
 
@@ -21,27 +24,49 @@ from shared.settings import Settings
 @click.option("--until", type=click.DateTime(), help="Only changes before this time, in UTC.")
 @click.option("--limit", default=20, type=click.IntRange(1), help="The largest number of changes to list.")
 @click.option("--market", help="Show the public prices in this market, and the lowest before a reduction.")
+@click.option("--prices", "only_prices", is_flag=True, help="Leave out the changes of the rulebook and market values.")
 @click.pass_obj
 def history_command(
-    settings: Settings, product_id: str, since: datetime | None, until: datetime | None, limit: int, market: str | None
+    settings: Settings,
+    product_id: str,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+    market: str | None,
+    *,
+    only_prices: bool,
 ) -> None:
-    """List the price changes of a product, newest first, with their causes and rulebooks."""
+    """List the price changes of a product, newest first, with their causes, and those of the terms that it has.
+
+    Terms are the rulebook, by versions, the multipliers of markets and the exchange rates of the product's currency.
+    """
+    begins, end = _utc(since), _utc(until)
     if market is not None:
-        end = _utc(until) or datetime.now(UTC)
-        begins = datetime.now(UTC) - timedelta(days=settings.history_days)
+        end = end or datetime.now(UTC)
+        kept = datetime.now(UTC) - timedelta(days=settings.history_days)
         with connection(settings) as conn:
-            _show(public_prices.in_market(conn, product_id, market, begins, end), _utc(since) or begins, limit)
+            _show(public_prices.in_market(conn, product_id, market, kept, end), begins or kept, limit)
         return
     with connection(settings) as conn:
-        found = price_changes(conn, product_id, limit, since=_utc(since), until=_utc(until))
-    rows = table("version", "time (UTC)", "price before", "price", "cause", "rulebook", "trace")
-    for change in found:
-        before = "" if change.old_price is None else f"{change.old_price} {change.currency}"
-        price = "deleted" if change.new_price is None else f"{change.new_price} {change.currency}"
-        cause = f"{change.cause} {change.cause_id}".strip()
-        at = f"{change.at.astimezone(UTC):%F %T}"
-        add_row(rows, str(change.version), at, before, price, cause, str(change.rulebook_version), change.trace_id)
+        try:
+            found = price_changes(conn, product_id, limit, since=begins, until=end)
+        except NotFound as error:
+            raise failure(f"{error}{like_product(conn, product_id)}") from None
+        currency = found[0].currency if found else None
+        terms = [] if only_prices else term_changes.listed(conn, currency, limit, since=begins, until=end)
+    rows = table("time (UTC)", "what", "before", "after", "cause", "rulebook", "trace")
+    entries = [(change.at, _price_row(change)) for change in found]
+    entries += [(term.at, (term.what, term.before, term.after or "none", term.cause, "", "")) for term in terms]
+    for at, row in sorted(entries, key=lambda entry: entry[0], reverse=True)[:limit]:
+        add_row(rows, f"{at.astimezone(UTC):%F %T}", *row)
     out.print(rows, soft_wrap=False)
+
+
+def _price_row(change: PriceChange) -> tuple[str, ...]:
+    before = "" if change.old_price is None else f"{change.old_price} {change.currency}"
+    price = "deleted" if change.new_price is None else f"{change.new_price} {change.currency}"
+    cause = f"{change.cause} {change.cause_id}".strip()
+    return f"price, version {change.version}", before, price, cause, str(change.rulebook_version), change.trace_id
 
 
 @click.command("import-history")

@@ -1,12 +1,15 @@
 """Background jobs: `just tasks`, `just recalculate`."""
 
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from shared.catalogue import products
 from shared.catalogue.product_set import ProductSet
+from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import (
     add_row,
     connection,
@@ -23,6 +26,7 @@ from shared.commands.terminal import (
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskView
+from shared.postgres.pools import Conn
 from shared.settings import Settings
 
 POLL_S = 0.2
@@ -89,6 +93,7 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
     With --wait the exit code is 0 for success, 1 otherwise.
     """
     with writing(settings) as conn:
+        _check_names(conn, product_ids, categories)
         task_id = tasks.create(conn, "recalculation", ProductSet(product_ids, categories), "")
     click.echo(str(task_id))
     if not wait:
@@ -104,6 +109,15 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
     print_line(f"{plural(task.result['recalculated'], 'price')} decided, {task.result['changed']:,} changed")
     if failed := task.result.get("failed"):
         print_line(f"{plural(failed, 'product')} failed: just tasks show {task.task_id}")
+
+
+def _check_names(conn: Conn, product_ids: Sequence[str], categories: Sequence[str]) -> None:
+    """Refuse products and categories that there are not: they would be recalculated without a word."""
+    known = products.currencies(conn, product_ids)
+    if missing := next((product_id for product_id in product_ids if product_id not in known), None):
+        raise failure(f"no product {missing!r}{like_product(conn, missing)}")
+    for category in categories:
+        check_category(conn, category)
 
 
 def _ended(settings: Settings, task_id: UUID) -> TaskView:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from shared.commands.terminal import failure
 from shared.postgres.pools import Conn
 
 SHOWN = 10
@@ -29,9 +30,17 @@ def like_product(conn: Conn, product_id: str) -> str:
     return f"; did you mean {by_key[close[0]]}?" if close else ""
 
 
+def check_category(conn: Conn, category: str) -> None:
+    """Raise ClickException where no product is in the category; it names the one that was probably meant."""
+    if not conn.execute("SELECT FROM products WHERE category = %s LIMIT 1", [category]).rowcount:
+        known = [row["category"] for row in conn.execute("SELECT DISTINCT category FROM products ORDER BY category")]
+        raise failure(f"no product is in the category {category!r}{did_you_mean(category, known)}")
+
+
 _LIKE = """
 (SELECT product_id FROM products WHERE product_id >= %(begin)s ORDER BY product_id LIMIT %(most)s)
 UNION (SELECT product_id FROM products WHERE product_id >= upper(%(id)s) ORDER BY product_id LIMIT 10)
 UNION (SELECT product_id FROM products WHERE product_id >= lower(%(id)s) ORDER BY product_id LIMIT 10)
+UNION (SELECT product_id FROM products WHERE product_id >= substr(%(id)s, 2) ORDER BY product_id LIMIT 10)
 UNION (SELECT product_id FROM products WHERE product_id <= %(id)s ORDER BY product_id DESC LIMIT %(most)s)
 """

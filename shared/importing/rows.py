@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from shared.errors import InvalidInput, translate, translated
+from shared.errors import InvalidInput, translated
 from shared.importing import numbers
 from shared.importing.columns import BITS, CONTENT, EVERY_COLUMN, REQUIRED, bits
 from shared.importing.numbers import DecimalMark
@@ -15,6 +15,7 @@ from shared.importing.spreadsheets import unprotected
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.product import ProductInput
 from shared.wire import amounts
+from shared.wire.choices import choices_shown
 
 AMOUNTS = ("base_price", "cost", "min_price", "max_price", "map_price", "rrp")
 QUANTITIES = ("quantity_step", CONTENT[0])
@@ -221,7 +222,7 @@ def _product(values: dict[str, Any]) -> ProductInput:
     try:
         product = msgspec.convert(values, ProductInput)
     except msgspec.ValidationError as error:
-        raise _missing(values) or translate(error) or error from None
+        raise _missing(values) or choices_shown(error, ProductInput) from None
     if product.name.isspace():
         raise InvalidInput("is blank", "$.name")
     return product

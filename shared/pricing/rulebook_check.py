@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import inspect
 from msgspec.structs import replace
 
+from shared.pricing import choices
 from shared.pricing.market import location_key
 from shared.pricing.money import plain
 from shared.pricing.policy import Policy
@@ -19,7 +19,6 @@ MAX_DEPTH = 5
 
 _POINTER = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"`(?P<name>[^`]+)` ")
-_STEP = re.compile(r"[^.\[\]]+")
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
 Part = TypeVar("Part", PriceList, Promotion)
@@ -122,30 +121,12 @@ def _with_choices(refused: RulebookRefused, kind: Any) -> str:
     """The reason with the values or fields that are allowed there."""
     words = refused.reason
     if words.startswith("Invalid enum value"):
-        choices = _choices(inspect.type_info(kind), _STEP.findall(refused.path))
+        found = choices.of(kind, refused.path)
     elif "unknown field" in words:
-        choices = _choices(inspect.type_info(kind), _STEP.findall(refused.path)[:-1])
+        found = choices.of(kind, refused.path.rpartition(".")[0])
     else:
         return words
-    return f"{words}; use one of {', '.join(choices)}" if choices else words
-
-
-def _choices(kind: inspect.Type, way: Sequence[str]) -> list[str]:
-    """The values of a literal, or the fields of a struct, at the end of a way through types."""
-    match kind:
-        case inspect.UnionType():
-            return next((found for each in kind.types if (found := _choices(each, way))), [])
-        case inspect.LiteralType() if not way:
-            return [str(value) for value in kind.values]
-        case inspect.StructType() if not way:
-            return [field.encode_name for field in kind.fields]
-        case inspect.StructType():
-            return next((_choices(field.type, way[1:]) for field in kind.fields if field.encode_name == way[0]), [])
-        case inspect.DictType() if way:
-            return _choices(kind.value_type, way[1:])
-        case inspect.VarTupleType() if way:
-            return _choices(kind.item_type, way[1:])
-    return []
+    return f"{words}; use one of {', '.join(found)}" if found else words
 
 
 def _named(document: Any, text: str, kind: Any) -> str:

@@ -32,10 +32,12 @@ def listed(pool: Pool) -> list[EntryView]:
         return audit.listed(conn, Filter(), 100)
 
 
-def test_a_command_that_writes_is_recorded_with_its_arguments_and_user(just: Any, pool: Pool) -> None:
-    assert just("recalculate", "--product", "P-1").exit_code == 0
-    [entry] = listed(pool)
-    assert (entry.request, entry.outcome, entry.key_id) == ("just recalculate product_ids=('P-1',)", "done", None)
+def test_a_command_that_writes_is_recorded_with_its_arguments_and_user(just: Any, pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(PRODUCT.format("AUDIT-0"))
+    assert just("import", "a.csv").exit_code == 0
+    assert just("recalculate", "--product", "AUDIT-0").exit_code == 0
+    entry = max(listed(pool), key=lambda entry: entry.id)
+    assert (entry.request, entry.outcome, entry.key_id) == ("just recalculate product_ids=('AUDIT-0',)", "done", None)
     assert entry.key_name.startswith("just (")
 
 
@@ -54,7 +56,15 @@ def test_an_import_is_recorded_unless_it_keeps_nothing(just: Any, pool: Pool, tm
 
 
 @pytest.mark.parametrize(
-    "arguments", [("keys", "revoke", "4711"), ("tasks",), ("keys", "list"), ("policy",), ("events", "replay", "nobody")]
+    "arguments",
+    [
+        ("recalculate", "--product", "NOPE"),
+        ("keys", "revoke", "4711"),
+        ("tasks",),
+        ("keys", "list"),
+        ("policy",),
+        ("events", "replay", "nobody"),
+    ],
 )
 def test_a_command_that_fails_or_reads_is_not_recorded(just: Any, pool: Pool, arguments: tuple[str, ...]) -> None:
     just(*arguments)

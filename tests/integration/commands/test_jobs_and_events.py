@@ -17,8 +17,9 @@ from shared.jobs.partitions import Partition
 from shared.market_events import inbox
 from shared.market_events.records import EventRecord
 from shared.postgres.pools import Pool
+from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.catalogue_examples import new_id
+from tests.integration.catalogue_examples import new_id, product, write
 
 COMMANDS = {"tasks": tasks_command, "events": events_command, "recalculate": recalculate}
 Just = Callable[..., Result]
@@ -109,14 +110,29 @@ def test_what_is_not_known_is_said(just: Just, command: str) -> None:
     assert "no " in unknown.stderr
 
 
-def test_a_recalculation_is_queued_with_its_scope_and_a_trace(just: Just, pool: Pool) -> None:
-    queued = just("recalculate", "--product", "P-1", "--category", "home")
+def test_a_recalculation_is_queued_with_its_scope_and_a_trace(just: Just, pool: Pool, policy: ActivePolicy) -> None:
+    product_id = new_id()
+    write(pool, policy, product(product_id, category=f"home {product_id}"))
+    queued = just("recalculate", "--product", product_id, "--category", f"home {product_id}")
     task_id = UUID(queued.stdout.strip())
     with pool.connection() as conn:
         running = tasks.start(conn, task_id)
     assert running
-    assert running.product_set == ProductSet(("P-1",), ("home",))
+    assert running.product_set == ProductSet((product_id,), (f"home {product_id}",))
     assert "trace_id: 0000" not in just("tasks", "show", str(task_id)).stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "meant"),
+    [("--product", "x{}", "no product 'x{0}'; did you mean {0}?"), ("--category", "HOME {}", "did you mean home {0}?")],
+)
+def test_a_recalculation_of_nothing_fails_and_says_what_was_meant(
+    just: Just, pool: Pool, policy: ActivePolicy, option: str, given: str, meant: str
+) -> None:
+    product_id = new_id()
+    write(pool, policy, product(product_id, category=f"home {product_id}"))
+    failed = just("recalculate", option, given.format(product_id))
+    assert (failed.exit_code, failed.stdout, meant.format(product_id) in failed.stderr) == (1, "", True), failed.stderr
 
 
 def test_no_text_from_outside_moves_the_cursor_or_forges_a_line(just: Just, pool: Pool) -> None:
