@@ -60,7 +60,7 @@ restore *arguments: setup
 import *arguments: setup
     @{{ python }} -m deploy catalogue import "$@"
 
-# Write the catalogue as import reads it: `just export FILE.csv.gz`; `just export --help`
+# Write the catalogue, `--prices`, `--history` or `--list ID` as CSV, JSON Lines or XLSX: `just export FILE.csv.gz`; `--help`
 [no-exit-message]
 [positional-arguments]
 export *arguments: setup

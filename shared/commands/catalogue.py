@@ -1,4 +1,4 @@
-"""The catalogue: its schema, the demo, imports and exports."""
+"""The catalogue: its schema, the demo, imports."""
 
 import sys
 from contextlib import closing, suppress
@@ -9,11 +9,11 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.commands import demo, document_files, import_progress, sale_import
+from shared.commands import demo, import_progress, sale_import
 from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
-from shared.importing import exporter, importer
+from shared.importing import importer
 from shared.importing.columns import Columns, RefusedFile, constants, parse_map
 from shared.importing.shops import SHOPS, Shop, ShopName
 from shared.messaging import clients
@@ -152,25 +152,3 @@ def _note_creations(settings: Settings) -> None:
     cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
     with closing(cache), suppress(RedisUnavailable), translated():
         SheetWriter(cache, cache, settings.cache_ttl_s).created()
-
-
-@click.command("export")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the FILE's name, else csv.")
-@click.option("--category", help="Only products of this category.")
-@click.option(
-    "--for-spreadsheets",
-    is_flag=True,
-    help="CSV: an apostrophe before texts that would run as a formula; `just import --from-spreadsheets` removes it.",
-)
-@click.pass_obj
-def export_file(
-    settings: Settings, file: Path, form: exporter.Format | None, category: str | None, *, for_spreadsheets: bool
-) -> None:
-    """Write the catalogue to a FILE, or to standard output, as `import` reads it; a FILE in .gz is compressed."""
-    form = form or exporter.format_of(file)
-    if for_spreadsheets and form != "csv":
-        raise click.UsageError("--for-spreadsheets is for CSV.")
-    with document_files.writing(file), connection(settings) as conn:
-        count = exporter.run(conn, file, form, category, for_spreadsheets=for_spreadsheets)
-    print_line(plural(count, "product"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shared.commands import demo
-from shared.importing import exporter
+from shared.importing import exporter, tables
 from shared.postgres.pools import connect
 from shared.settings import Settings
 from tests.integration.importing_examples import HEADER, command, environ, migrated, ran, scalar
@@ -46,7 +46,7 @@ def catalogue(new_database: Callable[[], Settings], tmp_path: Path) -> Settings:
 
 def exported(settings: Settings, path: Path, category: str | None = None) -> int:
     with connect(settings, "tests") as conn:
-        return exporter.run(conn, path, exporter.format_of(path), category)
+        return exporter.run(conn, path, tables.form_of(path), category)
 
 
 def test_what_was_exported_is_imported_as_unchanged(catalogue: Settings, tmp_path: Path) -> None:
@@ -56,6 +56,9 @@ def test_what_was_exported_is_imported_as_unchanged(catalogue: Settings, tmp_pat
         assert path.read_bytes().startswith(b"\x1f\x8b") == name.endswith(".gz")
         done = ran(catalogue, "import", path, cwd=tmp_path)
         assert (done.returncode, b"0 new, 0 changed, 906 unchanged" in done.stderr) == (0, True), done
+    assert exported(catalogue, tmp_path / "a.xlsx", "electronics") == 180
+    done = ran(catalogue, "import", tmp_path / "a.xlsx", "--replace", cwd=tmp_path)
+    assert (done.returncode, b"0 new, 0 changed, 180 unchanged" in done.stderr) == (0, True), done
     assert scalar(catalogue, "SELECT count(*) FROM tasks") == 0
     assert gzip.decompress((tmp_path / NAMES[1]).read_bytes()) == (tmp_path / NAMES[0]).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)

@@ -10,9 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from shared.catalogue import price_lists
-from shared.importing import entry_importer, source
+from shared.importing import entry_importer, exported_prices, source, tables
 from shared.importing.columns import RefusedFile
 from shared.importing.entry_importer import EntriesImported
+from shared.importing.tables import Form
 from shared.postgres import pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices.history import price_changes
@@ -56,7 +57,18 @@ class Shop:
             if published:
                 published(sheets)
 
-        with pools.connect(self.settings, "tests") as conn, source.opened(self.file(text)) as opened:
+        return self.load(self.file(text), skip_bad=skip_bad, list_id=list_id, publish=publish, **options)
+
+    def load(
+        self,
+        path: Path,
+        *,
+        skip_bad: bool = False,
+        list_id: str = "",
+        publish: entry_importer.Publish = lambda *_: None,
+        **options: Any,
+    ) -> EntriesImported:
+        with pools.connect(self.settings, "tests") as conn, source.opened(path) as opened:
             return entry_importer.run(
                 conn,
                 opened,
@@ -178,6 +190,21 @@ def test_a_bad_row_refuses_the_file_or_is_left_out(shop: Shop, row: str, column:
 def test_a_file_of_another_form_is_refused(shop: Shop, text: str, reason: str) -> None:
     with pytest.raises(RefusedFile, match=reason):
         shop.run(text)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "xlsx"])
+def test_an_exported_list_is_imported_as_it_was(shop: Shop, form: Form) -> None:
+    tiers = '"[{""up_to"": 9, ""unit_price"": ""5.125""}, {""unit_price"": ""4.5""}]"'
+    window = "2026-11-27T00:00:00,2026-12-01T00:00:00+01:00,Europe/Berlin"
+    shop.run(
+        f"product_id,customer_id,amount,tiers,tier_mode,price_decimals,from,until,zone\n"
+        f"A-1,,80.5,,,,{window}\nA-1,c-7,7.25,,,3,,,\nA-2,,,{tiers},graduated,,,,\n"
+    )
+    before, path = shop.listed(), shop.folder / "list"
+    with shop.pool.connection() as conn, path.open("wb") as file:
+        assert tables.write(file, form, exported_prices.ENTRY, exported_prices.entries(conn, shop.list_id)) == 3
+    assert shop.load(path).rejected == 0
+    assert shop.listed() == before
     assert (shop.listed(), shop.rows()) == ([], 0)
 
 
