@@ -208,7 +208,7 @@ test *arguments: setup
 test-long *arguments: setup
     @{{ python }} -m pytest -m long {{ arguments }}
 
-# Put load on the running stack and judge it: `just load --users 50 --seconds 60`; `--ui` opens Locust's own page
+# Put load on a private stack and judge it: `just load --users 50`; `--here`: on yours; `--ui` opens Locust's own page
 [no-exit-message]
 load *arguments: setup
     @{{ python }} -m tests.load {{ arguments }}

@@ -1,12 +1,15 @@
-"""`python -m tests.load`: Locust against the running stack, judged on the server's own histogram.
+"""`python -m tests.load`: Locust against a private stack, or against the running one, judged on the server's histogram.
 
 Exit code 0: within the limits, 1: beyond one, 2: inconclusive, 3: nothing was measured.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,12 @@ import click
 import httpx
 import redis
 
+from deploy.errors import StackError
 from deploy.ports import free_port
 from tests.load import catalogue, mix, outcome, report
 from tests.load.histogram import CountedBackwards
 from tests.load.judge import EXIT_CODES
-from tests.support import running_stack
-from tests.support.ending import ends_once
+from tests.support import private_stack, running_stack
 from tests.support.running_stack import RunningStack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,43 +40,72 @@ class NotMeasured(click.ClickException):
 @click.option("--users", default=50, show_default=True, type=click.IntRange(mix.CONTROLS + 2), help="At once.")
 @click.option("--seconds", default=60, show_default=True, type=click.IntRange(1), help="How long.")
 @click.option("--ui", is_flag=True, help="Open Locust's own page instead; nothing is judged.")
+@click.option("--here", "is_here", is_flag=True, help="Use the running stack: products LOAD-… exist there meanwhile.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
 )
-def main(users: int, seconds: int, ui: bool, json_file: Path | None) -> None:
-    """Put load on the running stack: prices hot and cold, single and bulk, market events, a control."""
-    ends_once()
-    stack = running_stack.find()
-    folder = stack.home / "load"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    cold_count = mix.cold_products(users, seconds)
-    console.print(f"· {stack.kind} stack at {stack.url}")
-    try:
-        written = catalogue.prepare(stack, cold_count)
-    except (httpx.HTTPError, redis.RedisError, OSError) as error:
-        raise NotMeasured(f"the load's products cannot be prepared: {error}") from None
-    kinds = f"{len(catalogue.HOT)} hot and {cold_count} cold products {catalogue.PREFIX}…"
-    console.print(f"· {kinds}, {written} of them new; they stay in the catalogue for the next run")
-    options = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"]
-    command = [*_locust(stack, cold_count), *options]
-    if ui:
-        sys.exit(_open_page(command))
-    before = _scrape(stack)
-    console.print(f"· {users} users for {seconds} s")
-    client = _run(command, folder)
-    # A request is counted after its answer has been sent.
-    time.sleep(SCRAPE_SETTLE_S)
-    try:
-        found = outcome.of(before, _scrape(stack), client)
-    except CountedBackwards:
-        raise click.ClickException(
-            "the API was started anew during the load; its log says why: `just logs api`"
-        ) from None
+def main(users: int, seconds: int, json_file: Path | None, *, ui: bool, is_here: bool) -> None:
+    """Put load on a private stack: prices hot and cold, single and bulk, market events, a control."""
+    # So that Locust and the private stack go with us, whoever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with ExitStack() as undo:
+        stack = running_stack.find() if is_here else undo.enter_context(_private())
+        folder = running_stack.home() / "load"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cold_count = mix.cold_products(users, seconds)
+        console.print(f"· {stack.kind} stack at {stack.url}")
+        if is_here:
+            undo.callback(_remove, stack, cold_count)
+        _prepare(stack, cold_count)
+        options = ["--users", str(users), "--spawn-rate", str(users), "--run-time", f"{seconds}s"]
+        command = [*_locust(stack, cold_count), *options]
+        if ui:
+            sys.exit(_open_page(command))
+        before = _scrape(stack)
+        console.print(f"· {users} users for {seconds} s")
+        client = _run(command, folder)
+        # A request is counted after its answer has been sent.
+        time.sleep(SCRAPE_SETTLE_S)
+        try:
+            found = outcome.of(before, _scrape(stack), client)
+        except CountedBackwards:
+            raise click.ClickException(
+                "the API was started anew during the load; its log says why: `just logs api`"
+            ) from None
     console.print(report.table(found))
     console.print(f"Locust's report: {folder / 'report.html'}")
     if json_file:
         json_file.write_text(json.dumps(report.as_json(found), indent=2))
     sys.exit(EXIT_CODES[found.verdict])
+
+
+@contextmanager
+def _private() -> Iterator[RunningStack]:
+    console.print("· a private stack starts; yours is not touched (`--here` uses it)")
+    try:
+        with private_stack.running() as private:
+            home, known = private.engine.home, private.engine.settings
+            yield RunningStack("private", home, f"http://127.0.0.1:{known.port}", known)
+            console.print("· the private stack stops")
+    except StackError as error:
+        raise NotMeasured(str(error)) from None
+
+
+def _prepare(stack: RunningStack, cold_count: int) -> None:
+    try:
+        written = catalogue.prepare(stack, cold_count)
+    except (httpx.HTTPError, redis.RedisError, OSError) as error:
+        raise NotMeasured(f"the load's products cannot be prepared: {error}") from None
+    console.print(
+        f"· {len(catalogue.HOT)} hot and {cold_count} cold products {catalogue.PREFIX}…, {written} of them new"
+    )
+
+
+def _remove(stack: RunningStack, cold_count: int) -> None:
+    try:
+        console.print(f"· {catalogue.remove(stack, cold_count)} products {catalogue.PREFIX}… are deleted again")
+    except httpx.HTTPError as error:
+        console.print(f"· the products {catalogue.PREFIX}… stay: {error}; `just delete product --category load`")
 
 
 def _locust(stack: RunningStack, cold_count: int) -> list[str]:

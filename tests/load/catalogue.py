@@ -1,4 +1,4 @@
-"""The load's own products: always the same ones, so that a run leaves nothing that the run before did not.
+"""The load's own products: always the same ones. On the running stack they are deleted after the run.
 
 `LOAD-H…` are hot: in Redis before the load starts, and what its market events are about. `LOAD-C…` are cold:
 dropped from Redis before the load starts and each asked for once, so that PostgreSQL has to answer.
@@ -35,6 +35,20 @@ def prepare(stack: RunningStack, cold_count: int) -> int:
         stack.forget(f"{PREFIX}C")
         _missing(http, HOT)
     return len(missing)
+
+
+def remove(stack: RunningStack, cold_count: int) -> int:
+    """Delete the products; returns how many there were."""
+    key = stack.key_file.read_text().strip()
+    headers = {"authorization": f"Bearer {key}"}
+    with httpx.Client(base_url=stack.url, timeout=30, trust_env=False, headers=headers) as http:
+        with ThreadPoolExecutor(WRITERS) as pool:
+            ids = [*HOT, *cold(cold_count)]
+            found = list(pool.map(lambda product_id: http.delete(f"/api/v1/products/{product_id}"), ids))
+        for response in found:
+            if response.status_code != 404:
+                response.raise_for_status()
+    return sum(response.status_code != 404 for response in found)
 
 
 def _missing(http: httpx.Client, product_ids: Sequence[str]) -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,8 +16,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-
-from tests.support import otlp_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,6 @@ class Collector:
 
     def __init__(self) -> None:
         self._spans: list[CollectedSpan] = []
-        self._requests: list[ExportTraceServiceRequest] = []
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -80,11 +76,6 @@ class Collector:
         with self._lock:
             return list(self._spans)
 
-    def write(self, path: Path) -> None:
-        """Write all spans to a file, as the engine itself keeps them."""
-        with self._lock:
-            path.write_bytes(b"".join(otlp_json.encode(request) for request in self._requests))
-
     def close(self) -> None:
         """Stop listening."""
         self._server.shutdown()
@@ -93,7 +84,6 @@ class Collector:
 
     def _keep(self, request: ExportTraceServiceRequest) -> None:
         with self._lock:
-            self._requests.append(request)
             for resource in request.resource_spans:
                 service = _attributes(resource.resource.attributes)["service.name"]
                 for scope in resource.scope_spans:

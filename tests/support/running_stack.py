@@ -29,7 +29,7 @@ class RunningStack:
     """A stack that answers.
 
     Attributes:
-        kind: `native`, `docker`, or `other` where processes were started by hand.
+        kind: `native`, `docker`, `private`, or `other` where processes were started by hand.
         url: Where its API answers.
     """
 
@@ -66,6 +66,11 @@ class RunningStack:
                 client.unlink(*keys)
 
 
+def home() -> Path:
+    """The PRICING_HOME of this environment."""
+    return pricing_home.locate(os.environ)
+
+
 def find() -> RunningStack:
     """The stack of this environment's PRICING_HOME, else the one in containers.
 
@@ -85,7 +90,7 @@ def find() -> RunningStack:
         httpx.get(f"{url}/health/live", timeout=10, trust_env=False).raise_for_status()
     except httpx.HTTPError as error:
         raise NotRunning(f"No stack answers at {url} ({error}): start it with `just up`.") from None
-    return RunningStack(kind, pricing_home.locate(os.environ), url, known)
+    return RunningStack(kind, home(), url, known)
 
 
 def _batches(keys: list[bytes], size: int = 500) -> list[list[bytes]]:

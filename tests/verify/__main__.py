@@ -17,10 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.errors import StackError
-from shared.settings import TRACE_FOLDER
 from tests.support import private_stack, running_stack
 from tests.support.ending import ends_once
-from tests.support.private_stack import PrivateStack
 from tests.verify import events, operation, prices, running_stack_checks, tasks
 from tests.verify.checklist import Checklist, Line, Mark
 
@@ -31,9 +29,9 @@ ON_PRIVATE = (*prices.CHECKS, *events.CHECKS, *tasks.CHECKS, *operation.CHECKS)
 
 
 @click.command()
-@click.option("--product", default="P-100", show_default=True, help="A product of the running stack to ask about.")
+@click.option("--product", help="A product of the running stack to ask about. Default: P-100, else the first one.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the lines here.")
-def main(product: str, json_file: Path | None) -> None:
+def main(product: str | None, json_file: Path | None) -> None:
     """Check what the README promises, with measured figures; a minute or two."""
     ends_once()
     console = _console()
@@ -41,12 +39,11 @@ def main(product: str, json_file: Path | None) -> None:
     console.print(f"· {stack.kind} stack at {stack.url}: asked, not written to")
     checklist = Checklist(said=lambda line: console.print(f"  {_marked(line.mark)} {escape(line.what)}"))
     with httpx.Client(base_url=stack.url, timeout=30, trust_env=False) as http:
-        checklist.run(stack.kind, running_stack_checks.CHECKS, running_stack_checks.Visitor(stack, http, product))
+        checklist.run(stack.kind, running_stack_checks.CHECKS, running_stack_checks.visitor(stack, http, product))
     console.print("· a private stack starts, for what writes or breaks something")
     try:
         with private_stack.running() as private:
             checklist.run(PRIVATE, ON_PRIVATE, private)
-            _keep_traces(private, stack.home / TRACE_FOLDER, console)
             console.print("· the private stack stops")
     except StackError as error:
         checklist.skip(PRIVATE, ON_PRIVATE[sum(line.where == PRIVATE for line in checklist.lines) :], str(error))
@@ -55,13 +52,6 @@ def main(product: str, json_file: Path | None) -> None:
         lines = [asdict(line) for line in checklist.lines]
         json_file.write_text(json.dumps({"kept": checklist.is_kept, "lines": lines}, indent=2, ensure_ascii=False))
     sys.exit(0 if checklist.is_kept else 1)
-
-
-def _keep_traces(private: PrivateStack, folder: Path, console: Console) -> None:
-    """Where the running stack keeps its own spans, leave those of the private one for `just trace`."""
-    if folder.is_dir():
-        private.collector.write(folder / "verify.jsonl")
-        console.print("· `just trace` draws the way of the last event")
 
 
 def _console() -> Console:

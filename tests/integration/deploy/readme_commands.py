@@ -53,6 +53,7 @@ RUN = {
     "just fuzz": RECIPE,
     "just load": LOADED,
     "just load --ui": RECIPE,
+    "just load --here": LOADED,
     "just chaos": RECIPE,
     "just chaos --list": RECIPE,
     "just chaos redis-frozen --quick": RECIPE,

@@ -206,5 +206,6 @@ def test_the_stack_is_looked_at(shell: Shell) -> None:
 
 def test_load_is_put_on_it_and_judged(shell: Shell) -> None:
     """Whether the limits hold here is not asked: exit code 1 or 2 is a judgement too."""
-    said = shell.run("just load --users 5 --seconds 5", 0, 1, 2).stdout
+    said = shell.run("just load --here --users 5 --seconds 5", 0, 1, 2).stdout
     assert "P95" in said
+    assert "products LOAD-… are deleted again" in said

@@ -65,7 +65,7 @@ class Shop:
         *,
         skip_bad: bool = False,
         list_id: str = "",
-        publish: entry_importer.Publish = lambda *_: None,
+        publish: Any = lambda *_: None,
         **options: Any,
     ) -> EntriesImported:
         with pools.connect(self.settings, "tests") as conn, source.opened(path) as opened:
