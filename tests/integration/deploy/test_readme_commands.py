@@ -107,7 +107,6 @@ class Shell:
     def run(self, line: str, *codes: int) -> subprocess.CompletedProcess[str]:
         """Run lines, the last of which ends with one of these codes, else 0."""
         self.ran.extend([ALIAS, *line.replace(f"{self.folder}/", "").replace(f"{ROOT}/", "").splitlines()])
-        line = line.replace("localhost:8000", f"localhost:{self.environ['PRICING_PORT']}")
         alias = ALIAS.replace(".venv/bin/just", shlex.quote(shlex.quote(str(ROOT / ".venv/bin/just"))))
         done = subprocess.run(
             ["bash", "-c", f"shopt -s expand_aliases\n{alias}\n{line}"],
