@@ -3,12 +3,14 @@
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from shared import addresses
+from shared.wording import worded
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Processes = Annotated[int, msgspec.Meta(ge=1, le=256)]
@@ -176,7 +178,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {name: source.text for name, source in sources(environ).items()}
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     if unknown := sorted(values.keys() - known):
-        raise InvalidSettings(f"{unknown[0]} is not a setting of the pricing engine; known: {', '.join(sorted(known))}")
+        close = get_close_matches(unknown[0], known, 1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        text = f"{unknown[0]} is not a setting of the pricing engine; {meant}known: {', '.join(sorted(known))}"
+        raise InvalidSettings(text)
     for name in ("PRICING_LOG_LEVEL", "PRICING_LOG_FORMAT"):
         if name in values:
             values[name] = values[name].lower()
@@ -184,7 +189,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
-        raise InvalidSettings(f"{path.rstrip('`')}: {reason}") from None
+        raise InvalidSettings(f"{path.rstrip('`')}: {worded(reason)}") from None
     _check(settings)
     return settings
 

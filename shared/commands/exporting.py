@@ -11,6 +11,7 @@ import msgspec
 from shared.commands import document_files
 from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import connection, failure, plural, print_line
+from shared.errors import translate
 from shared.importing import exported_prices, exporter, outputs, tables
 from shared.importing.exported_prices import HistoryFilter
 from shared.importing.tables import Form
@@ -109,7 +110,7 @@ def _context(options: dict[str, Any]) -> PriceQuery:
     try:
         return msgspec.convert(given, PriceQuery)
     except msgspec.ValidationError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(str(translate(error) or error)) from None
 
 
 def _changes(conn: Conn, options: dict[str, Any]) -> HistoryFilter:

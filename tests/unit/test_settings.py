@@ -88,6 +88,21 @@ def test_an_unknown_variable_is_refused_with_the_known_ones(home: Path) -> None:
         load(home, PRICING_PROT="8000")
     names = {field.encode_name for field in msgspec.structs.fields(Settings)}
     assert all(name in str(refused.value) for name in names)
+    assert "did you mean PRICING_PORT?" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PRICING_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
+        ("PRICING_PORT", "web", "must be a whole number, not text"),
+        ("PRICING_PORT", "70000", "must be a whole number of at most 65535"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_words(home: Path, name: str, value: str, words: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        load(home, **{name: value})
+    assert str(refused.value) == f"{name}: {words}"
 
 
 def test_other_programs_variables_are_left_alone(home: Path) -> None:
