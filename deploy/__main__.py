@@ -148,4 +148,4 @@ def _do(kind: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just")

@@ -76,4 +76,4 @@ def _complete(storage: TraceFiles | Jaeger, trace_id: str) -> list[Span]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog_name="just trace"))

@@ -96,4 +96,4 @@ def _hand_over(benchmark: str, quick: bool, rounds: int, json_file: Path | None,
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just bench")

@@ -116,4 +116,4 @@ def _json(outcomes: Sequence[Outcome]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just chaos")

@@ -106,4 +106,4 @@ def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, c
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just fuzz")

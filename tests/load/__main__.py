@@ -4,7 +4,6 @@ Exit code 0: within the limits, 1: beyond one, 2: inconclusive, 3: nothing was m
 """
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from tests.load import catalogue, mix, outcome, report
 from tests.load.histogram import CountedBackwards
 from tests.load.judge import EXIT_CODES
 from tests.support import private_stack, running_stack
+from tests.support.ending import ends_once
 from tests.support.running_stack import RunningStack
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -46,8 +46,7 @@ class NotMeasured(click.ClickException):
 )
 def main(users: int, seconds: int, json_file: Path | None, *, ui: bool, is_here: bool) -> None:
     """Put load on a private stack: prices hot and cold, single and bulk, market events, a control."""
-    # So that Locust and the private stack go with us, whoever ends us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    ends_once()
     with ExitStack() as undo:
         stack = running_stack.find() if is_here else undo.enter_context(_private())
         folder = running_stack.home() / "load"
@@ -149,7 +148,7 @@ def _scrape(stack: RunningStack) -> str:
 
 if __name__ == "__main__":
     try:
-        main(standalone_mode=False)
+        main(prog_name="just load", standalone_mode=False)
     except click.UsageError as error:
         error.show()
         sys.exit(NotMeasured.exit_code)  # Click's own code for it is 2, which means inconclusive here

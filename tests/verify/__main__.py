@@ -72,4 +72,4 @@ def _marked(mark: Mark) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="just verify")

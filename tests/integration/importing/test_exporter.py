@@ -59,6 +59,7 @@ def test_what_was_exported_is_imported_as_unchanged(catalogue: Settings, tmp_pat
     assert exported(catalogue, tmp_path / "a.xlsx", "electronics") == 180
     done = ran(catalogue, "import", tmp_path / "a.xlsx", "--replace", cwd=tmp_path)
     assert (done.returncode, b"0 new, 0 changed, 180 unchanged" in done.stderr) == (0, True), done
+    (tmp_path / "a.xlsx").unlink()
     assert scalar(catalogue, "SELECT count(*) FROM tasks") == 0
     assert gzip.decompress((tmp_path / NAMES[1]).read_bytes()) == (tmp_path / NAMES[0]).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
