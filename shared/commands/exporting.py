@@ -17,6 +17,7 @@ from shared.importing.exported_prices import HistoryFilter
 from shared.importing.tables import Form
 from shared.postgres.pools import Conn
 from shared.pricing.query import PriceQuery
+from shared.printable import printable
 from shared.settings import Settings
 
 
@@ -110,7 +111,7 @@ def _context(options: dict[str, Any]) -> PriceQuery:
     try:
         return msgspec.convert(given, PriceQuery)
     except msgspec.ValidationError as error:
-        raise click.UsageError(str(translate(error) or error)) from None
+        raise click.UsageError(printable(str(translate(error) or error))) from None
 
 
 def _changes(conn: Conn, options: dict[str, Any]) -> HistoryFilter:
