@@ -11,6 +11,8 @@ from shared.pricing.explanation import Step
 
 # The unit of a step chart is a thousandth of its width, and of its height.
 UNIT = 1000
+# A bound this share of the price away is near.
+NEAR = Decimal("0.1")
 # As wide as a digit, and as a point.
 BLANK, POINT_BLANK = "\u2007", "\u2008"
 
@@ -86,12 +88,18 @@ def steps(
         current: The price now.
         since: The left end.
         until: The right end.
-        bounds: Amounts beside the price, by their names; None: there is none.
+        bounds: Amounts beside the price, by their names; None: there is none. Those far from the price are left out,
+            since its own changes would be flat beside them.
     """
     ordered = [change for change in reversed(changes) if change.new_price is not None]
     first = next((change.old_price for change in ordered if change.old_price is not None), current)
     amounts = [first, current, *(change.new_price for change in ordered if change.new_price is not None)]
-    beside = [(name, amount) for name, amount in bounds.items() if amount]
+    near = max(max(amounts) - min(amounts), max(amounts) * NEAR)
+    beside = [
+        (name, amount)
+        for name, amount in bounds.items()
+        if amount is not None and min(amounts) - near <= amount <= max(amounts) + near
+    ]
     amounts += [amount for _, amount in beside]
     bottom, top = _scale(min(amounts), max(amounts))
 

@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from api.console import access, assets
 from api.console.access import NoSession, StaleForm
 from api.console.forms import Form
-from api.console.pages import overview, product, products, signing_in
+from api.console.pages import exports, overview, product, products, signing_in
 from api.console.rendering import HEADERS, page, to
 from api.http.answers import CONSOLE_PATH, SIGN_IN_PATH
 from api.http.problems import render
@@ -19,6 +19,7 @@ from api.http.problems import render
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     *overview.HANDLERS,
     *products.HANDLERS,
+    *exports.HANDLERS,
     *product.HANDLERS,
     *signing_in.HANDLERS,
 )

@@ -39,6 +39,7 @@ def products(
         "products": found,
         "categories": categories,
         "filters": {"q": q, "category": category, "tag": tag},
+        "export": f"{CONSOLE_PATH}/exports/products.csv?{urlencode(filters)}",
         "first": f"{PATH}?{urlencode(filters)}" if cursor else "",
         "following": f"{PATH}?{following}" if following else "",
     }

@@ -84,6 +84,19 @@ def test_products_are_paged_and_the_address_keeps_the_filters(engine: Engine) ->
         assert not set(re.findall(r">(P-\d+)<", first)) & set(re.findall(r">(P-\d+)<", second))
 
 
+def test_what_a_list_shows_is_downloaded_without_formulas(engine: Engine) -> None:
+    mark = uuid4().hex[:8]
+    for number, name in enumerate((f'=HYPERLINK("x") {mark}', f"Lamp, {mark}")):
+        engine.put_product(product_id=f"E-{mark}-{number}", name=name)
+    with visitor(engine, "catalogue:read") as person:
+        answer = person.http.get("/console/exports/products.csv", params={"q": mark})
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        head, first, second = answer.text.splitlines()
+        assert head.startswith("product_id,name,")
+        assert first.startswith(f'E-{mark}-0,"\'=HYPERLINK(""x"") {mark}",')
+        assert second.startswith(f'E-{mark}-1,"Lamp, {mark}",')
+
+
 def test_a_price_is_shown_for_a_context_with_its_explanation(engine: Engine) -> None:
     query: dict[str, Any] = {"user_location": "NY", "quantity": 20, "is_prime_member": "true"}
     asked = engine.price("P-100", user_location="NY", quantity=20, is_prime_member=True)
