@@ -36,6 +36,10 @@ class NewUndo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         EventName | None, Meta(description="The event's source. Default: the latest of that id", examples=["crawler"])
     ] = None
     plan: Annotated[UUID | None, Meta(description="An applied plan", examples=[PLAN_ID])] = None
+    import_: Annotated[
+        UUID | None,
+        Meta(description="An import of products, by the id of its cause in the history", examples=[PLAN_ID]),
+    ] = msgspec.field(default=None, name="import")
     since: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(description="Everything that automation did since this instant", examples=[AT]),

@@ -25,6 +25,7 @@ SHOWN = 20
 @click.option("--event", help="A market event, by its id.")
 @click.option("--source", help="The event's source, where several have the id.")
 @click.option("--plan", type=click.UUID, help="An applied plan.")
+@click.option("--import", "import_", type=click.UUID, help="An import of products, by its id.")
 @click.option("--since", help="Everything that automation did since this time, as 2026-11-27T09:00Z.")
 @click.option("--apply", "applies", is_flag=True, help="Apply it once it is shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -35,19 +36,20 @@ def undo_command(
     event: str | None,
     source: str | None,
     plan: UUID | None,
+    import_: UUID | None,
     since: str | None,
     *,
     applies: bool,
     as_json: bool,
 ) -> None:
-    """Plan to take back a run, an event, a plan, or everything since an instant; with --apply do it.
+    """Plan to take back a run, an event, a plan, an import, or everything since an instant; with --apply do it.
 
     The exit code is 0 where the plan is made, and with --apply applied; 1 otherwise.
     """
     if applies:
         plan_progress.check_may_apply(settings)
     try:
-        asked = Asked(run=run, event=event, source=source, plan=plan, since=_instant(since))
+        asked = Asked(run=run, event=event, source=source, plan=plan, import_=import_, since=_instant(since))
     except ValueError as error:
         raise click.UsageError(printable(str(error))) from None
     with writing(settings) as conn:

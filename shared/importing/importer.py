@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import msgspec
 
+from shared.catalogue import imports
+from shared.catalogue.imports import Counts
 from shared.importing import differences, merging, staging, writing
 from shared.importing.checking import Check
 from shared.importing.chunks import chunks
@@ -34,6 +36,7 @@ class Imported(msgspec.Struct, frozen=True):
 
     Attributes:
         rejects: The first bad rows.
+        import_id: Its id, in the price history and for an undo.
         kept: The number of bad rows in the rejects file, which has at most 16 MB.
         is_refused: Whether nothing was imported because of bad rows.
         differences: What changes in products that existed; None: nothing.
@@ -48,6 +51,7 @@ class Imported(msgspec.Struct, frozen=True):
     is_refused: bool
     seconds: float
     differences: Differences | None = None
+    import_id: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -108,6 +112,7 @@ def run(
     if not is_refused:
         writes()
         written = writing.upsert(conn)
+        writing.note_replaced(conn, cause)
         writing.price(conn, policy, at, cause)
         changes = differences.found(conn, cause.id) if written.changed else None
         source.check_unchanged()
@@ -122,8 +127,10 @@ def run(
         is_refused,
         time.monotonic() - began,
         changes,
+        cause.id,
     )
-    _note(conn, imported)
+    counts = Counts(imported.created, imported.changed, imported.unchanged, imported.rejected)
+    imports.note(conn, cause.id, at, counts)
     return imported
 
 
@@ -131,14 +138,6 @@ def _check_policy(conn: Conn, policy: ActivePolicy) -> None:
     """Raise RefusedFile where the policy was replaced: its recalculation does not see uncommitted products."""
     if rulebook.active_policy(conn).policy != policy.policy:
         raise RefusedFile("the pricing policy was replaced meanwhile; import it again")
-
-
-def _note(conn: Conn, done: Imported) -> None:
-    """Record the counts for the metrics: the importing process ends before it could be scraped."""
-    conn.execute(
-        "INSERT INTO imports (created, changed, unchanged, rejected) VALUES (%s, %s, %s, %s)",
-        [done.created, done.changed, done.unchanged, done.rejected],
-    )
 
 
 # New products are stored in the order of the file: two imports at once could deadlock.

@@ -41,6 +41,11 @@ def upsert(conn: Conn) -> Written:
     return Written(found["created"], found["written"] - found["created"])
 
 
+def note_replaced(conn: Conn, cause: Cause) -> None:
+    """Keep the facts that the import changed, for an undo."""
+    conn.execute(_NOTE_REPLACED, [cause.id])
+
+
 def price(conn: Conn, policy: ActivePolicy, at: datetime, cause: Cause) -> None:
     """Store the staged first prices of the new products that `upsert` wrote, and decide the changed ones anew.
 
@@ -104,6 +109,24 @@ WITH written AS (
     RETURNING p.product_id, p.currency, p.xmax = 0 AS is_new
 )
 INSERT INTO import_written SELECT * FROM written
+"""  # noqa: S608 # only names of columns
+
+
+def _changed_facts(side: str) -> str:
+    """The fields of `o` and `p` that differ, as one of them has them, in JSON."""
+    fields = ", ".join(
+        f"CASE WHEN o.{name} IS DISTINCT FROM p.{name} "
+        f"THEN '\"{name}\":' || coalesce(to_json({side}.{name})::text, 'null') END"
+        for name in PRODUCT
+        if name != "product_id"
+    )
+    return "'{' || concat_ws(',', " + fields + ") || '}'"
+
+
+_NOTE_REPLACED = f"""
+INSERT INTO replaced_facts (cause_id, product_id, kind, old, new)
+SELECT %s, o.product_id, 'product', {_changed_facts("o")}, {_changed_facts("p")}
+FROM import_before o JOIN products p USING (product_id)
 """  # noqa: S608 # only names of columns
 
 # Events that came before their products wait for them.

@@ -66,10 +66,14 @@ def _add_slice(conn: Conn, task: RunningTask, walked: _Walked, size: int, slice_
     assert row  # noqa: S101 # an aggregate returns a row
     further = _Walked(row["following"], walked.products + row["products"])
     if further.first is None:
+        if not further.products and task.kind == "plan":  # of new products alone
+            conn.execute(_ADD_EMPTY, [task.task_id])
         tasks.advance(conn, task, total=further.products)
         conn.execute("UPDATE tasks SET crashes = 0 WHERE task_id = %s", [task.task_id])
     return further
 
+
+_ADD_EMPTY = "INSERT INTO run_partitions (task_id, number, first, size) VALUES (%s, 0, '', 0)"
 
 # The walk returns one product more than the slice has: the first one of the next slice, and the end of the last
 # partition.

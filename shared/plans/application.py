@@ -1,10 +1,12 @@
 """The application of a plan: its rulebook is put in force, then each part publishes the planned prices."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from shared.catalogue import price_lists, products
 from shared.catalogue.product_set import ProductFilter
@@ -17,7 +19,7 @@ from shared.plans.store import Plan
 from shared.postgres.pools import Conn
 from shared.prices import published, replaced_facts
 from shared.prices.batches import Made, is_decided
-from shared.prices.gathering import Gathered, gather
+from shared.prices.gathering import Gathered
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
@@ -96,7 +98,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     """
     for list_id in sorted(proposed.entries):
         price_lists.lock(conn, list_id)
-    gathered = gather(conn, chosen)
+    gathered = planning.gather_all(conn, chosen, proposed.products)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposed.after.policy
     if not is_exact:  # the policy was changed again
@@ -105,7 +107,8 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     made = planning.decide(gathered._replace(found=planned), proposed, cause, part.as_of)
     now = planning.decide(gathered._replace(found=other), proposed, cause)
     anew = [one for one in other if not is_decided(one, cause)]
-    redecided = other_than_planned(planned, made, part) + planning.items_of(anew, now)
+    redecided = other_than_planned(planned, made, part, proposed.deleted)
+    redecided += planning.items_of(anew, now, proposed.deleted)
     made.add(now)
     return Published(write(conn, gathered, made, proposed, cause), redecided)
 
@@ -114,7 +117,14 @@ def write(conn: Conn, gathered: Gathered, made: Made, proposed: Proposal, cause:
     """Store the facts that the changes write, the prices and the entries."""
     _write_facts(conn, gathered.found, proposed, cause)
     repriced = published.write(conn, gathered, made, proposed.policy, lambda _: cause)
-    return entry_writes.write(conn, gathered.found, proposed, repriced, cause)
+    repriced = entry_writes.write(conn, gathered.found, proposed, repriced, cause)
+    gone = [one.product for one in gathered.found if one.product.product_id in proposed.deleted]
+    replaced_facts.note(conn, cause.id, [replaced_facts.of_deletion(product) for product in gone])
+    ids = [product.product_id for product in gone]
+    deletions = published.delete_all(conn, ids, cause).sheets if ids else ()
+    sheets = repriced.sheets | {sheet.product_id: sheet for sheet in deletions}
+    changed = repriced.changed + tuple(sheet.product_id for sheet in deletions)
+    return replace(repriced, sheets=sheets, changed=changed)
 
 
 def parted(found: Sequence[PricingInputs], part: Stored | None) -> tuple[list[PricingInputs], list[PricingInputs]]:
@@ -122,14 +132,17 @@ def parted(found: Sequence[PricingInputs], part: Stored | None) -> tuple[list[Pr
     planned: list[PricingInputs] = []
     other: list[PricingInputs] = []
     for one in found:
-        is_same = part is not None and one.last is not None and part.versions.get(one.product.product_id) == one.version
+        version = 0 if one.last is None else one.version
+        is_same = part is not None and part.versions.get(one.product.product_id) == version
         (planned if is_same else other).append(one)
     return planned, other
 
 
-def other_than_planned(found: Sequence[PricingInputs], made: Made, part: Stored) -> list[Item]:
+def other_than_planned(
+    found: Sequence[PricingInputs], made: Made, part: Stored, deleted: Set[str] = frozenset()
+) -> list[Item]:
     """The prices that differ from those of the plan."""
-    items = planning.items_of(found, made)
+    items = planning.items_of(found, made, deleted)
     return [item for item in items if item.new_price != part.prices.get(item.product_id, item.old_price)]
 
 

@@ -104,6 +104,9 @@ class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
     manual_price: Annotated[
         ProductId | None, Meta(description="The manual price of a product.", examples=["P-100"])
     ] = None
+    product: Annotated[
+        ProductId | None, Meta(description="A product, with its signals and entries.", examples=["P-100"])
+    ] = None
     multiplier: Annotated[Name | None, Meta(description="The multiplier of a market.", examples=["NY"])] = None
     exchange_rate: Annotated[
         RatePair | None, Meta(description="An exchange rate.", examples=[{"from": "USD", "to": "EUR"}])
@@ -142,7 +145,7 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     product: Annotated[
         ProductInput | None,
         Meta(
-            description="An existing product.",
+            description="A product, new or existing.",
             examples=[{"product_id": "P-100", "name": "Kettle", "currency": "USD", "base_price": "49.90"}],
         ),
     ] = None
@@ -166,8 +169,9 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     @property
     def scope(self) -> Scope:
         """The scope that the same change needs as a direct write."""
-        of_product = self.product, self.manual_price, self.delete and self.delete.manual_price
-        return "rules:write" if of_product == (None, None, None) else "catalogue:write"
+        gone = None if self.delete is None else self.delete.manual_price or self.delete.product
+        is_of_product = any(one is not None for one in (self.product, self.manual_price, gone))
+        return "catalogue:write" if is_of_product else "rules:write"
 
 
 Changes = Annotated[

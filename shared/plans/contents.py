@@ -76,6 +76,12 @@ def products_of(changes: Sequence[Change]) -> dict[str, ProductInput]:
     return {each.product.product_id: each.product for each in changes if each.product is not None}
 
 
+def deleted_of(changes: Sequence[Change]) -> frozenset[str]:
+    """The products that changes delete."""
+    gone = [change.delete.product for change in changes if change.delete is not None]
+    return frozenset(product_id for product_id in gone if product_id is not None)
+
+
 def manual_prices_of(changes: Sequence[Change]) -> dict[str, ManualPrice | None]:
     """The manual prices that changes set, by product; None: they end it."""
     found: dict[str, ManualPrice | None] = {}

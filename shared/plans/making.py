@@ -69,14 +69,17 @@ def add(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: str
 
 
 def _check_products(conn: Conn, proposal: Proposal) -> None:
-    """Refuse changes of products that do not exist, unknown strategies, and amounts of another currency."""
+    """Refuse unknown strategies, amounts of another currency, and deletions of products that do not exist."""
     for index, change in enumerate(proposal.changes):
         place = f"$.changes[{index}].{change.kind}"
-        if (product := change.product) is not None:
-            if not products.currencies(conn, [product.product_id]):
-                raise InvalidInput("no such product: a new one needs no plan", f"{place}.product_id")
-            if product.strategy is not None and product.strategy not in proposal.after.policy.strategies:
-                raise InvalidInput("unknown strategy", f"{place}.strategy")
+        strategy = None if change.product is None else change.product.strategy
+        if strategy is not None and strategy not in proposal.after.policy.strategies:
+            raise InvalidInput("unknown strategy", f"{place}.strategy")
+        if change.delete is not None and (gone := change.delete.product) is not None:
+            if not products.currencies(conn, [gone]):
+                raise InvalidInput("no such product", f"{place}.product")
+            if gone in {*proposal.products, *proposal.manual_prices}:
+                raise InvalidInput("the other changes write it", f"{place}.product")
         if (manual := change.manual_price) is not None:
             currency = products.currencies(conn, [manual.product_id]).get(manual.product_id)
             if currency is None:

@@ -42,11 +42,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Stored(NamedTuple):
-    """A part as an application reads it: the planned prices are those of the products that move."""
+    """A part as an application reads it: the planned prices are those of the products that move; None: deleted."""
 
     as_of: datetime
     versions: dict[str, int]
-    prices: dict[str, Decimal]
+    prices: dict[str, Decimal | None]
 
 
 def add(conn: Conn, plan: Plan, number: int, first: str, before: str | None, part: Part) -> None:

@@ -1,6 +1,6 @@
 """The effect of a plan on the products of a partition: the decisions of publication, written nowhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -15,11 +15,13 @@ from shared.plans.proposal import Proposal
 from shared.plans.queries import ShopQuery
 from shared.plans.sums import Group, Mover, Sums
 from shared.postgres.pools import Conn
+from shared.prices import inputs
 from shared.prices.batches import Batch, Made
 from shared.prices.gathering import Gathered, gather
 from shared.prices.inputs import PricingInputs
 from shared.prices.new_versions import Cause, NewVersion
 from shared.pricing.money import exact
+from shared.pricing.product import ProductInput
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Hold
 
@@ -37,9 +39,19 @@ def plan_part(conn: Conn, proposal: Proposal, chosen: ProductFilter, queries: Se
         queries: The shop's own queries.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    gathered = gather(conn, chosen, locks=False)
+    gathered = gather_all(conn, chosen, proposal.products, locks=False)
     made = decide(gathered, proposal, Cause("plan", ""))
     return part_of(gathered, made, proposal, queries)
+
+
+def gather_all(
+    conn: Conn, chosen: ProductFilter, written: Mapping[str, ProductInput], *, locks: bool = True
+) -> Gathered:
+    """The inputs of chosen products, and of new ones among the written in their range."""
+    gathered = gather(conn, chosen, locks=locks)
+    known = {one.product.product_id for one in gathered.found}
+    new = inputs.missing(conn, [one for one in written.values() if one.product_id not in known], chosen)
+    return gathered._replace(found=gathered.found + new) if new else gathered
 
 
 def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime | None = None) -> Made:
@@ -55,6 +67,8 @@ def decide(gathered: Gathered, proposal: Proposal, cause: Cause, as_of: datetime
     decides_all = proposal.moves_policy
 
     def cause_of(product_id: str) -> Cause | None:
+        if product_id in proposal.deleted:
+            return None
         return cause if decides_all or product_id in proposal.products or product_id in manual else None
 
     return Batch(after, cause_of).decide(setting)
@@ -70,14 +84,15 @@ def changed(one: PricingInputs, proposal: Proposal) -> PricingInputs:
     return one
 
 
-def items_of(found: Sequence[PricingInputs], made: Made) -> list[Item]:
+def items_of(found: Sequence[PricingInputs], made: Made, deleted: Set[str] = frozenset()) -> list[Item]:
     """The old and the new price of each product, moved or not, and the hold that is open then."""
     fresh = {one.sheet.product_id: one for one in made.fresh}
     held = {one.product_id: one.after for one in made.held}
     items = []
     for one in found:
         product_id = one.product.product_id
-        items.append(_item(one, fresh.get(product_id), held.get(product_id, one.state.hold)))
+        item = _item(one, fresh.get(product_id), held.get(product_id, one.state.hold))
+        items.append(item._replace(new_price=None, held=None, bound=None) if product_id in deleted else item)
     return items
 
 
@@ -86,7 +101,7 @@ def part_of(gathered: Gathered, made: Made, proposal: Proposal, queries: Sequenc
     total = Sums()
     fresh = {one.sheet.product_id: one.sheet for one in made.fresh}
     with exact():
-        items = items_of(gathered.found, made)
+        items = items_of(gathered.found, made, proposal.deleted)
         for item in items:
             _count(total, item)
         public = quoting.add_quotes(total, gathered, fresh, proposal, queries)
@@ -101,7 +116,7 @@ def part_of(gathered: Gathered, made: Made, proposal: Proposal, queries: Sequenc
 
 
 def _is_shown(item: Item) -> bool:
-    return bool(item.change) or item.held is not None or item.old_price is None
+    return bool(item.change) or item.held is not None or item.old_price is None or item.new_price is None
 
 
 def _item(one: PricingInputs, new: NewVersion | None, hold: Hold | None) -> Item:
@@ -133,6 +148,7 @@ def _count(total: Sums, item: Item) -> None:
     total.published.add(item.change)
     total.categories.setdefault(item.category, Group()).add(item.change)
     total.created += item.old_price is None
+    total.deleted += item.new_price is None
     total.held += item.held is not None
     if item.bound is not None:
         total.bounds[item.bound] = total.bounds.get(item.bound, 0) + 1

@@ -41,6 +41,7 @@ class Proposal(Struct, frozen=True):
         products: The products that the changes write, by id.
         manual_prices: The manual prices that they set, by product; None: they end it.
         entries: The entries of price lists that they write.
+        deleted: The products that they delete.
         terms: The rulebook and the market values before and after, compiled.
         public: The public prices that they may move; None: none.
     """
@@ -54,6 +55,7 @@ class Proposal(Struct, frozen=True):
     entries: Entries
     terms: Both
     public: PublicPrices | None = None
+    deleted: frozenset[str] = frozenset()
 
     @property
     def moves_policy(self) -> bool:
@@ -63,7 +65,7 @@ class Proposal(Struct, frozen=True):
     @property
     def moves_published_prices(self) -> bool:
         """Whether published prices may differ."""
-        return bool(self.products or self.manual_prices) or self.moves_policy
+        return bool(self.products or self.manual_prices or self.deleted) or self.moves_policy
 
     @property
     def writes_sheets(self) -> bool:
@@ -73,7 +75,7 @@ class Proposal(Struct, frozen=True):
     @property
     def reach(self) -> ProductSet:
         """The products whose prices may move; nothing: all."""
-        named = {*self.products, *self.manual_prices}
+        named = {*self.products, *self.manual_prices, *self.deleted}
         if self.moves_policy or (self.public is None and not named):
             return ProductSet()
         of_public = ProductSet() if self.public is None else self.public.reach
@@ -96,12 +98,14 @@ class Proposal(Struct, frozen=True):
         products: Mapping[str, ProductInput],
         manual_prices: Mapping[str, ManualPrice | None],
         entries: Entries,
+        deleted: frozenset[str] = frozenset(),
     ) -> "Proposal":
         """The same with what an undo brings back about products, in place of that of the changes."""
         public = self.public
         if entries:
             public = public_prices.of(self.terms, self.touched, contents.values_of(self.changes), _ids(entries))
-        return replace(self, products=products, manual_prices=manual_prices, entries=entries, public=public)
+        facts = {"products": products, "manual_prices": manual_prices, "entries": entries, "deleted": deleted}
+        return replace(self, public=public, **facts)
 
     @property
     def touched(self) -> list[PartName]:
@@ -154,6 +158,7 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         entries,
         terms,
         public,
+        contents.deleted_of(proposed),
     )
 
 

@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
     ready_at: datetime | None
     apply_task_id: UUID | None
     applied_version: int | None
+    applied_at: datetime | None
     discarded_at: datetime | None
 
     @property
@@ -140,7 +141,7 @@ _options = msgspec.json.Decoder(Options, float_hook=Decimal)
 
 _SELECT = """
 SELECT plan_id, author, key_id, created_at, changes::text, options::text, rulebook_version, values_version, task_id,
-    ready_at, apply_task_id, applied_version, discarded_at
+    ready_at, apply_task_id, applied_version, applied_at, discarded_at
 FROM plans
 """
 

@@ -121,6 +121,7 @@ class Sums(Struct):
 
     published: Group = msgspec.field(default_factory=Group)
     created: int = 0
+    deleted: int = 0
     held: int = 0
     released: int = 0
     bounds: dict[str, int] = {}
@@ -148,6 +149,7 @@ class Sums(Struct):
             for name, query in other.queries.items():
                 self.queries.setdefault(name, QuerySums()).merge(query)
         self.created += other.created
+        self.deleted += other.deleted
         self.held += other.held
         self.released += other.released
         self.bounds = dict(Counter(self.bounds) + Counter(other.bounds))
@@ -197,6 +199,7 @@ def result_of(sums: Sums, findings: Sequence[Finding] = ()) -> Mapping[str, Any]
         "fall": total.fall,
         "stay": total.products - moved,
         "created": sums.created,
+        "deleted": sums.deleted,
         "held": sums.held,
         "released": sums.released,
         "bounds": sums.bounds,

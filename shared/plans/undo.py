@@ -19,7 +19,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         kind: What it is.
         id: Its id; of `since`: empty.
         since: No change of it is older.
-        until: Of a run: no change of it is later.
+        until: Of a run, a plan or an import: no change of it is later.
         version: Of an event: the version of the sheet that includes it.
         product_id: Of an event: its product; empty: its market.
         source: Of an event: its source.

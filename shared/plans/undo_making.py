@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from shared.catalogue import imports
 from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput, NoHistory, StillInUse
 from shared.jobs import tasks
@@ -18,7 +19,11 @@ from shared.plans.store import Author, Options
 from shared.plans.undo import Undo
 from shared.postgres import clock
 from shared.postgres.pools import Conn
+from shared.prices import replaced_facts
 from shared.rulebook import past_values
+
+# Products of an import that changed more are found among all.
+MOST_NAMED = 10_000
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,12 +33,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     event: str | None = None
     source: str | None = None
     plan: UUID | None = None
+    import_: UUID | None = None
     since: datetime | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("run", "event", "plan", "since") if getattr(self, name) is not None]
+        given = [one for one in (self.run, self.event, self.plan, self.import_, self.since) if one is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of run, event, plan, since")
+            raise ValueError("give exactly one of run, event, plan, import, since")
         if self.source is not None and self.event is None:
             raise ValueError("`source` belongs to an event")
 
@@ -59,7 +65,7 @@ def make(conn: Conn, asked: Asked, author: Author, traceparent: str, history_day
     Raises:
         InvalidInput: the subject cannot be undone.
         NoHistory: it lies before the retained history.
-        NotFound: there is no such run, event or plan.
+        NotFound: there is no such run, event, plan or import.
         StalePlan: a part of the rulebook that the plan wrote changed since.
         StillInUse: it has not ended, or the plan is not applied.
     """
@@ -80,6 +86,8 @@ def _subject(conn: Conn, asked: Asked) -> Subject:
         return _event(conn, asked.event, asked.source)
     if asked.plan is not None:
         return _plan(conn, asked.plan)
+    if asked.import_ is not None:
+        return _import(conn, str(asked.import_))
     assert asked.run is not None  # noqa: S101 # exactly one is given
     return _run(conn, asked.run)
 
@@ -128,9 +136,17 @@ def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
     return Subject(undo, ProductSet(), () if found is None else (contents.value_change(*found[:3]),))
 
 
+def _import(conn: Conn, import_id: str) -> Subject:
+    made = imports.find(conn, import_id)
+    undo = Undo(kind="import", id=import_id, since=made.began_at, until=made.ended_at)
+    found = replaced_facts.products_of_cause(conn, import_id, made.began_at, MOST_NAMED + 1)
+    is_few = not made.created and 0 < len(found) <= MOST_NAMED
+    return Subject(undo, ProductSet(tuple(sorted(found))) if is_few else ProductSet())
+
+
 def _plan(conn: Conn, plan_id: UUID) -> Subject:
     plan = store.locked(conn, plan_id)
     if plan.apply_task_id is not None and tasks.status(conn, plan.apply_task_id) not in (None, *tasks.ENDED):
         raise StillInUse("the plan is being applied; wait for its end")
-    undo = Undo(kind="plan", id=str(plan_id), since=plan.created_at)
+    undo = Undo(kind="plan", id=str(plan_id), since=plan.created_at, until=plan.applied_at)
     return Subject(undo, plan.options.product_set, reverse.of(conn, plan))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import price_lists, products
 from shared.catalogue.product_set import ProductFilter
 from shared.market_events import replaced_signals
 from shared.market_events.replaced_signals import OldSignal, Replaced
@@ -20,7 +20,7 @@ from shared.plans.undone_facts import Back
 from shared.postgres.pools import Conn
 from shared.prices import pauses, replaced_facts, states, undone
 from shared.prices.batches import Batch, Made, is_decided
-from shared.prices.gathering import Gathered, gather
+from shared.prices.gathering import Gathered
 from shared.prices.inputs import PricingInputs, StoredSignal
 from shared.prices.new_versions import Cause
 from shared.prices.published import Repriced
@@ -29,13 +29,16 @@ from shared.pricing.decision import decide
 from shared.pricing.signal import Signal
 from shared.rulebook import store as rulebook
 
+# These are only read.
+_READ = ("left", "created", "deleted")
+
 
 class Undone(NamedTuple):
     """The decisions of an undo.
 
     Attributes:
-        notes: The outcome of each product concerned: `restored`, `paused` too, `left`, `created`, or `signals`:
-            only its signals go back.
+        notes: The outcome of each product concerned: `restored`, `paused` too, `left`, `created`, `deleted`, or
+            `signals`: only its signals go back.
         restored: The versions whose prices are restored, by product.
         facts: The facts, manual prices and entries that go back.
         back: The signals that go back to their old values.
@@ -61,7 +64,7 @@ def plan_part(conn: Conn, work: Work, chosen: ProductFilter) -> Part:
         chosen: The products of the partition.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    gathered = gather(conn, chosen, locks=False)
+    gathered = _gather(conn, _subject(work), chosen, locks=False)
     got = _decide(conn, gathered, _subject(work), work.proposal, Cause("plan", str(work.plan.plan_id)))
     part = planning.part_of(gathered, got.made, got.proposal, work.plan.options.queries)
     for note in got.notes.values():
@@ -76,7 +79,7 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     if undo.writes_facts:  # before the products, as every writer of entries
         for list_id in replaced_facts.lists_of_cause(conn, undo.id, undo.since):
             price_lists.lock(conn, list_id)
-    gathered = gather(conn, chosen)
+    gathered = _gather(conn, undo, chosen)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposal.after.policy
     if not is_exact:
@@ -85,15 +88,29 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     got = _decide(conn, gathered._replace(found=planned), undo, proposal, cause, part.as_of)
     now = _decide(conn, gathered._replace(found=other), undo, proposal, cause)
     anew = [one for one in other if not is_decided(one, cause)]
-    redecided = application.other_than_planned(planned, got.made, part) + planning.items_of(anew, now.made)
+    redecided = application.other_than_planned(planned, got.made, part, got.proposal.deleted)
+    redecided += planning.items_of(anew, now.made, now.proposal.deleted)
     got.made.add(now.made)
-    repriced = application.write(conn, gathered, got.made, _with_facts(proposal, got.facts.merged(now.facts)), cause)
+    deleted = got.proposal.deleted | now.proposal.deleted
+    proposal = _with_facts(proposal, got.facts.merged(now.facts), deleted)
+    repriced = application.write(conn, gathered, got.made, proposal, cause)
     undone.note(conn, _restored_versions(gathered, repriced, got.restored | now.restored), gathered.at)
     replaced_signals.restore(conn, got.back + now.back)
     replaced_signals.note_undone(conn, got.undone + now.undone)
     paused = [product_id for product_id, note in (got.notes | now.notes).items() if note == "paused"]
     pauses.add(conn, paused, f"undo of {undo.name}", plan.author)
     return Published(repriced, redecided)
+
+
+def _gather(conn: Conn, undo: Undo, chosen: ProductFilter, *, locks: bool = True) -> Gathered:
+    """The inputs of chosen products, and of those in their range that the subject deleted."""
+    values = chosen.values
+    gone = (
+        replaced_facts.deleted_by(conn, undo.id, undo.since, values["first"], values.get("before"))
+        if undo.writes_facts
+        else []
+    )
+    return planning.gather_all(conn, chosen, {product.product_id: product for product in gone}, locks=locks)
 
 
 def _subject(work: Work) -> Undo:
@@ -109,10 +126,13 @@ def _decide(
     changes = undone.changes_since(conn, ids, undo.since)
     facts = undone_facts.find(conn, gathered.found, undo, proposal.after)
     pasts = {product_id: undone.look(rows, undo.made) for product_id, rows in changes.items()}
-    pasts |= dict.fromkeys(facts.left, Past("left"))
+    created = [product_id for product_id, past in pasts.items() if undo.writes_facts and past and past.is_created]
+    pasts |= dict.fromkeys(facts.left | _written_since(conn, created, pasts, undo), Past("left"))
+    deleted = frozenset(product_id for product_id in created if pasts[product_id] != Past("left"))
     notes: dict[str, str] = {product_id: past.found for product_id, past in pasts.items() if past is not None}
-    facts = facts.without(product_id for product_id, note in notes.items() if note == "left")
-    proposal = _with_facts(proposal, facts)
+    notes |= dict.fromkeys(deleted, "deleted")
+    facts = facts.without(product_id for product_id, note in notes.items() if note in ("left", "deleted"))
+    proposal = _with_facts(proposal, facts, deleted)
     prices = {product_id: past.price for product_id, past in pasts.items() if past and past.price is not None}
     applied = replaced_signals.since(conn, ids, undo.since) if undo.pauses else {}
     back = {
@@ -120,7 +140,7 @@ def _decide(
         for product_id, rows in applied.items()
         if notes.get(product_id) != "left" and (found := replaced_signals.back(rows, undo.applied))
     }
-    places: dict[str, list[PricingInputs]] = {"restored": [], "left": [], "created": [], "signals": [], "": []}
+    places: dict[str, list[PricingInputs]] = {note: [] for note in ("restored", "signals", *_READ, "")}
     for one in gathered.found:
         product_id = one.product.product_id
         if product_id in back and notes.get(product_id) != "restored":
@@ -134,16 +154,26 @@ def _decide(
     made.add(planning.decide(gathered._replace(found=places[""]), proposal, cause, as_of))
     setting = gathered.setting(proposal.policy)._replace(as_of=as_of)
     made.add(Batch(gathered._replace(found=places["signals"]), lambda _: cause).decide(setting))
-    left = gathered._replace(found=places["left"] + places["created"])
+    left = gathered._replace(found=[one for note in _READ for one in places[note]])
     made.add(Batch(left, lambda _: None).decide(setting))
-    versions = {product_id: past.back_to for product_id, past in pasts.items() if past and past.found == "restored"}
+    versions = {
+        product_id: past.back_to
+        for product_id, past in pasts.items()
+        if past and (past.found == "restored" or product_id in deleted)
+    }
     subject = [one for product_id in notes for one in applied.get(product_id, ()) if undo.applied(one)]
     gone_back = [one for found in back.values() for one in found]
     return Undone(made, notes, versions, facts, gone_back, subject, proposal)
 
 
-def _with_facts(proposal: Proposal, facts: Back) -> Proposal:
-    return proposal.with_facts(facts.products, facts.manual_prices, facts.entries)
+def _with_facts(proposal: Proposal, facts: Back, deleted: frozenset[str]) -> Proposal:
+    return proposal.with_facts(facts.products, facts.manual_prices, facts.entries, deleted)
+
+
+def _written_since(conn: Conn, created: Sequence[str], pasts: Mapping[str, Past | None], undo: Undo) -> set[str]:
+    """Those of the created products whose facts a person wrote since, even where no price moved."""
+    direct = [product_id for product_id in created if (past := pasts[product_id]) and past.is_direct]
+    return set(products.written_since(conn, direct, undo.until)) if direct and undo.until is not None else set()
 
 
 def _restored_versions(gathered: Gathered, repriced: Repriced, back_to: Mapping[str, int]) -> list[Restored]:
@@ -221,5 +251,5 @@ def _noted(part: Part, gathered: Gathered, got: Undone) -> list[Item]:
     unmoved = [
         one for one in gathered.found if (product_id := one.product.product_id) in got.notes and product_id not in shown
     ]
-    items = [*part.items, *planning.items_of(unmoved, got.made)]
+    items = [*part.items, *planning.items_of(unmoved, got.made, got.proposal.deleted)]
     return [item._replace(undo=got.notes.get(item.product_id)) for item in items]

@@ -94,7 +94,7 @@ def find(conn: Conn, found: Sequence[PricingInputs], undo: Undo, after: Rulebook
     for product_id, rows in written.items():
         for row in rows:
             if row.kind == "product":
-                _facts(back, by_id[product_id].product, row, measured)
+                _facts(back, by_id[product_id], row, measured)
             elif row.kind == "manual_price":
                 _manual_price(back, by_id[product_id].state.manual, row)
             elif row.list_id in held:
@@ -102,7 +102,14 @@ def find(conn: Conn, found: Sequence[PricingInputs], undo: Undo, after: Rulebook
     return back.without(back.left)
 
 
-def _facts(back: Back, product: ProductInput, row: Replaced, measured: Mapping[Pair, datetime]) -> None:
+def _facts(back: Back, one: PricingInputs, row: Replaced, measured: Mapping[Pair, datetime]) -> None:
+    product = one.product
+    if row.new is None:  # it was deleted
+        if not one.is_priced:
+            back.products[product.product_id] = product
+        elif product != ProductInput(**replaced_facts.facts(row.old)):
+            back.left.add(product.product_id)
+        return
     old, new = replaced_facts.facts(row.old), replaced_facts.facts(row.new)
     by_event = {name for name in _MEASURED if measured.get((product.product_id, name), NEVER) > row.replaced_at}
     names = [name for name in old if name not in by_event]

@@ -19,7 +19,7 @@ from shared.pricing.product import ProductId
 from shared.wire.fields import AT, CreatedAt, TaskId
 
 PlanStatus = Literal["queued", "running", "ready", "failed", "aborted", "applying", "applied", "discarded"]
-UndoNote = Literal["restored", "paused", "left", "created", "signals"]
+UndoNote = Literal["restored", "paused", "left", "created", "deleted", "signals"]
 Order = Literal["product_id", "falls", "rises"]
 PLAN_ID = "2b0c2c9e-6f5f-4d0e-9a57-2f6f3f0f2a11"
 # The creation and the id of the last plan of a page.
@@ -87,7 +87,8 @@ class ItemView(msgspec.Struct, frozen=True):
         UndoNote | None,
         Meta(
             description="Of an undo: restored; paused: restored, and automation is paused; left: a person wrote the "
-            "product since; created: it had no price before; signals: only its signals go back.",
+            "product since; created: it had no price before; deleted: the subject created it; signals: only its "
+            "signals go back.",
             examples=[None],
         ),
     ]

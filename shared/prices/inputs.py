@@ -112,6 +112,16 @@ def lock_and_read(
     return found, failed
 
 
+def missing(conn: Conn, products: Sequence[ProductInput], chosen: ProductFilter) -> list[PricingInputs]:
+    """The inputs of new products whose ids are in the range of a filter; those that exist are left out."""
+    by_id = {product.product_id: product for product in products}
+    if not by_id or "first" not in chosen.values:
+        return []
+    values = {"ids": arrays.texts(by_id), "first": chosen.values["first"], "before": chosen.values.get("before")}
+    rows = _rows(conn, _MISSING, values)
+    return [PricingInputs(by_id[product_id], (), version, None, None, None) for product_id, version in rows]
+
+
 def products_before(conn: Conn, product_ids: Sequence[str], source: str = "products") -> dict[str, ProductInput]:
     """The products before a write, by id; one that cannot be read is left out.
 
@@ -222,6 +232,14 @@ WHERE product_id = ANY(%(ids)s::text[])
 """
 
 _DELETED = "SELECT product_id, version FROM deleted_prices WHERE product_id = ANY(%(ids)s::text[])"
+
+_MISSING = """
+SELECT w.product_id, coalesce(d.version, 0) FROM unnest(%(ids)s::text[]) AS w (product_id)
+LEFT JOIN deleted_prices d USING (product_id)
+WHERE w.product_id >= %(first)s AND (%(before)s::text IS NULL OR w.product_id < %(before)s)
+    AND NOT EXISTS (SELECT FROM products p WHERE p.product_id = w.product_id)
+ORDER BY w.product_id COLLATE "C"
+"""
 
 _SIGNALS = """
 SELECT product_id, kind, source, value, currency, in_stock, shipping, occurred_at, expires_at FROM signals

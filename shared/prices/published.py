@@ -157,9 +157,10 @@ def delete(conn: Conn, product_id: str) -> StoredSheet | None:
     return next(iter(delete_all(conn, [product_id]).sheets), None)
 
 
-def delete_all(conn: Conn, product_ids: Sequence[str]) -> Deleted:
-    """Delete products as `delete` does, those that exist."""
-    conn.execute("SELECT set_config('pricing.trace_id', %s, true)", [current_trace_id()])
+def delete_all(conn: Conn, product_ids: Sequence[str], cause: Cause | None = None) -> Deleted:
+    """Delete products as `delete` does, those that exist; the history names the cause, or `deletion`."""
+    kind, cause_id = ("", "") if cause is None else (cause.kind, cause.id)
+    conn.execute(_CAUSE, [current_trace_id(), kind, cause_id])
     ids = sorted(products.lock(conn, product_ids))
     conn.execute("DELETE FROM products WHERE product_id = ANY(%s)", [ids])
     entries = price_lists.delete_products(conn, ids)
@@ -224,6 +225,11 @@ def _note(failed: Sequence[ProductFailure], cause_of: CauseOf) -> None:
         if number < MOST_LOGGED:
             log.error("product failed", product_id=failure.product_id, reason=failure.reason, failed=len(failed))
 
+
+_CAUSE = """
+SELECT set_config('pricing.trace_id', %s, true), set_config('pricing.cause', %s, true),
+    set_config('pricing.cause_id', %s, true)
+"""
 
 # Read with the sheets, in one snapshot. The subquery runs once a statement.
 _SHEETS = "SELECT product_id, version, sheet, (SELECT current_epoch()) AS epoch FROM prices WHERE product_id = ANY(%s)"

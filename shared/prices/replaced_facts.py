@@ -45,6 +45,12 @@ def of_product(before: ProductInput, after: ProductInput) -> Replaced | None:
     return Replaced(after.product_id, "product", old, new)
 
 
+def of_deletion(product: ProductInput) -> Replaced:
+    """All facts of a product that is deleted."""
+    names = ProductInput.__struct_fields__
+    return Replaced(product.product_id, "product", _json({name: getattr(product, name) for name in names}), None)
+
+
 def of_manual_price(product_id: str, before: ManualPrice | None, after: ManualPrice | None) -> Replaced | None:
     """A manual price that a write changes; None: it stays."""
     if before == after:
@@ -90,6 +96,19 @@ def of_cause(conn: Conn, cause_id: str, product_ids: Sequence[str], since: datet
     return found
 
 
+def deleted_by(conn: Conn, cause_id: str, since: datetime, first: str, before: str | None) -> list[ProductInput]:
+    """The products from `first` on, before `before`, that a cause deleted, as they were."""
+    values = {"cause_id": cause_id, "since": since, "first": first, "before": before}
+    rows = conn.execute(_DELETED_BY, values)
+    return [ProductInput(**facts(row["old"])) for row in rows]
+
+
+def products_of_cause(conn: Conn, cause_id: str, since: datetime, most: int) -> list[str]:
+    """The ids of up to so many products of which a cause replaced something."""
+    values = {"cause_id": cause_id, "since": since, "most": most}
+    return [row["product_id"] for row in conn.execute(_PRODUCTS, values)]
+
+
 def lists_of_cause(conn: Conn, cause_id: str, since: datetime) -> list[str]:
     """The price lists whose entries a cause replaced, in order."""
     return [row["list_id"] for row in conn.execute(_LISTS, {"cause_id": cause_id, "since": since})]
@@ -118,6 +137,17 @@ _OF_CAUSE = """
 SELECT product_id, kind, old, new, list_id, customer_id, replaced_at FROM replaced_facts
 WHERE cause_id = %(cause_id)s AND product_id = ANY(%(ids)s::text[]) AND replaced_at >= %(since)s
 ORDER BY replaced_at
+"""
+
+_DELETED_BY = """
+SELECT old FROM replaced_facts
+WHERE cause_id = %(cause_id)s AND kind = 'product' AND new IS NULL AND replaced_at >= %(since)s
+    AND product_id >= %(first)s AND (%(before)s::text IS NULL OR product_id < %(before)s)
+"""
+
+_PRODUCTS = """
+SELECT DISTINCT product_id FROM replaced_facts
+WHERE cause_id = %(cause_id)s AND replaced_at >= %(since)s LIMIT %(most)s
 """
 
 _LISTS = """

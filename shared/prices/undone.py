@@ -36,12 +36,19 @@ class Past(NamedTuple):
         found: `restored`: there is a price to go back to; `left`: a person wrote the product since; `created`: it had
             no price before.
         price: That price.
-        back_to: Its version.
+        back_to: Its version; of one that was created, the version before.
+        is_direct: Whether no undo has touched the product since.
     """
 
     found: Literal["restored", "left", "created"]
     price: Decimal | None = None
     back_to: int = 0
+    is_direct: bool = True
+
+    @property
+    def is_created(self) -> bool:
+        """Whether the product had no price before."""
+        return self.found == "created"
 
 
 class Restored(NamedTuple):
@@ -71,13 +78,13 @@ def look(changes: Sequence[PastChange], is_subject: Callable[[PastChange], bool]
     index = len(changes) - 1
     while index >= 0:
         change = changes[index]
-        if change.back_to is not None:
-            index = places.get(change.back_to, -1)
-            continue
         if is_subject(change):
             if by_person:
                 return Past("left")
             first = change
+        elif change.back_to is not None:
+            index = places.get(change.back_to, -1)
+            continue
         elif change.cause not in AUTOMATION:
             if first is not None:
                 break
@@ -86,7 +93,7 @@ def look(changes: Sequence[PastChange], is_subject: Callable[[PastChange], bool]
     if first is None:
         return None
     if first.old_price is None:
-        return Past("created")
+        return Past("created", None, first.version - 1, all(change.back_to is None for change in changes))
     return Past("restored", first.old_price, first.version - 1)
 
 

@@ -116,7 +116,9 @@ class Shop:
         """The prices after the plan, moved or not, by product."""
         items = self.items(plan_id, market="")
         moved = {item.product_id: Price(item.new_price or Decimal(0), item.held) for item in items}
-        return {product_id: moved.get(product_id, price) for product_id, price in self.prices().items()}
+        gone = {item.product_id for item in items if item.new_price is None}
+        prices = self.prices() | moved
+        return {product_id: price for product_id, price in prices.items() if product_id not in gone}
 
     def prices(self) -> dict[str, Price]:
         """The published prices and open holds, by product."""

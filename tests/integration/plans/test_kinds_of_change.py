@@ -174,7 +174,7 @@ def test_a_manual_price_and_its_end_are_planned(shop: Shop) -> None:
 def test_changes_of_products_that_do_not_exist_are_refused(shop: Shop) -> None:
     unknown = ManualPriceChange(product_id="unknown", price=TEN, reason="a clearance")
     for change, path in (
-        (Change(product=product("unknown")), "$.changes[0].product.product_id"),
+        (Change(delete=Deletion(product="unknown")), "$.changes[0].delete.product"),
         (Change(manual_price=unknown), "$.changes[0].manual_price.product_id"),
     ):
         with pytest.raises(InvalidInput) as refused:
