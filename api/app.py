@@ -29,6 +29,7 @@ from api.routes import (
     exchange_rates,
     health,
     holds,
+    imports,
     keys,
     lists,
     manual_prices,
@@ -98,7 +99,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 for module in (
                     *(prices, market_events, recalculations, tasks, products, lists, price_list_entries),
                     *(rulebook, rule_parts, exchange_rates, automation, manual_prices, breaker, holds, plans, undo),
-                    *(price_changes, webhooks, offers, keys, audit_log, health),
+                    *(imports, price_changes, webhooks, offers, keys, audit_log, health),
                 )
             ),
             openapi.assets(),

@@ -9,7 +9,7 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.commands import demo, import_progress, sale_import
+from shared.commands import demo, document_files, import_progress, planned_import, sale_import
 from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
@@ -76,6 +76,7 @@ def load_demo(settings: Settings, *, if_new: bool, is_left_out: bool) -> None:
     help="Replace products as a whole: columns that the file has not are cleared.",
 )
 @click.option("--dry-run", is_flag=True, help="Report what would change, also in prices, and keep nothing.")
+@click.option("--plan", "plans", is_flag=True, help="Plan it: show every price that moves; `just apply` imports it.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
@@ -97,6 +98,7 @@ def import_file(
     *,
     replaces: bool,
     dry_run: bool,
+    plans: bool,
     skip_bad: bool,
     from_spreadsheets: bool,
     **text: Any,
@@ -116,6 +118,10 @@ def import_file(
         given = constants(currency=currency, category=category)
         columns = Columns(parse_map(names), given, from_spreadsheets, replaces=replaces, **text)
         shop = _shop(shop_name, columns, zone)
+        if plans:
+            planned_import.check_options(dry_run=dry_run, rejects=rejects)
+            planned_import.run(settings, file, columns, shop, skip_bad=skip_bad)
+            return
         with connection(settings) as conn:
             code = import_progress.run(
                 conn, console, file, columns, rejects, shop=shop, skip_bad=skip_bad, dry_run=dry_run

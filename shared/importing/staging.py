@@ -40,16 +40,17 @@ class Staged(NamedTuple):
     created: int
 
 
-def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool) -> Staged:
+def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool, inserts: bool = True) -> Staged:
     """Send checked rows as they come, so that only tables grow with the file.
 
-    After a bad row that refuses the file, the rest is only staged, to find further bad rows.
+    After a bad row that refuses the file, the rest is only staged, to find further bad rows; without `inserts`
+    everything is.
     """
     conn.execute(_TABLES)
     # For this transaction: with this memory, sorting and grouping a million rows goes through the disk once at most.
     conn.execute("SET LOCAL work_mem = '64MB'")
     conn.execute("SET LOCAL jit = off")
-    created, is_refused = 0, False
+    created, is_refused = 0, not inserts
     for chunk in checked:
         is_refused = is_refused or (chunk.rejected > 0 and not skip_bad)
         _copy(conn, "import_rows", STAGED, chunk.staged)

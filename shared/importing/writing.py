@@ -126,7 +126,7 @@ def _changed_facts(side: str) -> str:
 _NOTE_REPLACED = f"""
 INSERT INTO replaced_facts (cause_id, product_id, kind, old, new)
 SELECT %s, o.product_id, 'product', {_changed_facts("o")}, {_changed_facts("p")}
-FROM import_before o JOIN products p USING (product_id)
+FROM import_before o JOIN products p USING (product_id) JOIN import_written w USING (product_id) WHERE NOT w.is_new
 """  # noqa: S608 # only names of columns
 
 # Events that came before their products wait for them.

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists, products
+from shared.catalogue import price_lists, products, staged_imports
 from shared.catalogue.product_set import ProductFilter
 from shared.errors import AlreadyEnded, StalePlan
 from shared.jobs import tasks
@@ -98,6 +98,7 @@ def publish_part(conn: Conn, proposed: Proposal, part: Stored, chosen: ProductFi
     """
     for list_id in sorted(proposed.entries):
         price_lists.lock(conn, list_id)
+    proposed = planning.with_imports(conn, proposed, chosen)
     gathered = planning.gather_all(conn, chosen, proposed.products)
     active = rulebook.active_policy(conn)
     is_exact = active.policy == proposed.after.policy
@@ -161,7 +162,10 @@ def _check_unmoved(conn: Conn, proposed: Proposal, held: RulebookVersion, at: da
     moved = [
         str(name) for name in proposed.touched if parts.find(proposed.before, name) != parts.find(held.rulebook, name)
     ]
-    moved += [f"product {product_id}" for product_id in products.written_since(conn, proposed.products, at)]
+    written = products.written_since(conn, {*proposed.products, *proposed.deleted}, at)
+    if proposed.imports:
+        written += staged_imports.written_since(conn, proposed.imports, at)
+    moved += [f"product {product_id}" for product_id in written]
     if moved:
         raise StalePlan(f"changed since the plan was made: {', '.join(moved)}; make the plan again")
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
 from shared.access.scopes import Scope
+from shared.catalogue.staged_imports import IMPORT_ID
 from shared.errors import InvalidInput
 from shared.pricing import money
 from shared.pricing.entries import EntryWrite
@@ -156,6 +158,9 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             examples=[{"product_id": "P-100", "price": "39.90", "reason": "a clearance"}],
         ),
     ] = None
+    import_: Annotated[UUID | None, Meta(description="A staged import, by its id.", examples=[IMPORT_ID])] = (
+        msgspec.field(default=None, name="import")
+    )
     delete: Annotated[Deletion | None, Meta(description="A deletion.", examples=[{"promotion": "spring"}])] = None
 
     def __post_init__(self) -> None:
@@ -163,14 +168,14 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     @property
     def kind(self) -> str:
-        """The name of the field that is given."""
-        return next(_given(self))
+        """The name of the field that is given, on the wire."""
+        return next(_given(self)).rstrip("_")
 
     @property
     def scope(self) -> Scope:
         """The scope that the same change needs as a direct write."""
         gone = None if self.delete is None else self.delete.manual_price or self.delete.product
-        is_of_product = any(one is not None for one in (self.product, self.manual_price, gone))
+        is_of_product = any(one is not None for one in (self.product, self.manual_price, self.import_, gone))
         return "catalogue:write" if is_of_product else "rules:write"
 
 
@@ -196,6 +201,8 @@ def decoded(document: str) -> tuple[Change, ...]:
 
 
 def _builtins(change: Change) -> dict[str, Any]:
+    if change.import_ is not None:
+        return {"import": str(change.import_)}
     return {change.kind: documents.builtins(getattr(change, change.kind))}
 
 
@@ -206,5 +213,6 @@ def _given(struct: Struct) -> Iterator[str]:
 def _only_one(struct: Struct) -> None:
     given = list(_given(struct))
     if len(given) != 1:
-        first = given[1] if given else struct.__struct_fields__[0]
-        raise ValueError(f"`{first}` must be the only one: give exactly one of {', '.join(struct.__struct_fields__)}")
+        names = struct.__struct_encode_fields__
+        first = given[1].rstrip("_") if given else names[0]
+        raise ValueError(f"`{first}` must be the only one: give exactly one of {', '.join(names)}")

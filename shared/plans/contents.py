@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -74,6 +75,11 @@ def revised(rulebook: Rulebook, changes: Sequence[Change]) -> Rulebook:
 def products_of(changes: Sequence[Change]) -> dict[str, ProductInput]:
     """The products that changes write, by id; of two of one product the later one."""
     return {each.product.product_id: each.product for each in changes if each.product is not None}
+
+
+def imports_of(changes: Sequence[Change]) -> tuple[UUID, ...]:
+    """The staged imports that changes name, each once."""
+    return tuple(dict.fromkeys(change.import_ for change in changes if change.import_ is not None))
 
 
 def deleted_of(changes: Sequence[Change]) -> frozenset[str]:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from shared.catalogue import product_set, products
+from shared.catalogue import product_set, products, staged_imports
 from shared.catalogue.product_set import ProductSet
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, NotFound
 from shared.jobs import tasks
 from shared.plans import entry_writes, store
 from shared.plans.changes import Change
@@ -16,6 +16,9 @@ from shared.plans.store import Author, Options
 from shared.postgres.pools import Conn
 from shared.pricing.money import amount_in_currency
 from shared.rulebook import store as rulebook
+
+# Products of imports that have more are found among all.
+MOST_NAMED = 10_000
 
 
 class Made(NamedTuple):
@@ -50,8 +53,11 @@ def make(
     """
     proposal = work_out(conn, tuple(proposed), rulebook.newest(conn))
     _check_products(conn, proposal)
+    imported = _imported(conn, proposal)
     entry_writes.check(conn, proposal)
     reach = proposal.reach if chosen.is_everything else chosen
+    if chosen.is_everything and imported is not None:
+        reach = imported.union(reach) if proposal.reaches_some else imported
     is_partial = not chosen.is_everything or sample is not None
     if sample is not None:
         reach = ProductSet(tuple(product_set.sample(conn, reach, sample)) or ("",))
@@ -66,6 +72,21 @@ def add(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: str
     tasks.claim_one(conn, task_id)
     store.insert(conn, plan_id, author, proposed, options, task_id)
     return Made(plan_id, task_id)
+
+
+def _imported(conn: Conn, proposal: Proposal) -> ProductSet | None:
+    """The products of the imports that a plan names; many of them are found among all. None: it names none."""
+    if not proposal.imports:
+        return None
+    found: list[str] = []
+    for index, change in enumerate(proposal.changes):
+        if change.import_ is not None:
+            try:
+                staged_imports.find(conn, change.import_)
+            except NotFound as error:
+                raise InvalidInput(str(error), f"$.changes[{index}].import") from None
+            found += staged_imports.ids(conn, change.import_, MOST_NAMED + 1)
+    return ProductSet(tuple(sorted(set(found)))) if 0 < len(found) <= MOST_NAMED else ProductSet()
 
 
 def _check_products(conn: Conn, proposal: Proposal) -> None:

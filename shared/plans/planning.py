@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from shared.catalogue import staged_imports
 from shared.catalogue.product_set import ProductFilter
 from shared.plans import quoting, sums
 from shared.plans.plan_parts import Item, Part
@@ -39,9 +40,17 @@ def plan_part(conn: Conn, proposal: Proposal, chosen: ProductFilter, queries: Se
         queries: The shop's own queries.
     """
     conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    proposal = with_imports(conn, proposal, chosen)
     gathered = gather_all(conn, chosen, proposal.products, locks=False)
     made = decide(gathered, proposal, Cause("plan", ""))
     return part_of(gathered, made, proposal, queries)
+
+
+def with_imports(conn: Conn, proposal: Proposal, chosen: ProductFilter) -> Proposal:
+    """The proposal with the products of its imports in the range of a filter."""
+    if not proposal.imports:
+        return proposal
+    return proposal.with_imported(staged_imports.of(conn, proposal.imports, chosen))
 
 
 def gather_all(

@@ -42,6 +42,7 @@ class Proposal(Struct, frozen=True):
         manual_prices: The manual prices that they set, by product; None: they end it.
         entries: The entries of price lists that they write.
         deleted: The products that they delete.
+        imports: The staged imports that they name; each part reads its products.
         terms: The rulebook and the market values before and after, compiled.
         public: The public prices that they may move; None: none.
     """
@@ -56,6 +57,7 @@ class Proposal(Struct, frozen=True):
     terms: Both
     public: PublicPrices | None = None
     deleted: frozenset[str] = frozenset()
+    imports: tuple[UUID, ...] = ()
 
     @property
     def moves_policy(self) -> bool:
@@ -65,12 +67,18 @@ class Proposal(Struct, frozen=True):
     @property
     def moves_published_prices(self) -> bool:
         """Whether published prices may differ."""
-        return bool(self.products or self.manual_prices or self.deleted) or self.moves_policy
+        return bool(self.products or self.manual_prices or self.deleted or self.imports) or self.moves_policy
 
     @property
     def writes_sheets(self) -> bool:
         """Whether price sheets may differ, so that an application has a run."""
         return bool(self.entries) or self.moves_published_prices
+
+    @property
+    def reaches_some(self) -> bool:
+        """Whether anything beside its imports may move a price."""
+        named = self.products or self.manual_prices or self.deleted
+        return bool(named or self.public is not None or self.moves_policy)
 
     @property
     def reach(self) -> ProductSet:
@@ -92,6 +100,10 @@ class Proposal(Struct, frozen=True):
         """The same with the policy that was written since in place of the planned one."""
         rules = replace(self.after.policy, **{name: getattr(policy.policy, name) for name in Policy.__struct_fields__})
         return replace(self, after=replace(self.after, policy=rules), version=policy.version)
+
+    def with_imported(self, products: Mapping[str, ProductInput]) -> "Proposal":
+        """The same with products of its imports; those that it writes itself stay."""
+        return replace(self, products={**products, **self.products}) if products else self
 
     def with_facts(
         self,
@@ -159,6 +171,7 @@ def work_out(conn: Conn, proposed: tuple[Change, ...], version: int, at: datetim
         terms,
         public,
         contents.deleted_of(proposed),
+        contents.imports_of(proposed),
     )
 
 

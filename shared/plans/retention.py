@@ -1,5 +1,6 @@
-"""What is deleted of plans: parts and items of those that ended without a use, and all of old ones."""
+"""What is deleted of plans: parts and items of those that ended without a use, and all of old ones; and old imports."""
 
+from shared.catalogue import staged_imports
 from shared.postgres.pools import Conn
 
 
@@ -9,6 +10,7 @@ def purge(conn: Conn, limit: int, keeps_days: int) -> int:
     Items of old plans go with their month's partition. Plans that failed or were aborted or discarded stay in the list.
     """
     deleted = [conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in _PURGE]
+    deleted.append(staged_imports.purge(conn, limit, keeps_days))
     return max(deleted)
 
 

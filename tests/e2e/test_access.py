@@ -55,6 +55,8 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", f"/api/v1/plans/{PLAN}/apply", "catalogue:read"),
     ("POST", f"/api/v1/plans/{PLAN}/discard", "catalogue:read"),
     ("POST", "/api/v1/undo", "operate"),
+    ("POST", "/api/v1/imports", "catalogue:write"),
+    ("GET", f"/api/v1/imports/{NOBODY}", "catalogue:read"),
     ("POST", "/api/v1/offers/revoke", "operate"),
     ("GET", "/api/v1/price-changes", "prices:read"),
     ("GET", "/api/v1/webhooks", "operate"),

@@ -41,7 +41,8 @@ def shop(own_services: Services, lasting_marks: None) -> Shop:  # it is only in 
         conn.execute(
             "TRUNCATE products, prices, deleted_prices, signals, price_history, holds, repricing_queue, breaker_moves,"
             " tasks, run_partitions, plans, plan_parts, plan_items, pauses, replaced_signals,"
-            " restored_prices, replaced_facts, market_values, price_list_entries, price_list_revisions"
+            " restored_prices, replaced_facts, staged_imports, staged_products, imports, market_values,"
+            " price_list_entries, price_list_revisions"
         )
         rulebook.ensure_default(conn)
         rulebook.publish(conn, NEUTRAL, BY)

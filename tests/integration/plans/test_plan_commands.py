@@ -187,6 +187,16 @@ def test_help_names_just() -> None:
     assert "Usage: just plan" in done.output
 
 
+def test_an_import_is_planned_by_its_command(shop: Shop, tmp_path: Path) -> None:
+    [product_id] = shop.stock(1)
+    file = tmp_path / "prices.csv"
+    file.write_text(f"product_id,base_price\n{product_id},50.00\n")
+    with working(shop, "plan"):
+        done = CliRunner().invoke(main, ["import", str(file), "--plan"], obj=shop.services.settings)
+    assert (done.exit_code, "just apply" in done.output) == (0, True), done.output
+    assert str(shop.prices()[product_id].price) == "95.00"
+
+
 def test_the_items_of_a_plan_are_written_as_csv(shop: Shop, just: Just, tmp_path: Path) -> None:
     ids = shop.stock(2, category="=1+1")
     manual = [{"manual_price": {"product_id": ids[0], "price": "60.00", "reason": "a sale"}}]

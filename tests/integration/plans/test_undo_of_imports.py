@@ -1,4 +1,4 @@
-"""Undo of imports, and plans that create and delete products."""
+"""Imports that are planned or undone, and plans that create and delete products."""
 
 import re
 from decimal import Decimal
@@ -8,7 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from shared.errors import InvalidInput, NotFound
+from shared.catalogue.staged_imports import StagedImport
+from shared.errors import InvalidInput, NotFound, StalePlan
+from shared.importing import planned, source
+from shared.importing.columns import Columns
 from shared.plans.changes import Change, Deletion
 from tests.integration.catalogue_examples import product
 from tests.integration.importing_examples import imported
@@ -50,7 +53,7 @@ def test_an_import_is_undone_with_the_facts_and_the_products_that_it_wrote(undo_
         f"{new},Kettle,toys,USD,20.00,",
     )
     assert (shop.prices()[first].price, exists(shop, new)) != (before[first].price, False)
-    undone = shop.undo(**{"import_": done})
+    undone = shop.undo(import_=done)
     assert shop.notes(undone) == {first: "restored", new: "deleted"}
     assert (shop.prices(), facts(shop, first)) == (before, old)
     assert (shop.undo(import_=done).result or {})["undo"] == {}
@@ -142,3 +145,56 @@ def test_a_deletion_of_what_does_not_exist_or_is_written_is_refused(undo_shop: U
         with pytest.raises(InvalidInput) as refused:
             undo_shop.request(*changes)
         assert refused.value.path == path
+
+
+def staged(shop: UndoShop, path: Path, *rows: str, **options: Any) -> StagedImport:
+    """An import that waits for a plan."""
+    path.write_text("\n".join(rows))
+    with shop.services.pool.connection() as conn, source.opened(path) as opened:
+        return planned.stage(conn, opened, Columns(), "shop", **options)
+
+
+def test_an_import_is_planned_and_its_application_writes_it(undo_shop: UndoShop, tmp_path: Path) -> None:
+    shop = undo_shop
+    first, same, new = shop.ids(3)
+    shop.stock(2, stock=5, category="toys", cost=Decimal(9))
+    before, old, state = shop.prices(), facts(shop, first), shop.sheets()
+    rows = (f"{first},Renamed,toys,USD,50.00", f"{same},{old.name},toys,USD,100.00", f"{new},Kettle,toys,USD,20.00")
+    found = staged(shop, tmp_path / "file.csv", HEADER.removesuffix(",stock"), *rows)
+    assert (found.created, found.changed, found.unchanged, found.rejected) == (1, 1, 1, 0)
+    plan = shop.plan(Change(import_=found.import_id))
+    assert {item.product_id for item in shop.items(plan.plan_id)} == {first, new}
+    assert ((plan.result or {})["created"], shop.sheets()) == (1, state)
+    planned_prices = shop.planned(plan.plan_id)
+    done = shop.apply(plan.plan_id)
+    assert (done.status, done.redecided, shop.prices()) == ("applied", 0, planned_prices)
+    assert (facts(shop, first).name, facts(shop, first).cost, facts(shop, new).name) == (
+        "Renamed",
+        Decimal(9),
+        "Kettle",
+    )
+    undone = shop.undo(plan=plan.plan_id)
+    assert shop.notes(undone) == {first: "restored", new: "deleted"}
+    assert (shop.prices(), facts(shop, first)) == (before, old)
+
+
+def test_a_planned_import_whose_product_was_written_since_is_refused(undo_shop: UndoShop, tmp_path: Path) -> None:
+    shop = undo_shop
+    [product_id] = shop.stock(1, category="toys")
+    found = staged(shop, tmp_path / "file.csv", "product_id,base_price", f"{product_id},50.00")
+    plan = shop.plan(Change(import_=found.import_id))
+    shop.write(product(product_id, category="toys", name="A name"))
+    with pytest.raises(StalePlan, match=product_id):
+        shop.apply(plan.plan_id)
+
+
+def test_a_bad_row_or_an_unknown_import_is_refused(undo_shop: UndoShop, tmp_path: Path) -> None:
+    [product_id] = undo_shop.stock(1)
+    rows = ("product_id,base_price", f"{product_id},50.00", f"{product_id}-x,60.00")
+    with pytest.raises(InvalidInput, match="line 3"):
+        staged(undo_shop, tmp_path / "file.csv", *rows)
+    found = staged(undo_shop, tmp_path / "file.csv", *rows, skip_bad=True)
+    assert (found.changed, found.rejected) == (1, 1)
+    with pytest.raises(InvalidInput) as refused:
+        undo_shop.request(Change(import_=UUID(int=1)))
+    assert refused.value.path == "$.changes[0].import"
