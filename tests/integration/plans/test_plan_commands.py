@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from shared.commands.__main__ import main
+from shared.commands.catalogue import import_file
 from shared.commands.plans import apply_command, plan_command
 from shared.plans import changes
 from tests.integration.catalogue_examples import product
@@ -23,7 +24,7 @@ from workers.jobs import plans
 JOBS = {"plan": plans.make, "apply": plans.apply}
 PROMOTION = {"promotion": {"id": "spring", "percent": "20"}}
 QUERY = {"name": "two", "quantity": 2}
-NO_PRODUCT = {"product": {"product_id": "none", "name": "n", "currency": "USD", "base_price": "1"}}
+NO_PRODUCT = {"delete": {"product": "none"}}
 Just = Callable[..., Result]
 
 
@@ -192,7 +193,7 @@ def test_an_import_is_planned_by_its_command(shop: Shop, tmp_path: Path) -> None
     file = tmp_path / "prices.csv"
     file.write_text(f"product_id,base_price\n{product_id},50.00\n")
     with working(shop, "plan"):
-        done = CliRunner().invoke(main, ["import", str(file), "--plan"], obj=shop.services.settings)
+        done = CliRunner().invoke(import_file, [str(file), "--plan"], obj=shop.services.settings)
     assert (done.exit_code, "just apply" in done.output) == (0, True), done.output
     assert str(shop.prices()[product_id].price) == "95.00"
 
