@@ -9,7 +9,7 @@ import click
 
 from shared.access import keys
 from shared.cache.writer import SheetWriter
-from shared.commands import demo, document_files, import_progress, planned_import, sale_import
+from shared.commands import demo, import_progress, planned_import, sale_import
 from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
