@@ -200,7 +200,7 @@ def test_the_items_of_a_plan_are_written_as_csv(shop: Shop, just: Just, tmp_path
     _, plan_id = planned(shop, just, manual)
     file = tmp_path / "items.csv"
     assert just("plan", plan_id, "--csv", str(file)).exit_code == 0
-    [row] = csv.DictReader(file.open())
+    [row] = csv.DictReader(file.read_text().splitlines())
     assert (row["product_id"], row["category"], row["new_price"]) == (ids[0], "'=1+1", "60.00")
     assert Decimal(row["change"]) < 0
     assert just("plan", plan_id, "--csv", "-", "--json").exit_code == 2

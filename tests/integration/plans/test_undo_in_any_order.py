@@ -131,5 +131,5 @@ def test_what_is_written_in_any_order_is_undone_in_any_order(shop: Shop, tmp_pat
         def __init__(self) -> None:
             super().__init__(UndoShop(shop.services), tmp_path)
 
-    chosen = settings(max_examples=20, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+    chosen = settings(max_examples=6, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OfShop, settings=chosen)
