@@ -50,7 +50,7 @@ class Edge:
         """
         self._app, self._fast_path, self._traces, self._limits = app, fast_path, traces, limits
         self._waiting, self._rates, self._cors = limits.waiting, rates, cors or Cors("")
-        self._remembered_series = series("POST", PRICE_PATH, 200, "cache")
+        self._cached_series = series("POST", PRICE_PATH, 200, "cache")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -72,17 +72,18 @@ class Edge:
             return
         finally:
             waiting.discard(coming)
-        body = self._fast_path.remembered(scope, message)
-        trace = self._traces.begin_read(scope) if body is None else self._traces.begin_new(scope)
-        if body is None or trace.span is not None:
-            await self._price(scope, message, receive, send, trace, started)
+        plain = self._fast_path.plain_body(scope, message)
+        trace = self._traces.begin_read(scope) if plain is None else self._traces.begin_new(scope)
+        body = self._fast_path.remembered(plain) if plain is not None and trace.span is None else None
+        if body is None:
+            await self._price(scope, message, receive, send, trace, started, plain)
             return
         try:
             # The server counts the length of a body that comes at once.
             await send({"type": "http.response.start", "status": 200, "headers": [JSON, NOSNIFF, trace.header]})
             await send({"type": "http.response.body", "body": body, "more_body": False})
         finally:
-            observe(self._remembered_series, started)
+            observe(self._cached_series, started)
 
     async def _refuse_slow(self, scope: HTTPScope, send: Send, started: float) -> None:
         """Answer a price query whose body is late."""
@@ -103,12 +104,13 @@ class Edge:
         send: Send,
         trace: RequestTrace,
         started: float,
+        plain: bytes | None,
     ) -> None:
         """Answer a price query whose answer is not remembered, or whose trace is recorded."""
         # The status of a request that ends without an answer.
         status, source, is_left = 500, "", False
         try:
-            answer = await self._fast_path.answer(scope, message, trace)
+            answer = await self._fast_path.answer(scope, message, trace, plain)
             if answer is None:
                 is_left = True
             else:
@@ -118,7 +120,8 @@ class Edge:
                 await send({"type": "http.response.body", "body": answer.body, "more_body": False})
         finally:
             if not is_left:
-                observe(series("POST", PRICE_PATH, status, source), started)
+                is_cached = status == 200 and source == "cache"
+                observe(self._cached_series if is_cached else series("POST", PRICE_PATH, status, source), started)
                 trace.end("POST", PRICE_PATH, status)
         if is_left:
             await self._through_the_framework(scope, _again(message, receive), send, trace, started)

@@ -74,7 +74,8 @@ class FastPath:
         self._services, self._is_usual, self._bulkheads = services, is_usual, bulkheads or Bulkheads()
         self._is_usual_for_all = is_usual
         self._now = now
-        self._reader: PriceReader | None = None
+        # Kept, since asking the framework's state for them costs more than the near cache.
+        self._running: Services | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         # By the length of the body: the last headers that said no more than any others.
         self._plain: dict[int, list[tuple[bytes, bytes]]] = {}
@@ -93,54 +94,64 @@ class FastPath:
         is_query = scope.get("path") == PRICE_PATH and scope.get("method") == "POST"
         return is_query and scope["query_string"] in _TAKEN
 
-    def remembered(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
-        """The answer to the same bytes as before, where it is the answer still; None also with a caller's trace."""
-        body = message["body"] if message["type"] == "http.request" else b""
-        known = self._remembered.get(body)
-        if known is None or self._reader is None:
+    def plain_body(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
+        """The body, where the headers leave nothing to the framework and continue no trace."""
+        if message["type"] != "http.request":
             return None
+        body = message["body"]
         # Comparing all headers at once takes less time than looking for one of them.
-        if scope["headers"] != self._plain.get(len(body)) and not self._are_plain(scope, message):
-            return None
-        return known.answer if self._still_holds(self._reader, known) else None
+        return body if scope["headers"] == self._plain.get(len(body)) or self._is_plain(scope, message) else None
 
-    async def answer(self, scope: HTTPScope, message: ReceiveMessage, trace: RequestTrace) -> Rendered | None:
-        """The answer to a request that `takes` allows; None: the framework is to answer it."""
-        asked = _whole(message, scope["headers"])
-        if asked is None or not self._is_usual(scope["headers"]):
+    def remembered(self, body: bytes) -> bytes | None:
+        """The answer to the same bytes as before, where it is the answer still."""
+        known = self._remembered.get(body)
+        return known.answer if known is not None and self._still_holds(known) else None
+
+    async def answer(
+        self, scope: HTTPScope, message: ReceiveMessage, trace: RequestTrace, plain: bytes | None = None
+    ) -> Rendered | None:
+        """The answer to a request that `takes` allows; None: the framework is to answer it.
+
+        Args:
+            scope: The request.
+            message: Its first message.
+            trace: Its trace.
+            plain: Its `plain_body`, whose answer is not `remembered` or whose trace is recorded.
+        """
+        asked = plain if plain is not None else self._usual_body(scope, message)
+        if asked is None:
             return None
-        known = self._remembered.get(asked) if trace.span is None else None
-        if known is not None and self._reader and self._still_holds(self._reader, known):
-            return Rendered(200, (JSON,), known.answer, "cache")
+        if plain is None and trace.span is None and (known := self.remembered(asked)) is not None:
+            return Rendered(200, (JSON,), known, "cache")
         try:
             query = _decoder.decode(asked)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         now = self._instant()
-        if query.is_for_keys and (is_past(query, now) or not self._allows(scope)):
+        is_for_keys = query.is_for_keys
+        if is_for_keys and (is_past(query, now) or not self._allows(scope)):
             return None
+        to_remember = None if is_for_keys or len(asked) > ANSWERED_BYTES else asked
         try:
             if trace.span is None:
-                return await self._price(asked, query, now)
+                return await self._price(query, now, to_remember)
             with trace.entered():
-                answer = await self._price(asked, query, now)
+                answer = await self._price(query, now, to_remember)
             trace.span.set_attribute("pricing.source", answer.source)
             return answer
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PRICE_PATH)
 
-    async def _price(self, asked: bytes, query: PriceQuery, now: datetime) -> Rendered:
-        # Kept, since asking the framework's state for it costs as much as the near cache.
-        reader = self._reader = self._reader or self._services().reader
-        at = query.at or now
+    async def _price(self, query: PriceQuery, now: datetime, to_remember: bytes | None) -> Rendered:
+        reader, at = self._started().reader, query.at or now
         if basis := reader.held(query.product_id):
             contract = await self._contract(reader, query, basis.terms) if query.customer_id is not None else ()
             priced = quote(basis.terms, basis.bound, query, at, contract=contract)
             answer = _rendered(priced, "cache")
-            if len(asked) <= ANSWERED_BYTES and not query.is_for_keys:
+            if to_remember is not None:
                 until = None if priced.valid_until is None else priced.valid_until.timestamp()
-                self._remember(asked, _Remembered(basis, answer.body, until))
+                self._remember(to_remember, _Remembered(basis, answer.body, until))
             return answer
         with self._bulkheads.taken("prices"):
             found, terms = await reader.find_one(query.product_id)
@@ -155,23 +166,32 @@ class FastPath:
         """The entries of the query's customer for its product."""
         return next(iter((await reader.contracts([query], terms)).values()), ())
 
-    def _still_holds(self, reader: PriceReader, known: _Remembered) -> bool:
-        return (known.until is None or known.until > self._now()) and reader.still_holds(known.basis)
+    def _started(self) -> Services:
+        if self._running is None:
+            self._running = self._services()
+        return self._running
+
+    def _still_holds(self, known: _Remembered) -> bool:
+        return (known.until is None or known.until > self._now()) and self._started().reader.still_holds(known.basis)
 
     def _allows(self, scope: HTTPScope) -> bool:
         """Whether the caller may name customers, groups, attributes and instants."""
-        services = self._services()
+        services = self._started()
         if services.settings.trust_callers:
             return True
         key = key_of(services, scope)
         return key is not None and scopes.allow(key.scopes, "prices:read")
 
-    def _are_plain(self, scope: HTTPScope, message: ReceiveMessage) -> bool:
-        """Whether the headers leave nothing to the framework, continue no trace, and announce this body's length."""
-        body, headers = _whole(message, scope["headers"]), list(scope["headers"])
-        if body is None or not self._is_usual(headers) or any(name == b"traceparent" for name, _ in headers):
+    def _usual_body(self, scope: HTTPScope, message: ReceiveMessage) -> bytes | None:
+        """The body, where it is whole, and the headers leave nothing to the framework."""
+        body = _whole(message, scope["headers"])
+        return body if body is not None and self._is_usual(scope["headers"]) else None
+
+    def _is_plain(self, scope: HTTPScope, message: ReceiveMessage) -> bool:
+        body, headers = self._usual_body(scope, message), list(scope["headers"])
+        if body is None or any(name == b"traceparent" for name, _ in headers):
             return False
-        if (b"content-length", b"%d" % len(body)) in headers:
+        if len(body) <= ANSWERED_BYTES and (b"content-length", b"%d" % len(body)) in headers:
             self._plain[len(body)] = headers
         return True
 

@@ -34,9 +34,10 @@ def asked(answering: FastPath, body: bytes = BODY, key: str = "") -> Any:
     message: Any = {"type": "http.request", "body": body, "more_body": False}
     headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
     scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": headers}
-    answer = answering.remembered(scope, message)
+    plain = answering.plain_body(scope, message)
+    answer = None if plain is None else answering.remembered(plain)
     if answer is None:
-        computed = asyncio.run(answering.answer(scope, message, UNRECORDED))
+        computed = asyncio.run(answering.answer(scope, message, UNRECORDED, plain))
         answer = None if computed is None else computed.body
     return None if answer is None else msgspec.json.decode(answer)
 

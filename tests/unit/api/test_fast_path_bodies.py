@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from api.edge.fast_path import FastPath
+from api.edge.fast_path import ANSWERED_BYTES, FastPath
 from api.edge.tracing import RequestTrace, RequestTraces
 from api.http.answers import PRICE_PATH
 from api.http.problems import Rendered
@@ -25,8 +25,9 @@ def answered(
 ) -> Rendered | None:
     """The answer to a request with this first message."""
     fast_path = FastPath(lambda: cast(Services, Running(reader)))
-    assert fast_path.remembered(scope(headers=headers), first) is None
-    return asyncio.run(fast_path.answer(scope(headers=headers), first, trace))
+    plain = fast_path.plain_body(scope(headers=headers), first)
+    assert plain is None or fast_path.remembered(plain) is None
+    return asyncio.run(fast_path.answer(scope(headers=headers), first, trace, plain))
 
 
 def scope(
@@ -73,7 +74,7 @@ PLAIN = [(b"host", b"x"), (b"content-length", b"%d" % len(BODY))]
 
 
 @pytest.mark.parametrize(
-    ("headers", "is_remembered"),
+    ("headers", "is_plain"),
     [
         (PLAIN, True),
         ([], True),
@@ -82,15 +83,20 @@ PLAIN = [(b"host", b"x"), (b"content-length", b"%d" % len(BODY))]
         ([(b"content-length", b"%d" % (len(BODY) + 1))], False),
     ],
 )
-def test_a_remembered_answer_is_for_plain_headers(
-    reader: Reader, headers: list[tuple[bytes, bytes]], is_remembered: bool
-) -> None:
+def test_a_body_is_plain_with_plain_headers(reader: Reader, headers: list[tuple[bytes, bytes]], is_plain: bool) -> None:
     fast_path = FastPath(lambda: cast(Services, Running(reader)))
     whole = FIRST | {"more_body": bool(headers)}
-    assert asyncio.run(fast_path.answer(scope(headers=PLAIN), FIRST, UNRECORDED)) is not None
     for _ in range(2):
-        assert fast_path.remembered(scope(headers=PLAIN), FIRST) is not None
-        assert (fast_path.remembered(scope(headers=headers), whole) is not None) is is_remembered
+        assert fast_path.plain_body(scope(headers=PLAIN), FIRST) == BODY
+        assert fast_path.plain_body(scope(headers=headers), whole) == (BODY if is_plain else None)
+
+
+def test_a_long_body_is_plain_and_its_headers_are_not_kept(reader: Reader) -> None:
+    fast_path = FastPath(lambda: cast(Services, Running(reader)))
+    for length in range(ANSWERED_BYTES - 2, ANSWERED_BYTES + 3):
+        first, headers = FIRST | {"body": b"x" * length}, [(b"content-length", b"%d" % length)]
+        assert fast_path.plain_body(scope(headers=headers), first) == b"x" * length
+    assert max(fast_path._plain) == ANSWERED_BYTES
 
 
 def test_a_body_as_long_as_its_header_says_is_answered_before_its_end_is_received(reader: Reader) -> None:

@@ -70,9 +70,11 @@ class Answering:
         headers = [(b"content-length", b"%d" % len(BODY)), (b"authorization", b"Bearer " + key)]
         scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": headers}
         message: Any = {"type": "http.request", "body": BODY, "more_body": False}
-        if self.path.remembered(scope, message) is not None:
+        plain = self.path.plain_body(scope, message)
+        if plain is not None and self.path.remembered(plain) is not None:
             return True
-        return asyncio.run(self.path.answer(scope, message, RequestTrace(None, (b"traceresponse", b"")))) is not None
+        trace = RequestTrace(None, (b"traceresponse", b""))
+        return asyncio.run(self.path.answer(scope, message, trace, plain)) is not None
 
 
 @dataclass
