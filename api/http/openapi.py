@@ -13,13 +13,14 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import (
     Components,
-    OpenAPIFormat,
+    Example,
     OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
     Operation,
     Parameter,
+    Reference,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -28,9 +29,9 @@ from litestar.openapi.spec import (
 from litestar.response import File
 from litestar.routes import HTTPRoute
 
-from api.http import idempotency, schemas
+from api.http import examples, idempotency, schemas
 from api.http.event_bodies import BATCH_TYPE, MOST_EVENTS
-from api.http.problems import MEANINGS
+from api.http.problems import MEANINGS, MEDIA_TYPE
 from shared.errors import NotFound
 
 STREAM = "streamPriceChanges"
@@ -125,6 +126,9 @@ def complete(app: Litestar) -> None:
             if operation is None:
                 continue
             body = operation.request_body
+            for parameter in operation.parameters or []:
+                if isinstance(parameter, Parameter):
+                    parameter.schema = _without_null(parameter.schema)
             if operation.operation_id == CSV_TOO:
                 _add_csv(operation)
             _add_statuses(operation, has_tag=method == "get" and operation.operation_id != STREAM)
@@ -133,9 +137,59 @@ def complete(app: Litestar) -> None:
             if not isinstance(body, RequestBody) or operation.operation_id not in BODIES_OPTIONAL:
                 continue
             body.required = False
+            for content in body.content.values():
+                content.schema = _without_null(content.schema)
             if operation.operation_id == "publishMarketEvent":
                 body.content[BATCH_TYPE] = OpenAPIMediaType(schema=_EVENTS)
     schemas.replace(app)
+    _add_examples(app)
+
+
+def _without_null(schema: Any) -> Any:
+    """The schema of a parameter or body that may be left out: null cannot be sent."""
+    if not isinstance(schema, Schema):
+        return schema
+    if isinstance(schema.type, list):
+        kinds = [kind for kind in schema.type if kind != OpenAPIType.NULL]
+        return replace(schema, type=kinds[0] if len(kinds) == 1 else kinds)
+    choices = [each for each in schema.one_of or () if not (isinstance(each, Schema) and each.type == OpenAPIType.NULL)]
+    if len(choices) != 1:
+        return replace(schema, one_of=choices) if schema.one_of else schema
+    (only,) = choices
+    if isinstance(only, Reference):
+        return only
+    told = {name: value for name in ("description", "examples") if (value := getattr(schema, name)) is not None}
+    return replace(only, **told)
+
+
+def _add_examples(app: Litestar) -> None:
+    """One example for each status of each operation; those of problems stand among the components."""
+    document = app.openapi_schema
+    components: dict[str, Any] = dict(document.components.schemas or {})
+    problems: dict[str, Any] = {}
+    operations = [
+        operation
+        for item in (document.paths or {}).values()
+        for operation in (item.get, item.put, item.post, item.delete, item.patch)
+        if operation is not None
+    ]
+    for operation in operations:
+        for status, response in (operation.responses or {}).items():
+            if not isinstance(response, OpenAPIResponse) or response.content is None:
+                continue
+            for kind, media in response.content.items():
+                if kind == MEDIA_TYPE:
+                    problems.setdefault(f"Problem{status}", Example(value=examples.problem(int(status))))
+                    example: Any = Reference(ref=f"#/components/examples/Problem{status}")
+                elif kind.endswith("json") and media.schema is not None:
+                    example = Example(value=examples.Whole(examples.of(media.schema.to_schema(), components)))
+                else:
+                    continue
+                # Several statuses share a content.
+                response.content = {**response.content, kind: replace(media, examples={"example": example})}
+    document.components.examples = problems
+    whole: Any = {name: examples.Whole(schema) for name, schema in components.items()}
+    document.components.schemas = whole
 
 
 def _add_statuses(operation: Operation, *, has_tag: bool) -> None:
@@ -193,20 +247,5 @@ _EVENTS = Schema(
     min_items=1,
     max_items=MOST_EVENTS,
     description="CloudEvents 1.0 in JSON. Each is answered by itself, a wrong one by an error",
-    items=Schema(
-        type=OpenAPIType.OBJECT,
-        properties={
-            "specversion": Schema(type=OpenAPIType.STRING, examples=["1.0"], description="The version of CloudEvents"),
-            "id": Schema(type=OpenAPIType.STRING, examples=["e-1"], description="With `source`, identifies the event"),
-            "source": Schema(type=OpenAPIType.STRING, examples=["repricer"], description="The event's sender"),
-            "type": Schema(type=OpenAPIType.STRING, examples=["demand_changed"], description="As for a single event"),
-            "time": Schema(
-                type=OpenAPIType.STRING,
-                format=OpenAPIFormat.DATE_TIME,
-                description="The time of the change. Default: now",
-            ),
-            "data": Schema(type=OpenAPIType.OBJECT, description="The event's data, by its type"),
-            "traceparent": Schema(type=OpenAPIType.STRING, description="The event's trace context"),
-        },
-    ),
+    items=Reference(ref="#/components/schemas/CloudEvent"),
 )

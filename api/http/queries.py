@@ -24,8 +24,3 @@ class PriceQuery(query.PriceQuery, frozen=True, gc=False, kw_only=True, forbid_u
             examples=[900],
         ),
     ] = None
-
-    @property
-    def is_for_keys(self) -> bool:
-        """Whether the query names what only callers with a key may name."""
-        return self.offer_s is not None or super().is_for_keys

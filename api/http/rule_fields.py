@@ -154,6 +154,14 @@ _EXAMPLES: dict[str, Any] = {
     "until": "2026-12-01T00:00:00",
 }
 
+# Of fields that mean something else in another part.
+_EXAMPLES_OF: dict[tuple[str, str], Any] = {
+    ("RulebookPolicy", "categories"): {"fashion": "list_price"},
+    ("Strategy", "stock"): {"points": [{"stock": 0, "multiplier": "1.2"}, {"stock": 100, "multiplier": "1"}]},
+}
+
+# Of a field of the query.
+_VALUE = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 # Amounts in these may be negative.
 SIGNED = {"Adjustment", "Condition", "Ending"}
 
@@ -163,9 +171,15 @@ def complete(kind: type, schema: dict[str, Any]) -> None:
     described: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         described |= _attributes(each) | _DESCRIPTIONS.get(each.__name__, {})
+    if kind.__name__ == "Condition":
+        for name in ("in", "not_in"):
+            schema["properties"][name]["anyOf"][0]["items"] = _VALUE
+        schema["properties"]["eq"] |= _VALUE
     for name, field in schema.get("properties", {}).items():
         if "description" not in field and name in described:
             field["description"] = described[name]
+        if (kind.__name__, name) in _EXAMPLES_OF:
+            field["examples"] = [_EXAMPLES_OF[kind.__name__, name]]
         if not field.get("examples") and name in described:
             default = field.get("default")
             field["examples"] = [_EXAMPLES[name] if default in (None, [], {}, "") and name in _EXAMPLES else default]

@@ -10,7 +10,8 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import Schema
 
-from api.http import rule_fields
+from api.http import event_schemas, rule_fields
+from shared.market_events.events import EVENT_TYPES
 
 # An amount in an answer is a string of digits. A request may also have a number, which is read by its digits.
 _AMOUNT = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
@@ -35,6 +36,9 @@ def replace(app: Litestar) -> None:
             schema["examples"] = former.examples
         amount = _AMOUNT_TAKEN if name in taken and name not in rule_fields.SIGNED else _AMOUNT
         components[name] = _completed(schema, amount)
+    for name, schema in sorted(_schemas(EVENT_TYPES.values()).items()):
+        components.setdefault(name, _completed(schema, _AMOUNT_TAKEN))
+    event_schemas.typed(components)
     app.openapi_schema.components.schemas = components
 
 
@@ -77,6 +81,11 @@ def _completed(schema: Any, amount: dict[str, Any]) -> Any:
     if found.get("format") == "decimal":
         del found["format"]
         found |= amount
+    if found.get("type") == "object" and not found.keys() & {"properties", "additionalProperties"}:
+        found["additionalProperties"] = True
+    if isinstance(found.get("default"), dict):
+        # Generators read the default of an object as its type's fields.
+        del found["default"]
     kind = found.get("properties", {}).get("type", {})
     if len(kind.get("enum", ())) == 1:
         kind.setdefault("description", "The type, which tells the other fields.")

@@ -22,7 +22,7 @@ from shared.rulebook.exchange_rates import NewRate
 Currency = Annotated[str, Parameter(pattern="^[A-Z]{3}$", description="A currency")]
 
 
-class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
+class PairRate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"from_": "from"}):
     """One unit of `from` is `rate` units of `to`."""
 
     from_: CurrencyCode
@@ -30,11 +30,11 @@ class Rate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"fro
     rate: Annotated[Decimal, Meta(description="Above 0, with at most 12 decimals", examples=["1.0836"])]
 
 
-class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewRates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exchange rates to put in force."""
 
     rates: Annotated[
-        list[Rate],
+        list[PairRate],
         Meta(
             min_length=1,
             max_length=1000,
@@ -54,7 +54,7 @@ class ValuesWritten(msgspec.Struct, frozen=True):
     "/exchange-rates",
     guards=[needs("rules:write")],
     security=[{"key": ["rules:write"]}],
-    dto=StrictBody[Rates],
+    dto=StrictBody[NewRates],
     return_dto=None,
     sync_to_thread=True,
     operation_id="putExchangeRates",
@@ -66,7 +66,9 @@ class ValuesWritten(msgspec.Struct, frozen=True):
 def put_rates(
     request: Request[LiveKey, Any, Any],
     services: Services,
-    data: Annotated[Rates, Body(examples=[Example(value={"rates": [{"from": "EUR", "to": "USD", "rate": "1.0836"}]})])],
+    data: Annotated[
+        NewRates, Body(examples=[Example(value={"rates": [{"from": "EUR", "to": "USD", "rate": "1.0836"}]})])
+    ],
     confirm: Confirm = False,
 ) -> ValuesWritten:
     """Write rates."""

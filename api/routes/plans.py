@@ -88,7 +88,9 @@ _WRITE: dict[str, Any] = _READ | {
 def create_plan(
     request: Caller,
     services: Services,
-    data: Annotated[NewPlan, Body(examples=[Example(value={"changes": [{"policy": {"min_margin": "0.1"}}]})])],
+    data: Annotated[
+        NewPlan, Body(examples=[Example(value={"changes": [{"promotion": {"id": "spring", "percent": "20"}}]})])
+    ],
 ) -> PlanAccepted:
     """Queue a plan."""
     check_scopes(request, sorted({change.scope for change in data.changes}))

@@ -27,7 +27,7 @@ Caller = Request[LiveKey, Any, Any]
 ListPath = Annotated[str, Parameter(max_length=64, description="The price list's id")]
 
 
-class Entries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NewEntries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Entries to be written."""
 
     entries: Annotated[
@@ -77,7 +77,7 @@ def list_entries(
     "/price-lists/{list_id:str}/entries",
     guards=[needs("rules:write")],
     security=[{"key": ["rules:write"]}],
-    dto=StrictBody[Entries],
+    dto=StrictBody[NewEntries],
     return_dto=None,
     sync_to_thread=True,
     request_max_body_size=MAX_BODY_BYTES,
@@ -93,7 +93,7 @@ def put_entries(
     request: Caller,
     services: Services,
     list_id: ListPath,
-    data: Entries,
+    data: NewEntries,
     replace: Annotated[bool, Parameter(description="Replace all entries of the list")] = False,
 ) -> EntriesWritten:
     """Write entries."""

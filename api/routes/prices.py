@@ -122,7 +122,7 @@ async def get_price(
     """Price one query."""
     limit_prices(request, 1)
     explained = await _explained(request, explain)
-    await may_ask(request, data.is_for_keys)
+    await may_ask(request, data.is_for_keys or data.offer_s is not None)
     return answer(data, await look_up(services, [data], explained))
 
 
@@ -153,7 +153,7 @@ async def get_prices(
     queries = [query for query in items if isinstance(query, PriceQuery)]
     limit_prices(request, len(items))
     explained = await _explained(request, explain)
-    await may_ask(request, any(query.is_for_keys for query in queries))
+    await may_ask(request, any(query.is_for_keys or query.offer_s is not None for query in queries))
     asked = await look_up(services, queries, explained)
     all_cached = all(
         name in asked.found and asked.found[name].source == "cache" for name in {query.product_id for query in queries}

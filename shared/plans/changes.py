@@ -22,6 +22,12 @@ from shared.wire import instants
 from shared.wire.fields import AT
 
 MOST_CHANGES = 1_000
+POLICY = {
+    "max_over_list": "1.5",
+    "min_margin": "0.1",
+    "strategies": {"list_price": {}},
+    "default_strategy": "list_price",
+}
 
 
 class MarketChange(MarketRules, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,7 +127,7 @@ class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One change: exactly one of these."""
 
-    policy: Annotated[RulebookPolicy | None, Meta(description="The policy.", examples=[{"min_margin": "0.1"}])] = None
+    policy: Annotated[RulebookPolicy | None, Meta(description="The policy.", examples=[POLICY])] = None
     market: Annotated[MarketChange | None, Meta(description="A market.", examples=[{"code": "NY"}])] = None
     price_list: Annotated[
         PriceList | None, Meta(description="A price list's header.", examples=[{"id": "sale", "kind": "sale"}])

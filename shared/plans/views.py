@@ -41,7 +41,8 @@ class PlanView(msgspec.Struct, frozen=True):
     task_id: TaskId
     progress: Annotated[Progress, Meta(description="Products of the job that makes or applies it.")]
     changes: Annotated[
-        list[dict[str, Any]], Meta(description="The changes.", examples=[[{"policy": {"min_margin": "0.1"}}]])
+        list[dict[str, Any]],
+        Meta(description="The changes.", examples=[[{"promotion": {"id": "spring", "percent": "20"}}]]),
     ]
     product_set: Annotated[ProductSet, Meta(description="The planned products; empty: all.", examples=[{}])]
     is_partial: Annotated[bool, Meta(description="Of chosen products only: it cannot be applied.", examples=[False])]

@@ -13,6 +13,8 @@ from tests.support.waiting import eventually
 
 # So that any of the processes may answer.
 A_CONNECTION_OF_ITS_OWN = {"connection": "close"}
+# Whoever has an offer may verify it.
+OPEN = ("/api/v1/offers/verify", "/.well-known/jwks.json")
 METHODS = {"get", "put", "post", "delete", "patch"}
 Document = dict[str, Any]
 
@@ -123,17 +125,17 @@ def test_every_error_is_a_problem_document(document: Document) -> None:
 
 
 def test_every_operation_says_whether_it_needs_a_key(document: Document) -> None:
-    """Health needs none; a price and the metrics may do without, by the settings."""
+    """Health and offers need none; a price and the metrics may do without, by the settings."""
     for operation in operations(document):
-        is_health, is_optional = (
-            "/health/" in operation.path,
-            operation.path in ("/api/v1/price", "/api/v1/prices", "/metrics"),
-        )
+        is_open = "/health/" in operation.path or operation.path in OPEN
+        is_optional = operation.path in ("/api/v1/price", "/api/v1/prices", "/metrics")
         security = operation.content.get("security", [])
-        assert bool(security) is not is_health, operation.path
+        assert bool(security) is not is_open, operation.path
         assert ({} in security) is is_optional, operation.path
-        assert ("401" in operation.content["responses"]) is not is_health, operation.path
-        assert ("403" in operation.content["responses"]) is operation.path.startswith("/api/"), operation.path
+        assert ("401" in operation.content["responses"]) is not is_open, operation.path
+        assert ("403" in operation.content["responses"]) is (operation.path.startswith("/api/") and not is_open), (
+            operation.path
+        )
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
@@ -145,7 +147,7 @@ def test_an_amount_is_a_string_and_a_request_may_have_a_number(document: Documen
 
 def test_a_request_says_which_values_are_refused(document: Document) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("PriceQuery", "PriceQueries", "ProductInput", "Tier", "MarketEvent", "RecalculationRequested"):
+    for name in ("PriceQuery", "PriceQueries", "ProductInput", "Tier", "DemandChangedEvent", "RecalculationRequested"):
         assert schemas[name]["additionalProperties"] is False, name
     currency, _ = schemas["PriceQuery"]["properties"]["currency"]["anyOf"]
     assert currency["pattern"] == "^[A-Z]{3}$"
