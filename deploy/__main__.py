@@ -21,6 +21,7 @@ from deploy.native import database as native_database
 from deploy.native import state
 from deploy.offer_keys import OFFER_KEYS, new_offer_key
 from deploy.running import running
+from shared.wording import meant
 
 COMMANDS = {"native": native.main, "docker": docker.main}
 
@@ -37,8 +38,9 @@ def up(arguments: tuple[str, ...], *, is_empty: bool) -> None:
     """Start the programs that do not run, wait until they are ready, print the addresses."""
     wanted, rest = (arguments[0], arguments[1:]) if arguments and arguments[0] in COMMANDS else (None, arguments)
     if wrong := [argument for argument in rest if "=" not in argument and argument != docker.MONITORING]:
+        hint = meant(wrong[0], [*COMMANDS, docker.MONITORING]) or ";"
         raise click.UsageError(
-            f"unknown argument {wrong[0]}: try `just up`, `just up native`, `just up docker worker=3`."
+            f"unknown argument {wrong[0]}{hint} try `just up`, `just up native`, `just up docker worker=3`."
         )
     runs = next(iter(running()), None)
     if runs and wanted and runs != wanted:

@@ -3,14 +3,13 @@
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from shared import addresses
-from shared.wording import worded
+from shared.wording import meant, worded
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Processes = Annotated[int, msgspec.Meta(ge=1, le=256)]
@@ -178,10 +177,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     values = {name: source.text for name, source in sources(environ).items()}
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     if unknown := sorted(values.keys() - known):
-        close = get_close_matches(unknown[0], known, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        text = f"{unknown[0]} is not a setting of the pricing engine; {meant}known: {', '.join(sorted(known))}"
-        raise InvalidSettings(text)
+        hint = meant(unknown[0], known) or ";"
+        raise InvalidSettings(
+            f"{unknown[0]} is not a setting of the pricing engine{hint} known: {', '.join(sorted(known))}"
+        )
     for name in ("PRICING_LOG_LEVEL", "PRICING_LOG_FORMAT"):
         if name in values:
             values[name] = values[name].lower()

@@ -1,7 +1,7 @@
 """Plain sentences for the faults that msgspec finds: what is allowed, and what was given."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 
 _KINDS = {
@@ -39,13 +39,18 @@ def with_choices(reason: str, choices: Sequence[str]) -> str:
     found = _UNKNOWN(reason)
     if not any(choices) or not found:
         return reason
-    by_key = {name.casefold(): name for name in choices}
-    close = get_close_matches(found["name"].casefold(), by_key, 1)
-    meant = f"; did you mean {by_key[close[0]]}?" if close else ""
-    return f"{reason}{meant or ';'} use one of {', '.join(choices)}"
+    return f"{reason}{meant(found['name'], choices) or ';'} use one of {', '.join(choices)}"
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """`; did you mean NAME?` with the name that is like the given one; empty: there is none."""
+    by_key = {name.casefold(): name for name in known}
+    close = get_close_matches(given.casefold(), by_key, 1)
+    return f"; did you mean {by_key[close[0]]}?" if close else ""
 
 
 def _kinds(names: str) -> str:
+    names = names.replace("int | float", "float")
     return " or ".join(_KINDS.get(name, name) for name in names.split(" | "))
 
 

@@ -17,6 +17,7 @@ from deploy.native import plan, processes, programs, stack
 from deploy.status import TIMEOUT_S, StatusReport
 from shared.access.keys import ADMIN_KEY_FILE
 from shared.printable import printable
+from shared.wording import meant
 
 _LINES, TAB = 50, "\t"
 
@@ -85,7 +86,9 @@ def logs(home: Path, service: str | None, follow: bool) -> None:
     """Show the last lines of every log, or of one SERVICE."""
     known = (*programs.NAMES, "supervisord")
     if service and service not in known:
-        raise click.UsageError(f"There is no service {service}; there are {', '.join(known)}.")
+        raise click.UsageError(
+            f"There is no service {service}{meant(service, known) or ';'} there are {', '.join(known)}."
+        )
     names = [service] if service else known
     paths = {name: pricing_home.log_file(home, name) for name in names}
     for name, path in paths.items():

@@ -131,7 +131,7 @@ def import_file(
         if code != importer.NOTHING and not dry_run:
             _note_creations(settings)
     except (ValueError, InvalidInput) as error:
-        raise click.UsageError(printable(str(error))) from None
+        raise click.UsageError(printable(str(error).replace("$.", "--"))) from None
     except click.ClickException as error:
         print_line(f"Error: {error.message}; nothing was imported")
         code = importer.NOTHING

@@ -35,8 +35,10 @@ def read(file: Path, kind: type[T], list_of: str | None = None) -> T:
         ClickException: it is none of this kind; the text names the first wrong field.
     """
     try:
+        if not (text := content(file)).strip():
+            raise InvalidInput("it is empty; a JSON document is expected")
         with translated():
-            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(content(file))
+            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(text)
             if list_of is not None and isinstance(document, list):
                 document = {list_of: document}
             found = rulebook_check.converted(document, kind)

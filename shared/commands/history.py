@@ -66,7 +66,14 @@ def _price_row(change: PriceChange) -> tuple[str, ...]:
     before = "" if change.old_price is None else f"{change.old_price} {change.currency}"
     price = "deleted" if change.new_price is None else f"{change.new_price} {change.currency}"
     cause = f"{change.cause} {change.cause_id}".strip()
-    return f"price, version {change.version}", before, price, cause, str(change.rulebook_version), change.trace_id
+    return (
+        f"price, version {change.version}",
+        before,
+        price,
+        cause,
+        str(change.rulebook_version),
+        change.trace_id.strip("0") and change.trace_id,
+    )
 
 
 @click.command("import-history")

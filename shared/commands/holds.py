@@ -6,7 +6,7 @@ import click
 
 from shared.access import audit
 from shared.catalogue.product_set import ProductSet
-from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.commands.terminal import Id, add_row, connection, out, print_line, table, writing
 from shared.jobs import tasks
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
@@ -14,7 +14,7 @@ from shared.prices.holds import HoldFilter
 from shared.settings import Settings
 
 REASON = click.option("--reason", required=True, help="The reason, kept with the hold.")
-IDS = click.argument("hold_ids", type=click.UUID, nargs=-1, required=True, metavar="ID...")
+IDS = click.argument("hold_ids", type=Id("just holds"), nargs=-1, required=True, metavar="ID...")
 
 
 @click.group("holds", invoke_without_command=True)

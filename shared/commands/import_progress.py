@@ -110,6 +110,9 @@ def _report_differences(console: Console, changes: Differences, *, in_full: bool
     for name, changed, removed, added in changes.columns:
         kinds = (("changed in", changed), ("removed from", removed), ("added to", added))
         print_line(", ".join(f"{name} {kind} {plural(count, 'product')}" for kind, count in kinds if count), console)
+    if changes.kept_tiers:
+        kept = f"{plural(changes.kept_tiers, 'product')} with another base_price"
+        print_line(f"tiers stay as they were in {kept}: they are charged as written", console)
     prices = changes.prices
     if in_full:
         for move in prices.largest:

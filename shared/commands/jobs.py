@@ -11,6 +11,7 @@ from shared.catalogue import products
 from shared.catalogue.product_set import ProductSet
 from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import (
+    Id,
     add_row,
     connection,
     console,
@@ -57,7 +58,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
 
 
 @tasks_command.command("show")
-@click.argument("task_id", type=click.UUID)
+@click.argument("task_id", type=Id("just tasks"))
 @click.pass_obj
 def show_task(settings: Settings, task_id: UUID) -> None:
     """Show a task, with the traceback of its error, and the first 100 products that failed in it."""
@@ -73,7 +74,7 @@ def show_task(settings: Settings, task_id: UUID) -> None:
 
 
 @tasks_command.command("replay")
-@click.argument("task_id", type=click.UUID)
+@click.argument("task_id", type=Id("just tasks"))
 @click.pass_obj
 def replay_task(settings: Settings, task_id: UUID) -> None:
     """Queue a failed task again; the work that it has done is kept."""

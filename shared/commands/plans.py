@@ -8,7 +8,7 @@ import msgspec
 
 from shared.access import audit
 from shared.commands import document_files, plan_progress, plan_report
-from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.commands.terminal import Id, add_row, connection, out, print_line, table, writing
 from shared.importing import plan_items
 from shared.jobs import tasks
 from shared.plans import making, store, views
@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 # Redecided prices that are listed; the API lists all.
 REDECIDED = 20
-PLAN_ID = click.argument("plan_id", type=click.UUID, metavar="PLAN_ID")
+PLAN_ID = click.argument("plan_id", type=Id("just plan"), metavar="PLAN_ID")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 
 

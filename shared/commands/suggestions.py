@@ -1,10 +1,10 @@
 """Suggestions for names that do not exist."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from shared.commands.terminal import failure
 from shared.postgres.pools import Conn
+from shared.wording import meant
 
 SHOWN = 10
 _ALIKE = 2_000
@@ -13,9 +13,8 @@ _ALIKE = 2_000
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The end of a sentence: the name that was probably meant, else the names that there are."""
     names = list(known)
-    by_key = {name.casefold(): name for name in names}
-    if close := get_close_matches(given.casefold(), by_key, 1):
-        return f"; did you mean {by_key[close[0]]}?"
+    if words := meant(given, names):
+        return words
     if not names:
         return "; there are none"
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
@@ -25,9 +24,7 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 def like_product(conn: Conn, product_id: str) -> str:
     """The end of a sentence about a product that does not exist: one with an id like it, or nothing."""
     rows = conn.execute(_LIKE, {"id": product_id, "begin": product_id[:2], "most": _ALIKE})
-    by_key = {row["product_id"].casefold(): row["product_id"] for row in rows}
-    close = get_close_matches(product_id.casefold(), by_key, 1)
-    return f"; did you mean {by_key[close[0]]}?" if close else ""
+    return meant(product_id, (row["product_id"] for row in rows))
 
 
 def check_category(conn: Conn, category: str) -> None:

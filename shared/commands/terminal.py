@@ -6,6 +6,7 @@ Foreign text is escaped here: a name or a reason can neither move the cursor nor
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 import psycopg
@@ -68,6 +69,20 @@ def _given(context: click.Context) -> Iterator[tuple[str, object]]:
     for name, value in context.params.items():
         if value and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             yield name, value
+
+
+class Id(click.types.UUIDParameterType):
+    """The id of a task, plan or hold; the error of another text names the command that lists them."""
+
+    def __init__(self, listed_by: str) -> None:
+        self._listed_by = listed_by
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The id."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is not an id; `{self._listed_by}` lists them", param, ctx)
 
 
 def failure(text: str) -> click.ClickException:

@@ -3,7 +3,6 @@
 import csv
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 
 import msgspec
 
@@ -11,6 +10,7 @@ from shared.catalogue import products
 from shared.errors import translated
 from shared.importing.numbers import DecimalMark
 from shared.pricing.product import ProductInput
+from shared.wording import meant
 
 CONTENT = ("content_amount", "content_unit")
 NAMES = (*ProductInput.__struct_fields__, *CONTENT)
@@ -83,10 +83,8 @@ class Columns(msgspec.Struct, frozen=True):
             self.check({_key(name) for name in header})
             if not name:
                 raise RefusedFile(f"column {at} has no name in the header; {_ours(self.names)}")
-            close = get_close_matches(_key(name), self.names, 1)
-            meant = f"; did you mean {close[0]}?" if close else ""
             hint = "--map selects columns and ignores the others"
-            raise RefusedFile(f"unknown column {name!r}{meant} ({hint}); {_ours(self.names)}")
+            raise RefusedFile(f"unknown column {name!r}{meant(_key(name), self.names)} ({hint}); {_ours(self.names)}")
 
     def check(self, known: Mapping[str, str] | set[str]) -> None:
         """Raise RefusedFile where a required column is neither known nor constant."""
@@ -108,7 +106,11 @@ def parse_map(text: str, names: Sequence[str] = NAMES) -> dict[str, str]:
         if not separator or not name:
             raise ValueError(f"{pair!r} is not of the form ours=theirs")
         if ours not in names or ours in theirs:
-            raise ValueError(f"{ours!r} occurs twice" if ours in theirs else f"unknown column {ours!r}; {_ours(names)}")
+            raise ValueError(
+                f"{ours!r} occurs twice"
+                if ours in theirs
+                else f"unknown column {ours!r}{meant(ours, names)}; {_ours(names)}"
+            )
         theirs[ours] = name
     return theirs
 

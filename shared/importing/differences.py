@@ -55,10 +55,12 @@ class Differences(msgspec.Struct, frozen=True):
 
     Attributes:
         columns: The columns that change, in the order of the products' fields.
+        kept_tiers: Products whose list price changes, and whose tiers stay as they were written.
         first: The columns of the first products that change, up to 10 products in the order of the file.
     """
 
     columns: list[ColumnChange]
+    kept_tiers: int
     first: list[Difference]
     prices: PriceEffect
 
@@ -72,7 +74,10 @@ def found(conn: Conn, cause_id: str) -> Differences:
     [moved] = conn.execute(_MOVED, [cause_id]).fetchall()
     largest = [Move(**each) for each in conn.execute(_LARGEST, [cause_id])]
     return Differences(
-        [each for each in counts if any(each[1:])], _first(conn), PriceEffect(moved["rise"], moved["fall"], largest)
+        [each for each in counts if any(each[1:])],
+        row["kept_tiers"],
+        _first(conn),
+        PriceEffect(moved["rise"], moved["fall"], largest),
     )
 
 
@@ -107,7 +112,9 @@ def _counted(name: str) -> str:
 
 
 _COUNTS = f"""
-SELECT {", ".join(map(_counted, _COLUMNS))} FROM import_before b JOIN products p USING (product_id)
+SELECT {", ".join(map(_counted, _COLUMNS))},
+    count(*) FILTER (WHERE p.base_price <> b.base_price AND p.tiers = b.tiers AND p.tiers <> '[]') AS kept_tiers
+FROM import_before b JOIN products p USING (product_id)
 """.encode()  # noqa: S608 # only names of columns
 
 _FIRST = f"""

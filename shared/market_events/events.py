@@ -15,6 +15,7 @@ from shared.pricing.product import MAX_CATEGORY, ProductId
 from shared.pricing.text import clean_id, clean_text
 from shared.wire import amounts, instants
 from shared.wire.fields import AT
+from shared.wording import meant
 
 MAX_AHEAD = timedelta(minutes=5)
 MAX_EVENT_BYTES = 64_000
@@ -190,7 +191,9 @@ def parse_data(type_: str, data: object, path: str = "$.data") -> EventData:
     """
     kind = EVENT_TYPES.get(type_)
     if kind is None:
-        raise InvalidInput(f"unknown event type; known: {', '.join(EVENT_TYPES)}", "$.type")
+        raise InvalidInput(
+            f"unknown event type{meant(type_, EVENT_TYPES) or ';'} known: {', '.join(EVENT_TYPES)}", "$.type"
+        )
     try:
         with translated():
             found = msgspec.convert(data, kind)

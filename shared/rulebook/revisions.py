@@ -8,6 +8,7 @@ from shared.postgres.pools import Conn
 from shared.pricing.rulebook import PriceList, Rulebook
 from shared.rulebook import store
 from shared.rulebook.store import By, RulebookVersion
+from shared.wording import meant
 
 
 def in_force(conn: Conn, list_id: str) -> int:
@@ -60,4 +61,6 @@ def _header(rulebook: Rulebook, list_id: str) -> PriceList:
     for header in rulebook.price_lists:
         if header.id == list_id:
             return header
-    raise NotFound(f"no price list {list_id!r}")
+    ids = [header.id for header in rulebook.price_lists]
+    known = meant(list_id, ids) or (f"; there are {', '.join(ids[:10])}" if ids else "; there are none")
+    raise NotFound(f"no price list {list_id!r}{known}")

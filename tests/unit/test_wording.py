@@ -29,6 +29,7 @@ class Document(Struct, forbid_unknown_fields=True):
     tags: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)] = ("a",)
     id: UUID | None = None
     known: bool = False
+    size: int | float = 1
     step: Annotated[int, Meta(multiple_of=5)] = 5
 
 
@@ -48,6 +49,7 @@ class Needing(Struct):
         ("units", ["l"], "'l' is not allowed there; did you mean ml? use one of kg, ml"),
         ("count", 0, "must be a whole number of at least 1"),
         ("count", 9, "must be a whole number of at most 5"),
+        ("size", "3", "must be a number, not text"),
         ("count", 1.5, "must be a whole number, not a number"),
         ("price", "9,90", "must be a number such as 49.90"),
         ("price", [], "must be a number such as 49.90 or null, not a list"),

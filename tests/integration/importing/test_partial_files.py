@@ -65,6 +65,13 @@ def test_an_empty_cell_empties_its_column_and_the_summary_says_so(
     assert (found.cost, found.tags, found.stock, found.name) == (None, (), 12, "Drill")
 
 
+def test_tiers_that_stay_behind_a_new_list_price_are_said(pool: Pool, file: Writing, drill: str) -> None:
+    tiers = '"[{""up_to"": 9, ""unit_price"": ""100.00""}, {""up_to"": null, ""unit_price"": ""97.00""}]"'
+    assert imported(pool, file(f"product_id,tiers\n{drill},{tiers}\n")).code == 0
+    done = imported(pool, file(f"product_id,base_price\n{drill},98.00\n"))
+    assert "tiers stay as they were in 1 product with another base_price: they are charged as written" in done.said
+
+
 def test_with_replace_a_row_is_the_whole_product(pool: Pool, file: Writing, drill: str) -> None:
     done = imported(pool, file(f"{HEADER}\n{drill},Drill,USD,100.00\n"), REPLACED)
     assert (done.code, "cost removed from 1 product" in done.said) == (0, True)
