@@ -91,10 +91,12 @@ def again(private: PrivateStack) -> str:
     event_id = str(uuid4())
     engine.publish("competitor_price_changed", competitor(product_id), event_id=event_id)
     assert engine.settled(event_id)["status"] == "applied"
-    second = engine.publish("competitor_price_changed", competitor(product_id, "85.00"), event_id=event_id)
+    second = engine.publish("competitor_price_changed", competitor(product_id), event_id=event_id)
+    other = {"type": "competitor_price_changed", "data": competitor(product_id, "85.00"), "event_id": event_id}
+    refused = engine.http.post("/api/v1/publish-market-event", json=other).status_code
     price = engine.price(product_id, user_location=HERE)["final_price"]
-    assert (second["status"], price) == ("duplicate", "95.00"), (second["status"], price)
-    return f"{second['status']}, the price stays {price}"
+    assert (second["status"], refused, price) == ("duplicate", 409, "95.00"), (second["status"], refused, price)
+    return f"{second['status']}, with other data {refused}; the price stays {price}"
 
 
 def concurrent_look_ups(private: PrivateStack) -> str:
