@@ -47,6 +47,13 @@ def span(seconds: float) -> str:
     return next((f"{length // unit:,} {name}" for unit, name in _SPANS if length >= unit), f"{length.seconds} s")
 
 
+def lasted(seconds: float) -> str:
+    """How long something took: 34 ms, 1.2 s, 3 min."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else span(seconds)  # a minute
+
+
 def ago(at: datetime | None, now: datetime | None = None) -> str:
     """An instant beside now: 3 h ago, in 5 min; None is empty."""
     if at is None:
@@ -81,5 +88,6 @@ def segment(text: str) -> str:
 
 
 FILTERS = {
-    function.__name__: function for function in (money, whole, plain, change, span, ago, exact, machine, local, segment)
+    function.__name__: function
+    for function in (money, whole, plain, change, span, lasted, ago, exact, machine, local, segment)
 }

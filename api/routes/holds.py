@@ -18,9 +18,10 @@ from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.postgres.pools import Conn
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
-from shared.prices.holds import HoldFilter, HoldStatus, HoldView
+from shared.prices.holds import HOLD_ID, HoldFilter, HoldStatus, HoldView
 from shared.pricing.product import MAX_CATEGORY, MAX_ID
 from shared.pricing.state import HoldCode
 
@@ -44,6 +45,13 @@ class HoldsAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A person's answer to several holds; without a filter to all."""
 
     reason: Reason
+    hold_ids: (
+        Annotated[
+            tuple[UUID, ...],
+            Meta(min_length=1, max_length=hold_answers.MOST, description="Of these only", examples=[[HOLD_ID]]),
+        ]
+        | None
+    ) = None
     category: Category | None = None
     code: Code | None = None
 
@@ -152,13 +160,18 @@ def approve_holds(request: Request[LiveKey, Any, Any], services: Services, data:
 def refuse_holds(request: Request[LiveKey, Any, Any], services: Services, data: ManyAnswers) -> Answered:
     """Refuse holds."""
     with services.transaction() as conn:
-        found = hold_answers.chosen(conn, HoldFilter(category=data.category, code=data.code))
+        found = _fitting(conn, data)
         return Answered(len(hold_answers.refuse(conn, found, Answer(data.reason, request.user.name))) if found else 0)
 
 
 def _chosen(services: Services, data: HoldsAnswer) -> list[UUID]:
     with services.transaction() as conn:
-        return hold_answers.chosen(conn, HoldFilter(category=data.category, code=data.code))
+        return _fitting(conn, data)
+
+
+def _fitting(conn: Conn, data: HoldsAnswer) -> list[UUID]:
+    chosen = HoldFilter(category=data.category, code=data.code, hold_ids=data.hold_ids)
+    return hold_answers.chosen(conn, chosen)
 
 
 def _approve(services: Services, hold_ids: Sequence[UUID], answer: Answer) -> Answered:

@@ -52,6 +52,7 @@ class HoldFilter(msgspec.Struct, frozen=True, kw_only=True):
     product_id: str | None = None
     category: str | None = None
     code: HoldCode | None = None
+    hold_ids: tuple[UUID, ...] | None = None
 
 
 class HoldChange(NamedTuple):
@@ -90,7 +91,9 @@ def page(conn: Conn, status: HoldStatus, chosen: HoldFilter, limit: int, after: 
     """Holds of a status, the longest waiting first, behind `after`."""
     since, hold_id = after or _FIRST
     bound_statement(conn, LIST_TIMEOUT_S)
+    hold_ids = None if chosen.hold_ids is None else list(chosen.hold_ids)
     values = msgspec.structs.asdict(chosen) | {"status": status, "since": since, "id": hold_id, "limit": limit}
+    values["hold_ids"] = hold_ids
     return [HoldView(**row) for row in conn.execute(_PAGE, values)]
 
 
@@ -140,6 +143,7 @@ WHERE h.status = %(status)s AND (h.since, h.hold_id) > (%(since)s, %(id)s)
     AND (%(code)s::text IS NULL OR h.code = %(code)s)
     AND (%(category)s::text IS NULL OR EXISTS (
         SELECT FROM products p WHERE p.product_id = h.product_id AND p.category = %(category)s))
+    AND (%(hold_ids)s::uuid[] IS NULL OR h.hold_id = ANY(%(hold_ids)s))
 ORDER BY h.since, h.hold_id LIMIT %(limit)s
 """  # noqa: S608 # only names of columns
 

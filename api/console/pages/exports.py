@@ -33,7 +33,7 @@ async def export_products(
     search = Search(words=q.strip() or None, category=category or None, tag=tag or None)
     first = await asyncio.to_thread(_batch, services, search, None)
     headers = {"content-disposition": 'attachment; filename="products.csv"', "cache-control": "no-store"}
-    return Stream(_lines(services, search, first), media_type="text/csv; charset=utf-8", headers=headers)
+    return Stream(_lines(services, search, first), media_type="text/csv", headers=headers)
 
 
 async def _lines(services: Services, search: Search, found: list[ListedProduct]) -> AsyncIterator[str]:

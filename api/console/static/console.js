@@ -2,7 +2,7 @@
 
 "use strict";
 
-const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
+const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]") !== null;
 let isGoing = false;
 
 document.addEventListener("keydown", (event) => {
@@ -13,6 +13,13 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "g") {
     isGoing = true;
     setTimeout(() => { isGoing = false; }, 1500);
+  } else if (event.key === "j" || event.key === "k") {
+    const boxes = [...document.querySelectorAll("main td input[type=checkbox]")];
+    const next = boxes.indexOf(document.activeElement) + (event.key === "j" ? 1 : -1);
+    boxes.at(Math.min(Math.max(next, 0), boxes.length - 1))?.focus();
+  } else if (event.key === "r") {
+    const reason = document.querySelector(".answering [name=reason]");
+    if (reason) { event.preventDefault(); reason.focus(); }
   } else if (event.key === "/") {
     const search = document.querySelector("[data-search]");
     if (search) { event.preventDefault(); search.focus(); search.select(); }

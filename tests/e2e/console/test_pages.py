@@ -9,7 +9,14 @@ import pytest
 from tests.e2e.console.browsing import visitor
 from tests.support.engine import Engine
 
-PAGES = ["/console", "/console/products", "/console/products/P-100"]
+PAGES = [
+    "/console",
+    "/console/products",
+    "/console/products/P-100",
+    "/console/holds",
+    "/console/events",
+    "/console/jobs",
+]
 LARGEST = 100_000
 
 
