@@ -144,7 +144,7 @@ holds *arguments: setup
 webhooks *arguments: setup
     @{{ python }} -m deploy catalogue webhooks "$@"
 
-# List revocations of offers; `just offers revoke --reason R` takes offers back, `just offers rotate` makes a new key
+# List revocations of offers; `just offers revoke --reason R` takes offers back, `rotate` and `new-key` make a new key
 [no-exit-message]
 [positional-arguments]
 offers *arguments: setup

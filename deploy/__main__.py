@@ -95,6 +95,9 @@ def catalogue(arguments: tuple[str, ...]) -> None:
 @click.pass_context
 def offers(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Change the keys of offers, or run a command of `shared.commands` on their revocations."""
+    if arguments[:1] == ("new-key",):
+        click.echo(new_offer_key())
+        return
     if arguments[:1] != ("rotate",):
         context.invoke(catalogue, arguments=("offers", *arguments))
         return
@@ -102,8 +105,9 @@ def offers(context: click.Context, arguments: tuple[str, ...]) -> None:
         raise click.ClickException(
             f"{OFFER_KEYS} is set by you: put {new_offer_key()} before its first key, and a comma."
         )
-    done = state.rotate_offer_keys(home.locate(os.environ)), passwords.rotate_offer_keys(command.REPOSITORY)
-    if not any(done):
+    where = home.locate(os.environ)
+    is_docker = "docker" in running() or not (where / home.STATE_FILE).exists()
+    if not (passwords.rotate_offer_keys(command.REPOSITORY) if is_docker else state.rotate_offer_keys(where)):
         raise click.ClickException("No stack was started here: `just up` makes the first key.")
     click.echo("The new key signs after `just down` and `just up`. Former keys go on verifying.")
 

@@ -13,7 +13,7 @@ from shared.settings import Settings
 @click.group("offers", invoke_without_command=True)
 @click.pass_context
 def offers_command(context: click.Context) -> None:
-    """List revocations of offers; `offers revoke --reason R`, `offers rotate`."""
+    """List revocations of offers; `offers revoke --reason R`, `offers rotate`, `offers new-key`."""
     if context.invoked_subcommand is not None:
         return
     with connection(context.obj) as conn:
