@@ -72,7 +72,7 @@ def test_a_history_is_that_of_the_api(engine: Engine) -> None:
     product_id = engine.put_product()["product_id"]
     engine.put_product(product_id=product_id, base_price="90.00")
     rows = list(csv.DictReader(just(engine, "--history", "--product", product_id).stdout.splitlines()))
-    found = engine.http.get(f"/api/v1/products/{product_id}/price-history").json()["items"]
+    found = engine.history(str(product_id))
     assert [(row["version"], row["new_price"], row["cause_id"]) for row in reversed(rows)] == [
         (str(item["version"]), item["new_price"], item["cause_id"]) for item in found
     ]
