@@ -17,13 +17,14 @@ from api.http.problems import documented
 from api.quoting import look_up, quoted
 from api.services import Services
 from shared.access.keys import LiveKey
-from shared.errors import PricingError
+from shared.errors import OfferRefused, PricingError
 from shared.offers import revocations
 from shared.offers.keys import LONGEST_TOKEN
 from shared.pricing.answer import NotQuoted, Quote
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.offer import Offer
 from shared.pricing.product import ProductId
+from shared.telemetry.metrics import OFFERS
 from shared.wire import instants
 from shared.wire.fields import AT
 
@@ -109,7 +110,12 @@ async def verify_offer(
     """Verify an offer."""
     revoked_before = await services.revocations.current()
     since = revoked_before.timestamp() if revoked_before else 0.0
-    offer = services.offer_keys.read(data.token, datetime.now(UTC).timestamp(), since)
+    try:
+        offer = services.offer_keys.read(data.token, datetime.now(UTC).timestamp(), since)
+    except OfferRefused as error:
+        OFFERS.labels(type(error).__name__.removeprefix("Offer").lower()).inc()
+        raise
+    OFFERS.labels("held").inc()
     current = await _current(services, offer)
     return VerifiedOffer(
         product_id=offer.sub,

@@ -41,6 +41,7 @@ RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["ki
 RATE_LIMITS_SKIPPED = Counter(
     "pricing_rate_limits_skipped", "Requests that were let through unlimited because Redis was away"
 )
+OFFERS = Counter("pricing_offers_verified", "Offers that were verified, by what came of it", ["outcome"])
 FAILED_KEYS = Counter("pricing_failed_keys", "Requests with a key that was unknown, expired or revoked")
 NEAR_READS = Counter("pricing_near_cache_reads", "Price sheets looked up in the process's own cache", ["result"])
 NEAR_ENTRIES = Gauge("pricing_near_cache_entries", "Price sheets in the near caches", multiprocess_mode="livesum")

@@ -108,6 +108,8 @@ def test_wrong_offers_are_named_over_http(engine: Engine, product: str) -> None:
     offer = ours.read(token, now_s=0, revoked_before_s=0)
     assert refused(engine, OfferKeys("A" * 43).sign(offer)) == "urn:pricing:offer-foreign"
     assert refused(engine, ours.sign(replace(offer, exp=1))) == "urn:pricing:offer-expired"
+    lines = [f'pricing_offers_verified_total{{outcome="{outcome}"}}' for outcome in ("forged", "foreign", "expired")]
+    eventually(lambda: all(line in engine.http.get("/metrics").text for line in lines), "they are counted")
 
 
 def test_the_public_keys_are_served_without_a_key(engine: Engine) -> None:

@@ -1,5 +1,6 @@
 """Offers: what a token says, and what is payable."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from shared.pricing.answer import Quote
 from shared.pricing.offer import Offer, offer
 from shared.pricing.query import PriceQuery
+from tests.support.pricing_examples import NOON
 from tests.support.shop_examples import quoted, rulebook, shop_sheet
 
 AT_S = 1_795_791_234.5678
@@ -44,3 +46,10 @@ def test_a_price_in_another_currency_and_a_missing_one_leave_the_guarantee() -> 
     made = offer(QUOTE, PriceQuery(product_id="P"), AT_S, 900)
     assert made.payable(None) == QUOTE.total
     assert made.payable(replace(QUOTE, currency="JPY", total=Decimal(1))) == QUOTE.total
+
+
+def test_an_offer_outlives_the_window_that_made_its_price() -> None:
+    book = rulebook(promotions=[{"id": "p", "percent": "20", "until": "2026-03-01T13:00:00Z"}])
+    during, after = (quoted(book, shop_sheet(), at=NOON + timedelta(hours=hours)) for hours in (0, 2))
+    made = offer(during, PriceQuery(product_id="P"), NOON.timestamp(), 10_800)
+    assert (int(made.total), after.total, int(made.payable(after))) == (80, 100, 80)
