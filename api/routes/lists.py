@@ -11,8 +11,8 @@ from api.edge.identity import needs
 from api.http import cursors
 from api.http.problems import documented
 from api.services import Services
-from shared.catalogue import products
-from shared.catalogue.products import ListedProduct, Search
+from shared.catalogue import listing
+from shared.catalogue.listing import ListedProduct, Search
 from shared.jobs import views as task_views
 from shared.jobs.views import TaskKind, TaskStatus, TaskView
 from shared.market_events import views as event_views
@@ -57,8 +57,8 @@ class EventList(msgspec.Struct, frozen=True):
     tags=["Products"],
     responses=documented(401, 403, 422, 503),
     summary="Products, by text, category and tag",
-    description="In the order of their ids. A text or tag that few of millions of products have takes too long "
-    "without a category: 503 after 5 s.",
+    description="In the order of their ids. A text that few of millions of products have takes too long without a "
+    "category: 503 after 5 s. `words` and `tag` are fast.",
 )
 def list_products(
     services: Services,
@@ -73,8 +73,8 @@ def list_products(
         Parameter(
             min_length=1,
             max_length=200,
-            description="Beginnings of the id, or of words of the id, name, category, brand and tags, in any case; "
-            "all must fit. Fast among millions of products",
+            description="The beginning of the id, or beginnings of words of the name, category, brand and tags, in any "
+            "case; all must fit. Fast among millions of products",
         ),
     ] = None,
     category: Annotated[
@@ -88,7 +88,7 @@ def list_products(
     after: str | None = cursors.decode(cursor, str)
     search = Search(text=text, words=words, category=category, tag=tag)
     with services.transaction() as conn:
-        items, last = cursors.split(products.page(conn, search, limit + 1, after), limit)
+        items, last = cursors.split(listing.page(conn, search, limit + 1, after), limit)
     return ProductList(items, cursors.encode(last.product_id) if last else None)
 
 

@@ -9,9 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import NotFound
-from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
-from shared.pricing.currencies import CurrencyCode
-from shared.pricing.product import ProductId, ProductInput
+from shared.postgres.pools import Conn
+from shared.pricing.product import ProductInput
 from shared.telemetry.metrics import LOCK_WAIT
 from shared.wire.fields import AT, ComputedAt, PolicyVersion, Version
 
@@ -42,36 +41,6 @@ class ProductView(msgspec.Struct, frozen=True):
     policy_version: PolicyVersion
     computed_at: ComputedAt
     signals: Annotated[tuple[SignalView, ...], Meta(description="The latest signals.")]
-
-
-class ListedProduct(msgspec.Struct, frozen=True):
-    """A product in a list."""
-
-    product_id: ProductId
-    name: Annotated[str, Meta(description="The product's name.", examples=["Kettle, 1.7 l"])]
-    category: Annotated[str, Meta(description="The product's category.", examples=["electronics"])]
-    currency: CurrencyCode
-    base_price: Annotated[Decimal, Meta(description="The list price of one unit.", examples=["49.90"])]
-    published_price: Annotated[
-        Decimal, Meta(description="Before market, quantity and membership; not rounded.", examples=["47.50"])
-    ]
-    version: Version
-
-
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """Which products are listed; None: any.
-
-    Attributes:
-        text: Part of the id or the name, in any case.
-        words: Beginnings of the id, or of words of the id, name, category, brand and tags, in any case; all must fit.
-        category: The whole category.
-        tag: A whole tag.
-    """
-
-    text: str | None = None
-    words: str | None = None
-    category: str | None = None
-    tag: str | None = None
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
@@ -126,46 +95,6 @@ def view(conn: Conn, product_id: str) -> ProductView:
     )
 
 
-def page(conn: Conn, search: Search, limit: int, after: str | None) -> list[ListedProduct]:
-    """Products in the order of their ids, behind the id `after`.
-
-    Args:
-        conn: In a transaction.
-        search: Which products.
-        limit: The largest number of products.
-        after: The last id of the page before; None: the first page.
-    """
-    # A condition that is not needed is left out: as `IS NULL OR …` it would keep the category's index out of the plan.
-    possible = (
-        (_IN_CATEGORY, search.category),
-        (_WITH_TAG, search.tag),
-        (_WITH_TEXT, search.text),
-        (_WITH_WORDS, search.words),
-    )
-    conditions = "".join(condition for condition, value in possible if value)
-    values = msgspec.structs.asdict(search) | {"after": after or "", "limit": limit}
-    bound_statement(conn, LIST_TIMEOUT_S)
-    if search.words:
-        [row] = conn.execute(
-            _TSQUERY, {"words": [_beginning(word) for word in search.words.lower().split()]}
-        ).fetchall()
-        values["words"] = row["query"]
-    # Planned anew for each search: how many products a word has decides which index is read.
-    rows = conn.execute(_PAGE.format(conditions).encode(), values, prepare=False)
-    return [ListedProduct(**row) for row in rows]
-
-
-def _beginning(word: str) -> str:
-    """A word as the beginning of others, in PostgreSQL's language of text searches."""
-    quoted = word.replace("\\", "\\\\").replace("'", "''")
-    return f"'{quoted}':*"
-
-
-def categories(conn: Conn, limit: int = 200) -> list[str]:
-    """The first categories that products have, in their order."""
-    return [row["category"] for row in conn.execute(_CATEGORIES, {"limit": limit})]
-
-
 def product_of(row: Mapping[str, Any]) -> ProductInput:
     """The product in a row of the table `products`."""
     return msgspec.convert({name: row[name] for name in COLUMNS}, ProductInput)
@@ -209,36 +138,3 @@ SELECT {_OLD}, r.published_price, r.version, r.policy_version, r.computed_at, co
     FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
 FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
 """  # noqa: S608 # only names of columns
-
-_IN_CATEGORY = " AND p.category = %(category)s"
-_WITH_TAG = " AND p.tags @> jsonb_build_array(%(tag)s::text)"
-_WITH_TEXT = """
-    AND (strpos(lower(p.product_id), lower(%(text)s)) > 0 OR strpos(lower(p.name), lower(%(text)s)) > 0)"""
-
-# The expression of the index `products_by_words`.
-_WITH_WORDS = """
-    AND product_words(p.product_id, p.name, p.category, p.brand, p.tags) @@ %(words)s::tsquery"""
-
-# Each word is the beginning of what stands between blanks, or of words: the parser takes `P-100` for `p` and `-100`.
-_TSQUERY = """
-SELECT string_agg('(' || concat_ws(' | ', word, nullif(to_tsquery('simple', word)::text, '')) || ')', ' & ') AS query
-FROM unnest(%(words)s::text[]) AS w (word)
-"""
-
-# One step of the index for each category, not one for each product.
-_CATEGORIES = """
-WITH RECURSIVE found AS (
-    (SELECT category, 1 AS n FROM products ORDER BY category LIMIT 1)
-    UNION ALL
-    SELECT (SELECT category FROM products WHERE category > found.category ORDER BY category LIMIT 1), n + 1
-    FROM found WHERE found.category IS NOT NULL AND n < %(limit)s
-)
-SELECT category FROM found WHERE category IS NOT NULL
-"""
-
-# Both tables begin behind `after`: a merge join would read the prices from the first one on.
-_PAGE = """
-SELECT p.product_id, p.name, p.category, p.currency, p.base_price, r.published_price, r.version
-FROM products p JOIN prices r USING (product_id)
-WHERE p.product_id > %(after)s AND r.product_id > %(after)s{} ORDER BY p.product_id LIMIT %(limit)s
-"""

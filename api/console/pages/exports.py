@@ -12,8 +12,8 @@ from litestar.response import Stream
 
 from api.edge.identity import needs
 from api.services import Services
-from shared.catalogue import products as catalogue
-from shared.catalogue.products import ListedProduct, Search
+from shared.catalogue import listing
+from shared.catalogue.listing import ListedProduct, Search
 from shared.importing.spreadsheets import protected
 from shared.pricing.product import MAX_CATEGORY
 
@@ -47,7 +47,7 @@ async def _lines(services: Services, search: Search, found: list[ListedProduct])
 
 def _batch(services: Services, search: Search, after: str | None) -> list[ListedProduct]:
     with services.transaction() as conn:
-        return catalogue.page(conn, search, BATCH, after)
+        return listing.page(conn, search, BATCH, after)
 
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:

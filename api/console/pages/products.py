@@ -11,7 +11,7 @@ from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
 from api.services import Services
-from shared.catalogue import products as catalogue
+from shared.catalogue import listing
 from shared.pricing.product import MAX_CATEGORY
 
 PATH = f"{CONSOLE_PATH}/products"
@@ -29,10 +29,10 @@ def products(
 ) -> Response[str]:
     """List the products that fit the filters in the address."""
     after: str | None = cursors.decode(cursor, str)
-    search = catalogue.Search(words=q.strip() or None, category=category or None, tag=tag or None)
+    search = listing.Search(words=q.strip() or None, category=category or None, tag=tag or None)
     with services.transaction() as conn:
-        found, last = cursors.split(catalogue.page(conn, search, PAGE + 1, after), PAGE)
-        categories = catalogue.categories(conn)
+        found, last = cursors.split(listing.page(conn, search, PAGE + 1, after), PAGE)
+        categories = listing.categories(conn)
     filters = {name: value for name, value in (("q", q), ("category", category), ("tag", tag)) if value}
     following = urlencode(filters | {"cursor": cursors.encode(last.product_id)}) if last else ""
     values: dict[str, Any] = {
