@@ -17,8 +17,10 @@ from shared.wire.fields import Version
 
 # The walk finds a page of words that one product in twenty has.
 WALKED = 1_000
-# Around words, not within them.
-_PUNCTUATION = ".,;:!?()[]{}\"'“”„«»"
+# Between words, as in the function `product_words`.
+_BETWEEN = str.maketrans(dict.fromkeys('-_/.,;:()[]"', " "))
+# JSON writes these in another way, and so does the text in which words of tags are found.
+_ESCAPED = '"\\'
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -68,18 +70,21 @@ def page(conn: Conn, search: Search, limit: int, after: str | None) -> list[List
     conditions = in_category + others
     values = msgspec.structs.asdict(search) | {"after": after or "", "limit": limit}
     bound_statement(conn, LIST_TIMEOUT_S)
-    words = (search.words or "").split()
-    parts = [_beginning(word) for word in words] + ([_quoted(f"#{search.tag.lower()}")] if search.tag else [])
-    if not parts:
+    parts = [f"{_quoted(word)}:*" for word in _cut(search.words or "")]
+    if search.tag and not any(character in search.tag for character in _ESCAPED):
+        parts += [_quoted(word) for word in _cut(search.tag)]
+    if not parts and not search.words:
         return [ListedProduct(**row) for row in conn.execute(_PAGE.format(conditions).encode(), values)]
-    values |= {"query": " & ".join(parts), "walked": WALKED}
-    found = _ids(conn, _WALK.format(in_category, others), values)
-    if len(found) < limit:
-        found = _ids(conn, _INDEXED.format(conditions), values)
-    if len(words) == 1:
-        for low in {words[0], words[0].upper(), words[0].lower()}:
-            bounds = {"low": max(low, after or ""), "high": low + _LAST_CHARACTER}
-            found += _ids(conn, _BY_ID.format(conditions), values | bounds)
+    found: list[str] = []
+    if parts:
+        values |= {"query": " & ".join(parts), "walked": WALKED}
+        found = _ids(conn, _WALK.format(in_category, others), values)
+        if len(found) < limit:
+            found = _ids(conn, _INDEXED.format(conditions), values)
+    if search.words:
+        beginning = search.words.strip()
+        for low in {beginning, beginning.upper(), beginning.lower()}:
+            found += _ids(conn, _BY_ID.format(conditions), values | {"low": low, "high": low + _LAST_CHARACTER})
     return [ListedProduct(**row) for row in conn.execute(_OF_IDS, {"ids": sorted(set(found))[:limit]})]
 
 
@@ -92,12 +97,13 @@ def _ids(conn: Conn, query: str, values: dict[str, object]) -> list[str]:
     return [row["product_id"] for row in conn.execute(query.encode(), values, prepare=False)]
 
 
-def _beginning(word: str) -> str:
-    """A word as the beginning of others, in PostgreSQL's language of text searches."""
-    return f"{_quoted(word.lower().strip(_PUNCTUATION) or word.lower())}:*"
+def _cut(text: str) -> list[str]:
+    """The words of a text."""
+    return text.translate(_BETWEEN).split()
 
 
 def _quoted(word: str) -> str:
+    """A word in PostgreSQL's language of text searches."""
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
@@ -123,14 +129,14 @@ SELECT product_id FROM (
     SELECT product_id, name, category, brand, tags FROM products p
     WHERE product_id > %(after)s{} ORDER BY product_id LIMIT %(walked)s
 ) p
-WHERE product_words(name, category, brand, tags) @@ %(query)s::tsquery{} ORDER BY product_id LIMIT %(limit)s
+WHERE product_words(name, category, brand, tags) @@ lower(%(query)s)::tsquery{} ORDER BY product_id LIMIT %(limit)s
 """
 
 # The order stands outside, so that the index of the words is read, and not that of the ids.
 _INDEXED = """
 WITH found AS MATERIALIZED (
     SELECT product_id FROM products p
-    WHERE product_words(name, category, brand, tags) @@ %(query)s::tsquery AND product_id > %(after)s{}
+    WHERE product_words(name, category, brand, tags) @@ lower(%(query)s)::tsquery AND product_id > %(after)s{}
 )
 SELECT product_id FROM found ORDER BY product_id LIMIT %(limit)s
 """

@@ -17,7 +17,7 @@ from api.routes import holds as api
 from api.routes.breaker import BreakerReset
 from api.routes.holds import Answered, HoldsAnswer
 from api.services import Services
-from shared.catalogue import products as catalogue
+from shared.catalogue import listing
 from shared.errors import InvalidInput, PricingError
 from shared.prices import breaker
 from shared.prices import holds as store
@@ -99,7 +99,7 @@ def _shown(
 ) -> Response[str]:
     with services.transaction() as conn:
         found, last = cursors.split(store.page(conn, status, chosen, PAGE + 1, after), PAGE)
-        categories = catalogue.categories(conn)
+        categories = listing.categories(conn)
         stopped = breaker.view(conn, rulebook.active_policy(conn).policy.breaker)
     filters = {
         "status": status,

@@ -71,7 +71,7 @@ def test_products_are_found_by_words_category_and_tag(engine: Engine) -> None:
     with visitor(engine, "catalogue:read") as person:
         queries: list[dict[str, Any]] = [
             {"q": f"käse {mark}"},
-            {"q": f"l/{mark}"},
+            {"q": f"L/{mark}"},
             {"category": f"c-{mark}"},
             {"q": mark, "tag": "red"},
         ]

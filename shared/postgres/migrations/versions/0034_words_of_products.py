@@ -5,16 +5,15 @@ from alembic import op
 revision = "0034"
 down_revision = "0033"
 
-# What stands between blanks is a word, and so are its parts: `blue-ray` and `ray`. A whole tag begins with #.
+# Words stand between blanks and these characters; `shared.catalogue.listing` cuts a search in the same way.
+# PostgreSQL puts the function's body in its place: a body with a subquery would take twice the time of every write.
 SCHEMA = """
 CREATE FUNCTION product_words(name text, category text, brand text, tags jsonb) RETURNS tsvector
-LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN strip(
-    to_tsvector('pg_catalog.simple', name || ' ' || category || ' ' || coalesce(brand, ''))
-    || array_to_tsvector(
-        array_remove(string_to_array(lower(name || ' ' || category || ' ' || coalesce(brand, '')), ' '), ''))
-    || jsonb_to_tsvector('pg_catalog.simple', tags, '["string"]')
-    || coalesce((SELECT array_to_tsvector(array_agg('#' || lower(tag))) FROM jsonb_array_elements_text(tags) t (tag)),
-        ''));
+LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN array_to_tsvector(array_remove(string_to_array(
+    translate(
+        lower(name || ' ' || category || ' ' || coalesce(brand, '') || ' ' || tags::text),
+        '-_/.,;:()[]"', repeat(' ', 12)),
+    ' '), ''));
 COMMENT ON FUNCTION product_words IS 'the words by which a product is found';
 CREATE INDEX products_by_words ON products USING gin (product_words(name, category, brand, tags));
 """
