@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -14,6 +15,9 @@ from prometheus_client import make_wsgi_app
 from shared.telemetry.exposition import group_registry
 from shared.telemetry.heartbeats import Health
 
+# Time in which a caller must send its request: a connection holds a thread.
+IDLE_S = 10.0
+
 
 class ThreadingServer(ThreadingMixIn, WSGIServer):
     """One thread a request."""
@@ -22,14 +26,20 @@ class ThreadingServer(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
+    def handle(self) -> None:
+        """Answer one request; a caller that sends none or goes away is no error."""
+        with suppress(TimeoutError, ConnectionError):
+            super().handle()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the library's name
         """Log nothing: probes come every few seconds."""
 
 
-def start(host: str, port: int, health: Callable[[], Health]) -> ThreadingServer:
+def start(host: str, port: int, health: Callable[[], Health], idle_s: float = IDLE_S) -> ThreadingServer:
     """Serve `/metrics`, `/health/live` and `/health/ready` on a thread, until `shutdown`.
 
-    Health is 200 or 503, with the age of each loop's last turn and success. No probe calls a server.
+    Health is 200 or 503, with the age of each loop's last turn and success. No probe calls a server. A connection
+    without a request is closed after `idle_s` seconds.
 
     Raises:
         OSError: the port is taken.
@@ -48,7 +58,8 @@ def start(host: str, port: int, health: Callable[[], Health]) -> ThreadingServer
         return [msgspec.json.encode({"status": word if is_good else f"not {word}", "loops": found.loops})]
 
     server_class = type("Server", (ThreadingServer,), {"address_family": _family(host)})
-    server: ThreadingServer = make_server(host, port, app, server_class, _Quiet)
+    handler_class = type("Handler", (_Quiet,), {"timeout": idle_s})
+    server: ThreadingServer = make_server(host, port, app, server_class, handler_class)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 

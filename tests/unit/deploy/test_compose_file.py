@@ -32,3 +32,12 @@ def test_only_the_servers_hold_the_passwords_of_their_administrators() -> None:
 
 def test_only_the_api_holds_the_keys_of_offers() -> None:
     assert holders("PRICING_OFFER_KEYS") == {"api"}
+
+
+def test_an_open_api_opens_no_page_without_a_login() -> None:
+    services: dict[str, Any] = yaml.safe_load(FILE.read_text())["services"]
+    published = {name: parts["ports"] for name, parts in services.items() if "ports" in parts}
+    pages = {name for name, ports in published.items() if "${MONITORING_HOST:-127.0.0.1}:" in str(ports)}
+    assert pages == {"jaeger", "prometheus", "grafana"}
+    assert {name for name in published if "PRICING_HOST" in str(published[name])} == {"gateway"}
+    assert set(published) == pages | {"gateway", "api"}
