@@ -71,14 +71,17 @@ def delete(services: Services, product_id: str, conditions: Conditions) -> Store
 
 
 def _check(conn: Conn, product_id: str, conditions: Conditions) -> bool:
-    """Whether the write must create the product. The product is locked, so that true conditions stay true.
+    """Whether the write must create the product.
+
+    The product is locked first. True conditions stay true, and the policy read next is not older than the one of a
+    decision that this write waited for.
 
     Raises:
         HTTPException: 412: a condition is false.
     """
+    is_there = bool(products.lock(conn, [product_id]))
     if conditions.if_match is None and conditions.if_none_match is None:
         return False
-    is_there = bool(products.lock(conn, [product_id]))
     current = etags.tag_of(products.view(conn, product_id)) if is_there else None
     etags.check_write(conditions.if_match, conditions.if_none_match, current)
     return not is_there

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 import msgspec
 import psycopg
+import psycopg_pool
 import pytest
 import redis
 from litestar.exceptions import (
@@ -114,6 +115,22 @@ def test_an_unforeseen_error_says_nothing_internal(error: Exception) -> None:
     assert (problem.status, problem.type) == (500, "urn:pricing:internal")
     assert "hunter2" not in msgspec.json.encode(problem).decode()
     assert type(error).__name__ not in msgspec.json.encode(problem).decode()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("connection to server at 10.0.0.7, user pricing: hunter2"),
+        psycopg.errors.QueryCanceled("hunter2"),
+        psycopg_pool.PoolTimeout("hunter2"),
+        redis.ConnectionError("Error 111 connecting to 10.0.0.7:6379. hunter2"),
+        redis.exceptions.ReadOnlyError("hunter2"),
+    ],
+)
+def test_the_text_of_a_driver_is_in_no_problem(error: Exception) -> None:
+    problem = problem_of(error, PATH)
+    assert (problem.status, problem.type) == (503, "urn:pricing:unavailable")
+    assert "hunter2" not in problem.detail
 
 
 def test_subclasses_stand_before_their_parents() -> None:
