@@ -13,6 +13,9 @@ from shared.postgres.pools import Conn
 # A newer signal of a sender is noted where it is so much newer, so that workers do not wait for one another.
 EVERY_S = 10
 FORGOTTEN_DAYS = 30
+# A sender whose signals all lie within an hour was used once, by hand or by a demo: it is no feed.
+ONCE_H = 1
+ONCE_FORGOTTEN_DAYS = 3
 MOST_SHOWN = 100
 
 
@@ -43,8 +46,9 @@ def note(conn: Conn, signals: Iterable[tuple[str, str, datetime]]) -> None:
 
 
 def purge(conn: Conn, limit: int) -> int:
-    """Forget up to this many senders without a signal for 30 days; returns their number."""
-    return conn.execute(_PURGE, [FORGOTTEN_DAYS, limit]).rowcount
+    """Forget up to this many senders without a signal for 30 days, or for 3 where used once; returns their number."""
+    days = {"once_h": ONCE_H, "once_days": ONCE_FORGOTTEN_DAYS, "days": FORGOTTEN_DAYS}
+    return conn.execute(_PURGE, days | {"limit": limit}).rowcount
 
 
 def ages(conn: Conn) -> list[SenderAge]:
@@ -62,8 +66,8 @@ WITH seen AS MATERIALIZED (
 ), renewed AS (
     UPDATE signal_sources f SET newest_at = late.newest FROM late WHERE (f.kind, f.source) = (late.kind, late.source)
 )
-INSERT INTO signal_sources (kind, source, newest_at)
-SELECT kind, source, newest FROM seen
+INSERT INTO signal_sources (kind, source, newest_at, first_at)
+SELECT kind, source, newest, newest FROM seen
 WHERE NOT EXISTS (SELECT FROM signal_sources f WHERE (f.kind, f.source) = (seen.kind, seen.source))
 ORDER BY kind, source ON CONFLICT DO NOTHING
 """
@@ -75,5 +79,8 @@ FROM signal_sources ORDER BY newest_at DESC LIMIT %s
 
 _PURGE = """
 DELETE FROM signal_sources WHERE (kind, source) IN (
-    SELECT kind, source FROM signal_sources WHERE newest_at < clock_timestamp() - make_interval(days => %s) LIMIT %s)
+    SELECT kind, source FROM signal_sources
+    WHERE newest_at < clock_timestamp() - make_interval(days =>
+        CASE WHEN newest_at < first_at + make_interval(hours => %(once_h)s) THEN %(once_days)s ELSE %(days)s END)
+    LIMIT %(limit)s)
 """

@@ -82,3 +82,13 @@ def test_the_ages_and_the_greatest_one_are_metrics_and_old_senders_are_forgotten
         assert signal_sources.purge(conn, 1_000)
         kinds = conn.execute("SELECT kind FROM signal_sources WHERE source = %s", [sender]).fetchall()
     assert [row["kind"] for row in kinds] == ["competitor"]
+
+
+def test_a_sender_that_was_used_once_is_forgotten_before_its_silence_is_an_alert(pool: Pool, sender: str) -> None:
+    day, feed = timedelta(days=1), f"{sender}, a feed"
+    with pool.connection() as conn:
+        signal_sources.note(conn, [("competitor", each, NOW - 4 * day) for each in (sender, feed)])
+        signal_sources.note(conn, [("competitor", sender, NOW - 4 * day + HOUR / 2)])
+        signal_sources.note(conn, [("competitor", feed, NOW - 3.5 * day)])
+        signal_sources.purge(conn, 1_000)
+        assert (newest(conn, sender), newest(conn, feed)) == (None, NOW - 3.5 * day)
