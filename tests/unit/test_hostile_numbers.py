@@ -42,7 +42,7 @@ def test_it_is_a_bad_row_of_a_file() -> None:
         _OBJECT.decode(b'{"base_price": ' + HUGE + b"}")
 
 
-@pytest.mark.parametrize("message", [DEEP, b'{"changes": ' + DEEP, b"\xff", b"{}"])
+@pytest.mark.parametrize("message", [DEEP, b'{"changes": ' + DEEP, b'{"unknown": ' + DEEP, b"\xff", b"{}"])
 def test_an_announcement_that_is_none_is_passed_over(message: bytes) -> None:
     """The thread that reads the channel lives on."""
     _apply(message, NearCache(10, 1_000))

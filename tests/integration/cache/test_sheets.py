@@ -222,6 +222,7 @@ def test_a_version_beyond_what_a_double_can_count_is_still_compared(puts: Puts) 
         f"3|{stored('P-1', 3, list_price=Decimal('NaN')).json}".encode(),
         f"3|{stored('P-1', 3, membership_rate=Decimal(5)).json}".encode(),
         b'3|{"product_id":' + b"[" * 100_000,
+        b'3|{"unknown":' + b"[" * 100_000,
     ],
 )
 def test_what_is_no_sheet_is_corrupt(entry: bytes) -> None:

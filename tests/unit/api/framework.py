@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
+from litestar import Litestar
 from litestar.exceptions import LitestarDeprecationWarning
 
 from api.app import create_litestar
@@ -23,14 +24,19 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def litestar() -> Litestar:
+    """The application, without servers."""
+    with warnings.catch_warnings():
+        # Litestar 3 wants dependencies and parameters marked; Litestar 2 reads them as they are.
+        warnings.simplefilter("ignore", LitestarDeprecationWarning)
+        return create_litestar(Settings(), Limits(10, 8000))
+
+
 class Framework:
     """Answers requests as the API does, but for traces, metrics and the fast path."""
 
     def __init__(self, origins: str = "") -> None:
-        with warnings.catch_warnings():
-            # Litestar 3 wants dependencies and parameters marked; Litestar 2 reads them as they are.
-            warnings.simplefilter("ignore", LitestarDeprecationWarning)
-            app = create_litestar(Settings(), Limits(10, 8000))
+        app = litestar()
         app.state.services = SimpleNamespace(settings=Settings())
         self._app = Protocol(app, Cors(origins))
 

@@ -1,13 +1,17 @@
 """The formats that a request may send and accept, and its query string."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from litestar.exceptions import HTTPException
+from litestar.testing import RequestFactory
 
 from api.edge.cors import Cors
-from api.http.negotiation import JSON, accepts, accepts_gzip, is_usual
-from tests.unit.api.framework import Framework, body
+from api.http.negotiation import JSON, PROBES, accepts, accepts_gzip, check, is_usual
+from shared.errors import InvalidInput
+from tests.unit.api.framework import Framework, body, litestar
 
 PRICE = "/api/v1/price"
 BROKEN = body(b"{")
@@ -145,3 +149,26 @@ def test_a_page_of_another_origin_is_answered_by_the_framework() -> None:
 )
 def test_gzip_is_sent_where_the_caller_asks_for_it(accepted: str, is_asked: bool) -> None:
     assert accepts_gzip([accepted]) is is_asked
+
+
+def test_every_operation_checks_its_query_string_its_accept_and_the_type_of_its_body() -> None:
+    app = litestar()
+    factory = RequestFactory(app=app)
+    handlers: list[Any] = [handler for route in app.routes for handler in getattr(route, "route_handlers", [])]
+    checked = {handler.operation_id: handler for handler in handlers if handler.operation_id}
+    assert checked.keys() > PROBES
+    for operation_id in PROBES:
+        handler = checked.pop(operation_id)
+        odd = factory.get("/x", headers={"accept": "image/png"}, query_params={"colour": "red"}, route_handler=handler)
+        asyncio.run(check(odd))
+    for operation_id, handler in checked.items():
+        with pytest.raises(InvalidInput):
+            asyncio.run(check(factory.get("/x", query_params={"colour": "red"}, route_handler=handler)))
+        with pytest.raises(HTTPException) as refused:
+            asyncio.run(check(factory.get("/x", headers={"accept": "image/png"}, route_handler=handler)))
+        assert refused.value.status_code == 406, operation_id
+        if "data" in handler.parsed_fn_signature.parameters:
+            headers = {"content-type": "text/plain", "content-length": "2"}
+            with pytest.raises(HTTPException) as refused:
+                asyncio.run(check(factory.post("/x", headers=headers, route_handler=handler)))
+            assert refused.value.status_code == 415, operation_id

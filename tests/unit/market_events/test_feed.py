@@ -121,6 +121,7 @@ def test_any_status_but_a_success_with_a_document_is_an_error(status: int, spans
         b"\xff",
         b"[]",
         b'{"quotes": {}}',
+        b'{"unknown": ' + b"[" * 100_000,
     ],
 )
 def test_an_answer_that_is_no_list_of_quotes_is_an_error(body: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0035"
-down_revision = "0034"
+revision = "0037"
+down_revision = "0036"
 
 SCHEMA = """
 ALTER TABLE signal_sources ADD COLUMN first_at timestamptz NOT NULL DEFAULT '-infinity';
