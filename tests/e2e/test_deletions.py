@@ -1,7 +1,11 @@
 """A product that is deleted is gone everywhere, and a new one under its id starts without its past prices."""
 
 from functools import partial
+from uuid import uuid4
 
+from click.testing import CliRunner
+
+from shared.commands.deleting import delete_command
 from tests.e2e.bad_input.problem_documents import PRICE, problem
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
@@ -25,6 +29,18 @@ def asked(engine: Engine, product_id: str) -> set[tuple[int, str | None]]:
 
 def all_answer(engine: Engine, product_id: str, price: str) -> bool:
     return asked(engine, product_id) == {(200, price)}
+
+
+def test_the_command_deletes_a_category_in_every_process(engine: Engine) -> None:
+    category = f"deleted {uuid4().hex[:8]}"
+    ids = [str(engine.put_product(category=category)["product_id"]) for _ in range(3)]
+    for product_id in ids:
+        assert all_answer(engine, product_id, "100.00")
+    done = CliRunner().invoke(delete_command, ["product", "--category", category], obj=engine.settings)
+    assert (done.exit_code, "deleted: 3 products; price histories stay" in done.stderr) == (0, True), done.output
+    for product_id in ids:
+        eventually(lambda: asked(engine, product_id) == {(404, None)}, "no process has a price")  # noqa: B023 # at once
+        assert engine.history(product_id)[0]["new_price"] is None
 
 
 def test_a_deleted_product_is_found_nowhere(engine: Engine) -> None:
