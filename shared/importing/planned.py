@@ -45,7 +45,10 @@ def stage(
     rejected = done.rejected + merging.merge(conn)
     if rejected and (rejected == done.rows or not skip_bad):
         first = staging.first_rejects(conn)[0]
-        raise InvalidInput(f"line {first.line}: {first.reason}; {rejected:,} bad rows", f"$.{first.column}")
+        raise InvalidInput(
+            f"line {first.line}: {first.reason}; {rejected:,} bad {'row' if rejected == 1 else 'rows'}",
+            f"$.{first.column}",
+        )
     staged = conn.execute(_STAGE, [import_id]).rowcount
     return staged_imports.add(conn, import_id, author, done.rows - rejected - staged, rejected)
 

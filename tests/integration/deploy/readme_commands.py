@@ -33,6 +33,8 @@ RUN = {
     'curl -sS "localhost:${PRICING_PORT:-8000}/api/v1/price?explain=true"': PRICED,
     "curl -sS localhost:${PRICING_PORT:-8000}/api/v1/publish-market-event": EVENT,
     "just logs | grep TRACE_ID": EVENT,
+    "just keys create": "tests/integration/commands/test_keys.py",
+    "just keys revoke ID": "tests/integration/commands/test_keys.py",
     "just up --empty": "tests/integration/commands/test_deleting.py",
     "just delete demo": "tests/integration/commands/test_deleting.py",
     "just import": PAGES,

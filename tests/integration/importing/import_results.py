@@ -48,4 +48,5 @@ def stored(pool: Pool, product_id: str) -> ProductInput:
 
 def counts(done: Done) -> str:
     """The summary line without the time."""
-    return done.said.strip().splitlines()[-1].split(";")[0]
+    lines = [line for line in done.said.splitlines() if " rejected;" in line]
+    return lines[-1].split(";")[0]
