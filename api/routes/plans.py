@@ -174,7 +174,9 @@ def list_plan_items(
     if prefers(CSV, request.headers.getall("accept", [])):
         with services.transaction() as conn:
             views.view(conn, plan_id)
-        return Stream(_csv(services, plan_id, chosen, order, after), media_type=CSV)
+        # The handler's own media type would replace one that is given to the stream.
+        headers = {"content-type": f"{CSV}; charset=utf-8"}
+        return Stream(_csv(services, plan_id, chosen, order, after), headers=headers)
     with services.transaction() as conn:
         found = views.items(conn, plan_id, chosen, order, limit + 1, after)
     items, last = cursors.split(found, limit)
