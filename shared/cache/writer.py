@@ -6,7 +6,7 @@ from typing import cast
 import redis
 import structlog
 
-from shared.cache import sheets
+from shared.cache import marks, sheets
 from shared.cache.sheets import Fill
 from shared.errors import RedisUnavailable, translate
 from shared.messaging.channel import announce
@@ -32,7 +32,7 @@ class SheetWriter:
         self._cache, self._events, self._ttl_s, self._pool = cache, events, ttl_s, pool
 
     def put(self, stored: Sequence[StoredSheet]) -> None:
-        """Put these versions, in scripts of 250, and announce them on `price_changes`.
+        """Put these versions, in scripts of up to 250, and announce them on `price_changes`.
 
         Where Redis has no sheet of a product, because nobody asked for it lately, a short-lived mark with the version
         takes its place.
@@ -42,6 +42,8 @@ class SheetWriter:
         """
         for start in range(0, len(stored), sheets.BATCH):
             batch = stored[start : start + sheets.BATCH]
+            if len(batch) >= marks.MANY and not (batch := marks.without_marked(self._cache, batch)):
+                continue
             if (kept := self._run(*sheets.put_arguments(batch, self._ttl_s))) and self._pool is not None:
                 self._check(self._pool, [batch[number - 1].product_id for number in kept])
         announce(self._events, [(sheet.product_id, sheet.version) for sheet in stored])
