@@ -108,3 +108,29 @@ def test_a_direct_write_that_moves_too_many_prices_needs_a_plan_or_a_confirmatio
     assert engine.http.put(path, json=half, params={"confirm": "true"}).status_code == 200
     assert engine.http.delete(path).status_code == 409
     assert engine.http.delete(path, params={"confirm": "true"}).status_code == 200
+
+
+def test_an_import_is_sent_planned_applied_and_undone(engine: Engine) -> None:
+    product_id = engine.put_product(category="plans")["product_id"]
+    price = engine.price(product_id)["final_price"]
+    rows = f"product_id,name,currency,base_price\n{product_id},Kettle,USD,70.00\n{product_id}-new,Kettle,USD,20.00\n"
+    answer = engine.http.post("/api/v1/imports", content=rows, headers={"content-type": "text/csv"})
+    assert answer.status_code == 202, answer.text
+    sent = answer.json()
+    assert (sent["created"], sent["changed"], sent["rejected"]) == (1, 1, 0)
+    assert engine.http.get(f"/api/v1/imports/{sent['import_id']}").json() == sent
+    plan_id = plan(engine, {"import": sent["import_id"]})
+    assert reached(engine, plan_id, "ready")["result"]["created"] == 1
+    engine.http.post(f"/api/v1/plans/{plan_id}/apply")
+    reached(engine, plan_id, "applied")
+    eventually(lambda: engine.price(product_id)["final_price"] == "70.00", "the imported price is served")
+    undo = engine.http.post("/api/v1/undo", json={"plan": plan_id}).json()["plan_id"]
+    reached(engine, undo, "ready")
+    engine.http.post(f"/api/v1/plans/{undo}/apply")
+    reached(engine, undo, "applied")
+    eventually(lambda: engine.price(product_id)["final_price"] == price, "the former price is served")
+    query = {"product_id": f"{product_id}-new"}
+    eventually(lambda: engine.http.post("/api/v1/price", json=query).status_code == 404, "the product is gone")
+
+    wrong = engine.http.post("/api/v1/imports", content="product_id,base_price\nnone,x\n")
+    assert (wrong.status_code, wrong.json()["path"]) == (422, "$.base_price")
