@@ -14,10 +14,13 @@ from api.http import cursors
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
+from api.routes.rule_parts import Confirm
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.catalogue import price_lists
 from shared.errors import InvalidInput
+from shared.plans import trial
+from shared.plans.changes import Change, EntriesChange
 from shared.pricing.entries import EntryInput, EntryWrite
 from shared.pricing.product import MAX_ID
 from shared.rulebook import revisions
@@ -86,7 +89,8 @@ def list_entries(
     summary="Write entries of a price list",
     description="All of them or none, at most 10,000. A product (and customer) may have several entries with different "
     "windows. `delete` deletes its entries. With `replace=true` these are all entries of the list from then on: they "
-    "are loaded beside the old ones and put in force by one new version of the rulebook. A product may have at most 64 "
+    "are loaded beside the old ones and put in force by one new version of the rulebook. 409 `plan-first`: they would "
+    "move too many prices too far, unless `confirm=true`. A product may have at most 64 "
     "entries without a customer.",
 )
 def put_entries(
@@ -95,8 +99,11 @@ def put_entries(
     list_id: ListPath,
     data: NewEntries,
     replace: Annotated[bool, Parameter(description="Replace all entries of the list")] = False,
+    confirm: Confirm = False,
 ) -> EntriesWritten:
     """Write entries."""
+    if not confirm and data.entries:
+        trial.check(services.transaction, Change(entries=EntriesChange(list=list_id, entries=tuple(data.entries))))
     if not replace:
         return entry_writes.upsert(services, list_id, data.entries)
     for index, entry in enumerate(data.entries):

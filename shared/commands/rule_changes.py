@@ -1,14 +1,19 @@
 """Changes of the rulebook by commands: stored under its lock, announced, and followed by a recalculation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+
+import click
 
 from shared.access import audit
 from shared.commands.suggestions import did_you_mean
-from shared.commands.terminal import failure, print_line, writing
+from shared.commands.terminal import connection, failure, print_line, writing
+from shared.errors import PlanFirst
 from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
+from shared.plans import contents, trial
+from shared.plans.changes import Change
 from shared.postgres.pools import Conn
 from shared.pricing.market import location_key
 from shared.pricing.rulebook import Rulebook
@@ -18,12 +23,29 @@ from shared.rulebook.store import RulebookVersion
 from shared.rulebook.values import By, NewValue
 from shared.settings import Settings
 
+CONFIRM = click.option(
+    "--confirm", is_flag=True, help="Make it even where it moves too many prices too far; else make a plan: just plan."
+)
+
 
 @contextmanager
 def changing(settings: Settings, cause: str) -> Iterator[tuple[Conn, RulebookVersion, By]]:
     """The locked rulebook, in one transaction with the command's entry in the audit log."""
     with writing(settings) as conn:
         yield conn, store.locked(conn), By(audit.commander(), cause)
+
+
+def check(settings: Settings, changes: Sequence[Change], *, confirm: bool) -> None:
+    """Refuse changes that would move too many prices too far, unless a person confirms them.
+
+    Raises:
+        ClickException: as said.
+    """
+    if not confirm and changes:
+        try:
+            trial.check(lambda: connection(settings), *changes, confirm="--confirm")
+        except PlanFirst as error:
+            raise failure(str(error)) from None
 
 
 def recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
@@ -48,12 +70,13 @@ def announce(settings: Settings, version: int | None = None, values_version: int
         announce_rulebook(events, version, values_version)
 
 
-def drop(settings: Settings, name: PartName) -> None:
+def drop(settings: Settings, name: PartName, *, confirm: bool = True) -> None:
     """Delete a part, and with a market its multiplier.
 
     Raises:
-        ClickException: there is no such part, or another one refers to it.
+        ClickException: there is no such part, another one refers to it, or it moves too many prices unconfirmed.
     """
+    check(settings, contents.changes_of(name, None), confirm=confirm)
     values_version = None
     with changing(settings, f"{name} deleted") as (conn, held, by):
         made, name = held, parts.spelled(held.rulebook, name)

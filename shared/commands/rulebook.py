@@ -10,9 +10,11 @@ from shared.access import audit
 from shared.catalogue.product_set import ProductSet
 from shared.commands import document_files, rule_changes
 from shared.commands.document_files import FILE
+from shared.commands.rule_changes import CONFIRM
 from shared.commands.terminal import add_row, connection, failure, out, plural, print_line, table, writing
 from shared.errors import InvalidInput
 from shared.jobs import tasks
+from shared.plans import contents
 from shared.prices import inputs
 from shared.pricing.rulebook import Rulebook, RulebookPolicy
 from shared.printable import printable
@@ -73,10 +75,14 @@ def show_diff(settings: Settings, one: int, other: int | None) -> None:
 
 @rulebook_command.command("put")
 @click.argument("file", type=FILE)
+@CONFIRM
 @click.pass_obj
-def put_rulebook(settings: Settings, file: Path) -> None:
+def put_rulebook(settings: Settings, file: Path, *, confirm: bool) -> None:
     """Replace the rulebook by a FILE, or by standard input: `-`. Prices are decided anew where the policy changes."""
     document = document_files.read(file, Rulebook)
+    with connection(settings) as conn:
+        changes = contents.changes_between(store.active(conn).rulebook, document)
+    rule_changes.check(settings, changes, confirm=confirm)
     with rule_changes.changing(settings, "rulebook") as (conn, held, by):
         made = parts.put_all(conn, held, document, by)
         rule_changes.recalculate(conn, held, made)
@@ -87,14 +93,16 @@ def put_rulebook(settings: Settings, file: Path) -> None:
 @click.argument("kind", type=KIND)
 @click.argument("file", type=FILE)
 @click.option("--code", help="The code of a market.")
+@CONFIRM
 @click.pass_obj
-def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> None:
+def put_part(settings: Settings, kind: str, file: Path, code: str | None, *, confirm: bool) -> None:
     """Insert or replace a part by a FILE, or by standard input: `-`. Lists and promotions have their id in it."""
     of = _kind(kind)
     if (of == "market") != (code is not None):
         raise click.UsageError("--code is needed for a market, and only for one.")
     part = document_files.read(file, KINDS[of])
     name = PartName(of, code or str(getattr(part, "id", "")))
+    rule_changes.check(settings, contents.changes_of(name, part), confirm=confirm)
     with rule_changes.changing(settings, str(name)) as (conn, held, by):
         made = parts.put(conn, held, name, part, by)
         rule_changes.recalculate(conn, held, made)
@@ -104,22 +112,25 @@ def put_part(settings: Settings, kind: str, file: Path, code: str | None) -> Non
 @rulebook_command.command("delete-part")
 @click.argument("kind", type=KIND)
 @click.argument("name", metavar="ID")
+@CONFIRM
 @click.pass_obj
-def delete_part(settings: Settings, kind: str, name: str) -> None:
+def delete_part(settings: Settings, kind: str, name: str, *, confirm: bool) -> None:
     """Delete a market, price list or promotion, as `just delete` does."""
-    rule_changes.drop(settings, PartName(_kind(kind), name))
+    rule_changes.drop(settings, PartName(_kind(kind), name), confirm=confirm)
 
 
 @click.command("policy")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
+@CONFIRM
 @click.pass_obj
-def policy(settings: Settings, file: Path | None) -> None:
+def policy(settings: Settings, file: Path | None, *, confirm: bool) -> None:
     """Show the active pricing policy; with a FILE, make that one active and reprice everything by it."""
     if file is None:
         with connection(settings) as conn:
             _print_json(msgspec.json.encode(store.active_policy(conn).policy))
         return
     written = document_files.read(file, RulebookPolicy)
+    rule_changes.check(settings, contents.changes_of(PartName("policy"), written), confirm=confirm)
     with rule_changes.changing(settings, "policy") as (conn, held, by):
         made = parts.put(conn, held, PartName("policy"), written, by)
         task_id = tasks.create(conn, "recalculation", ProductSet(), "")

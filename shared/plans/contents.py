@@ -1,6 +1,6 @@
 """What the changes of a plan write, sorted by its place: the rulebook, market values, products, entries of lists."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -161,6 +161,21 @@ def changes_of(name: PartName, part: Part | None, multiplier: Decimal | None = N
         case None:
             found.append(Change(delete=_deletion(name)))
     return found
+
+
+def changes_between(before: Rulebook, after: Rulebook) -> list[Change]:
+    """A write of a whole rulebook as changes of the parts that differ."""
+    changes = changes_of(PartName("policy"), after.policy) if before.policy != after.policy else []
+    for name in sorted({*_names(before), *_names(after)}):
+        if (part := parts.find(after, name)) != parts.find(before, name):
+            changes += changes_of(name, part)
+    return changes
+
+
+def _names(rulebook: Rulebook) -> Iterator[PartName]:
+    yield from (PartName("market", code) for code in rulebook.markets)
+    yield from (PartName("price_list", part.id) for part in rulebook.price_lists)
+    yield from (PartName("promotion", part.id) for part in rulebook.promotions)
 
 
 def _deletion(name: PartName) -> Deletion:

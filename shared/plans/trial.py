@@ -12,7 +12,7 @@ import structlog
 
 from shared.catalogue import product_set
 from shared.errors import InvalidInput, NotFound, PlanFirst, StatementTimeout, StillInUse, translated
-from shared.plans import planning, proposal
+from shared.plans import contents, planning, proposal
 from shared.plans.changes import Change
 from shared.plans.proposal import Proposal
 from shared.postgres.pools import Conn, bound_statement
@@ -40,12 +40,13 @@ class _Sample(NamedTuple):
     limit: int
 
 
-def check(transaction: Transaction, *changes: Change) -> None:
+def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=true`") -> None:
     """Try changes on up to 1,000 of their products.
 
     Args:
         transaction: Opens a transaction of its own.
         changes: The changes, as the write makes them; one that is not valid is left to the write.
+        confirm: How a person confirms the write.
 
     Raises:
         PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`.
@@ -76,17 +77,21 @@ def check(transaction: Transaction, *changes: Change) -> None:
         share = percent(sample.proposal.before.policy.breaker.change)
         raise PlanFirst(
             f"about {far:,} of {sample.products:,} products would move by more than {share}, and {sample.limit:,} are "
-            "allowed: make a plan of the change and apply it, or repeat the write with `?confirm=true`"
+            f"allowed: make a plan of the change and apply it, or repeat the write with {confirm}"
         )
 
 
 def _sample(conn: Conn, changes: tuple[Change, ...]) -> _Sample | None:
     """The products on which the changes are tried; None: they move no price, or of too few products."""
+    catalogue = breaker.catalogue(conn)
+    limit = rules.limit(rulebook.active_policy(conn).policy.breaker, catalogue)
+    if all(change.entries is not None for change in changes):
+        products = len({product_id for of_list in contents.entries_of(changes).values() for product_id in of_list})
+        if products <= limit:
+            return None  # before the rulebook is compiled
     proposed = proposal.work_out(conn, changes, rulebook.newest(conn))
     if proposed.public is None and not proposed.writes_sheets:
         return None
-    catalogue = breaker.catalogue(conn)
-    limit = rules.limit(proposed.before.policy.breaker, catalogue)
     reach = proposed.reach
     products = catalogue if reach.is_everything else product_set.count(conn, reach)
     if products <= limit:

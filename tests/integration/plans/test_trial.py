@@ -1,14 +1,20 @@
 """A direct write is tried on a sample of its products first: one that moves too many prices too far needs a plan."""
 
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from msgspec.structs import replace
 
+from shared.commands.rulebook import put_part
 from shared.errors import PlanFirst
-from shared.plans import trial
-from shared.plans.changes import Change, Deletion, MultiplierChange
+from shared.plans import contents, trial
+from shared.plans.changes import Change, Deletion, EntriesChange, MultiplierChange
+from shared.pricing.entries import EntryWrite
 from shared.pricing.policy import Breaker
 from shared.pricing.rulebook import AppliesTo, PriceList, Promotion
+from shared.rulebook import store
 from tests.integration.catalogue_examples import product
 from tests.integration.plans.shop import Shop
 
@@ -65,3 +71,30 @@ def test_a_write_that_is_not_valid_is_left_to_the_write(shop: Shop) -> None:
 
 def test_an_empty_shop_passes(shop: Shop) -> None:
     check(shop, promotion(50))
+
+
+def test_entries_and_whole_rulebooks_are_tried_too(shop: Shop) -> None:
+    ids = shop.stock(60)
+    shop.apply(shop.plan(Change(price_list=PriceList(id="sale", kind="sale"))).plan_id)
+    half = tuple(EntryWrite(product_id=product_id, amount=Decimal(50)) for product_id in ids)
+    with pytest.raises(PlanFirst):
+        check(shop, Change(entries=EntriesChange(list="sale", entries=half)))
+    check(shop, Change(entries=EntriesChange(list="sale", entries=half[:50])))
+    with shop.services.pool.connection() as conn:
+        active = store.active(conn).rulebook
+    written = replace(active, promotions=(Promotion(id="spring", percent=Decimal(50)),), price_lists=())
+    changes = contents.changes_between(active, written)
+    assert [change.kind for change in changes] == ["delete", "promotion"]
+    with pytest.raises(PlanFirst):
+        check(shop, *changes)
+
+
+def test_a_command_says_how_to_confirm(shop: Shop, tmp_path: Path) -> None:
+    shop.stock(60)
+    file = tmp_path / "promotion.json"
+    file.write_text('{"id": "spring", "percent": "50"}')
+    settings = shop.services.settings
+    refused = CliRunner().invoke(put_part, ["promotion", str(file)], obj=settings)
+    assert (refused.exit_code, "repeat the write with --confirm" in refused.output) == (1, True)
+    done = CliRunner().invoke(put_part, ["promotion", str(file), "--confirm"], obj=settings)
+    assert done.exit_code == 0, done.output
