@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from shared.plans.store import Plan
 from shared.plans.sums import Sums
+from shared.postgres import arrays
 from shared.postgres.pools import Conn
 
 
@@ -54,13 +55,13 @@ def add(conn: Conn, plan: Plan, number: int, first: str, before: str | None, par
     key = {"plan_id": plan.plan_id, "number": number, "first": first, "before": before}
     values = {
         "as_of": part.as_of,
-        "ids": list(part.versions),
-        "versions": list(part.versions.values()),
+        "ids": arrays.texts(part.versions),
+        "versions": arrays.numbers(part.versions.values()),
         "sums": msgspec.json.encode(part.sums).decode(),
     }
     conn.execute(_ADD_PART, key | values)
     if part.items:
-        columns = {name: [getattr(item, name) for item in part.items] for name in Item._fields}
+        columns = _columns(part.items)
         conn.execute(_ADD_ITEMS, columns | {"plan_id": plan.plan_id, "planned_at": plan.created_at})
 
 
@@ -90,7 +91,7 @@ def sums(conn: Conn, plan: Plan) -> Sums:
 def note_redecided(conn: Conn, plan: Plan, items: Sequence[Item]) -> None:
     """Note the prices that an application published in place of the planned ones; `new_price` has them."""
     if items:
-        columns = {name: [getattr(item, name) for item in items] for name in Item._fields}
+        columns = _columns(items)
         conn.execute(_NOTE_REDECIDED, columns | {"plan_id": plan.plan_id, "planned_at": plan.created_at})
 
 
@@ -102,15 +103,27 @@ def changed_share(conn: Conn, plan: Plan, most_parts: int = 100) -> Decimal:
     return Decimal(row["changed"]) / Decimal(row["sheets"])
 
 
+def _columns(items: Sequence[Item]) -> dict[str, Any]:
+    """The columns of items as arrays, where an empty text stands for none."""
+    texts = {name: arrays.texts(getattr(item, name) or "" for item in items) for name in _TEXTS}
+    return texts | {name: arrays.numbers(getattr(item, name) for item in items) for name in _NUMBERS}
+
+
+_TEXTS = ("product_id", "market", "category", "currency", "bound", "undo")
+_NUMBERS = ("old_price", "new_price", "change", "held")
+
 _ADD_PART = """
 INSERT INTO plan_parts (plan_id, number, first, before, as_of, product_ids, versions, sums)
-VALUES (%(plan_id)s, %(number)s, %(first)s, %(before)s, %(as_of)s, %(ids)s, %(versions)s, %(sums)s)
+VALUES (%(plan_id)s, %(number)s, %(first)s, %(before)s, %(as_of)s, %(ids)s::text[], %(versions)s::bigint[], %(sums)s)
 """
 
-_ITEMS = """unnest(%(product_id)s::text[], %(market)s::text[], %(category)s::text[], %(currency)s::text[],
-    %(old_price)s::numeric[], %(new_price)s::numeric[], %(change)s::numeric[], %(held)s::numeric[], %(bound)s::text[],
-    %(undo)s::text[])
-AS f (product_id, market, category, currency, old_price, new_price, change, held, bound, undo)"""
+_ITEMS = """(
+    SELECT product_id, market, category, currency, old_price, new_price, change, held, nullif(bound, '') AS bound,
+        nullif(undo, '') AS undo
+    FROM unnest(%(product_id)s::text[], %(market)s::text[], %(category)s::text[], %(currency)s::text[],
+        %(old_price)s::numeric[], %(new_price)s::numeric[], %(change)s::numeric[], %(held)s::numeric[],
+        %(bound)s::text[], %(undo)s::text[])
+    AS u (product_id, market, category, currency, old_price, new_price, change, held, bound, undo)) AS f"""
 
 _ADD_ITEMS = f"""
 INSERT INTO plan_items (planned_at, plan_id, product_id, market, category, currency, old_price, new_price, change,

@@ -155,7 +155,9 @@ def _bound(one: PricingInputs, new: NewVersion | None) -> str | None:
 
 def _count(total: Sums, item: Item) -> None:
     total.published.add(item.change)
-    total.categories.setdefault(item.category, Group()).add(item.change)
+    if (group := total.categories.get(item.category)) is None:
+        group = total.categories[item.category] = Group()
+    group.add(item.change)
     total.created += item.old_price is None
     total.deleted += item.new_price is None
     total.held += item.held is not None

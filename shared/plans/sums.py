@@ -51,9 +51,10 @@ class Group(Struct, omit_defaults=True):
     def add(self, change: Decimal) -> None:
         """Count one product."""
         self.products += 1
-        self.rise += change > 0
-        self.fall += change < 0
-        self.change += change
+        if change:
+            self.rise += change > 0
+            self.fall += change < 0
+            self.change += change
 
     def merge(self, other: "Group") -> None:
         """Add the sums of another partition."""
