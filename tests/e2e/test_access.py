@@ -15,6 +15,7 @@ from tests.support.waiting import eventually
 
 HOLD = "0d8f0f0e-164b-41c9-bcd8-c54779a2321b"
 PLAN = "6a1c7d02-164b-41c9-bcd8-c54779a2321b"
+IMPORT = "5c0f7a0e-164b-41c9-bcd8-c54779a2321b"
 NOBODY = "f4b60373-164b-41c9-bcd8-c54779a2321b"
 DEMAND = {"type": "demand_changed", "data": {"product_id": "P-100", "index": 1}}
 MARKET = {"type": "market_changed", "data": {"market": "ACCESS", "multiplier": 1}}
@@ -56,7 +57,7 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", f"/api/v1/plans/{PLAN}/discard", "catalogue:read"),
     ("POST", "/api/v1/undo", "operate"),
     ("POST", "/api/v1/imports", "catalogue:write"),
-    ("GET", f"/api/v1/imports/{NOBODY}", "catalogue:read"),
+    ("GET", f"/api/v1/imports/{IMPORT}", "catalogue:read"),
     ("POST", "/api/v1/offers/revoke", "operate"),
     ("GET", "/api/v1/price-changes", "prices:read"),
     ("GET", "/api/v1/webhooks", "operate"),
@@ -113,6 +114,7 @@ def test_every_operation_that_needs_a_key_is_in_this_list(engine: Engine) -> Non
     names |= {
         HOLD: "{hold_id}",
         PLAN: "{plan_id}",
+        IMPORT: "{import_id}",
         NOBODY: "{task_id}",
         "9007199254740991": "{key_id}",
         "NOWHERE": "{code}",

@@ -6,6 +6,8 @@ from typing import Any
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
 
+HERE = "CHI"  # its multiplier is 1
+
 
 def plan(engine: Engine, *changes: dict[str, Any], **options: Any) -> str:
     answer = engine.http.post("/api/v1/plans", json={"changes": changes, **options})
@@ -112,7 +114,7 @@ def test_a_direct_write_that_moves_too_many_prices_needs_a_plan_or_a_confirmatio
 
 def test_an_import_is_sent_planned_applied_and_undone(engine: Engine) -> None:
     product_id = engine.put_product(category="plans")["product_id"]
-    price = engine.price(product_id)["final_price"]
+    price = engine.price(product_id, user_location=HERE)["final_price"]
     rows = f"product_id,name,currency,base_price\n{product_id},Kettle,USD,70.00\n{product_id}-new,Kettle,USD,20.00\n"
     answer = engine.http.post("/api/v1/imports", content=rows, headers={"content-type": "text/csv"})
     assert answer.status_code == 202, answer.text
@@ -123,12 +125,16 @@ def test_an_import_is_sent_planned_applied_and_undone(engine: Engine) -> None:
     assert reached(engine, plan_id, "ready")["result"]["created"] == 1
     engine.http.post(f"/api/v1/plans/{plan_id}/apply")
     reached(engine, plan_id, "applied")
-    eventually(lambda: engine.price(product_id)["final_price"] == "70.00", "the imported price is served")
+    eventually(
+        lambda: engine.price(product_id, user_location=HERE)["final_price"] == "70.00", "the imported price is served"
+    )
     undo = engine.http.post("/api/v1/undo", json={"plan": plan_id}).json()["plan_id"]
     reached(engine, undo, "ready")
     engine.http.post(f"/api/v1/plans/{undo}/apply")
     reached(engine, undo, "applied")
-    eventually(lambda: engine.price(product_id)["final_price"] == price, "the former price is served")
+    eventually(
+        lambda: engine.price(product_id, user_location=HERE)["final_price"] == price, "the former price is served"
+    )
     query = {"product_id": f"{product_id}-new"}
     eventually(lambda: engine.http.post("/api/v1/price", json=query).status_code == 404, "the product is gone")
 
