@@ -43,8 +43,8 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: Part of the id or the name, in any case.
-        words: The beginning of the id, or beginnings of words of the name, category, brand and tags, in any case; all
-            must fit.
+        words: The beginning of the id, as written, in capitals or in small letters; or beginnings of words of the name,
+            category, brand and tags, in any case, all of which must fit.
         category: The whole category.
         tag: A whole tag.
     """

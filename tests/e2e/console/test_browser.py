@@ -26,7 +26,7 @@ def test_a_merchant_finds_a_product_and_publishes_a_price(page: Page, engine: En
     product = engine.put_product(name="Kettle for the browser")["product_id"]
     sign_in(page, engine)
     page.get_by_role("link", name="Products", exact=True).click()
-    page.get_by_label("Search").press_sequentially(str(product).lower())
+    page.get_by_label("Search").press_sequentially(str(product))
     page.get_by_role("link", name=str(product)).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Kettle for the browser")
     page.get_by_label("Market").select_option("CHI")
