@@ -228,6 +228,10 @@ verify *arguments: setup
 chaos *arguments: setup
     @{{ python }} -m tests.chaos {{ arguments }}
 
+# Take pictures of the console's pages for the documents, from the running stack: `just pictures --scheme dark`
+pictures *arguments: setup
+    @{{ python }} -m tests.pictures {{ arguments }}
+
 # Send hostile inputs to a private stack over every way in: `just fuzz --inputs 20000`, `just fuzz openapi`
 [no-exit-message]
 fuzz *arguments: setup

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from api.console.rendering import back, page
 from api.console.shown import segment
@@ -26,7 +26,7 @@ def events(
     request: Request[Any, Any, Any],
     services: Services,
     status: EventStatus | Literal[""] = "",
-    type_: Annotated[str, Parameter(query="type", max_length=64)] = "",
+    type_: Annotated[str, QueryParameter(name="type", max_length=64)] = "",
     product_id: Annotated[str, Parameter(max_length=MAX_ID)] = "",
     cursor: str | None = None,
 ) -> Response[str]:

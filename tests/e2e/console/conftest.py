@@ -1,19 +1,14 @@
 """A real browser, Debian's Chromium. Errors on its console, foreign requests and requests that fail are faults."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
 
+from tests.support import chromium
 from tests.support.engine import Engine
 from tests.support.prerequisites import need
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 # A hint about password managers; the key has no user name.
 HARMLESS = ("verbose", "info", "log", "debug")
 
@@ -55,11 +50,9 @@ class Watched:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    need("chromium", CHROMIUM, "`apt-get install chromium`")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    need("chromium", chromium.PATH, "`apt-get install chromium`")
+    with chromium.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
