@@ -11,7 +11,10 @@ from tests.support.engine import Engine
 
 pytestmark = pytest.mark.long
 
-PAGES = ["/console", "/console/products", "/console/products?q=nothing-fits", "/console/products/P-100"]
+PAGES = [
+    "/console", "/console/products", "/console/products?q=nothing-fits", "/console/products/P-100", "/console/holds",
+    "/console/events", "/console/jobs", "/console/access",
+]  # fmt: skip
 SERIOUS = {"serious", "critical"}
 
 
