@@ -67,6 +67,7 @@ def put(engine: Engine, path: str, body: dict[str, Any]) -> None:
     assert response.status_code == 200, response.text
 
 
+@pytest.mark.long
 def test_the_facts_with_imported_history(engine: Engine, name: str, tmp_path: Path) -> None:
     now, rows = datetime.now(UTC), ["product_id,market,at,price,reference_price"]
     for mode, rules in MODES.items():

@@ -22,6 +22,7 @@ def test_prometheus_takes_its_configuration_and_the_rules() -> None:
     assert f"{len(ALERTS)} rules found" in promtool.run("check", "config", "prometheus.yml", folder=FOLDER)
 
 
+@pytest.mark.long
 def test_each_alert_fires_when_it_should() -> None:
     assert "SUCCESS" in promtool.run("test", "rules", "alerts.test.yml", folder=Path(__file__).parent)
 

@@ -24,6 +24,7 @@ QUERY = b'{"product_id":"no-such-product"}'
 JSON = {"content-type": "application/json"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("more", [{}, {"PRICING_REQUIRE_READ_KEY": "true"}])
 def test_a_limit_holds_over_the_processes_of_an_instance(
     settings: Settings, pool: Pool, tmp_path_factory: pytest.TempPathFactory, more: dict[str, str]

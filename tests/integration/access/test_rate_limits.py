@@ -76,6 +76,7 @@ def test_while_redis_is_away_nothing_is_refused_and_that_is_counted(settings: Se
         assert counted("pricing_rate_limits_skipped_total") == before + 3 * BURST_S
 
 
+@pytest.mark.long
 def test_a_rate_holds_over_four_processes(settings: Settings, server: ApiServer, cache: redis.Redis) -> None:
     """Time is Redis', which fills the bucket. An interval counts if its callers always left the bucket below half."""
     answers: list[tuple[int, int]] = []

@@ -97,6 +97,7 @@ WHERE application_name = 'pricing-catalogue' AND datname = current_database()
 _WRITING = f"{_CONNECTED} AND query ~ 'COPY (products|prices)'"
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
     settings = migrated(new_database())
     few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (80_000, 240_000))

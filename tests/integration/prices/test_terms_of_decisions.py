@@ -91,7 +91,7 @@ def test_automation_waits_while_a_promotion_is_open_and_is_due_when_the_last_one
 
 def test_another_products_promotion_or_one_that_is_not_open_pauses_nothing(own_pool: Pool, product_id: str) -> None:
     others = promotion(closes=5, applies_to=AppliesTo(products=("P-OTHER",)))
-    rules(own_pool, (others, promotion(opens=1, closes=6)), pause_in_promotion=True)
+    rules(own_pool, (others, promotion(opens=1000, closes=1001)), pause_in_promotion=True)
     with own_pool.connection() as conn:
         add_competitor(conn, product_id, "90.00")
     assert decided(own_pool, product_id)[0] == "90.00"
