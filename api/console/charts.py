@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from shared.prices.history import PriceChange
 from shared.pricing.explanation import Step
+from shared.pricing.money import percent
 
 # The unit of a step chart is a thousandth of its width, and of its height.
 UNIT = 1000
@@ -26,6 +27,22 @@ class Bar(NamedTuple):
     left: float
     width: float
     kind: str
+
+
+class Column(NamedTuple):
+    """A class of a histogram; its width is in percent of the largest one."""
+
+    label: str
+    products: int
+    width: float
+    kind: str
+
+
+class Span(NamedTuple):
+    """A window on a calendar; places are in percent of its width."""
+
+    left: float
+    width: float
 
 
 class Dot(NamedTuple):
@@ -72,6 +89,39 @@ def waterfall(steps: Sequence[Step]) -> list[Bar]:
         before, after = (_padded(amount, places) for amount in (step.before, step.after))
         bars.append(Bar(step, before, after, round(left, 2), round(max(right - left, 0.6), 2), kind))
     return bars
+
+
+def histogram(classes: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """The classes of a plan's histogram, as `result` has them: from, to, products."""
+    most = max((each["products"] for each in classes), default=1)
+    return [
+        Column(
+            label=_between(each["from"], each["to"]),
+            products=each["products"],
+            width=round(max(100 * each["products"] / most, 0.6), 2),
+            kind="up" if each["to"] is None or Decimal(each["to"]) > 0 else "down",
+        )
+        for each in classes
+    ]
+
+
+def span(opens: datetime | None, closes: datetime | None, since: datetime, until: datetime) -> Span | None:
+    """The part of a window that lies on a calendar; None: none does."""
+    left = max(opens or since, since)
+    right = min(closes or until, until)
+    if left >= right:
+        return None
+    return Span(
+        round(100 * ((left - since) / (until - since)), 2), round(max(100 * ((right - left) / (until - since)), 0.6), 2)
+    )
+
+
+def _between(first: str | None, last: str | None) -> str:
+    if first is None:
+        return f"below {percent(Decimal(last or 0))}"
+    if last is None:
+        return f"above {percent(Decimal(first))}"
+    return f"{percent(Decimal(first))} to {percent(Decimal(last))}"
 
 
 def steps(

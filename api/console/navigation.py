@@ -20,6 +20,8 @@ class Entry(NamedTuple):
 PAGES = (
     Entry(CONSOLE_PATH, "Overview", "catalogue:read", "o"),
     Entry(f"{CONSOLE_PATH}/products", "Products", "catalogue:read", "p"),
+    Entry(f"{CONSOLE_PATH}/rules", "Rules", "catalogue:read", "r"),
+    Entry(f"{CONSOLE_PATH}/plans", "Plans", "catalogue:read", "l"),
     Entry(f"{CONSOLE_PATH}/holds", "Holds", "catalogue:read", "h"),
     Entry(f"{CONSOLE_PATH}/events", "Events", "catalogue:read", "e"),
     Entry(f"{CONSOLE_PATH}/jobs", "Jobs", "catalogue:read", "j"),

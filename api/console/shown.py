@@ -4,8 +4,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import quote
 
+import msgspec
+
 from shared.pricing.currencies import exponent
 from shared.pricing.money import round_to
+from shared.rulebook.documents import NUMBERS
 
 _SPANS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
 _JUST_NOW = timedelta(seconds=5)
@@ -39,6 +42,16 @@ def change(before: Decimal | None, after: Decimal | None) -> str:
     if not share:
         return "0.0 %"
     return f"{'+' if share > 0 else '−'}{abs(share):,.1f} %"
+
+
+def share(change: str | Decimal) -> str:
+    """A share as a change in percent, with its sign: +4.8 %."""
+    return f"{round(Decimal(change) * 100, 1):+,f} %".replace("-", "−")
+
+
+def document(part: object) -> str:
+    """A part of a rulebook in JSON; empty where it is not there."""
+    return "" if part is msgspec.UNSET else NUMBERS.encode(part).decode()
 
 
 def span(seconds: float) -> str:
@@ -89,5 +102,5 @@ def segment(text: str) -> str:
 
 FILTERS = {
     function.__name__: function
-    for function in (money, whole, plain, change, span, lasted, ago, exact, machine, local, segment)
+    for function in (money, whole, plain, change, share, document, span, lasted, ago, exact, machine, local, segment)
 }

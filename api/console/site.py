@@ -11,7 +11,7 @@ from litestar.types import ControllerRouterHandler
 from api.console import access, assets
 from api.console.access import NoSession, StaleForm
 from api.console.forms import Form
-from api.console.pages import events, exports, holds, jobs, keys, overview, product, products, signing_in
+from api.console.pages import events, exports, holds, jobs, keys, overview, plans, product, products, rules, signing_in
 from api.console.rendering import HEADERS, page, to
 from api.http.answers import CONSOLE_PATH, SIGN_IN_PATH
 from api.http.problems import render
@@ -21,6 +21,8 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     *products.HANDLERS,
     *exports.HANDLERS,
     *product.HANDLERS,
+    *rules.HANDLERS,
+    *plans.HANDLERS,
     *holds.HANDLERS,
     *events.HANDLERS,
     *jobs.HANDLERS,

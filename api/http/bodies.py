@@ -12,12 +12,10 @@ from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from shared.errors import InvalidInput, NotJson, translated
-from shared.pricing import rulebook_check
-from shared.pricing.rulebook_check import RulebookRefused
+from shared.errors import NotJson, translated
+from shared.rulebook import documents
 from shared.wire import amounts
 from shared.wire.choices import choices_shown
-from shared.wording import worded
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -91,11 +89,4 @@ class RuleBody(StrictBody[T]):
     """As `StrictBody`, for a part of the rulebook: the numbers of conditions stay exact, and a map's key is named."""
 
     def _decode(self, value: bytes) -> Any:
-        with translated():
-            document = msgspec.json.Decoder(float_hook=amounts.exact).decode(value)
-        try:
-            part = rulebook_check.converted(document, self.model_type)
-        except RulebookRefused as error:
-            raise InvalidInput(worded(error.reason), f"$.{error.path}" if error.path else "$") from None
-        amounts.check(part, document)
-        return part
+        return documents.read(value, self.model_type)

@@ -166,11 +166,17 @@ _VALUE = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 SIGNED = {"Adjustment", "Condition", "Ending"}
 
 
-def complete(kind: type, schema: dict[str, Any]) -> None:
-    """Add descriptions and examples to the schema of a struct where it has none."""
+def descriptions(kind: type) -> dict[str, str]:
+    """What the fields of a struct mean, by their names."""
     described: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         described |= _attributes(each) | _DESCRIPTIONS.get(each.__name__, {})
+    return described
+
+
+def complete(kind: type, schema: dict[str, Any]) -> None:
+    """Add descriptions and examples to the schema of a struct where it has none."""
+    described = descriptions(kind)
     if kind.__name__ == "Condition":
         for name in ("in", "not_in"):
             schema["properties"][name]["anyOf"][0]["items"] = _VALUE

@@ -1,15 +1,19 @@
 """A rulebook as the JSON document that is stored and shown."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, translated
 from shared.pricing import rulebook_check
 from shared.pricing.conditions import Condition
 from shared.pricing.rulebook import PriceList, Promotion, Rulebook
 from shared.pricing.rulebook_check import RulebookRefused
+from shared.wire import amounts
+from shared.wording import worded
+
+T = TypeVar("T")
 
 NUMBERS = msgspec.json.Encoder(decimal_format="number")
 _VALUES = ("eq", "in_", "not_in")
@@ -37,6 +41,23 @@ def decoded(document: str) -> Rulebook:
     """A stored rulebook."""
     # The numbers of conditions have no type of their own: without the hook they would become floats.
     return msgspec.json.Decoder(Rulebook, float_hook=Decimal).decode(document)
+
+
+def read(content: bytes, kind: type[T]) -> T:
+    """A document that a person wrote: the numbers of conditions stay exact, and amounts are strings.
+
+    Raises:
+        NotJson: it is not JSON.
+        InvalidInput: it has the wrong shape; `path` names the first wrong field.
+    """
+    with translated():
+        document = msgspec.json.Decoder(float_hook=amounts.exact).decode(content)
+    try:
+        part = rulebook_check.converted(document, kind)
+    except RulebookRefused as error:
+        raise InvalidInput(worded(error.reason), f"$.{error.path}" if error.path else "$") from None
+    amounts.check(part, document)
+    return part
 
 
 def checked(rulebook: Rulebook) -> Rulebook:

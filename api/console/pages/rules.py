@@ -1,0 +1,178 @@
+"""The rules: markets, price lists, promotions and the policy; each change becomes a plan."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import Parameter
+
+from api.console import charts, rule_forms
+from api.console.calls import call
+from api.console.forms import EMPTY, Form
+from api.console.rendering import back, page
+from api.console.shown import segment
+from api.edge.identity import needs
+from api.http import cursors
+from api.http.answers import CONSOLE_PATH
+from api.routes import plans, price_list_entries
+from api.routes.plans import PlanAccepted
+from api.routes.rulebook import LARGEST_VERSION
+from api.services import Services
+from shared.errors import InvalidInput, NotFound, PricingError
+from shared.plans.requested import NewPlan
+from shared.rulebook import diff, documents, parts, store, values
+from shared.rulebook.parts import KINDS, Kind, PartName
+
+PATH = f"{CONSOLE_PATH}/rules"
+PAGE, ENTRIES = 30, 50
+# The calendar shows some weeks back and some months ahead.
+BACK, AHEAD, MARKS = timedelta(days=14), timedelta(days=76), 6
+TITLES = {"policy": "Policy", "market": "Market", "price_list": "Price list", "promotion": "Promotion"}
+# The field that names a part in a change.
+KEYS = {"market": "code", "price_list": "id", "promotion": "id"}
+ItemKind = Annotated[str, Parameter(pattern="^(market|price_list|promotion)$")]
+Version = Annotated[int, Parameter(ge=1, le=LARGEST_VERSION)]
+
+
+@get("/rules", guards=[needs("catalogue:read")], sync_to_thread=True)
+def rules(request: Request[Any, Any, Any], services: Services) -> Response[str]:
+    """Show all rules, and who changed them last."""
+    now = datetime.now(UTC)
+    since, until = now - BACK, now + AHEAD
+    with services.transaction() as conn:
+        found = store.active(conn)
+        versions = store.listed(conn, 8)
+        multipliers = values.in_force(conn, "multiplier")
+        rates = values.in_force(conn, "exchange_rate")
+    promotions = sorted(found.rulebook.promotions, key=lambda one: (one.closes or until, one.id))
+    shown: dict[str, Any] = {
+        "rules": found.rulebook,
+        "versions": versions,
+        "multipliers": multipliers,
+        "rates": rates,
+        "promotions": [(one, charts.span(one.opens, one.closes, since, until)) for one in promotions],
+        "today": round(100 * (BACK / (BACK + AHEAD)), 2),
+        "marks": [since + (until - since) * mark / MARKS for mark in range(MARKS + 1)],
+    }
+    return page(request, "rules.html", **shown)
+
+
+@get("/rules/policy", guards=[needs("catalogue:read")], sync_to_thread=True)
+def policy(request: Request[Any, Any, Any], services: Services) -> Response[str]:
+    """Show the policy as a form."""
+    return _part(request, services, "policy", "")
+
+
+@get("/rules/{kind:str}/new", guards=[needs("catalogue:read")], sync_to_thread=True)
+def new_part(request: Request[Any, Any, Any], services: Services, kind: ItemKind) -> Response[str]:
+    """Show the form of a new part."""
+    return _part(request, services, kind, None)  # type: ignore[arg-type] # the pattern allows these alone
+
+
+@get("/rules/{kind:str}/{key:str}", guards=[needs("catalogue:read")], sync_to_thread=True)
+def part(
+    request: Request[Any, Any, Any], services: Services, kind: ItemKind, key: str, cursor: str | None = None
+) -> Response[str]:
+    """Show a market, a price list with its entries, or a promotion."""
+    return _part(request, services, kind, key, cursor=cursor)  # type: ignore[arg-type] # as above
+
+
+@post("/rules/plan", guards=[needs("rules:write"), needs("catalogue:read")], sync_to_thread=True)
+def plan(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
+    """Plan what the form says: a part, whole, or its deletion."""
+    kind, key = form.text("part_kind"), form.text("part_key")
+    if kind not in KINDS:
+        raise InvalidInput("names no kind of rule", "$.part_kind")
+    try:
+        change: dict[str, Any] = {"delete": {kind: key}} if form.text("delete") else {kind: _written(kind, key, form)}
+        made = _planned(request, services, change, kind)
+    except PricingError as error:
+        return _part(request, services, kind, key or None, form=form.failed(error))
+    return back(f"{CONSOLE_PATH}/plans/{made.plan_id}", "This plan shows what the change does. Apply it to publish it.")
+
+
+@get("/rules/versions", guards=[needs("catalogue:read")], sync_to_thread=True)
+def versions(request: Request[Any, Any, Any], services: Services, cursor: str | None = None) -> Response[str]:
+    """List the versions of the rulebook."""
+    before: int | None = cursors.decode(cursor, int)
+    with services.transaction() as conn:
+        found, last = cursors.split(store.listed(conn, PAGE + 1, before), PAGE)
+    following = f"{PATH}/versions?{urlencode({'cursor': cursors.encode(last.version)})}" if last else ""
+    shown: dict[str, Any] = {
+        "versions": found,
+        "first": f"{PATH}/versions" if cursor else "",
+        "following": following,
+    }
+    return page(request, "rule-versions.html", **shown)
+
+
+@get("/rules/diff", guards=[needs("catalogue:read")], sync_to_thread=True)
+def difference(request: Request[Any, Any, Any], services: Services, one: Version, other: Version) -> Response[str]:
+    """Compare two versions, field by field."""
+    with services.transaction() as conn:
+        before, after = store.by_version(conn, one), store.by_version(conn, other)
+    changes = diff.differences(before.rulebook, after.rulebook)
+    return page(request, "rule-diff.html", before=before, after=after, changes=changes)
+
+
+def _written(kind: Kind, key: str, form: Form) -> dict[str, Any]:
+    if form.text("as") == "json":
+        read = rule_forms.json(form.text("document"), "document")
+        if not isinstance(read, dict):
+            raise InvalidInput("must be an object: {…}", "$.document")
+        document: dict[str, Any] = read
+    else:
+        document = rule_forms.document_of(kind, form)
+    return document if kind == "policy" else document | {KEYS[kind]: key or form.text(KEYS[kind]).strip()}
+
+
+def _planned(request: Request[Any, Any, Any], services: Services, change: dict[str, Any], kind: str) -> PlanAccepted:
+    try:
+        wanted = documents.read(documents.NUMBERS.encode({"changes": [change]}), NewPlan)
+        made: PlanAccepted = call(plans.create_plan, request, services, wanted)
+    except InvalidInput as error:
+        # The field of the form, in place of its path in the plan.
+        path = error.path.replace(f"$.changes[0].{kind}", "$", 1)
+        raise InvalidInput(error.reason, path) from None
+    return made
+
+
+def _part(
+    request: Request[Any, Any, Any],
+    services: Services,
+    kind: Kind,
+    key: str | None,
+    form: Form = EMPTY,
+    cursor: str | None = None,
+) -> Response[str]:
+    with services.transaction() as conn:
+        held = store.active(conn)
+        name = PartName(kind, key or "")
+        found = None if key is None else parts.find(held.rulebook, name)
+        if key is not None and found is None and not form.problem:
+            raise NotFound(f"no {name}")
+    entries = None
+    if kind == "price_list" and found is not None:
+        entries = call(price_list_entries.list_entries, services, key, None, ENTRIES, cursor)
+    document = documents.builtins(found) if found is not None else {}
+    shown: dict[str, Any] = {
+        "kind": kind,
+        "part_key": key or "",
+        "key_field": KEYS.get(kind, ""),
+        "title": f"{TITLES[kind]} {key}".strip() if key is not None else f"New {TITLES[kind].lower()}",
+        "fields": [one for one in rule_forms.fields(kind, document) if one.name != KEYS.get(kind)],
+        "document": documents.NUMBERS.encode(document).decode() if document else "{}",
+        "as_json": request.query_params.get("as") == "json" or form.text("as") == "json",
+        "form": form,
+        "entries": entries,
+        "first": f"{PATH}/{kind}/{segment(key or '')}" if cursor else "",
+        "following": f"?{urlencode({'cursor': entries.next})}" if entries is not None and entries.next else "",
+        "here": request.url.path if request.method == "GET" else f"{PATH}/{kind}/{segment(key or 'new')}",
+    }
+    shown["document"] = msgspec.json.format(shown["document"])
+    return page(request, "rule.html", form.problem.status if form.problem else 200, **shown)
+
+
+HANDLERS = (rules, policy, versions, difference, new_part, part, plan)

@@ -1,0 +1,86 @@
+"""Rules as forms: each change becomes a plan, which is looked at, applied, and taken back."""
+
+import json
+import re
+from uuid import uuid4
+
+from tests.e2e.console.browsing import Visitor, visitor
+from tests.support.engine import Engine
+from tests.support.waiting import eventually
+
+
+def plan_of(person: Visitor, location: str, status: str) -> str:
+    """The path of the plan that a form has made, once it has this status."""
+    path = location.partition("?")[0]
+    eventually(lambda: f'<span class="state {status}">' in person.page(path), f"the plan is {status}")
+    return path
+
+
+def test_a_promotion_is_planned_looked_at_applied_and_taken_back(engine: Engine) -> None:
+    name, category = f"sale-{uuid4().hex[:8]}", f"c-{uuid4().hex[:8]}"
+    product_id = str(engine.put_product(category=category)["product_id"])
+    fields = {
+        "part_kind": "promotion", "part_key": "", "id": name, "percent": "20", "exclusive": "false", "of": "price",
+        "applies_to": json.dumps({"categories": [category]}), "priority": "3", "zone": "UTC",
+    }  # fmt: skip
+    with visitor(engine, "admin") as person:
+        refused = person.send("/console/rules/plan", **fields | {"percent": "200"})
+        assert (refused.status_code, f'value="{name}"' in refused.text) == (422, True)
+        assert re.search(r'<input id="percent"[^>]*aria-invalid="true"', refused.text)
+        broken = person.send("/console/rules/plan", **fields | {"applies_to": "{"})
+        assert (broken.status_code, "is no JSON" in broken.text) == (422, True)
+
+        made = person.send("/console/rules/plan", **fields)
+        plan = plan_of(person, made.headers["location"], "ready")
+        assert engine.price(product_id, user_location="CHI")["final_price"] == "100.00"
+        page = person.page(plan)
+        assert f"Promotion {name}" in page
+        assert "Largest falls of public prices" in page
+        assert product_id in person.page(f"{plan}/prices?order=falls")
+        assert person.send(f"{plan}/apply").status_code == 303
+        plan_of(person, plan, "applied")
+        eventually(lambda: engine.price(product_id, user_location="CHI")["final_price"] == "80.00", "it is in force")
+        rules = person.page("/console/rules")
+        assert f'href="/console/rules/promotion/{name}"' in rules
+        assert 'value="20"' in person.page(f"/console/rules/promotion/{name}")
+        newest = max(int(version) for version in re.findall(r"other=(\d+)", rules))
+        assert f"promotions.{name}" in person.page(f"/console/rules/diff?one={newest - 1}&other={newest}")
+
+        undone = person.send("/console/undo", plan=plan.rpartition("/")[2])
+        back = plan_of(person, undone.headers["location"], "ready")
+        assert person.send(f"{back}/apply").status_code == 303
+        eventually(lambda: engine.price(product_id, user_location="CHI")["final_price"] == "100.00", "it is taken back")
+        person.page(f"/console/rules/promotion/{name}", status=404)
+
+
+def test_the_policy_is_a_form_and_a_document_that_say_the_same(engine: Engine) -> None:
+    with visitor(engine, "rules:write", "catalogue:read") as person:
+        form = person.page("/console/rules/policy")
+        assert "The floor is cost" in form
+        written = re.search(
+            r"<textarea id=\"document\"[^>]*>(.*?)</textarea>", person.page("/console/rules/policy?as=json"), re.S
+        )
+        assert written
+        document = json.loads(written[1])
+        assert f'name="max_over_list" type="text" value="{document["max_over_list"]}"' in form
+        sent = {"part_kind": "policy", "part_key": "", "as": "json"}
+        wrong = person.send("/console/rules/plan", **sent, document=json.dumps(document | {"min_margin": "nothing"}))
+        assert (wrong.status_code, "$.min_margin" in wrong.text) == (422, True)
+        made = person.send("/console/rules/plan", **sent, document=json.dumps(document))
+        plan = plan_of(person, made.headers["location"], "ready")
+        assert person.send(f"{plan}/discard").status_code == 303
+        assert "discarded" in person.page(plan)
+    with visitor(engine, "catalogue:read") as person:
+        assert "Plan the change" not in person.page("/console/rules/policy")
+        assert person.send("/console/rules/plan", **sent, document="{}").status_code == 403
+
+
+def test_changes_as_json_are_planned_and_a_wrong_one_names_its_place(engine: Engine) -> None:
+    with visitor(engine, "admin") as person:
+        wrong = person.send("/console/plans", changes='[{"multiplier": {"market": "NY"}}]')
+        assert (wrong.status_code, "multiplier" in wrong.text) == (422, True)
+        made = person.send("/console/plans", changes='[{"multiplier": {"market": "NY", "multiplier": "1.2"}}]')
+        plan = plan_of(person, made.headers["location"], "ready")
+        assert "Multiplier NY" in person.page("/console/plans")
+        person.send(f"{plan}/discard")
+        assert person.send("/console/undo", since="2999-01-01T00:00").status_code in {303, 422}
