@@ -31,8 +31,13 @@ def main() -> None:
         sys.exit(str(error))
     logs.configure("pricing-api", settings)
     prepare_metrics(settings.home_dir, "api")
-    from shared.access import price_limits  # it imports the metrics
+    from shared.access import price_limits  # they import the metrics
+    from shared.postgres.pools import check_pooler
 
+    try:
+        check_pooler(settings)
+    except InvalidSettings as error:
+        sys.exit(str(error))
     price_limits.prepare(settings.home_dir)
     address = f"{settings.scheme}://{settings.host}:{settings.port}"
     log.info("serving", address=address, processes=settings.api_processes, version=VERSION)

@@ -51,6 +51,7 @@ def main() -> None:
     """Run until SIGTERM."""
     try:
         settings = load()
+        pools.check_pooler(settings)
     except InvalidSettings as error:
         sys.exit(str(error))
     logs.configure(PROCESS, settings)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
-from shared import addresses
+from shared import addresses, secrets
 from shared.wording import meant, worded
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -19,7 +19,6 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 STACK_FILE = "stack.env"
 TRACE_FOLDER = "traces"
 MAX_WORKER_THREADS = 1024
-MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 8
 
 
 class InvalidSettings(ValueError):
@@ -35,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         tls_certificate: PEM file with the API's certificate chain; empty: the API speaks plain HTTP.
         tls_key: PEM file with its private key.
         database_url: PostgreSQL, as libpq reads it: a URL or key=value pairs, of one host or several.
+        database_pooler: `transaction`: `database_url` is a pooler in transaction mode, such as PgBouncer.
+        database_direct_url: PostgreSQL past the pooler, for migrations, commands and backups; empty: `database_url`.
         redis_url: Redis for all three roles, the broker in the database after it; `cache_url`, `broker_url` and
             `events_url` split them.
         api_processes: Granian worker processes.
@@ -79,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     tls_certificate: str = ""
     tls_key: str = ""
     database_url: str = "postgresql://pricing@127.0.0.1:5432/pricing"
+    database_pooler: Annotated[str, msgspec.Meta(pattern="^(none|transaction)$")] = "none"
+    database_direct_url: str = ""
     redis_url: str = "redis://127.0.0.1:6379/0"
     cache_url: str = ""
     broker_url: str = ""
@@ -134,6 +137,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     def home_dir(self) -> Path:
         """The home folder, absolute."""
         return Path(self.home).absolute()
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler in transaction mode is between the processes and PostgreSQL."""
+        return self.database_pooler == "transaction"
+
+    @property
+    def direct_url(self) -> str:
+        """PostgreSQL's own address, for migrations, commands and backups."""
+        return self.database_direct_url or self.database_url
 
     def redis_for(self, role: str) -> str:
         """The Redis URL of a role: `cache`, `broker` or `events`; the broker's default is the next database."""
@@ -235,31 +248,6 @@ def _check(settings: Settings) -> None:
         )
 
 
-def check_key(key: str) -> None:
-    """Raise ValueError for a key that somebody chose and that can be guessed."""
-    is_plain = key.isascii() and key.isprintable() and " " not in key
-    if len(key) < MIN_KEY_LENGTH or len(set(key)) < MIN_KEY_CHARACTERS or not is_plain:
-        raise ValueError(
-            f"must be random, at least {MIN_KEY_LENGTH} letters and digits; make one by `openssl rand -hex 32`"
-        )
-
-
-def _check_header(text: str) -> None:
-    if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must have printable ASCII characters only, without blanks")
-
-
-def _check_offer_keys(text: str) -> None:
-    keys = [key.strip() for key in text.split(",")]
-    if len(set(keys)) != len(keys) or not all(_OFFER_KEY(key) for key in keys):
-        raise ValueError("must be different keys with commas between them, each as `just offers new-key` prints one")
-
-
-def _check_file(path: str) -> None:
-    if not os.access(path, os.R_OK) or not Path(path).is_file():
-        raise ValueError("must be a file that can be read")
-
-
 def _shown(name: str, value: Any) -> Any:
     if not value or name not in {*_SECRETS, *_URLS}:
         return value
@@ -280,11 +268,11 @@ _SERVICE_VARIABLE = re.compile(
 ).fullmatch
 
 # 32 bytes, as base64url without padding.
-_OFFER_KEY = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]").fullmatch
 
-_SECRETS = {"admin_key": check_key, "feed_key": _check_header, "offer_keys": _check_offer_keys}
+_SECRETS = {"admin_key": secrets.check_key, "feed_key": secrets.check_header, "offer_keys": secrets.check_offer_keys}
 _URLS = {
     "database_url": addresses.check_database,
+    "database_direct_url": addresses.check_database,
     "redis_url": addresses.check_redis,
     "cache_url": addresses.check_redis,
     "broker_url": addresses.check_redis,
@@ -298,6 +286,6 @@ _CHECKS = {
     "cors_origins": addresses.check_origins,
     "trusted_proxies": addresses.networks,
     "webhook_networks": addresses.networks,
-    "tls_certificate": _check_file,
-    "tls_key": _check_file,
+    "tls_certificate": secrets.check_file,
+    "tls_key": secrets.check_file,
 }

@@ -28,6 +28,12 @@ def main() -> int:
         sys.exit(str(error))
     logs.configure("pricing-worker", settings)
     prepare_metrics(settings.home_dir, "worker")
+    from shared.postgres.pools import check_pooler  # it imports the metrics
+
+    try:
+        check_pooler(settings)
+    except InvalidSettings as error:
+        sys.exit(str(error))
     fork_on_linux()
     os.environ["dramatiq_worker_timeout"] = str(IDLE_SLEEP_MS)  # noqa: SIM112 # Dramatiq's own spelling
 

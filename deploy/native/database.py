@@ -24,7 +24,7 @@ def find(home: Path, env: Mapping[str, str]) -> Database:
         StackError: there are no tools, or the settings are invalid.
     """
     try:
-        url = app_settings.load({**env, "PRICING_HOME": str(home)}).database_url
+        url = app_settings.load({**env, "PRICING_HOME": str(home)}).direct_url
     except app_settings.InvalidSettings as error:
         raise StackError(f"{error}.") from error
     own = state.load(home)
@@ -41,7 +41,7 @@ def find(home: Path, env: Mapping[str, str]) -> Database:
         done = subprocess.run(  # our own arguments, no shell
             [sys.executable, "-m", "shared.commands", "migrate"],
             cwd=REPOSITORY,
-            env={**env, "PRICING_HOME": str(home), "PRICING_DATABASE_URL": address},
+            env={**env, "PRICING_HOME": str(home), "PRICING_DATABASE_URL": address, "PRICING_DATABASE_DIRECT_URL": ""},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

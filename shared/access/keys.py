@@ -16,7 +16,7 @@ from msgspec import Meta
 from shared.access.scopes import ALL, Scope
 from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import AsyncPool, Conn
-from shared.settings import check_key
+from shared.secrets import check_key
 from shared.wire.fields import AT
 
 ADMIN_KEY_FILE = "admin.key"

@@ -17,6 +17,7 @@ from shared.importing import importer
 from shared.importing.columns import Columns, RefusedFile, constants, parse_map
 from shared.importing.shops import SHOPS, Shop, ShopName
 from shared.messaging import clients
+from shared.postgres import limits
 from shared.pricing.windows import zone_of
 from shared.printable import printable
 from shared.rulebook import store as rulebook
@@ -32,6 +33,8 @@ def migrate(settings: Settings) -> None:
 
     with connection(settings) as conn:
         migrations.migrate(settings)
+        if settings.is_pooled:
+            limits.keep_in_role(conn)
         rulebook.ensure_default(conn)
         keys.ensure_admin_key(conn, settings.home_dir, settings.admin_key)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from psycopg import AsyncConnection, Connection, OperationalError
@@ -11,7 +12,9 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from shared.errors import DatabaseUnavailable
+from shared.postgres import limits
 from shared.postgres.cursors import AsyncTracedCursor, TracedCursor
+from shared.postgres.limits import IDLE_TIMEOUT_MS, LOCK_TIMEOUT_MS, WRITE_TIMEOUT_MS
 from shared.settings import Settings
 
 T = TypeVar("T")
@@ -22,12 +25,8 @@ POOL_WAIT_S = 2.0
 RECONNECT_S = 2.0
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 2.0
-WRITE_TIMEOUT_MS = 30_000
 # A list that finds its page among millions of others gives up sooner.
 LIST_TIMEOUT_S = 5
-# Shorter than a lease (12 s): the locks of a frozen process are released before another process takes over.
-IDLE_TIMEOUT_MS = 10_000
-LOCK_TIMEOUT_MS = 10_000
 
 # The client gives up on a server whose packets vanish: with unacknowledged data after 5 s, with a silent connection
 # after 11 s. The server's own limits do not end such a wait.
@@ -77,6 +76,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
         settings.database_url,
         connection_class=BoundedConnection,
         kwargs=_options(
+            settings,
             process,
             WRITE_TIMEOUT_MS,
             idle_in_transaction_session_timeout=IDLE_TIMEOUT_MS,
@@ -87,6 +87,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
         max_size=size,
         timeout=POOL_WAIT_S,
         reconnect_timeout=RECONNECT_S,
+        configure=limits.check if settings.is_pooled else None,
         check=ConnectionPool.check_connection,
         open=False,
     )
@@ -97,12 +98,13 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
     return AsyncConnectionPool(
         settings.database_url,
         connection_class=AsyncConnection[DictRow],
-        kwargs=_options(process, int(READ_TIMEOUT_S * 1000))
+        kwargs=_options(settings, process, int(READ_TIMEOUT_S * 1000))
         | {"autocommit": True, "cursor_factory": AsyncTracedCursor},
         min_size=1,
         max_size=size,
         timeout=POOL_WAIT_S,
         reconnect_timeout=RECONNECT_S,
+        configure=limits.check_async if settings.is_pooled else None,
         check=AsyncConnectionPool.check_connection,
         open=False,
     )
@@ -132,8 +134,17 @@ def bound_statement(conn: Conn, timeout_s: int) -> None:
 
 
 def connect(settings: Settings, process: str) -> Conn:
-    """One connection, for commands; as a context manager it is one transaction, and closes at the end."""
-    return Connection[DictRow].connect(settings.database_url, **_options(process, timeout_ms=0))
+    """One connection, for commands, past a pooler; as a context manager it is one transaction, then it closes."""
+    options = _options(settings, process, timeout_ms=0, is_direct=bool(settings.database_direct_url))
+    return Connection[DictRow].connect(settings.direct_url, **options)
+
+
+def check_pooler(settings: Settings) -> None:
+    """Raise InvalidSettings where a pooler is used, PostgreSQL answers, and the time limits are not in force there."""
+    if settings.is_pooled:
+        options = _options(settings, "pricing", timeout_ms=0)
+        with suppress(OperationalError), Connection[DictRow].connect(settings.database_url, **options) as conn:
+            limits.check(conn)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
@@ -145,14 +156,21 @@ def _forget(task: asyncio.Task[Any]) -> None:
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
-def _options(process: str, timeout_ms: int, **more: int) -> dict[str, Any]:
-    settings = {"statement_timeout": timeout_ms, "timezone": "UTC"} | more
+def _options(
+    settings: Settings, process: str, timeout_ms: int, *, is_direct: bool = False, **more: int
+) -> dict[str, Any]:
+    chosen = {"statement_timeout": timeout_ms, "timezone": "UTC"} | more
+    if settings.is_pooled and not is_direct:
+        # A pooler refuses `options`. A prepared statement is in one server connection, and not in the next one's.
+        by_mode: dict[str, Any] = {"prepare_threshold": None}
+    else:
+        by_mode = {"options": " ".join(f"-c {name}={value}" for name, value in chosen.items())}
     return {
+        **by_mode,
         "row_factory": dict_row,
         "application_name": process,
         "connect_timeout": CONNECT_TIMEOUT_S,
         **DEAD_AFTER,
         # Set here: a server with the encoding SQL_ASCII would return bytes for text.
         "client_encoding": "utf8",
-        "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
     }

@@ -1,6 +1,7 @@
 """Programs and data that a test needs and a machine may lack: skipped at home, failed under CI=true.
 
-`PRICING_TEST_WITHOUT` names what a CI does without, with commas: `docker,promtool,tls,haproxy,chromium,data`.
+`PRICING_TEST_WITHOUT` names what a CI does without, with commas:
+`docker,promtool,tls,haproxy,pgbouncer,helm,chromium,data`.
 """
 
 import os

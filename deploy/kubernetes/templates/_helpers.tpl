@@ -59,7 +59,7 @@ volumeMounts:
 {{- end }}
 
 {{- define "pricing.env" -}}
-{{- include "pricing.secrets" (list . (list "PRICING_DATABASE_URL" "PRICING_REDIS_URL" "PRICING_CACHE_URL?" "PRICING_BROKER_URL?" "PRICING_EVENTS_URL?" "PRICING_FEED_KEY?" "PRICING_OFFER_KEYS?")) }}
+{{- include "pricing.secrets" (list . (list "PRICING_DATABASE_URL" "PRICING_REDIS_URL" "PRICING_DATABASE_DIRECT_URL?" "PRICING_CACHE_URL?" "PRICING_BROKER_URL?" "PRICING_EVENTS_URL?" "PRICING_FEED_KEY?" "PRICING_OFFER_KEYS?")) }}
 {{- $chosen := dict "PRICING_DRAIN_TIMEOUT_S" .Values.drainTimeoutSeconds "PRICING_API_PROCESSES" .Values.api.processes "PRICING_WORKER_PROCESSES" .Values.worker.processes "PRICING_WORKER_THREADS" .Values.worker.threads }}
 {{- if not (hasKey .Values.settings "OTEL_EXPORTER_OTLP_ENDPOINT") }}
 {{- $_ := set $chosen "OTEL_TRACES_EXPORTER" "none" }}

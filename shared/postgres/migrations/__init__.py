@@ -14,7 +14,7 @@ from shared.settings import Settings
 def migrate(settings: Settings, version: str = "head") -> None:
     """Migrate the schema to the newest or a given version; safe to repeat, and for several processes at once."""
     config = _config(None)
-    config.attributes["database_url"] = settings.database_url
+    config.attributes["database_url"] = settings.direct_url
     command.upgrade(config, version)
 
 

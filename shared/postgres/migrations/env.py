@@ -9,6 +9,11 @@ MIGRATION_LOCK = 7_203_771
 # While a statement waits for a table, every reader of the table waits behind it.
 BOUNDED = "SET LOCAL lock_timeout = '10s'"
 
+UNLIMITED = """
+SELECT set_config(name, '0', true)
+FROM unnest(ARRAY['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) AS limits (name)
+"""
+
 
 def write_down() -> None:
     """Write the statements into Alembic's buffer."""
@@ -27,7 +32,8 @@ def migrate() -> None:
         poolclass=pool.NullPool,
     )
     with engine.connect() as connection, connection.begin():
-        # This wait has no bound: another migrator may need minutes.
+        # The role may have limits, for a pooler. This wait has no bound: another migrator may need minutes.
+        connection.execute(text(UNLIMITED))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text(BOUNDED))
         context.configure(connection=connection)

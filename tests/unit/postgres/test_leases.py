@@ -2,7 +2,7 @@
 
 from shared.messaging import lock
 from shared.postgres.leases import LEASE_S
-from shared.postgres.pools import IDLE_TIMEOUT_MS
+from shared.postgres.limits import IDLE_TIMEOUT_MS
 from tests.chaos.run_holder import GOES_ON_S
 
 
