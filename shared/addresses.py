@@ -2,13 +2,15 @@
 
 import ipaddress
 import re
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import redis
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 HIDDEN = "***"
+SENTINEL_SCHEME, SENTINEL_PORT = "redis+sentinel://", 26379
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -32,6 +34,8 @@ def check_redis(text: str) -> None:
     """Raise ValueError unless redis-py can connect to it: redis://, rediss:// or unix://."""
     try:
         _check_characters(text)
+        if sentinels_of(text):
+            return
         parts = urlsplit(text)
         is_socket = parts.scheme == "unix"
         is_whole = bool(parts.path if is_socket else parts.hostname and _is_port(parts.port))
@@ -41,7 +45,54 @@ def check_redis(text: str) -> None:
             return
     except (ValueError, TypeError, ImportError):
         pass
-    raise ValueError("must be an address such as redis://:password@host:6379/0, rediss://… or unix:///path")
+    raise ValueError(
+        "must be an address such as redis://:password@host:6379/0, rediss://…, unix:///path "
+        "or redis+sentinel://:password@host1:26379,host2:26379/name/0"
+    )
+
+
+class Sentinels(NamedTuple):
+    """A primary behind Sentinel: `redis+sentinel://user:password@host1:26379,host2/service/0`.
+
+    Attributes:
+        hosts: Each Sentinel's host and port.
+        service: Sentinel's name of the primary.
+        sentinel_password: Of the Sentinels themselves: `?sentinel_password=…`.
+    """
+
+    hosts: list[tuple[str, int]]
+    service: str
+    database: int
+    username: str
+    password: str
+    sentinel_password: str
+
+    def login(self) -> dict[str, Any]:
+        """The primary's database, user and password, as redis-py names them."""
+        return {"db": self.database, "username": self.username or None, "password": self.password or None}
+
+
+def sentinels_of(text: str) -> Sentinels | None:
+    """The Sentinels of an address; None where it leads to Redis itself.
+
+    Raises:
+        ValueError: the address of Sentinels is not whole.
+    """
+    if not text.startswith(SENTINEL_SCHEME):
+        return None
+    parts = urlsplit(text)
+    login, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    pairs = [host.partition(":") for host in hosts.split(",")]
+    ports = [int(port or SENTINEL_PORT) for _, _, port in pairs]
+    found = re.fullmatch(r"/([^/]+)(?:/([0-9]+))?", parts.path)
+    query = dict(parse_qsl(parts.query))
+    is_known = query.keys() <= {"sentinel_password"}
+    if not found or not is_known or not all(host for host, _, _ in pairs) or not all(1 <= p <= 65535 for p in ports):
+        raise ValueError
+    known = [(host, port) for (host, _, _), port in zip(pairs, ports, strict=True)]
+    secret = query.get("sentinel_password", "")
+    return Sentinels(known, found[1], int(found[2] or 0), unquote(user), unquote(password), secret)
 
 
 def check_http(text: str) -> None:
@@ -109,6 +160,8 @@ def _check_characters(text: str, more: str = "") -> None:
 
 def database_of(redis_url: str) -> tuple[str, int]:
     """The server of a Redis address, and the number of its database."""
+    if known := sentinels_of(redis_url):
+        return f"{known.hosts[0][0]}:{known.hosts[0][1]}/{known.service}", known.database
     options = redis.ConnectionPool.from_url(redis_url).connection_kwargs
     server = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
     return server, int(options.get("db") or 0)
@@ -119,6 +172,8 @@ def next_database(redis_url: str) -> str:
     number = database_of(redis_url)[1] + 1
     address, _, text = redis_url.partition("?")
     query = dict(parse_qsl(text))
+    if known := sentinels_of(redis_url):
+        return urlunsplit(urlsplit(redis_url)._replace(path=f"/{known.service}/{number}"))
     if not redis_url.startswith("unix:") and "db" not in query:
         return urlunsplit(urlsplit(redis_url)._replace(path=f"/{number}"))
     return f"{address}?{urlencode(query | {'db': str(number)})}"

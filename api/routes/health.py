@@ -15,7 +15,7 @@ from api.edge.identity import KEY_OPTIONAL, metrics_are_open
 from api.http.problems import documented
 from api.services import Services
 from shared import VERSION
-from shared.errors import DatabaseUnavailable
+from shared.errors import DatabaseUnavailable, RedisUnavailable
 from shared.postgres.pools import bounded
 from shared.prices import breaker
 
@@ -129,7 +129,9 @@ async def _automation(services: Services) -> Literal["on", "stopped", "unknown"]
 
 
 async def _redis_version(services: Services) -> str:
-    server = await services.cache.info("server")
+    server = await services.cache.info()
+    if server["role"] != "master":
+        raise RedisUnavailable("Redis: this server is a replica, it takes no writes")
     # Valkey also reports the version of Redis that it replaces.
     return f"valkey {server['valkey_version']}" if "valkey_version" in server else str(server["redis_version"])
 

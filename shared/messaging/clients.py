@@ -10,12 +10,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
+from shared import addresses
+from shared.messaging import sentinel
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 CACHE_TIMEOUT_S = 0.25
 COMMAND_TIMEOUT_S = 2.0
+SYNC_WAIT_S = 0.5
 
 
 def warn_of_shared_database(settings: Settings) -> None:
@@ -29,7 +32,10 @@ def client(url: str, process: str) -> redis.Redis:
 
     It connects with its first command.
     """
-    pool = redis.BlockingConnectionPool.from_url(url, **_options(process, COMMAND_TIMEOUT_S), timeout=0.5)
+    options = _options(process, COMMAND_TIMEOUT_S)
+    if behind := addresses.sentinels_of(url):
+        return redis.Redis.from_pool(sentinel.pool(behind, SYNC_WAIT_S, options))
+    pool = redis.BlockingConnectionPool.from_url(url, **options, timeout=SYNC_WAIT_S)
     pool.connection_class = _leaving(pool.connection_class)
     return redis.Redis.from_pool(pool)
 
@@ -37,7 +43,9 @@ def client(url: str, process: str) -> redis.Redis:
 def cache_client(url: str, process: str) -> redis.asyncio.Redis:
     """An asyncio client for price queries. It waits 0.25 s at most: after that PostgreSQL is the better source."""
     options = _options(process, CACHE_TIMEOUT_S) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
-    pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=0.25)
+    if behind := addresses.sentinels_of(url):
+        return redis.asyncio.Redis.from_pool(sentinel.async_pool(behind, CACHE_TIMEOUT_S, options))
+    pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=CACHE_TIMEOUT_S)
     pool.connection_class = _leaving_async(pool.connection_class)
     return redis.asyncio.Redis.from_pool(pool)
 
@@ -57,8 +65,8 @@ def _options(process: str, timeout_s: float) -> dict[str, Any]:
 def _leaving(kind: type[Any]) -> type[Any]:
     """A class of connections that disconnect when their server replies that it is a replica now.
 
-    After a failover the host name leads to another server, and the old connection would stay open and useless.
-    redis-py itself disconnects only where Sentinel names the server.
+    After a failover the host name leads to another server, and the old connection would stay open and useless. The
+    connections of `sentinel` do the same by themselves.
     """
 
     class Leaving(kind):  # type: ignore[misc] # the base class is known only at run time

@@ -1,0 +1,88 @@
+"""Redis behind Sentinel: after a failover the same clients reach the new primary, and a demoted one is left."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import redis.asyncio
+
+from shared.errors import RedisUnavailable, translate
+from shared.messaging import clients
+from shared.messaging.subscription import Subscription
+from tests.support.sentinels import Failovers, failovers
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Failovers]:
+    with failovers(tmp_path) as servers:
+        yield servers
+
+
+def writes(client: redis.Redis, value: str) -> bool:
+    """Whether a write is accepted; a refusal is one that may pass."""
+    try:
+        client.set("pricing:test", value)
+    except redis.RedisError as error:
+        assert isinstance(translate(error), RedisUnavailable), error
+        return False
+    return client.get("pricing:test") == value.encode()
+
+
+def port_of(client: redis.Redis) -> int:
+    """The port of the server that the client is connected to."""
+    return int(client.info("server")["tcp_port"])
+
+
+def test_a_killed_primary_is_replaced_for_writers_readers_and_subscribers(servers: Failovers) -> None:
+    async def read(value: bytes) -> bool:
+        reader = clients.cache_client(servers.url, "tests")
+        try:
+            return await reader.get("pricing:test") == value
+        except redis.RedisError:
+            return False
+        finally:
+            await reader.aclose()
+
+    client = clients.client(servers.url, "tests")
+    subscription = Subscription(client, "channel")
+
+    def receives() -> bool:
+        try:
+            subscription.take(0.05)
+            client.publish("channel", b"x")
+            return subscription.take(0.5) == [b"x"]
+        except redis.RedisError:
+            return False
+
+    assert writes(client, "before")
+    assert asyncio.run(read(b"before"))
+    eventually(receives, "the channel is read")
+    killed = servers.kill_primary()
+    eventually(lambda: writes(client, "after"), "writes are accepted again", 60)
+    assert port_of(client) != killed
+    eventually(lambda: asyncio.run(read(b"after")), "the reader reads it")
+    eventually(receives, "the channel is read again")
+    subscription.close()
+    client.close()
+
+
+def test_a_demoted_primary_is_left_by_connections_that_were_open(servers: Failovers) -> None:
+    client = clients.client(servers.url, "tests")
+    assert writes(client, "before")
+    demoted = servers.fail_over()
+    assert port_of(client) == demoted or servers.primary() != demoted
+    eventually(lambda: writes(client, "after") and port_of(client) != demoted, "the new primary has the writes", 60)
+    client.close()
+
+
+def test_without_a_sentinel_every_command_fails_in_time_as_redis_away() -> None:
+    client = clients.client("redis+sentinel://127.0.0.1:1,127.0.0.1:2/prices/0", "tests")
+    with pytest.raises(redis.ConnectionError) as failed:
+        client.ping()
+    assert isinstance(translate(failed.value), RedisUnavailable)
+    client.close()

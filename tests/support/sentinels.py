@@ -1,0 +1,112 @@
+"""A primary, a replica and three Sentinels, for failovers."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import redis
+
+from deploy import ports
+from deploy.native import redis_server
+from tests.support.waiting import eventually
+
+SERVICE, PASSWORD = "prices", "secret-of-the-tests"
+_SERVER = """
+port {port}
+bind 127.0.0.1
+dir {folder}
+save ""
+requirepass {password}
+masterauth {password}
+repl-diskless-sync-delay 0
+"""
+_SENTINEL = """
+port {port}
+bind 127.0.0.1
+dir {folder}
+sentinel monitor {service} 127.0.0.1 {primary} 2
+sentinel auth-pass {service} {password}
+sentinel down-after-milliseconds {service} 1000
+sentinel failover-timeout {service} 3000
+"""
+
+
+class Failovers:
+    """The running servers.
+
+    Attributes:
+        url: The address of the primary by way of the Sentinels.
+    """
+
+    def __init__(self, servers: dict[int, subprocess.Popen[bytes]], sentinels: list[int]) -> None:
+        self.servers, self._sentinels = servers, sentinels
+        hosts = ",".join(f"127.0.0.1:{port}" for port in sentinels)
+        self.url = f"redis+sentinel://:{PASSWORD}@{hosts}/{SERVICE}/0"
+
+    def primary(self) -> int:
+        """The port of the primary, as a Sentinel says."""
+        with _client(self._sentinels[0]) as sentinel:
+            found = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return int(found[1])
+
+    def kill_primary(self) -> int:
+        """Kill the primary; its port."""
+        port = self.primary()
+        self.servers[port].kill()
+        self.servers[port].wait()
+        return port
+
+    def fail_over(self) -> int:
+        """Have the Sentinels demote the primary, which goes on running; its port."""
+        port = self.primary()
+        with _client(self._sentinels[0]) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        return port
+
+    def is_whole(self) -> bool:
+        """Whether each Sentinel knows the other two and the replica."""
+        for port in self._sentinels:
+            with suppress(redis.RedisError), _client(port) as sentinel:
+                [primary] = sentinel.sentinel_masters().values()
+                if (primary["num-slaves"], primary["num-other-sentinels"]) == (1, 2) and primary["is_master"]:
+                    continue
+            return False
+        return all(self._is_linked(port) for port in self.servers if port != self.primary())
+
+    def _is_linked(self, port: int) -> bool:
+        with suppress(redis.RedisError), _client(port, PASSWORD) as replica:
+            return bool(replica.info("replication").get("master_link_status") == "up")
+        return False
+
+
+@contextmanager
+def failovers(folder: Path) -> Iterator[Failovers]:
+    """Start everything, and wait until a failover is possible; stop it after the block."""
+    first, second, *sentinels = (ports.free_port() for _ in range(5))
+    started: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(port: int, config: str, *arguments: str) -> None:
+        path = folder / f"{port}.conf"
+        path.write_text(config.format(port=port, folder=folder, password=PASSWORD, service=SERVICE, primary=first))
+        command = [redis_server.command(os.environ)[0], str(path), *arguments]
+        with (folder / f"{port}.log").open("w") as log:
+            started[port] = subprocess.Popen(command, stdout=log, stderr=log)
+
+    try:
+        start(first, _SERVER)
+        start(second, f"{_SERVER}replicaof 127.0.0.1 {first}\n")
+        for port in sentinels:
+            start(port, _SENTINEL, "--sentinel")
+        running = Failovers({port: started[port] for port in (first, second)}, sentinels)
+        eventually(running.is_whole, "the Sentinels know each other and the replica", 60)
+        yield running
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
+
+
+def _client(port: int, password: str | None = None) -> redis.Redis:
+    return redis.Redis(port=port, password=password, socket_timeout=2, protocol=2, decode_responses=True)
