@@ -23,14 +23,16 @@ from shared import VERSION
 from shared.access.key_metrics import FormerAdminKeys
 from shared.changes.webhook_metrics import Webhooks
 from shared.jobs import feed_pulls
+from shared.jobs import retention as jobs
 from shared.jobs.backlog_metrics import BacklogMetrics
+from shared.market_events import retention as market_events
 from shared.market_events.signal_metrics import SignalAges
 from shared.messaging import clients
 from shared.messaging.channel import MARKET_EVENTS
 from shared.messaging.messages import Enqueuer
 from shared.messaging.queue_metrics import Messages
 from shared.messaging.subscription import Subscription
-from shared.plans import retention
+from shared.plans import retention as plans
 from shared.postgres import clock, partitions, pools
 from shared.postgres.pools import Conn
 from shared.prices.automation_metrics import Automation
@@ -99,7 +101,11 @@ def _run(settings: Settings, stop: threading.Event) -> None:
                     feed_pulls.request(conn, settings.feed_every_s)
 
         def purge(conn: Conn, limit: int) -> int:
-            return retention.purge(conn, limit, settings.plan_days)
+            return max(
+                plans.purge(conn, limit, settings.plan_days),
+                market_events.purge(conn, limit, settings.events_days),
+                jobs.purge(conn, limit, settings.tasks_days),
+            )
 
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)
         loop = Loop(pool, holder, backlog, Inbox(pool, watched.now), sweep, epoch, maintain, pull, purge)

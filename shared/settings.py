@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trust_callers: Whether price queries may name customers, groups, attributes, instants and offers without a key.
         offer_keys: Keys of offers, with commas between them; the first one signs, all verify; empty: no offers.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
+        events_days: How long settled market events, and their identities, are kept.
+        tasks_days: How long ended jobs are kept.
         plan_days: How long plans are kept; their items are dropped by whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.
         changes_days: How long the log of changes goes back, rounded up to whole months.
@@ -105,6 +107,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
     audit_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     history_days: Annotated[int, msgspec.Meta(ge=31, le=36_500)] = 400
     changes_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 30
+    events_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
+    tasks_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 400
     plan_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 90
     four_eyes: bool = False
     cache_ttl_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 3600.0
