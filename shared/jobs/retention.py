@@ -11,7 +11,7 @@ def purge(conn: Conn, limit: int, keeps_days: int) -> int:
 _PURGE = """
 DELETE FROM tasks WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM tasks t
-    WHERE finished_at < clock_timestamp() - make_interval(days => %(days)s)
+    WHERE finished_at < now() - make_interval(days => %(days)s)
         AND NOT EXISTS (SELECT FROM plans p WHERE t.task_id = p.task_id)
         AND NOT EXISTS (SELECT FROM plans p WHERE t.task_id = p.apply_task_id)
     ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))

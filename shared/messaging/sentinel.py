@@ -47,18 +47,23 @@ def async_pool(address: Sentinels, wait_s: float, options: dict[str, Any]) -> re
 
 
 class _Primary:
-    """What a connection of redis-py asks for its address."""
+    """What a connection of redis-py asks for its address. Connections to Sentinels last for one look-up."""
 
     is_master, check_connection = True, False
 
     def __init__(self, address: Sentinels) -> None:
-        self.service_name = address.service
-        self._sentinel = Sentinel(address.hosts, sentinel_kwargs=_lookup(address))  # type: ignore[no-untyped-call] # redis-py has no types here
+        self.service_name, self._hosts, self._options = address.service, address.hosts, _lookup(address)
 
     def get_master_address(self) -> tuple[str, int]:
         """The primary's host and port; raises redis.ConnectionError where no Sentinel names one."""
-        found: tuple[str, int] = self._sentinel.discover_master(self.service_name)  # type: ignore[no-untyped-call] # as above
-        return found
+        sentinel = Sentinel(self._hosts, sentinel_kwargs=self._options)  # type: ignore[no-untyped-call] # redis-py has no types here
+        try:
+            found: tuple[str, int] = sentinel.discover_master(self.service_name)  # type: ignore[no-untyped-call] # as above
+            self._hosts = _answering_first(sentinel)
+            return found
+        finally:
+            for client in sentinel.sentinels:
+                client.close()
 
 
 class _AsyncPrimary:
@@ -67,15 +72,27 @@ class _AsyncPrimary:
     is_master, check_connection = True, False
 
     def __init__(self, address: Sentinels) -> None:
-        self.service_name = address.service
-        self._sentinel = AsyncSentinel(address.hosts, sentinel_kwargs=_lookup(address))  # type: ignore[no-untyped-call] # as above
+        self.service_name, self._hosts, self._options = address.service, address.hosts, _lookup(address)
 
     async def get_master_address(self) -> tuple[str, int]:
         """As in `_Primary`."""
-        found: tuple[str, int] = await self._sentinel.discover_master(self.service_name)
-        return found
+        sentinel = AsyncSentinel(self._hosts, sentinel_kwargs=self._options)  # type: ignore[no-untyped-call] # as above
+        try:
+            found: tuple[str, int] = await sentinel.discover_master(self.service_name)
+            self._hosts = _answering_first(sentinel)
+            return found
+        finally:
+            for client in sentinel.sentinels:
+                await client.aclose()
+
+
+def _answering_first(sentinel: Sentinel | AsyncSentinel) -> list[tuple[str, int]]:
+    """The hosts in the order that redis-py has put them into: the one that answered comes first."""
+    options = [client.connection_pool.connection_kwargs for client in sentinel.sentinels]
+    return [(known["host"], known["port"]) for known in options]
 
 
 def _lookup(address: Sentinels) -> dict[str, Any]:
     timeouts = {"socket_timeout": LOOKUP_TIMEOUT_S, "socket_connect_timeout": LOOKUP_TIMEOUT_S}
-    return {**timeouts, "protocol": 2, "password": address.sentinel_password or None}
+    # Without retries, which redis-py makes by default.
+    return {**timeouts, "protocol": 2, "retry": None, "password": address.sentinel_password or None}

@@ -13,7 +13,9 @@ import psycopg
 import redis
 from psycopg.rows import DictRow, dict_row
 
+from shared.addresses import sentinels_of
 from shared.jobs.tasks import ENDED
+from shared.messaging import clients
 from shared.settings import Settings
 from tests.support.waiting import eventually
 
@@ -32,7 +34,10 @@ class Engine:
         url = f"http://127.0.0.1:{settings.port}"
         self.http = httpx.Client(base_url=url, headers=self.authorized, timeout=30)
         self.anonymous = httpx.Client(base_url=url, timeout=30)
-        self.redis = redis.Redis.from_url(settings.redis_url)
+        is_behind = sentinels_of(settings.redis_url)
+        self.redis = (
+            clients.client(settings.redis_url, "tests") if is_behind else redis.Redis.from_url(settings.redis_url)
+        )
 
     def close(self) -> None:
         """Close the clients."""

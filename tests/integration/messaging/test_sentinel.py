@@ -11,6 +11,7 @@ import redis.asyncio
 from shared.errors import RedisUnavailable, translate
 from shared.messaging import clients
 from shared.messaging.subscription import Subscription
+from tests.support import private_stack
 from tests.support.sentinels import Failovers, failovers
 from tests.support.waiting import eventually
 
@@ -78,6 +79,22 @@ def test_a_demoted_primary_is_left_by_connections_that_were_open(servers: Failov
     assert port_of(client) == demoted or servers.primary() != demoted
     eventually(lambda: writes(client, "after") and port_of(client) != demoted, "the new primary has the writes", 60)
     client.close()
+
+
+def test_the_engine_answers_and_decides_while_its_primary_is_killed(servers: Failovers) -> None:
+    with private_stack.running(PRICING_REDIS_URL=servers.url) as stack:
+        engine = stack.engine
+        product = engine.put_product(strategy="match")["product_id"]
+        assert engine.price(product, user_location="CHI")["final_price"] == "100.00"
+        servers.kill_primary()
+        competitor = {"product_id": product, "competitor": "acme", "price": "95.00", "currency": "USD"}
+        event = engine.publish("competitor_price_changed", competitor)
+        # Every answer on the way is a price.
+        eventually(
+            lambda: engine.price(product, user_location="CHI")["final_price"] == "95.00", "the new price is served", 60
+        )
+        assert engine.settled(event["event_id"])["status"] == "applied"
+        eventually(lambda: engine.http.get("/health/ready").json()["status"] == "ready", "the engine is ready", 60)
 
 
 def test_without_a_sentinel_every_command_fails_in_time_as_redis_away() -> None:

@@ -111,6 +111,6 @@ def test_the_whole_engine_runs_behind_the_pooler(pooled: Settings, pooler: PgBou
             {"product_id": product, "competitor": "acme", "price": "95.00", "currency": "USD"},
         )
         assert engine.settled(event["event_id"])["status"] == "applied"
-        eventually(lambda: engine.price(product)["final_price"] == "95.00", "the new price")
+        eventually(lambda: engine.price(product, user_location="CHI")["final_price"] == "95.00", "the new price")
         assert engine.ended(engine.recalculate())["status"] == "succeeded"
         assert engine.http.get("/health/ready").json()["status"] == "ready"
