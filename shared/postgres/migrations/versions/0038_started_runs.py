@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0035"
-down_revision = "0034"
+revision = "0038"
+down_revision = "0037"
 
 INDEX = "CREATE INDEX recalculations_by_start ON tasks (started_at) WHERE kind = 'recalculation'"
 
