@@ -83,6 +83,8 @@ _LACKS = " ".join(f"WHEN given & {BITS[name]} = 0 THEN '{name}'" for name in REQ
 _INCOMPLETE = f"""
 UPDATE import_rows r SET field = CASE {_LACKS} END,
     reason = format('is missing; %s is no product yet, and a new one needs {", ".join(REQUIRED)}', product_id)
+        || CASE WHEN given & {BITS["name"]} > 0 AND given & {BITS["currency"]} = 0
+            THEN '; --currency EUR names that of all rows' ELSE '' END
 WHERE reason IS NULL AND given & {NEW_PRODUCT} <> {NEW_PRODUCT}
     AND NOT EXISTS (SELECT FROM products o WHERE o.product_id = r.product_id)
 """  # noqa: S608 # only names of columns

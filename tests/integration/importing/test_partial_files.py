@@ -96,6 +96,8 @@ def test_a_new_product_needs_more_and_the_reject_says_what(pool: Pool, file: Wri
     [[line, column, reason, raw]] = rejects_in(pool, file(f"product_id,base_price\n{drill},85.00\n{new},5.00\n"))
     assert (line, column, raw) == ("3", "name", f"{new},5.00")
     assert reason == f"is missing; {new} is no product yet, and a new one needs product_id, name, currency, base_price"
+    [[_, column, reason, _]] = rejects_in(pool, file(f"product_id,name,base_price\n{new},Saw,5.00\n"))
+    assert (column, "; --currency EUR names that of all rows" in reason) == ("currency", True)
     assert stored(pool, drill).base_price == 100
     done = imported(pool, file(f"product_id,base_price\n{drill},99.00\n{new},5.00\n"), skip_bad=True)
     assert [done.code, stored(pool, drill).base_price] == [1, 99]
