@@ -33,7 +33,7 @@ def test_the_catalogue_of_a_grocer_is_imported(new_database: NewDatabase, tmp_pa
     assert refused.returncode == 2
     rejects = (tmp_path / "bigbasket_products.csv.rejects.csv").read_text().splitlines()
     assert len(rejects) == 2
-    assert rejects[1].startswith("14366,name,is missing,")
+    assert rejects[1].startswith("14366,name,is missing; every product has one,")
     assert scalar(settings, "SELECT count(*) FROM products") == 0
     assert ran(settings, *arguments, "--skip-bad", cwd=tmp_path).returncode == 1
     assert scalar(settings, "SELECT count(*) FROM products JOIN prices USING (product_id)") == 27_554
