@@ -5,7 +5,7 @@ The fast path takes requests that `is_usual` allows; every other request is chec
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from litestar import Litestar, Request
@@ -26,8 +26,16 @@ PROBES = frozenset({"live", "ready", "metrics"})
 # Stands in a path for an encoded `/` within an id: the framework splits paths at slashes. No id contains it.
 SLASH = "\0"
 
-# Operation → its query parameters, and whether each may be repeated.
-QueryParameters = Mapping[str, Mapping[str, bool]]
+
+class Known(NamedTuple):
+    """A query parameter: whether it may be repeated, and whether it is any text."""
+
+    is_list: bool
+    is_text: bool
+
+
+# Operation → its query parameters by name.
+QueryParameters = Mapping[str, Mapping[str, Known]]
 
 
 def is_usual(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -70,7 +78,7 @@ def query_parameters(app: Litestar) -> QueryParameters:
     """The query parameters of each documented operation."""
     return {
         operation.operation_id: {
-            parameter.name: _is_list(parameter)
+            parameter.name: _known(parameter)
             for parameter in operation.parameters or []
             if isinstance(parameter, Parameter) and parameter.param_in == "query"
         }
@@ -136,13 +144,17 @@ def _quality(parameters: Iterable[str]) -> float:
     return 1.0
 
 
-def _is_list(parameter: Parameter) -> bool:
+def _known(parameter: Parameter) -> Known:
     schema = parameter.schema
     kinds = [schema, *(schema.one_of or ())] if isinstance(schema, Schema) else []
-    return any(isinstance(kind, Schema) and kind.type == OpenAPIType.ARRAY for kind in kinds)
+    plain = [kind for kind in kinds if isinstance(kind, Schema)]
+    lists = [kind for kind in plain if kind.type == OpenAPIType.ARRAY]
+    values = [kind.items for kind in lists if isinstance(kind.items, Schema)] or plain
+    is_text = any(v.type == OpenAPIType.STRING and v.enum is None and v.format is None for v in values)
+    return Known(bool(lists), is_text)
 
 
-def _check_query(text: bytes, known: Mapping[str, bool]) -> None:
+def _check_query(text: bytes, known: Mapping[str, Known]) -> None:
     if not text:
         return
     try:
@@ -158,7 +170,10 @@ def _check_query(text: bytes, known: Mapping[str, bool]) -> None:
         if name not in known:
             names = ", ".join(known) or "none"
             raise InvalidInput(f"an unknown query parameter; known: {names}", f"$.{name}")
-        if name in seen and not known[name]:
+        if value.lower() == "null" and not known[name].is_text:
+            # The framework would read it as a parameter that is left out.
+            raise InvalidInput("`null` is no value", f"$.{name}")
+        if name in seen and not known[name].is_list:
             raise InvalidInput("a query parameter that is repeated", f"$.{name}")
         seen.add(name)
 

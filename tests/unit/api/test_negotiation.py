@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.testing import RequestFactory
 
 from api.edge.cors import Cors
-from api.http.negotiation import JSON, PROBES, accepts, accepts_gzip, check, is_usual
+from api.http.negotiation import JSON, PROBES, _check_query, accepts, accepts_gzip, check, is_usual, query_parameters
 from shared.errors import InvalidInput
 from tests.unit.api.framework import Framework, body, litestar
 
@@ -172,3 +173,20 @@ def test_every_operation_checks_its_query_string_its_accept_and_the_type_of_its_
             with pytest.raises(HTTPException) as refused:
                 asyncio.run(check(factory.post("/x", headers=headers, route_handler=handler)))
             assert refused.value.status_code == 415, operation_id
+
+
+@pytest.mark.parametrize(
+    ("operation_id", "query", "is_refused"),
+    [
+        ("listAuditLog", "key_id=null", True),
+        ("getRulebook", "version=NULL", True),
+        ("getPriceHistory", "until=null", True),
+        ("listHolds", "code=null", True),
+        ("listProducts", "query=null", False),
+    ],
+)
+def test_null_is_a_text_and_no_parameter_that_is_left_out(operation_id: str, query: str, *, is_refused: bool) -> None:
+    app = litestar()
+    known = query_parameters(app)[operation_id]
+    with pytest.raises(InvalidInput, match="null") if is_refused else nullcontext():
+        _check_query(query.encode(), known)
