@@ -25,6 +25,7 @@ PAGES = (
     Entry(f"{CONSOLE_PATH}/holds", "Holds", "catalogue:read", "h"),
     Entry(f"{CONSOLE_PATH}/events", "Events", "catalogue:read", "e"),
     Entry(f"{CONSOLE_PATH}/jobs", "Jobs", "catalogue:read", "j"),
+    Entry(f"{CONSOLE_PATH}/try", "Try it", "catalogue:read", "t"),
     Entry(f"{CONSOLE_PATH}/access", "Access", "admin", "a"),
 )
 

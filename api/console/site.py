@@ -11,7 +11,20 @@ from litestar.types import ControllerRouterHandler
 from api.console import access, assets
 from api.console.access import NoSession, StaleForm
 from api.console.forms import Form
-from api.console.pages import events, exports, holds, jobs, keys, overview, plans, product, products, rules, signing_in
+from api.console.pages import (
+    events,
+    exports,
+    holds,
+    jobs,
+    keys,
+    overview,
+    plans,
+    product,
+    products,
+    rules,
+    signing_in,
+    trying,
+)
 from api.console.rendering import HEADERS, page, to
 from api.http.answers import CONSOLE_PATH, SIGN_IN_PATH
 from api.http.problems import render
@@ -27,6 +40,7 @@ HANDLERS: tuple[ControllerRouterHandler, ...] = (
     *events.HANDLERS,
     *jobs.HANDLERS,
     *keys.HANDLERS,
+    *trying.HANDLERS,
     *signing_in.HANDLERS,
 )
 

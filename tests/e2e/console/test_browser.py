@@ -13,6 +13,9 @@ pytestmark = pytest.mark.long
 
 PAGES = [
     "/console", "/console/products", "/console/products?q=nothing-fits", "/console/products/P-100", "/console/holds",
+    "/console/rules", "/console/rules/policy", "/console/rules/promotion/new", "/console/rules/versions",
+    "/console/plans",
+    "/console/try?product_id=P-100",
     "/console/events", "/console/jobs", "/console/access",
 ]  # fmt: skip
 SERIOUS = {"serious", "critical"}

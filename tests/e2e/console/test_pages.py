@@ -21,6 +21,7 @@ PAGES = [
     "/console/plans",
     "/console/holds",
     "/console/events",
+    "/console/try?product_id=P-100&user_location=NY",
     "/console/jobs",
 ]
 LARGEST = 100_000
