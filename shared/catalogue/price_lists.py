@@ -135,7 +135,7 @@ def add(conn: Conn, list_id: str, revision: int, rows: Sequence[EntryRow]) -> No
 
 
 def of_products(conn: Conn, product_ids: Sequence[str]) -> dict[str, tuple[PriceEntry, ...]]:
-    """The entries for everyone, of all lists and revisions, by product, in a fixed order."""
+    """The entries for everyone, of all lists, by product, in a fixed order; without those of former revisions."""
     rows = _rows(conn, _OF_PRODUCTS, {"product_ids": arrays.texts(product_ids)})
     return {product_id: _entries.decode(documents) for product_id, documents in rows}
 
@@ -266,7 +266,9 @@ SELECT %(list_id)s, %(revision)s, * FROM unnest(
 
 _OF_PRODUCTS = """
 SELECT product_id, '[' || string_agg(document, ',' ORDER BY list_id, revision, ordinal) || ']'
-FROM price_list_entries WHERE product_id = ANY(%(product_ids)s::text[]) AND customer_id = '' GROUP BY product_id
+FROM price_list_entries e WHERE product_id = ANY(%(product_ids)s::text[]) AND customer_id = '' AND NOT EXISTS (
+    SELECT FROM price_list_revisions r WHERE r.list_id = e.list_id AND r.in_force > e.revision)
+GROUP BY product_id
 """
 
 CONTRACTS = f"""
