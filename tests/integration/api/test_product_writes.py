@@ -44,7 +44,7 @@ def test_a_write_that_waited_for_a_decision_uses_the_policy_of_then(
     )
     with pool.connection() as conn:
         before = rulebook.active(conn).rulebook
-    stricter = msgspec.structs.replace(before.policy, max_over_list=Decimal("1.5"))
+    stricter = msgspec.structs.replace(before.policy, max_over_list=before.policy.max_over_list + 1)
     try:
         with ThreadPoolExecutor(1) as threads, pool.connection() as run:
             products.lock(run, [product_id])
