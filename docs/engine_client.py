@@ -107,7 +107,7 @@ class PricingClient:
 
         Args:
             last_id: The last change that you have seen; None: begin with the next one.
-            filters: `product_id`, `category` or `type`.
+            filters: `product_id`, `category` or `type`; changes of rules come with any product or category.
 
         Raises:
             PricingProblem: 410: the log does not go back that far; read anew, then go on behind `problem["begin"]`.

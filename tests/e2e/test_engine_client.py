@@ -1,6 +1,7 @@
 """The Python client of the documents beside the running stack."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -38,9 +39,9 @@ def test_prices_offers_events_and_writes(engine: Engine, client: PricingClient) 
 
 def test_the_changes_of_a_product(engine: Engine, client: PricingClient) -> None:
     product_id = str(engine.put_product()["product_id"])
-    changes = client.changes(0, product_id=product_id)
+    changes = client.changes(0, product_id=product_id, type="prices")
     first = next(changes)
     engine.put_product(product_id=product_id, base_price="90.00")
     second = next(changes)
     assert first["change_id"] < second["change_id"]
-    assert [change["changes"][0]["new_price"] for change in (first, second)] == ["100.00", "90.00"]
+    assert [Decimal(change["changes"][0]["new_price"]) for change in (first, second)] == [100, 90]
