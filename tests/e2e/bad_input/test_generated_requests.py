@@ -22,7 +22,7 @@ TAKING_SHAPES = (
     "getPrice", "getPrices", "publishMarketEvent", "getMarketEvent", "recalculate", "getTask", "putProduct",
     "getPriceHistory", "createKey", "listKeys", "listAuditLog", "listProducts", "listTasks", "listMarketEvents",
     "getRulebook", "listRulebookVersions", "diffRulebooks", "listPriceListEntries", "listHolds", "listWebhooks",
-    "getWebhook", "listPlans", "getPlan", "listPlanItems", "listPauses", "verifyOffer",
+    "getWebhook", "listPlans", "getPlan", "listPlanItems", "listPauses", "verifyOffer", "getImport",
 )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ LEFT_OUT = {
     "deleteExchangeRate", "approveHold", "refuseHold", "approveHolds", "refuseHolds", "putManualPrice",
     "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
     "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
-    "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker",
+    "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker", "createImport",
     "revokeOffers", "createPlan", "applyPlan", "discardPlan", "createUndo",
 }  # fmt: skip
 
