@@ -159,7 +159,7 @@ def test_among_200_000_contracts_a_read_uses_the_index_and_a_customer_is_forgott
         monkeypatch.setenv(f"PRICING_{name}", value)
     monkeypatch.setattr("shared.telemetry.logs.configure", lambda *_: None)
     done = CliRunner().invoke(main, ["forget-customer", customer])
-    assert (done.exit_code, "entries of 1,000 products and 1 stored" in done.output) == (0, True), done.output
+    assert (done.exit_code, "the entries of 1,000 products, 1 stored answer" in done.output) == (0, True), done.output
     assert read(settings, [(f"{mark}-3", customer)])[f"{mark}-3", customer].entries == ()
     assert cache.get(contracts.key(f"{mark}-3", customer)) is None
     with pool.connection() as conn:
