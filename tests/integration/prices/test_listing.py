@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
@@ -16,7 +15,8 @@ from shared.prices.new_versions import Cause
 from shared.pricing.product import ProductInput
 from shared.rulebook.store import ActivePolicy
 
-MARK = uuid4().hex[:8]
+# The same in every process that collects these tests; the products are never committed.
+MARK = "4953d50f"
 PRODUCTS: dict[str, dict[str, Any]] = {
     f"{MARK}-1": {"name": "Blue-Ray player, 4K", "category": "Audio/Video", "brand": "O'Neill", "tags": ["new", "b&w"]},
     f"{MARK}-2": {"name": "Kettle 1.7 l (steel)", "category": "kitchen", "tags": ['6"', "red wine"]},
