@@ -48,8 +48,16 @@ def _hold(page: str, product_id: str) -> str:
 def test_an_event_that_was_rejected_is_shown_with_its_reason_and_accepted_again(engine: Engine) -> None:
     product_id = f"later-{uuid4().hex[:8]}"
     event_id = engine.broadcast("demand_changed", {"product_id": product_id, "index": "nonsense"})
+    bare = engine.broadcast("demand_changed", {})
     with visitor(engine, "operate", "catalogue:read") as person:
-        eventually(lambda: event_id in person.page("/console/events?status=rejected"), "the event is listed")
+
+        def listed() -> bool:
+            page = person.page("/console/events?status=rejected")
+            return event_id in page and bare in page
+
+        eventually(listed, "both events are listed")
+        for each in (event_id, bare):
+            assert "Accept it again" in person.page(f"/console/events/{each}")
         page = person.page(f"/console/events/{event_id}")
         assert "index" in page
         assert "Accept it again" in page

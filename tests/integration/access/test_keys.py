@@ -72,7 +72,7 @@ def test_a_weak_key_in_the_file_is_refused_by_name(pool: Pool, home: Path, key: 
 
 def test_a_new_admin_key_is_added_and_the_former_one_is_named_until_it_is_revoked(pool: Pool, home: Path) -> None:
     with pool.connection() as conn:
-        conn.execute("TRUNCATE api_keys")
+        conn.execute("TRUNCATE api_keys CASCADE")
         former, given = ensured(conn, home), "another-one-of-the-operator-in-the-environment"
         assert keys.former_admin_keys(conn) == []
     with pool.connection() as conn:
@@ -94,7 +94,7 @@ def test_a_new_admin_key_is_added_and_the_former_one_is_named_until_it_is_revoke
 
 def test_the_metric_names_the_former_admin_keys(pool: Pool, home: Path) -> None:
     with pool.connection() as conn:
-        conn.execute("TRUNCATE api_keys")
+        conn.execute("TRUNCATE api_keys CASCADE")
         ensured(conn, home)
     with pool.connection() as conn:
         ensured(conn, home / "other")

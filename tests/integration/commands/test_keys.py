@@ -25,7 +25,7 @@ class Just:
 @pytest.fixture
 def just(settings: Settings, pool: Pool) -> Iterator[Just]:
     with pool.connection() as conn:
-        conn.execute("TRUNCATE api_keys")
+        conn.execute("TRUNCATE api_keys CASCADE")
     yield Just(settings)
 
 
