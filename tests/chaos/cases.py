@@ -6,6 +6,7 @@ from tests.chaos import (
     api_killed,
     hot_product,
     listener_faults,
+    plan_killed,
     poison,
     postgres_away,
     postgres_refuses,
@@ -38,5 +39,6 @@ ALL: tuple[Case, ...] = (
     *poison.CASES,
     *terminated.CASES,
     *slow_callers.CASES,
+    *plan_killed.CASES,
     *accidents.CASES,
 )
