@@ -44,7 +44,7 @@ import msgspec
 import psycopg
 import redis
 
-from shared.wording import worded
+from shared.wording import fault_of
 
 
 class PricingError(Exception):
@@ -229,22 +229,17 @@ _REFUSALS = re.compile(
     r"|CROSSSLOT|EXECABORT)\b"
 )
 
-_POINTER = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
-_FIELD = re.compile(r"^`(?P<field>[\w.\[\]]+)` ")
-_UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
-
 
 def translate(error: BaseException) -> PricingError | None:
     """The engine's error for a library's error; None for an unforeseen error.
 
-    msgspec's error contains the path of a wrong field. The error of a struct's own check starts with the field's
-    name in backticks, which is appended to the path of the struct.
+    Only the errors of a server say that the same work may succeed later.
     """
     match error:
         case PricingError():
             return error
         case msgspec.ValidationError():
-            return _invalid(str(error))
+            return InvalidInput(*fault_of(str(error)))
         case msgspec.DecodeError() | UnicodeDecodeError():
             return NotJson(f"not JSON: {error}")
         case RecursionError():
@@ -292,14 +287,6 @@ def retryable(error: BaseException) -> bool:
     """Whether the same work may succeed in another attempt."""
     known = translate(error)
     return known is not None and known.retryable
-
-
-def _invalid(text: str) -> InvalidInput:
-    match = _POINTER.match(text)
-    reason, path = (match["reason"], match["path"] or "$") if match else (text, "$")
-    if field := _FIELD.match(reason) or _UNKNOWN_FIELD.search(reason):
-        path = f"{path}.{field['field']}"
-    return InvalidInput(worded(reason), path)
 
 
 def _one_line(error: BaseException) -> str:

@@ -23,7 +23,23 @@ _FORMS = {
     "^(json|console)$": "must be json or console",
     "^(debug|info|warning|error)$": "must be debug, info, warning or error",
 }
+_POINTER = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"^`(?P<field>[\w.\[\]]+)` ")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(?P<field>[^`]*)`")
 _UNITS = {"str": "characters", "array": "entries", "object": "entries", "bytes": "bytes"}
+
+
+def fault_of(text: str) -> tuple[str, str]:
+    """The words and the path of a fault that msgspec found.
+
+    The text has the path of a wrong field. That of a struct's own check starts with the field's name in backticks,
+    which is appended to the path of the struct.
+    """
+    match = _POINTER.match(text)
+    reason, path = (match["reason"], match["path"] or "$") if match else (text, "$")
+    if field := _FIELD.match(reason) or _UNKNOWN_FIELD.search(reason):
+        path = f"{path}.{field['field']}"
+    return worded(reason), path
 
 
 def worded(reason: str) -> str:

@@ -242,9 +242,7 @@ ON CONFLICT (list_id) DO UPDATE SET revision = greatest(r.revision, %(in_force)s
 RETURNING revision
 """
 
-_PAIRS = """
-unnest(%(product_ids)s::text[], %(customer_ids)s::text[]) AS w (product_id, customer_id)
-"""
+_PAIRS = "unnest(%(product_ids)s::text[], %(customer_ids)s::text[]) AS w (product_id, customer_id)"
 
 _OF_PAIRS = f"""
 SELECT e.product_id, e.customer_id, e.ordinal, e.document FROM {_PAIRS}
