@@ -72,7 +72,8 @@ def test_every_connection_of_the_engine_to_postgresql_is_encrypted(stack: Stack)
         " JOIN pg_stat_activity USING (pid) WHERE application_name LIKE 'pricing-%%' GROUP BY 1"
     )
     found = {row["application_name"]: row["is_encrypted"] for row in stack.running.engine.sql(query)}
-    assert found == {"pricing-api": True, "pricing-worker": True, "pricing-listener": True}
+    assert {"pricing-api", "pricing-worker", "pricing-listener"} <= set(found)
+    assert all(found.values()), found
 
 
 def test_the_engine_refuses_servers_of_another_authority(stack: Stack) -> None:

@@ -48,7 +48,8 @@ class Watched:
             self.faults.append(f"failed: {request.url}: {request.failure}")
 
 
-@pytest.fixture(scope="session")
+# Its event loop runs in this thread until it is closed: later tests have loops of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     need("chromium", chromium.PATH, "`apt-get install chromium`")
     with chromium.chromium() as browser:

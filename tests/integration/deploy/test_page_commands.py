@@ -18,6 +18,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if BLOCK.search(page.read_text())]
 # An answer that is a problem as a whole; one event of a batch can have an `"error":` of its own.
 PROBLEM = re.compile(r'(?<!:)\{"type":"urn:pricing:')
+DEFAULTS = {"PRICING_PORT": 8000, "PRICING_WORKER_METRICS_PORT": 9191, "PRICING_LISTENER_METRICS_PORT": 9192}
 # The first command of the README made the stack natively; a Docker engine that answers is not asked.
 NATIVE = {"DOCKER_HOST": "unix:///nonexistent"}
 
@@ -31,14 +32,14 @@ class Reader:
             if path.name not in (".git", ".pricing"):
                 (folder / path.name).symlink_to(path)
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
-        names = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
-        self._ports = {name: str(ports.free_port()) for name in names}
+        self._ports = {name: str(ports.free_port()) for name in DEFAULTS}
         self._environ = clean | self._ports | NATIVE
         self._another_port = str(ports.free_port())
 
     def run(self, script: str) -> str:
         """Run lines up to the first that fails; what they print."""
-        script = script.replace("localhost:8000", f"localhost:{self._ports['PRICING_PORT']}")
+        for name, port in self._ports.items():
+            script = script.replace(f"localhost:{DEFAULTS[name]}", f"localhost:{port}")
         script = script.replace("9391", self._another_port)
         done = subprocess.run(
             ["bash", "-c", f"shopt -s expand_aliases\nalias just=.venv/bin/just\nset -eo pipefail\n{script}"],
