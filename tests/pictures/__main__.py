@@ -12,9 +12,9 @@ PAGES = {
     "console-overview": "/console",
     "console-products": "/console/products?category=electronics",
     "console-product": "/console/products/P-100",
+    "console-rules": "/console/rules",
+    "console-plan": "/console/plans",  # and from there to the newest plan
     "console-holds": "/console/holds",
-    "console-events": "/console/events",
-    "console-jobs": "/console/jobs",
 }
 
 
@@ -41,6 +41,9 @@ def main(width: int, scheme: str, folder: Path) -> None:
         page.wait_for_url("**/console")
         for name, path in PAGES.items():
             page.goto(path, wait_until="load")
+            if name == "console-plan" and (plan := page.locator("tbody a")).count():
+                plan.first.click()
+                page.wait_for_load_state()
             page.screenshot(path=folder / f"{name}.png")
             click.echo(f"{folder / name}.png")
 
