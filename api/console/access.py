@@ -19,7 +19,7 @@ from api.services import Services
 from shared.access import sessions
 from shared.access.sessions import Session
 
-# Of a session; and of somebody who signs in, whose form needs a token, too.
+# A session has the one. Before it begins, the form to sign in has the other: it needs a token, too.
 COOKIE, GUEST_COOKIE = "pricing_session", "pricing_guest"
 FORM_TYPE = "application/x-www-form-urlencoded"
 _FORM, _SESSION = "console_form", "console_session"
@@ -92,7 +92,7 @@ def token_of(request: Request[Any, Any, Any]) -> str:
 
 
 def csrf_of(token: str) -> str:
-    """The token of the forms of a session; without the session's own token nobody can compute it."""
+    """The token of a session's forms. Only who has the session's own token can compute it."""
     return hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest() if token else "none"
 
 
@@ -118,7 +118,7 @@ def cookie(request: Request[Any, Any, Any], name: str, value: str, lasts_s: int 
 
 
 def guest(request: Request[Any, Any, Any]) -> Cookie:
-    """The cookie of somebody who signs in: the one that the request has, else a new one."""
+    """The cookie before a session begins: that of the request, or a new one."""
     return cookie(request, GUEST_COOKIE, request.cookies.get(GUEST_COOKIE) or secrets.token_urlsafe(32))
 
 

@@ -25,7 +25,7 @@ class Form:
     """The fields of a form, as they were typed.
 
     Attributes:
-        problem: What is wrong with them; None: nothing is known to be.
+        problem: The first fault that was found; None: none was.
     """
 
     def __init__(self, values: Mapping[str, Sequence[str]], problem: Problem | None = None) -> None:

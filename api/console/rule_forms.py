@@ -24,7 +24,7 @@ class RuleField(NamedTuple):
     Attributes:
         kind: text: as it is; number: a whole number; choice: one of `options`; json: a document.
         options: The values and labels of a choice.
-        value: What is in force, as text.
+        value: The value in force, as text.
     """
 
     name: str

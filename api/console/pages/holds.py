@@ -73,7 +73,7 @@ def reset_breaker(request: Request[Any, Any, Any], services: Services, form: For
         call(breaker_api.reset_breaker, request, services, form.read(BreakerReset))
     except PricingError as error:
         return _shown(request, services, "open", HoldFilter(), None, reset=form.failed(error))
-    return back(PATH, "Automation goes on. What the breaker held is decided again.")
+    return back(PATH, "Automation goes on. The prices that the breaker held are decided again.")
 
 
 def _answer(form: Form) -> HoldsAnswer:
