@@ -1,8 +1,6 @@
 """The database of the native stack, or of a server of one's own."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,11 +8,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.database import Database
 from deploy.errors import StackError
-from deploy.native import postgres_server, state
+from deploy.native import modules, postgres_server, state
 from shared import settings as app_settings
 
 CONNECT_TIMEOUT_S = 5
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def find(home: Path, env: Mapping[str, str]) -> Database:
@@ -38,17 +35,8 @@ def find(home: Path, env: Mapping[str, str]) -> Database:
 
     def migrate(database: str) -> None:
         address = make_conninfo(url, dbname=database)
-        done = subprocess.run(  # our own arguments, no shell
-            [sys.executable, "-m", "shared.commands", "migrate"],
-            cwd=REPOSITORY,
-            env={**env, "PRICING_HOME": str(home), "PRICING_DATABASE_URL": address, "PRICING_DATABASE_DIRECT_URL": ""},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            umask=0o077,
-            check=False,
-        )
+        of_database = {"PRICING_HOME": str(home), "PRICING_DATABASE_URL": address, "PRICING_DATABASE_DIRECT_URL": ""}
+        done = modules.run("shared.commands", "migrate", env={**env, **of_database})
         if done.returncode:
             raise StackError(f"{done.stdout.strip()}\nThe restored database could not be migrated: see above.")
 

@@ -1,7 +1,5 @@
 """Start and stop the whole stack, in order; each step waits for the previous one."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,7 +7,7 @@ from pathlib import Path
 
 from deploy import home as pricing_home
 from deploy.errors import StackError
-from deploy.native import environment, logs, processes, programs, readiness, state, supervision
+from deploy.native import environment, logs, modules, processes, programs, readiness, state, supervision
 from deploy.native.plan import Progress, Stack, refuse_taken_ports, resolve
 from deploy.native.supervisor_client import Supervisor
 
@@ -143,17 +141,7 @@ def _fill_catalogue(stack: Stack, progress: Progress, *, is_empty: bool) -> None
 
 
 def _catalogue(stack: Stack, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, "-m", "shared.commands", *arguments],
-        cwd=programs.REPOSITORY,
-        env=environment.of_programs(stack.home, stack.env, stack.values),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        umask=0o077,
-        check=False,
-    )
+    done = modules.run("shared.commands", *arguments, env=environment.of_programs(stack.home, stack.env, stack.values))
     if done.returncode:
         raise StackError(f"{done.stdout.strip()}\nThe command {arguments[0]} failed: see above.")
     return done.stdout

@@ -2,14 +2,14 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import home as pricing_home
 from deploy.errors import StackError
-from deploy.native.programs import APPS, NAMES, REPOSITORY
+from deploy.native import modules
+from deploy.native.programs import APPS, NAMES
 from deploy.native.state import State
 
 # %(here)s is the home. A log's name is expanded twice, hence the second %. This file contains no paths, because its
@@ -65,17 +65,8 @@ def start(home: Path, state: State, env: Mapping[str, str], drain_s: int) -> Non
     """
     config = home / pricing_home.CONFIG_FILE
     pricing_home.write_private(config, _configuration(state, drain_s))
-    done = subprocess.run(  # noqa: S603 - our own arguments, no shell
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        cwd=REPOSITORY,
-        env={**env, "NATIVE_PYTHON": shlex.quote(sys.executable)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        umask=0o077,
-        check=False,
-    )
+    with_python = {**env, "NATIVE_PYTHON": shlex.quote(sys.executable)}
+    done = modules.run("supervisor.supervisord", "-c", str(config), env=with_python)
     if done.returncode:
         raise StackError(f"The supervisor did not start:\n{done.stdout.strip()}")
 
