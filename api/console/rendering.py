@@ -64,6 +64,11 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **va
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
 
 
+def is_results(request: Request[Any, Any, Any]) -> bool:
+    """Whether a list is asked for without the page around it."""
+    return request.headers.get("hx-target", "").endswith("results")
+
+
 def to(path: str) -> Response[str]:
     """The browser goes on to another page."""
     return Response("", status_code=303, media_type=MediaType.HTML, headers=HEADERS | {"location": path})

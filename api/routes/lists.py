@@ -88,7 +88,9 @@ def list_products(
     after: str | None = cursors.decode(cursor, str)
     search = Search(text=text, words=words, category=category, tag=tag)
     with services.transaction() as conn:
-        items, last = cursors.split(listing.page(conn, search, limit + 1, after), limit)
+        items, last = cursors.split(
+            listing.page(conn, search, ListedProduct, limit + 1, (after,) if after else None), limit
+        )
     return ProductList(items, cursors.encode(last.product_id) if last else None)
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from litestar import Request, Response, get, post
 from litestar.params import Parameter, QueryParameter
 
-from api.console.rendering import back, page
+from api.console.rendering import back, is_results, page
 from api.console.shown import segment
 from api.edge.identity import needs
 from api.http import cursors
@@ -48,8 +48,7 @@ def events(
         "first": f"{PATH}?{given}" if after else "",
         "following": f"{PATH}?{given}&{following}" if following else "",
     }
-    is_part = request.headers.get("hx-target", "").endswith("results")
-    return page(request, "events-results.html" if is_part else "events.html", **values)
+    return page(request, "events-results.html" if is_results(request) else "events.html", **values)
 
 
 @get("/events/{event_id:str}", guards=[needs("catalogue:read")], sync_to_thread=True)

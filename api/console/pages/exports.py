@@ -4,50 +4,53 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from typing import Annotated
+from typing import Any
 
 from litestar import get
-from litestar.params import Parameter
 from litestar.response import Stream
 
+from api.console.pages.products import LISTED
+from api.console.product_list import ProductList
 from api.edge.identity import needs
 from api.services import Services
 from shared.catalogue import listing
-from shared.catalogue.listing import ListedProduct, Search
+from shared.catalogue.listing import DetailedProduct, Position
 from shared.importing.spreadsheets import protected
-from shared.pricing.product import MAX_CATEGORY
 
 # Products of one statement.
 BATCH = 1_000
-COLUMNS = ("product_id", "name", "category", "currency", "base_price", "published_price")
+# Those of the page that are computed are left to the spreadsheet program.
+COMPUTED = ("change",)
 
 
-@get("/exports/products.csv", guards=[needs("catalogue:read")])
-async def export_products(
-    services: Services,
-    q: Annotated[str, Parameter(max_length=200)] = "",
-    category: Annotated[str, Parameter(max_length=MAX_CATEGORY)] = "",
-    tag: Annotated[str, Parameter(max_length=64)] = "",
-) -> Stream:
-    """Send all products that fit the filters, as CSV."""
-    search = Search(words=q.strip() or None, category=category or None, tag=tag or None)
-    first = await asyncio.to_thread(_batch, services, search, None)
+@get("/exports/products.csv", guards=[needs("catalogue:read")], dependencies=LISTED)
+async def export_products(services: Services, listed: ProductList) -> Stream:
+    """Send all products of the list that the address describes, in its order and with its columns, as CSV."""
+    first = await asyncio.to_thread(_batch, services, listed, None)
     headers = {"content-disposition": 'attachment; filename="products.csv"', "cache-control": "no-store"}
-    return Stream(_lines(services, search, first), media_type="text/csv", headers=headers)
+    return Stream(_lines(services, listed, first), media_type="text/csv", headers=headers)
 
 
-async def _lines(services: Services, search: Search, found: list[ListedProduct]) -> AsyncIterator[str]:
-    yield _csv([COLUMNS])
+async def _lines(services: Services, listed: ProductList, found: list[DetailedProduct]) -> AsyncIterator[str]:
+    columns = ["product_id", *(name for name in listed.columns if name not in COMPUTED)]
+    yield _csv([columns])
     while found:
-        yield _csv([protected(str(getattr(one, name))) for name in COLUMNS] for one in found)
+        yield _csv([_cell(getattr(one, name)) for name in columns] for one in found)
         if len(found) < BATCH:
             return
-        found = await asyncio.to_thread(_batch, services, search, found[-1].product_id)
+        found = await asyncio.to_thread(_batch, services, listed, listed.order.position(found[-1]))
 
 
-def _batch(services: Services, search: Search, after: str | None) -> list[ListedProduct]:
+def _batch(services: Services, listed: ProductList, after: Position | None) -> list[DetailedProduct]:
     with services.transaction() as conn:
-        return listing.page(conn, search, BATCH, after)
+        return listing.page(conn, listed.search, DetailedProduct, BATCH, after, listed.order)
+
+
+def _cell(value: Any) -> str:
+    """A value as the import reads it."""
+    if isinstance(value, list):
+        return protected("|".join(value))
+    return "" if value is None else protected(str(value))
 
 
 def _csv(rows: Iterable[Iterable[str]]) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 from litestar import Request, Response, get, post
 
 from api.console.calls import call
-from api.console.rendering import back, page
+from api.console.rendering import back, is_results, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
@@ -43,8 +43,7 @@ def jobs(
         "first": f"{PATH}?{given}" if after else "",
         "following": f"{PATH}?{given}&{following}" if following else "",
     }
-    is_part = request.headers.get("hx-target", "").endswith("results")
-    return page(request, "jobs-results.html" if is_part else "jobs.html", **values)
+    return page(request, "jobs-results.html" if is_results(request) else "jobs.html", **values)
 
 
 @get("/jobs/{task_id:uuid}", guards=[needs("catalogue:read")], sync_to_thread=True)

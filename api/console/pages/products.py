@@ -1,50 +1,54 @@
-"""The products: found by words, category and tag, page by page."""
+"""The products: found by words, category and tag, sorted, with columns to choose, page by page."""
 
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Any, get_args
 
 from litestar import Request, Response, get
-from litestar.params import Parameter
+from litestar.di import Provide
 
-from api.console.rendering import page
+from api.console import product_list
+from api.console.product_list import HIDDEN_WHEN_NARROW, SORTABLE, ChosenColumn, ProductList
+from api.console.rendering import is_results, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
 from api.services import Services
 from shared.catalogue import listing
-from shared.pricing.product import MAX_CATEGORY
+from shared.catalogue.listing import DetailedProduct, Position
 
 PATH = f"{CONSOLE_PATH}/products"
 PAGE = 50
+LISTED = {"listed": Provide(product_list.product_list, sync_to_thread=False)}
 
 
-@get("/products", guards=[needs("catalogue:read")], sync_to_thread=True)
+@get("/products", guards=[needs("catalogue:read")], dependencies=LISTED, sync_to_thread=True)
 def products(
-    request: Request[Any, Any, Any],
-    services: Services,
-    q: Annotated[str, Parameter(max_length=200)] = "",
-    category: Annotated[str, Parameter(max_length=MAX_CATEGORY)] = "",
-    tag: Annotated[str, Parameter(max_length=64)] = "",
-    cursor: str | None = None,
+    request: Request[Any, Any, Any], services: Services, listed: ProductList, cursor: str | None = None
 ) -> Response[str]:
-    """List the products that fit the filters in the address."""
-    after: str | None = cursors.decode(cursor, str)
-    search = listing.Search(words=q.strip() or None, category=category or None, tag=tag or None)
+    """List the products of the list that the address describes."""
+    after: Position | None = cursors.decode(cursor, Position)
     with services.transaction() as conn:
-        found, last = cursors.split(listing.page(conn, search, PAGE + 1, after), PAGE)
+        found = listing.page(conn, listed.search, DetailedProduct, PAGE + 1, after, listed.order)
         categories = listing.categories(conn)
-    filters = {name: value for name, value in (("q", q), ("category", category), ("tag", tag)) if value}
-    following = urlencode(filters | {"cursor": cursors.encode(last.product_id)}) if last else ""
+    found, last = cursors.split(found, PAGE)
+    following = listed.query(cursor=cursors.encode(listed.order.position(last))) if last else ""
     values: dict[str, Any] = {
         "products": found,
         "categories": categories,
-        "filters": {"q": q, "category": category, "tag": tag},
-        "export": f"{CONSOLE_PATH}/exports/products.csv?{urlencode(filters)}",
-        "first": f"{PATH}?{urlencode(filters)}" if cursor else "",
+        "listed": listed,
+        "filters": listed.filters,
+        "sortable": SORTABLE,
+        "title": product_list.title,
+        "all_columns": get_args(ChosenColumn),
+        "hidden": HIDDEN_WHEN_NARROW if listed.is_usual else (),
+        "export": f"{CONSOLE_PATH}/exports/products.csv?{listed.query()}",
+        "first": f"{PATH}?{listed.query()}" if cursor else "",
         "following": f"{PATH}?{following}" if following else "",
     }
-    is_part = request.headers.get("hx-target", "").endswith("results")
-    return page(request, "products-results.html" if is_part else "products.html", **values)
+    if not is_results(request):
+        return page(request, "products.html", **values)
+    answer = page(request, "products-results.html", **values)
+    answer.headers["hx-push-url"] = f"{PATH}?{listed.query()}"  # without the fields that are empty
+    return answer
 
 
 HANDLERS = (products,)

@@ -159,3 +159,26 @@ def test_the_theme_is_kept_in_a_cookie(engine: Engine) -> None:
     with visitor(engine, "catalogue:read") as person:
         person.send("/console/theme", theme="dark")
         assert '<html lang="en" data-theme="dark">' in person.page("/console")
+
+
+def test_the_list_is_sorted_with_chosen_columns_and_so_is_its_file(engine: Engine) -> None:
+    mark = uuid4().hex[:8]
+    for number, name in enumerate(("Lamp", "Bowl", "Cup")):
+        engine.put_product(product_id=f"S-{mark}-{number}", name=f"{name} {mark}", brand="Acme", tags=["new", "red"])
+    query: dict[str, Any] = {"q": mark, "sort": "name", "down": "true", "column": ["name", "brand", "tags"]}
+    with visitor(engine, "catalogue:read") as person:
+        page = person.page("/console/products", **query)
+        assert re.findall(rf">(\w+) {mark}<", page) == ["Lamp", "Cup", "Bowl"]
+        heads = re.findall(r"<th[^>]*>(.*?)</th>", page)
+        assert [re.sub("<[^>]*>", "", head) for head in heads] == ["Product", "Name", "Brand", "Tags"]
+        [file] = re.findall(r'href="(/console/exports/products.csv\?[^"]*)"', page)
+        assert person.http.get(file).text.splitlines() == [
+            "product_id,name,brand,tags",
+            *(
+                f"S-{mark}-{number},{name} {mark},Acme,new|red"
+                for number, name in ((0, "Lamp"), (2, "Cup"), (1, "Bowl"))
+            ),
+        ]
+        [turned] = re.findall(r'href="(/console/products\?[^"]*sort=name[^"]*)">Name', page)
+        assert "down" not in turned
+        person.page("/console/products", status=422, sort="published_price")
