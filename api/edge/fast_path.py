@@ -33,7 +33,7 @@ IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
 _TAKEN = (b"", b"explain=false")
 JSON = (b"content-type", b"application/json")
-# The number of remembered answers, and the longest query whose answer is remembered: 13 MB at most.
+# The number of remembered answers, and the longest query whose answer is remembered: 13 MB at most, and the sheets.
 ANSWERS = 16_384
 ANSWERED_BYTES = 256
 
@@ -77,6 +77,7 @@ class FastPath:
         # Kept, since asking the framework's state for them costs more than the near cache.
         self._running: Services | None = None
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._terms: Terms | None = None
         # By the length of the body: the last headers that said no more than any others.
         self._plain: dict[int, list[tuple[bytes, bytes]]] = {}
 
@@ -203,6 +204,11 @@ class FastPath:
         return all(key is None or key.prices_per_s is None for key in keys)
 
     def _remember(self, asked: bytes, answered: _Remembered) -> None:
+        terms = answered.basis.terms
+        if self._terms is not terms:
+            # Answers of former rulebooks hold no longer, and would keep those in memory.
+            self._remembered.clear()
+            self._terms = terms
         self._remembered[asked] = answered
         if len(self._remembered) > ANSWERS:
             self._remembered.popitem(last=False)

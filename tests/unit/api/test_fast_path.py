@@ -1,6 +1,8 @@
 """The fast path's answers to the same bytes: only while nothing that they were computed from has changed."""
 
 import asyncio
+import gc
+import weakref
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -84,6 +86,15 @@ def test_changed_values_and_a_changed_rulebook_are_a_new_price(answering: FastPa
     assert asked(answering)["final_price"] == "50.00"
     reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10}]), values({"NY": "0.5"}))
     assert asked(answering)["final_price"] == "45.00"
+
+
+def test_answers_of_a_former_rulebook_do_not_keep_it_in_memory(answering: FastPath, reader: Reader) -> None:
+    asked(answering)
+    former = weakref.ref(reader.terms)
+    reader.terms = terms_of(rulebook(promotions=[{"id": "p", "percent": 10}]))
+    asked(answering, b'{"product_id":"P-1","quantity":2}')
+    gc.collect()
+    assert former() is None
 
 
 def test_an_answer_ends_when_a_window_opens_and_when_it_closes(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
