@@ -1,8 +1,9 @@
 """Checking: rows become lines for COPY, each with its product and first price, or with its fault."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ import msgspec
 from shared.catalogue import products
 from shared.changes.entries import PriceItem
 from shared.errors import InvalidInput
+from shared.importing import faults
 from shared.importing.chunks import Block, Chunk
-from shared.importing.columns import NEW_PRODUCT
-from shared.importing.rows import SURROGATE, Reader, Row
+from shared.importing.columns import CONTENT, NEW_PRODUCT
+from shared.importing.rows import SURROGATE, Read, Reader, Row
 from shared.importing.simple_rows import Good, SimpleRows, copy_escape, product_columns
 from shared.pricing.decision import decide, sheet_of
 from shared.pricing.product import ProductInput
@@ -22,7 +24,7 @@ from shared.pricing.state import NEW
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 
-ROW = "row"
+CONTENT_COLUMNS = frozenset({"content", *CONTENT})
 
 
 class Checked(NamedTuple):
@@ -90,11 +92,10 @@ class Check(msgspec.Struct, frozen=True):
     def full(self, row: Row) -> Good | str:
         """Check a row by the full path; returns a good row, or the `STAGED` line of a bad one."""
         try:
-            product, given = self.reader.read(row)
-            rulebook.check_strategy(self.policy, product)
+            product, given = self._read(row)
         except InvalidInput as error:
-            field = error.path.removeprefix("$").strip(".") or ROW
-            return "\t".join([str(row.line), *map(_printed, (row.raw, field, error.reason)), _NO_PRODUCT])
+            field, reason = faults.described(error, partial(self._read, row), [CONTENT_COLUMNS])
+            return "\t".join([str(row.line), *map(_printed, (row.raw, field, reason)), _NO_PRODUCT])
         # A row that leaves out what a new product needs is no first price.
         sheet = self.first_sheet(product) if given & NEW_PRODUCT == NEW_PRODUCT else None
         return Good(
@@ -119,6 +120,11 @@ class Check(msgspec.Struct, frozen=True):
             policy=self.policy.policy,
             computed_at=self.at,
         )
+
+    def _read(self, row: Row, without: Set[str] = frozenset()) -> Read:
+        found = self.reader.read(row, without)
+        rulebook.check_strategy(self.policy, found.product)
+        return found
 
     def _rows(self, chunk: Chunk) -> Iterator[Good | str]:
         if not isinstance(chunk, Block):

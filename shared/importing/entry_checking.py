@@ -1,7 +1,8 @@
 """Checking of price-list entries: rows become lines for COPY, or faults."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import msgspec
 
 from shared.catalogue import price_lists
 from shared.errors import InvalidInput, translate
+from shared.importing import faults
 from shared.importing.chunks import Block, Chunk
 from shared.importing.rows import Reader, Row
 from shared.importing.simple_entries import GoodEntry, SimpleEntries
@@ -82,16 +84,10 @@ class EntryCheck(msgspec.Struct, frozen=True):
         """Check the rows of one entry by the full path."""
         first = group[0]
         try:
-            if any(isinstance(row.cells, str) for row in group):
-                raise InvalidInput(f"not CSV: {first.cells}")
-            values = [self.reader.values(row) for row in group]
-            for one in values:
-                self._convert(one, is_text=first.cells is not None)
-            currency = self._currency(values)
-            entry = _entry(_merged(values))
+            entry, currency = self._read(group)
         except InvalidInput as error:
-            field = error.path.removeprefix("$").strip(".") or "row"
-            return [BadRow(row.line, row.raw, field, error.reason) for row in group]
+            field, reason = faults.described(error, partial(self._read, group), [frozenset(TIER_COLUMNS)])
+            return [BadRow(row.line, row.raw, field, reason) for row in group]
         row = price_lists.row_of(entry, self.list_id, self.revision, first.line)
         columns = (self.list_id, str(self.revision), row.product_id, row.customer_id, str(row.ordinal), row.document)
         copied = "\t".join(map(copy_escape, columns))
@@ -119,6 +115,19 @@ class EntryCheck(msgspec.Struct, frozen=True):
         is_plain = chunk.text.isascii()
         for line, raw in _lines(self.reader, chunk):
             yield (is_plain and simple.good(line, raw)) or self.full([self.reader.row(line, raw)]), 1
+
+    def _read(self, group: list[Row], without: Set[str] = frozenset()) -> tuple[EntryInput, str]:
+        """The entry in its rows, without some columns, and the currency to be compared with the product's."""
+        if any(isinstance(row.cells, str) for row in group):
+            raise InvalidInput(f"not CSV: {group[0].cells}")
+        values = [self.reader.values(row) for row in group]
+        for one in values:
+            for name in without:
+                one.pop(name, None)
+            one.update({name: _PLACEHOLDERS[name] for name in _PLACEHOLDERS.keys() & without})
+            self._convert(one, is_text=group[0].cells is not None)
+        currency = self._currency(values)
+        return _entry(_merged(values)), currency
 
     def _convert(self, values: dict[str, Any], *, is_text: bool) -> None:
         """Bring the values of one row to their types, in place."""
@@ -229,5 +238,7 @@ def _entry(document: dict[str, Any]) -> EntryInput:
     return entry
 
 
+# For columns that an entry needs, where they are left out to find the faults of the others.
+_PLACEHOLDERS = {"product_id": "x", "amount": "0"}
 COLUMNS = ("list_id", "revision", "product_id", "customer_id", "ordinal", "document")
 _ARRAY = msgspec.json.Decoder(list[Any], float_hook=amounts.exact)

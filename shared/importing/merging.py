@@ -1,14 +1,20 @@
 """Merging: columns that a row leaves out keep their values of the product that exists."""
 
-import msgspec
+from collections.abc import Set
+from decimal import Decimal
+from functools import partial
+
+from psycopg.rows import DictRow
 
 from shared.catalogue import products
-from shared.errors import InvalidInput, translate
+from shared.errors import InvalidInput, translated
+from shared.importing import faults
 from shared.importing.checking import PRODUCT
 from shared.importing.columns import BITS, EVERY_COLUMN, NEW_PRODUCT, REQUIRED
 from shared.postgres.pools import Conn
 
 _CHECKED = 1_000
+_NEUTRAL = {"base_price": Decimal(0), "tiers": ()}
 
 
 def merge(conn: Conn) -> int:
@@ -42,15 +48,20 @@ def _check(conn: Conn) -> int:
         while rows := cursor.fetchmany(_CHECKED):
             for row in rows:
                 try:
-                    products.product_of(row)
-                except msgspec.ValidationError as error:
-                    fault = translate(error)
-                    path, reason = (fault.path, fault.reason) if isinstance(fault, InvalidInput) else ("$", str(error))
-                    bad.append((row["line"], path.removeprefix("$").strip(".") or "row", reason))
+                    _check_product(row)
+                except InvalidInput as error:
+                    field, reason = faults.described(error, partial(_check_product, row))
+                    bad.append((row["line"], field, reason))
     if bad:
         lines, fields, reasons = map(list, zip(*bad, strict=True))
         conn.execute(_BAD, {"line": lines, "field": fields, "reason": reasons})
     return len(bad)
+
+
+def _check_product(row: DictRow, without: Set[str] = frozenset()) -> None:
+    """Check a completed product without some columns. Only its amounts and bounds can be at fault."""
+    with translated():
+        products.product_of(row | {name: _NEUTRAL.get(name) for name in without})
 
 
 def _completed(source: str, missing: list[str]) -> bytes:

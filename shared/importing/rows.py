@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -89,8 +89,12 @@ class Reader(msgspec.Struct, frozen=True):
         """The product in a row, as `read` has it."""
         return self.read(row).product
 
-    def read(self, row: Row) -> Read:
+    def read(self, row: Row, without: Set[str] = frozenset()) -> Read:
         """The product in a row, with the columns that the row has.
+
+        Args:
+            row: The row.
+            without: Columns that are left out, required ones too, to find the faults of the others.
 
         Raises:
             InvalidInput: the row has no valid product; the path names the column, or is `$`.
@@ -99,9 +103,15 @@ class Reader(msgspec.Struct, frozen=True):
             found = self._object(row.raw)
             values, given = self._present(found), self.given | bits(found)
         else:
-            values, given = self._from_text(self.values(row)), self.given
+            values, given = self.values(row), self.given
+        for name in without:
+            values.pop(name, None)
+        if row.cells is not None:
+            self._from_text(values)
+        if "product_id" in without:
+            values["product_id"] = "x"
         for name, value in _PLACEHOLDERS.items():
-            if not given & BITS[name]:
+            if name in without or not given & BITS[name]:
                 values[name] = value
         return Read(_product(values), given)
 
@@ -151,8 +161,8 @@ class Reader(msgspec.Struct, frozen=True):
         except csv.Error as error:
             return str(error)
 
-    def _from_text(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values of a CSV row, in place, in the types of a JSON object; amounts stay texts."""
+    def _from_text(self, values: dict[str, Any]) -> None:
+        """Bring the values of a CSV row, in place, to the types of a JSON object; amounts stay texts."""
         for name in ("stock", "price_decimals"):
             if name in values:
                 values[name] = self.whole(name, values[name])
@@ -168,7 +178,6 @@ class Reader(msgspec.Struct, frozen=True):
                     values[name] = decoder.decode(values[name])
                 except (msgspec.DecodeError, RecursionError) as error:
                     raise InvalidInput(f"must be a JSON {form}: {error}", f"$.{name}") from None
-        return values
 
     def number(self, name: str, text: str, places: int) -> str:
         """A number of a CSV cell as plain text: `numbers.plain`.
