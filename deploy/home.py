@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.errors import StackError
+from shared.access.keys import ADMIN_KEY_FILE
 
 STATE_FILE = "native.json"
 ENV_FILE = "stack.env"
 CONFIG_FILE = "supervisord.conf"
 NEEDED_MB = 200
-_OURS = {STATE_FILE, ENV_FILE, "admin.key", "native.lock"}
+_OURS = {STATE_FILE, ENV_FILE, ADMIN_KEY_FILE, "native.lock"}
 
 
 def locate(env: Mapping[str, str]) -> Path:
@@ -53,6 +54,13 @@ def log_folder(home: Path) -> Path:
 def log_file(home: Path, program: str) -> Path:
     """The log of one program, stdout and stderr in one."""
     return log_folder(home) / f"{program}.log"
+
+
+def authorization(home: Path) -> dict[str, str]:
+    """The header with the admin key; none where there is no key."""
+    path = home / ADMIN_KEY_FILE
+    key = os.environ.get("PRICING_ADMIN_KEY") or (path.read_text().strip() if path.exists() else "")
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def write_private(path: Path, text: str) -> None:

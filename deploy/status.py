@@ -24,15 +24,18 @@ Figures = Mapping[tuple[str, str], float]
 class StatusReport:
     """The readiness and the metrics of a running engine at one moment."""
 
-    def __init__(self, api_url: str, scrapes: Mapping[str, Callable[[], str]]) -> None:
+    def __init__(
+        self, api_url: str, scrapes: Mapping[str, Callable[[], str]], headers: Mapping[str, str] | None = None
+    ) -> None:
         """Read the endpoints once.
 
         Args:
             api_url: The address of the API.
             scrapes: Functions that return the metrics of the reachable process groups; they raise errors of click
                 or httpx.
+            headers: The header with the admin key, which shows the versions of the servers.
         """
-        self._ready = _read_json(f"{api_url}/health/ready")
+        self._ready = _read_json(f"{api_url}/health/ready", headers or {})
         self._figures = {group: _figures(scrape) for group, scrape in scrapes.items()}
 
     @property
@@ -82,9 +85,9 @@ class StatusReport:
             )
 
 
-def _read_json(url: str) -> dict[str, Any]:
+def _read_json(url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     try:
-        answer: dict[str, Any] = httpx.get(url, timeout=TIMEOUT_S, trust_env=False).json()
+        answer: dict[str, Any] = httpx.get(url, headers=dict(headers), timeout=TIMEOUT_S, trust_env=False).json()
     except (httpx.HTTPError, ValueError) as error:
         return {"status": "down", "error": f"{url}: {error}"}
     return answer

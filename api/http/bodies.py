@@ -8,11 +8,10 @@ import msgspec
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.dto import AbstractDTO, DTOConfig
 from litestar.dto.data_structures import DTOFieldDefinition
-from litestar.exceptions import HTTPException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from shared.errors import NotJson, translated
+from shared.errors import translated
 from shared.rulebook import documents
 from shared.wire import amounts
 from shared.wire.choices import choices_shown
@@ -37,17 +36,9 @@ class StrictBody(AbstractDTO[T]):
 
         Raises:
             NotJson: the body is not JSON.
-            HTTPException: 415: it is compressed, and therefore not JSON.
             InvalidInput: the body has the wrong shape.
         """
-        try:
-            return self._decode(value)
-        except NotJson:
-            if self.asgi_connection.headers.get("content-encoding", "identity").lower() in {"", "identity"}:
-                raise
-            raise HTTPException(
-                status_code=415, detail="a compressed body is not read", headers={"accept-encoding": "identity"}
-            ) from None
+        return self._decode(value)
 
     def _decode(self, value: bytes) -> Any:
         with translated():

@@ -37,7 +37,7 @@ _ERRORS: dict[int, Exception] = {
     412: HTTPException(status_code=412, detail="the resource has changed"),
     413: HTTPException(status_code=413, detail="the body has more than 1,000,000 bytes"),
     414: UrlTooLong("path and query have more than 8,192 bytes"),
-    415: HTTPException(status_code=415, detail="a compressed body is not read"),
+    415: HTTPException(status_code=415, detail="the body has the content coding 'gzip'; no coding is read"),
     422: InvalidInput("Expected `int` >= 1", "$.quantity"),
     429: RateLimited("too many writes; the limit is for each key or address"),
     503: DatabaseUnavailable("away"),

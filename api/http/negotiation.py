@@ -44,6 +44,9 @@ def is_usual(headers: Iterable[tuple[bytes, bytes]]) -> bool:
         if name == b"content-type":
             if value != JSON_TYPE and not _is_json(value):
                 return False
+        elif name == b"content-encoding":
+            if not _is_plain(value):
+                return False
         elif name == b"accept" and value != ANY_TYPE and not _accepts_json(value):
             return False
     return True
@@ -54,7 +57,8 @@ async def check(request: Request[Any, Any, Any]) -> None:
 
     Raises:
         InvalidInput: a query parameter is unknown, repeated or not UTF-8.
-        HTTPException: 406 where the answer cannot be of the caller's types, 415 where the body is not JSON.
+        HTTPException: 406 where the answer cannot be of the caller's types, 415 where the body is not JSON, or has a
+            content coding.
     """
     if SLASH in request.scope["path"]:
         params = request.scope["path_params"]
@@ -129,6 +133,11 @@ def _is_json(value: bytes) -> bool:
     return kind in _BODY_TYPES or kind.endswith(b"+json")
 
 
+def _is_plain(encodings: bytes) -> bool:
+    """Whether the values of `Content-Encoding` name no coding that changes a body."""
+    return all(name.strip().lower() in {b"", b"identity"} for name in encodings.split(b","))
+
+
 def _with_slashes(value: Any) -> Any:
     return value.replace(SLASH, "/") if isinstance(value, str) else value
 
@@ -183,6 +192,13 @@ def _has_body(request: Request[Any, Any, Any]) -> bool:
 
 
 def _check_content(request: Request[Any, Any, Any]) -> None:
+    encodings = ",".join(request.headers.getall("content-encoding", []))
+    if not _is_plain(encodings.encode("latin-1")):
+        raise HTTPException(
+            status_code=415,
+            detail=f"the body has the content coding {encodings!r}; no coding is read",
+            headers={"accept-encoding": "identity"},
+        )
     kind = request.headers.get("content-type", "")
     if not _is_json(kind.encode("latin-1")):
         raise HTTPException(

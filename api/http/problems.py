@@ -101,7 +101,7 @@ MEANINGS = {
     412: "`If-Match` or `If-None-Match` is false: the resource has changed, or exists already",
     413: "The body is too large",
     414: "Path and query are too long",
-    415: "The body has a content type other than JSON, or is compressed",
+    415: "The body has a content type other than JSON, or has a content coding",
     422: "The input has the wrong shape or content; `path` names the first wrong field",
     429: "The rate limit of the key or address is reached; try again after `Retry-After` seconds",
     503: "A server is away, or too many requests are under way; try again after `Retry-After` seconds. "

@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
-from litestar import MediaType, Response, Router, get
+from litestar import MediaType, Request, Response, Router, get
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
+from msgspec.structs import replace
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api.edge.identity import KEY_OPTIONAL, metrics_are_open
+from api.edge.identity import KEY_OPTIONAL, key_of, metrics_are_open
 from api.http.problems import documented
 from api.services import Services
 from shared import VERSION
+from shared.access import scopes
 from shared.errors import DatabaseUnavailable, RedisUnavailable
 from shared.postgres.pools import bounded
 from shared.prices import breaker
@@ -34,7 +36,9 @@ class Dependency(msgspec.Struct, frozen=True, omit_defaults=True):
     """One server that the API needs."""
 
     status: Annotated[Literal["up", "down"], Meta(description="Whether the server responds", examples=["up"])]
-    version: Annotated[str | None, Meta(description="The server's version", examples=["18.0"])] = None
+    version: Annotated[
+        str | None, Meta(description="The server's version, for keys that operate", examples=["18.0"])
+    ] = None
     error: Annotated[str | None, Meta(description="The reason for `down`", examples=["no answer"])] = None
 
 
@@ -78,10 +82,22 @@ async def live() -> Live:
     operation_id="ready",
     responses={503: ResponseSpec(Readiness, description="Neither server responds", generate_examples=False)},
     summary="Can the API serve prices?",
-    description="200 while prices are served, 503 where neither PostgreSQL nor Redis responds.",
+    description="200 while prices are served, 503 where neither PostgreSQL nor Redis responds. A key with the scope "
+    "`operate` also shows the servers' versions.",
 )
-async def ready(services: Services) -> Response[Readiness]:
+async def ready(request: Request[Any, Any, Any], services: Services) -> Response[Readiness]:
     """Probe all dependencies at once."""
+    found = await readiness(services)
+    # No look-up in PostgreSQL: a probe is answered whatever its key is.
+    key = key_of(services, request.scope)
+    if key is None or not scopes.allow(key.scopes, "operate"):
+        servers = {name: replace(server, version=None) for name, server in found.dependencies.items()}
+        found = replace(found, dependencies=servers)
+    return Response(found, status_code=503 if found.status == "unavailable" else 200)
+
+
+async def readiness(services: Services) -> Readiness:
+    """The state of the servers, with their versions."""
     postgres, redis = await asyncio.gather(
         _probe("postgres", _postgres_version(services)), _probe("redis", _redis_version(services))
     )
@@ -92,8 +108,7 @@ async def ready(services: Services) -> Response[Readiness]:
         "ready" if up == 2 and has_rulebook else "degraded" if up and has_rulebook else "unavailable"
     )
     automation = await _automation(services) if postgres.status == "up" else "unknown"
-    readiness = Readiness(status, VERSION, {"postgres": postgres, "redis": redis}, automation)
-    return Response(readiness, status_code=503 if status == "unavailable" else 200)
+    return Readiness(status, VERSION, {"postgres": postgres, "redis": redis}, automation)
 
 
 @get(

@@ -96,7 +96,8 @@ def down(home: Path) -> None:
 def status(context: click.Context) -> None:
     """Show every container, the servers and waiting work; exit code 0 when all is well."""
     command.run("ps")
-    report = StatusReport(addresses.base(), {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)})
+    scrapes = {"listener": partial(command.run, *SCRAPE_LISTENER, capture=True)}
+    report = StatusReport(addresses.base(), scrapes, pricing_home.authorization(context.obj))
     Console().print(report.drawn())
     context.exit(0 if report.is_well and not command.unhealthy() else 1)
 

@@ -15,7 +15,6 @@ from deploy import home as pricing_home
 from deploy.native import logs as log_files
 from deploy.native import plan, processes, programs, stack
 from deploy.status import TIMEOUT_S, StatusReport
-from shared.access.keys import ADMIN_KEY_FILE
 from shared.printable import printable
 from shared.wording import meant
 
@@ -72,7 +71,8 @@ def status(context: click.Context) -> None:
     console.print(table)
     is_well = all(found[name].statename == "RUNNING" for name in now.state.programs)
     if found["api"].lives:
-        report = StatusReport(now.address("api"), {group: partial(_scrape, now, group) for group in programs.APPS})
+        scrapes = {group: partial(_scrape, now, group) for group in programs.APPS}
+        report = StatusReport(now.address("api"), scrapes, pricing_home.authorization(now.home))
         console.print(report.drawn())
         is_well &= report.is_well
     context.exit(0 if is_well else 1)
@@ -108,16 +108,9 @@ def _print_line(name: str, line: str) -> None:
 def _scrape(now: plan.Stack, group: str) -> str:
     address = now.address(group).removesuffix("/metrics")
     # Our own process on our own address, as in `readiness`.
-    url, headers = f"{address}/metrics", _authorization(now.home)
+    url, headers = f"{address}/metrics", pricing_home.authorization(now.home)
     answer = httpx.get(url, headers=headers, timeout=TIMEOUT_S, trust_env=False, verify=False)  # noqa: S501
     return answer.raise_for_status().text
-
-
-def _authorization(home: Path) -> dict[str, str]:
-    """The header with the admin key, which the metrics need where `PRICING_REQUIRE_METRICS_KEY` is set."""
-    path = home / ADMIN_KEY_FILE
-    key = os.environ.get("PRICING_ADMIN_KEY") or (path.read_text().strip() if path.exists() else "")
-    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _print_addresses(now: plan.Stack) -> None:

@@ -1,6 +1,7 @@
 """With `PRICING_REQUIRE_READ_KEY` and `PRICING_REQUIRE_METRICS_KEY`, prices and metrics are for keys."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,9 +76,22 @@ def test_metrics_need_any_key_and_health_needs_none(closed: PrivateStack) -> Non
         assert closed.engine.anonymous.get(path).status_code == 200
 
 
+def test_the_versions_of_the_servers_are_shown_to_operators_only(closed: PrivateStack) -> None:
+    def versions(headers: dict[str, str]) -> list[bool]:
+        answer = closed.engine.anonymous.get("/health/ready", headers=headers)
+        assert answer.status_code == 200
+        return ["version" in server for server in answer.json()["dependencies"].values()]
+
+    (_, reader), (_, operator) = new_key(closed, "catalogue:read"), new_key(closed, "operate")
+    eventually(lambda: versions(operator) == [True, True], "the process has read the newer key")
+    strangers: list[dict[str, str]] = [{}, {"authorization": "Bearer nobody"}, reader]
+    assert [versions(headers) for headers in strangers] == [[False, False]] * 3
+
+
 def test_just_status_sends_the_key(closed: PrivateStack) -> None:
     environ = os.environ | {"PRICING_HOME": str(closed.engine.home)}
     command = [sys.executable, "-m", "deploy.native", "status"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     [line] = [line for line in done.stdout.splitlines() if "api processes" in line]
     assert "up" in line, done.stdout
+    assert re.search(r"postgres.* up .*\d\d", done.stdout), done.stdout

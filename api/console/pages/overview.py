@@ -53,10 +53,9 @@ class Alarm(NamedTuple):
 @get("/", guards=[needs("catalogue:read")])
 async def overview(request: Request[Any, Any, Any], services: Services) -> Response[str]:
     """Show the overview. Its changing part asks for itself again."""
-    readiness, figures, traffic = await asyncio.gather(
-        health.ready.fn(services), asyncio.to_thread(_figures, services), _watch.traffic(services.scrapes)
+    state, figures, traffic = await asyncio.gather(
+        health.readiness(services), asyncio.to_thread(_figures, services), _watch.traffic(services.scrapes)
     )
-    state: Readiness = readiness.content
     values = {
         "alarms": list(alarms(state, figures)),
         "state": state,
