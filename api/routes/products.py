@@ -23,9 +23,10 @@ from shared.catalogue import products
 from shared.catalogue.products import ProductView
 from shared.errors import ExternalAPIError, InvalidInput
 from shared.market_events.feed import FeedQuote
-from shared.prices import history
+from shared.prices import history, timeline
 from shared.prices.history import PriceChange
 from shared.pricing.product import ProductInput
+from shared.rulebook.term_changes import TermChange
 from shared.telemetry import spans
 
 log = structlog.get_logger(__name__)
@@ -49,11 +50,18 @@ class ProductAnswer(msgspec.Struct, frozen=True):
     ]
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, omit_defaults=True):
     """A page of a product's past prices."""
 
     changes: Annotated[list[PriceChange], Meta(description="Newest first")]
     next: Next
+    terms: Annotated[
+        list[TermChange] | None,
+        Meta(
+            description="Only with `terms=true`, newest first: new versions of the rulebook, multipliers of markets, "
+            "and exchange rates of the product's currency"
+        ),
+    ] = None
 
 
 @get(
@@ -131,30 +139,60 @@ def delete_product(services: Services, product_id: ProductPath, if_match: IfMatc
     responses=documented(401, 403, 404, 422, 503),
     summary="The price history of a product",
     description="Every version of the price sheet with its cause and the rulebook that decided it, newest first, for "
-    "as long as `PRICING_HISTORY_DAYS` says. A deletion is a version, too.",
+    "as long as `PRICING_HISTORY_DAYS` says. A deletion is a version, too. With `terms=true` each page also has the "
+    "changes of the rulebook and of market values of its time.",
 )
 def get_price_history(
     services: Services,
     product_id: ProductPath,
-    limit: Annotated[int, Parameter(ge=1, le=1000, description="The largest number of changes to return")] = 100,
+    limit: Annotated[
+        int, Parameter(ge=1, le=1000, description="The largest number of changes to return, terms included")
+    ] = 100,
     cursor: Cursor = None,
+    terms: Annotated[bool, Parameter(description="Also return the changes of the terms that the product has")] = False,
     since: Annotated[datetime | None, Parameter(description="Only changes from this instant on")] = None,
     until: Annotated[datetime | None, Parameter(description="Only changes before this instant")] = None,
-    before_version: Annotated[int | None, Parameter(description="Only changes before this version")] = None,
+    before_version: Annotated[
+        int | None, Parameter(description="Only changes before this version; not with `terms`")
+    ] = None,
 ) -> History:
     """Look up a product's past prices."""
+    begins, end = _instant(since, "since"), _instant(until, "until")
+    if terms:
+        if before_version is not None:
+            raise InvalidInput("does not go with `terms`: use `until`", "$.before_version")
+        return _timeline(services, product_id, limit, cursors.decode(cursor, timeline.Position), begins, end)
     with services.transaction() as conn:
         found = history.price_changes(
             conn,
             product_id,
             limit + 1,
             cursors.decode(cursor, history.Position),
-            since=_instant(since, "since"),
-            until=_instant(until, "until"),
+            since=begins,
+            until=end,
             before_version=before_version,
         )
     changes, last = cursors.split(found, limit)
     return History(changes, None if last is None else cursors.encode((last.at, last.version)))
+
+
+def _timeline(
+    services: Services,
+    product_id: str,
+    limit: int,
+    after: timeline.Position | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> History:
+    with services.transaction() as conn:
+        found = timeline.entries(conn, product_id, limit + 1, after, since=since, until=until)
+    page, last = cursors.split(found, limit)
+    changes = [entry.change for entry in page]
+    return History(
+        [change for change in changes if isinstance(change, PriceChange)],
+        None if last is None else cursors.encode(last.position),
+        [change for change in changes if isinstance(change, TermChange)],
+    )
 
 
 def _instant(at: datetime | None, name: str) -> datetime | None:

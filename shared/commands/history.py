@@ -13,8 +13,9 @@ from shared.prices import imported_prices, lowest_prices, public_prices
 from shared.prices.history import PriceChange, price_changes
 from shared.prices.new_versions import Cause
 from shared.prices.public_prices import PublicPrices
+from shared.prices.timeline import entries
 from shared.pricing.lowest_price import share_off
-from shared.rulebook import term_changes
+from shared.rulebook.term_changes import TermChange
 from shared.settings import Settings
 
 
@@ -49,16 +50,17 @@ def history_command(
         return
     with connection(settings) as conn:
         try:
-            found = price_changes(conn, product_id, limit, since=begins, until=end)
+            found: list[PriceChange | TermChange] = (
+                [*price_changes(conn, product_id, limit, since=begins, until=end)]
+                if only_prices
+                else [entry.change for entry in entries(conn, product_id, limit, since=begins, until=end)]
+            )
         except NotFound as error:
             raise failure(f"{error}{like_product(conn, product_id)}") from None
-        currency = found[0].currency if found else None
-        terms = [] if only_prices else term_changes.listed(conn, currency, limit, since=begins, until=end)
     rows = table("time (UTC)", "what", "before", "after", "cause", "rulebook", "trace")
-    entries = [(change.at, _price_row(change)) for change in found]
-    entries += [(term.at, (term.what, term.before, term.after or "none", term.cause, "", "")) for term in terms]
-    for at, row in sorted(entries, key=lambda entry: entry[0], reverse=True)[:limit]:
-        add_row(rows, f"{at.astimezone(UTC):%F %T}", *row)
+    for change in found:
+        row = _price_row(change) if isinstance(change, PriceChange) else _term_row(change)
+        add_row(rows, f"{change.at.astimezone(UTC):%F %T}", *row)
     out.print(rows, soft_wrap=False)
 
 
@@ -74,6 +76,14 @@ def _price_row(change: PriceChange) -> tuple[str, ...]:
         str(change.rulebook_version),
         change.trace_id.strip("0") and change.trace_id,
     )
+
+
+def _term_row(change: TermChange) -> tuple[str, ...]:
+    if change.kind == "rulebook":
+        before = "" if change.before is None else f"version {change.before}"
+        return "rulebook", before, f"version {change.after}", change.cause, "", ""
+    what = "market" if change.kind == "multiplier" else "rate"
+    return f"{what} {change.name}", change.before or "", change.after or "none", change.cause, "", ""
 
 
 @click.command("import-history")

@@ -66,9 +66,15 @@ def price_changes(
     values = {"product_id": product_id, "at": at, "version": version, "limit": limit}
     values |= {"since": since, "until": until, "before_version": before_version}
     rows = conn.execute(_CHANGES, values).fetchall()
-    if not rows and not conn.execute(_KNOWN, {"product_id": product_id}).fetchone():
+    if not rows and conn.execute(_KNOWN, {"product_id": product_id}).fetchone() is None:
         raise NotFound(f"no product {product_id!r}")
     return [PriceChange(**row) for row in rows]
+
+
+def currency_of(conn: Conn, product_id: str) -> str | None:
+    """The currency of a product's latest price; None: it never had a price."""
+    row = conn.execute(_CURRENCY, {"product_id": product_id}).fetchone()
+    return None if row is None else str(row["currency"])
 
 
 def sheet_as_of(conn: Conn, product_id: str, at: datetime) -> PriceSheet:
@@ -111,6 +117,10 @@ WHERE product_id = %(product_id)s
     AND (%(until)s::timestamptz IS NULL OR recorded_at < %(until)s)
     AND (%(before_version)s::bigint IS NULL OR version < %(before_version)s)
 ORDER BY recorded_at DESC, version DESC LIMIT %(limit)s
+"""
+
+_CURRENCY = """
+SELECT currency FROM price_history WHERE product_id = %(product_id)s ORDER BY recorded_at DESC, version DESC LIMIT 1
 """
 
 _KNOWN = """

@@ -35,10 +35,10 @@ def body_of(engine: Engine, query: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 def name(engine: Engine) -> Iterator[str]:
-    """Of a promotion and a price list, which end with the test."""
+    """Of a promotion, a price list and a market, which end with the test."""
     name = f"t-{uuid4().hex[:10]}"
     yield name
-    for kind in ("promotions", "price-lists"):
+    for kind in ("promotions", "price-lists", "markets"):
         engine.http.delete(f"/api/v1/{kind}/{name}")
 
 
@@ -137,3 +137,18 @@ def test_the_history_is_paged_by_time_with_causes_also_of_a_deleted_product(engi
     window = {"since": found[2]["at"], "until": found[0]["at"]}
     assert [change["version"] for change in engine.http.get(url, params=window).json()["changes"]] == [3, 2]
     problem(engine.http.get(url, params={"since": "2026-01-01T00:00:00"}), 422, "$.since")
+
+
+def test_the_history_has_the_terms_that_are_asked_for(engine: Engine, name: str) -> None:
+    product_id = engine.put_product()["product_id"]
+    engine.http.put(f"/api/v1/markets/{name}", json={"multiplier": "1.25"}).raise_for_status()
+    url = f"/api/v1/products/{product_id}/price-history"
+    assert "terms" not in engine.http.get(url).json()
+    first = engine.http.get(url, params={"terms": True, "limit": 1}).json()
+    [market] = first["terms"]
+    assert (first["changes"], market["kind"], market["name"], market["after"]) == ([], "multiplier", name, "1.25")
+    seen = engine.http.get(url, params={"terms": True, "limit": 1, "cursor": first["next"]}).json()
+    while not seen["changes"]:
+        seen = engine.http.get(url, params={"terms": True, "limit": 1, "cursor": seen["next"]}).json()
+    assert [change["version"] for change in seen["changes"]] == [1]
+    problem(engine.http.get(url, params={"terms": True, "before_version": 1}), 422, "$.before_version")
