@@ -43,7 +43,7 @@ def accept(services: Services, event: MarketEvent, caller: LiveKey) -> Published
             specversion="1.0", id=event_id, source=event.source, type=event.type, time=event.time, data=event.data
         )
         known = _in_trace(_checked(cloud_event, caller, services.clock.now()))
-        [status] = _store_and_publish(services, [known])
+        [status] = _store_and_publish(services, [known], caller)
         if isinstance(status, OtherData):
             raise status
         log.info("event accepted", event_id=event_id, type=event.type, status=status)
@@ -56,7 +56,7 @@ def accept_batch(services: Services, batch: EventBatch, caller: LiveKey) -> Publ
         now = services.clock.now()
         read = [_read(raw, number, caller, now) for number, raw in enumerate(batch.events)]
         events = [each for each in read if isinstance(each, CloudEvent)]
-        statuses = iter(_store_and_publish(services, events))
+        statuses = iter(_store_and_publish(services, events, caller))
         log.info("events accepted", events=len(events), refused=len(read) - len(events))
         return PublishedBatch(
             [_answer(each, next(statuses)) if isinstance(each, CloudEvent) else _answer(None, each) for each in read]
@@ -98,9 +98,9 @@ def _in_trace(event: CloudEvent) -> CloudEvent:
     return msgspec.structs.replace(event, **propagation.current())
 
 
-def _store_and_publish(services: Services, events: Sequence[CloudEvent]) -> list[str | OtherData]:
+def _store_and_publish(services: Services, events: Sequence[CloudEvent], caller: LiveKey) -> list[str | OtherData]:
     """The status of each event: `published`, `stored` where the channel is away, `duplicate`, or an error."""
-    records = [EventRecord.accepted(event, parse_data(event.type, event.data)) for event in events]
+    records = [EventRecord.accepted(event, parse_data(event.type, event.data), caller.id) for event in events]
     if len(records) == 1:
         spans.annotate(product_id=records[0].product_id, market=records[0].market)
     with services.transaction() as conn:

@@ -67,7 +67,7 @@ def put(
         made = parts.put(conn, held, name, part, by)
         if multiplier is not None:
             values_version = values.add(conn, [NewValue("multiplier", name.key, multiplier)], by)
-        _recalculate(conn, held, made)
+        _recalculate(conn, caller, held, made)
     _announce(services, held, made, values_version)
     written = parts.find(made.rulebook, name)
     assert written is not None  # noqa: S101 # it was put
@@ -92,7 +92,7 @@ def delete(services: Services, caller: LiveKey, name: PartName, if_match: str | 
         is_in_rulebook = parts.find(held.rulebook, name) is not None
         if is_in_rulebook or not _has_multiplier(conn, name):
             made = parts.drop(conn, held, name, by)
-            _recalculate(conn, held, made)
+            _recalculate(conn, caller, held, made)
         if name.kind == "market":
             values_version = values.add(conn, [NewValue("multiplier", name.key, None)], by)
     _announce(services, held, made, values_version)
@@ -114,7 +114,7 @@ def put_rates(services: Services, caller: LiveKey, rates: Sequence[NewRate], *, 
         trial.check(services.transaction, *(Change(exchange_rate=each) for each in changes))
     with services.transaction() as conn:
         version = exchange_rates.put(conn, rates, _by(caller, "exchange rates"))
-        _convert_again(conn)
+        _convert_again(conn, caller)
     announce_rulebook(services.events, values_version=version)
     return version
 
@@ -127,20 +127,20 @@ def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
     """
     with services.transaction() as conn:
         version = exchange_rates.delete(conn, pair, _by(caller, f"exchange rate {'/'.join(pair)} deleted"))
-        _convert_again(conn)
+        _convert_again(conn, caller)
     announce_rulebook(services.events, values_version=version)
     return version
 
 
-def _recalculate(conn: Conn, held: RulebookVersion, made: RulebookVersion) -> None:
+def _recalculate(conn: Conn, caller: LiveKey, held: RulebookVersion, made: RulebookVersion) -> None:
     if (products := reductions.changed(held.rulebook, made.rulebook, made.at)) is not None:
-        tasks.create(conn, "recalculation", products, propagation.current()["traceparent"])
+        tasks.create(conn, "recalculation", products, propagation.current()["traceparent"], key_id=caller.id)
 
 
-def _convert_again(conn: Conn) -> None:
+def _convert_again(conn: Conn, caller: LiveKey) -> None:
     """Decide everything anew where offers are converted at the rates."""
     if inputs.are_converted(conn):
-        tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"])
+        tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"], key_id=caller.id)
 
 
 def _locked(conn: Conn, name: PartName) -> RulebookVersion:

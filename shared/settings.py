@@ -51,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         plan_days: How long plans are kept; their items are dropped by whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.
         changes_days: How long the log of changes goes back, rounded up to whole months.
-        four_eyes: Whether a plan is applied only by another key than its author's.
+        four_eyes: Whether another key than the author's must apply a plan, and approve a hold.
         feed_url: Market-data feed, read by recalculations; empty: none.
         feed_key: Sent to the feed as a bearer token; empty: none.
         feed_every_s: A recalculation of everything reads the feed so often, in seconds; 0: on request only.

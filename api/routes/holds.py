@@ -9,6 +9,7 @@ from litestar import Request, Router, get, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 from msgspec import Meta
+from msgspec.structs import replace
 
 from api import cache_sync
 from api.edge.identity import needs
@@ -18,7 +19,6 @@ from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
-from shared.postgres.pools import Conn
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
 from shared.prices.holds import HOLD_ID, HoldFilter, HoldStatus, HoldView
@@ -68,6 +68,9 @@ class Answered(msgspec.Struct, frozen=True):
 
     answered: Annotated[int, Meta(description="Their number, at most 1,000 a call", examples=[1])]
     failed: Annotated[int, Meta(description="Products that could not be decided", examples=[0])] = 0
+    left: Annotated[
+        int, Meta(description="With PRICING_FOUR_EYES: those that only another key may approve", examples=[0])
+    ] = 0
 
 
 @get(
@@ -118,11 +121,13 @@ ManyAnswers = Annotated[HoldsAnswer, Body(examples=[Example(value={"reason": "a 
     **_ONE,
     operation_id="approveHold",
     summary="Publish the target of a hold",
-    description="Limited by the bounds only. 409 where the hold has ended, also because the product was written since.",
+    description="Limited by the bounds only. 409 where the hold has ended, also because the product was written since. "
+    "With PRICING_FOUR_EYES 403 where the key is behind the target: it sent one of the product's signals, asked for "
+    "the recalculation, or wrote the rules that it followed.",
 )
 def approve_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id: HoldId, data: OneAnswer) -> Answered:
     """Approve a hold."""
-    return _approve(services, [hold_id], Answer(data.reason, request.user.name))
+    return _approve(services, [hold_id], _answer(request, services, data.reason))
 
 
 @post(
@@ -135,7 +140,7 @@ def approve_hold(request: Request[LiveKey, Any, Any], services: Services, hold_i
 def refuse_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id: HoldId, data: OneAnswer) -> Answered:
     """Refuse a hold."""
     with services.transaction() as conn:
-        return Answered(len(hold_answers.refuse(conn, [hold_id], Answer(data.reason, request.user.name))))
+        return Answered(len(hold_answers.refuse(conn, [hold_id], _answer(request, services, data.reason))))
 
 
 @post(
@@ -143,11 +148,16 @@ def refuse_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id
     **_SEVERAL,
     operation_id="approveHolds",
     summary="Publish the targets of several holds",
-    description="Of up to 1,000 that fit the filter, the longest waiting first. Call it again until it answers 0.",
+    description="Of up to 1,000 that fit the filter, the longest waiting first. Call it again until it answers 0. "
+    "With PRICING_FOUR_EYES those that the key is behind are left.",
 )
 def approve_holds(request: Request[LiveKey, Any, Any], services: Services, data: ManyAnswers) -> Answered:
     """Approve holds."""
-    return _approve(services, _chosen(services, data), Answer(data.reason, request.user.name))
+    chosen, own = _fitting(data), None if not services.settings.four_eyes else request.user.id
+    with services.transaction() as conn:
+        found = hold_answers.chosen(conn, replace(chosen, not_key_id=own))
+        left = 0 if own is None else holds.count(conn, "open", replace(chosen, key_id=own))
+    return replace(_approve(services, found, _answer(request, services, data.reason)), left=left)
 
 
 @post(
@@ -160,18 +170,16 @@ def approve_holds(request: Request[LiveKey, Any, Any], services: Services, data:
 def refuse_holds(request: Request[LiveKey, Any, Any], services: Services, data: ManyAnswers) -> Answered:
     """Refuse holds."""
     with services.transaction() as conn:
-        found = _fitting(conn, data)
-        return Answered(len(hold_answers.refuse(conn, found, Answer(data.reason, request.user.name))) if found else 0)
+        found = hold_answers.chosen(conn, _fitting(data))
+        return Answered(len(hold_answers.refuse(conn, found, _answer(request, services, data.reason))) if found else 0)
 
 
-def _chosen(services: Services, data: HoldsAnswer) -> list[UUID]:
-    with services.transaction() as conn:
-        return _fitting(conn, data)
+def _answer(request: Request[LiveKey, Any, Any], services: Services, reason: str) -> Answer:
+    return Answer(reason, request.user.name, request.user.id, services.settings.four_eyes)
 
 
-def _fitting(conn: Conn, data: HoldsAnswer) -> list[UUID]:
-    chosen = HoldFilter(category=data.category, code=data.code, hold_ids=data.hold_ids)
-    return hold_answers.chosen(conn, chosen)
+def _fitting(data: HoldsAnswer) -> HoldFilter:
+    return HoldFilter(category=data.category, code=data.code, hold_ids=data.hold_ids)
 
 
 def _approve(services: Services, hold_ids: Sequence[UUID], answer: Answer) -> Answered:

@@ -1,12 +1,12 @@
 """Recalculations: background jobs that decide prices anew."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 import redis
 import structlog
-from litestar import Router, post
+from litestar import Request, Router, post
 from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
@@ -15,6 +15,7 @@ from api.edge.identity import needs
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
+from shared.access.keys import LiveKey
 from shared.jobs import tasks
 from shared.market_events.events import RecalculationRequested
 from shared.telemetry import propagation, spans
@@ -47,6 +48,7 @@ class Queued(msgspec.Struct, frozen=True):
     "time. A further one ends `skipped`, and `result.merged_into` names the task that includes it.",
 )
 def recalculate(
+    request: Request[LiveKey, Any, Any],
     services: Services,
     data: Annotated[
         RecalculationRequested | None,
@@ -61,7 +63,8 @@ def recalculate(
     """Queue a recalculation."""
     product_set = (data or RecalculationRequested()).product_set
     with services.transaction() as conn:
-        task_id = tasks.create(conn, "recalculation", product_set, propagation.current()["traceparent"])
+        traceparent, key_id = propagation.current()["traceparent"], request.user.id
+        task_id = tasks.create(conn, "recalculation", product_set, traceparent, key_id=key_id)
         tasks.claim_one(conn, task_id)
     spans.annotate(task_id=str(task_id))
     _enqueue(services, task_id)

@@ -39,9 +39,11 @@ def holds_command(context: click.Context, category: str | None, limit: int) -> N
 @REASON
 @click.pass_obj
 def approve_holds(settings: Settings, hold_ids: tuple[UUID, ...], reason: str) -> None:
-    """Publish the targets of holds, limited by the bounds only."""
+    """Publish the targets of holds, limited by the bounds only; with four eyes those that no key is behind."""
     with writing(settings) as conn:
-        found, repriced = hold_answers.approve(conn, hold_ids, Answer(reason, audit.commander()))
+        found, repriced = hold_answers.approve(
+            conn, hold_ids, Answer(reason, audit.commander(), four_eyes=settings.four_eyes)
+        )
         if repriced.changed:
             tasks.create(conn, "cache_sync", ProductSet(product_ids=repriced.changed), "")
     print_line(f"{len(found)} approved")

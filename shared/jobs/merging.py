@@ -82,11 +82,13 @@ def _lock_queued(conn: Conn, task_id: UUID) -> dict[str, Any] | None:
 
 
 def _skip(conn: Conn, task_id: UUID, into: UUID) -> None:
+    """End a task; the keys that asked for it are also those of the task that includes it."""
     conn.execute(
         "UPDATE tasks SET status = 'skipped', finished_at = clock_timestamp(),"
         " result = jsonb_build_object('merged_into', %s::text) WHERE task_id = %s",
         [str(into), task_id],
     )
+    conn.execute(_ADD_KEYS, [task_id, into])
 
 
 def _into_follow_up(conn: Conn, task_id: UUID) -> UUID:
@@ -123,6 +125,11 @@ def _product_set(document: object) -> ProductSet:
 def _json(merged: ProductSet) -> str:
     return msgspec.json.encode(merged).decode()
 
+
+_ADD_KEYS = """
+UPDATE tasks t SET key_ids = t.key_ids || s.key_ids FROM tasks s
+WHERE s.task_id = %s AND t.task_id = %s AND NOT t.key_ids @> s.key_ids
+"""
 
 # An arbitrary number; every change of the follow-up holds this lock.
 _FOLLOW_UP_LOCK = 7_203_772

@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import psycopg.errors
+from psycopg.rows import DictRow
 
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
@@ -37,6 +38,7 @@ class RunningTask(msgspec.Struct, frozen=True):
     Attributes:
         attempt: 1 at the first.
         total: The number of its products; None: not counted yet.
+        key_ids: The keys that asked for it.
     """
 
     task_id: UUID
@@ -44,6 +46,7 @@ class RunningTask(msgspec.Struct, frozen=True):
     product_set: ProductSet
     attempt: int
     total: int | None
+    key_ids: tuple[int, ...] = ()
 
 
 class Busy(Exception):
@@ -56,6 +59,7 @@ def create(
     product_set: ProductSet,
     traceparent: str,
     task_id: UUID | None = None,
+    key_id: int | None = None,
 ) -> UUID:
     """Add a queued task, in the caller's transaction; an existing task is left unchanged.
 
@@ -65,11 +69,13 @@ def create(
         product_set: Its products.
         traceparent: W3C context that the work continues; empty: a new trace.
         task_id: Given for a job that may be requested twice; None: a new id.
+        key_id: The key that asked for it, or wrote the rules that it follows; None: a command, or automation.
     """
     task_id = task_id or uuid4()
     conn.execute(
-        "INSERT INTO tasks (task_id, kind, product_set, traceparent) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [task_id, kind, _json(product_set), traceparent or propagation.fresh()],
+        "INSERT INTO tasks (task_id, kind, product_set, traceparent, key_ids) VALUES (%s, %s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [task_id, kind, _json(product_set), traceparent or propagation.fresh(), [] if key_id is None else [key_id]],
     )
     return task_id
 
@@ -96,7 +102,7 @@ def start(conn: Conn, task_id: UUID) -> RunningTask | None:
         reason = f"it crashed its worker {MAX_CRASHES} times"
         endings.fail(conn, task_id, row["attempts"], endings.TaskError(QUARANTINED, reason))
         return None
-    return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
+    return _running(row)
 
 
 def running(conn: Conn, task_id: UUID) -> RunningTask | None:
@@ -104,7 +110,7 @@ def running(conn: Conn, task_id: UUID) -> RunningTask | None:
     row = conn.execute(_RUNNING, [task_id]).fetchone()
     if row is None:
         return None
-    return RunningTask(row["task_id"], row["kind"], _product_set(row["product_set"]), row["attempts"], row["total"])
+    return _running(row)
 
 
 def status(conn: Conn, task_id: UUID) -> str | None:
@@ -204,6 +210,13 @@ def _end_abandoned(conn: Conn, task_id: UUID) -> None:
         endings.end_aborted(conn, task_id, abandoned["attempts"])
 
 
+def _running(row: DictRow) -> RunningTask:
+    products = _product_set(row["product_set"])
+    return RunningTask(
+        row["task_id"], row["kind"], products, row["attempts"], row["total"], tuple(sorted(row["key_ids"]))
+    )
+
+
 def _product_set(document: object) -> ProductSet:
     return msgspec.convert(document, ProductSet)
 
@@ -220,13 +233,13 @@ UPDATE tasks SET status = 'running', attempts = attempts + 1, enqueued_at = NULL
     lease_until = clock_timestamp() + make_interval(secs => %s)
 WHERE task_id = %s AND NOT abort_requested
     AND (status = 'queued' OR (status = 'running' AND lease_until < clock_timestamp()))
-RETURNING task_id, kind, product_set, attempts, crashes, total
+RETURNING task_id, kind, product_set, attempts, crashes, total, key_ids
 """
 
 _RUNNING = """
 UPDATE tasks SET enqueued_at = NULL
 WHERE task_id = %s AND status = 'running' AND lease_until >= clock_timestamp()
-RETURNING task_id, kind, product_set, attempts, total
+RETURNING task_id, kind, product_set, attempts, total, key_ids
 """
 
 # A run whose lease is valid is enqueued, too, where one of its partitions has an ended lease. Where all its workers

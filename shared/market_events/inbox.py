@@ -53,7 +53,7 @@ def accept(conn: Conn, record: EventRecord) -> None:
 
 def _create_task(conn: Conn, record: EventRecord) -> None:
     if record.product_set is not None and record.task_id:
-        tasks.create(conn, "recalculation", record.product_set, record.traceparent, record.task_id)
+        tasks.create(conn, "recalculation", record.product_set, record.traceparent, record.task_id, record.key_id)
         EVENTS_COMPLETED.labels("applied").inc()
 
 
@@ -144,7 +144,18 @@ def _read(conn: Conn, targets: Sequence[str], limit: int) -> list[WaitingEvent]:
 
 
 def _columns(records: Sequence[EventRecord]) -> dict[str, Any]:
-    fields = ("source", "id", "type", "occurred_at", "product_id", "market", "reason", "traceparent", "tracestate")
+    fields = (
+        "source",
+        "id",
+        "type",
+        "occurred_at",
+        "product_id",
+        "market",
+        "reason",
+        "traceparent",
+        "tracestate",
+        "key_id",
+    )
     columns: dict[str, Any] = {name: [getattr(each, name) for each in records] for name in fields}
     return columns | {
         "target": [each.target for each in records],
@@ -163,16 +174,16 @@ WITH known AS (
     SELECT source, id, type, CASE WHEN occurred_at <= statement_timestamp() + interval '5 seconds' THEN occurred_at
             ELSE statement_timestamp() + position * interval '1 microsecond' END AS occurred_at,
         data, product_id, market, target, task_id, reason, raw, traceparent, tracestate, status,
-        statement_timestamp() + position * interval '1 microsecond' AS recorded_at
+        statement_timestamp() + position * interval '1 microsecond' AS recorded_at, key_id
     FROM unnest(%(source)s::text[], %(id)s::text[], %(type)s::text[], %(occurred_at)s::timestamptz[],
         %(data)s::jsonb[], %(product_id)s::text[], %(market)s::text[], %(target)s::text[], %(task_id)s::uuid[],
         %(reason)s::text[], %(raw)s::text[], %(traceparent)s::text[], %(tracestate)s::text[], %(status)s::text[],
-        %(position)s::integer[])
+        %(position)s::integer[], %(key_id)s::bigint[])
     AS e (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw, traceparent,
-        tracestate, status, position)
+        tracestate, status, position, key_id)
 ), new AS (
     INSERT INTO market_events (source, id, type, occurred_at, data, product_id, market, target, task_id, reason, raw,
-        traceparent, tracestate, status, recorded_at, applied_at)
+        traceparent, tracestate, status, recorded_at, key_id, applied_at)
     SELECT known.*, CASE WHEN status <> 'received' THEN clock_timestamp() END FROM known
     ON CONFLICT DO NOTHING RETURNING source, id, target
 ), due AS ({repricing_queue.MAKE_DUE})

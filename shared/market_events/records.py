@@ -23,6 +23,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
         product_set: The products to recalculate, where the event requests that.
         occurred_at: The event's time; None: the time of its receipt, by PostgreSQL's clock.
         reason: The reason for a rejection; None: the event is accepted.
+        key_id: The key that sent it over HTTP; None: it came by the channel.
         raw: The message itself, where it is not an event.
         traceparent: W3C context of the span that accepted the event.
     """
@@ -39,9 +40,10 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     raw: str | None = None
     traceparent: str = ""
     tracestate: str = ""
+    key_id: int | None = None
 
     @classmethod
-    def accepted(cls, event: CloudEvent, data: EventData) -> "EventRecord":
+    def accepted(cls, event: CloudEvent, data: EventData, key_id: int | None = None) -> "EventRecord":
         """The record of an event with its validated data."""
         return cls(
             source=event.source,
@@ -54,6 +56,7 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
             product_set=data.product_set if isinstance(data, RecalculationRequested) else None,
             traceparent=event.traceparent,
             tracestate=event.tracestate,
+            key_id=key_id,
         )
 
     @property

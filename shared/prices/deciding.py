@@ -107,7 +107,8 @@ def decided(one: PricingInputs, entries: tuple[PriceEntry, ...], setting: Settin
             lows = ()
     hold = None
     if last is not None and state.hold != one.state.hold:
-        hold = HoldChange(product.product_id, product.currency, last.published_price, one.state.hold, state.hold)
+        price, keys = last.published_price, cause.key_ids
+        hold = HoldChange(product.product_id, product.currency, price, one.state.hold, state.hold, keys)
     if last is None or one.sheet is None:
         first = NewVersion(
             sheet(one.version + 1, at),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.catalogue import products
-from shared.errors import AlreadyEnded, NotFound
+from shared.errors import AlreadyEnded, Forbidden, NotFound
 from shared.postgres.pools import Conn
 from shared.prices import holds, published, states
 from shared.prices.holds import HoldFilter, HoldView
@@ -18,10 +18,17 @@ MOST = 1_000
 
 
 class Answer(NamedTuple):
-    """The answer of a person, with its reason."""
+    """The answer of a person, with its reason.
+
+    Attributes:
+        key_id: The person's key; None: a command.
+        four_eyes: Whether a key that is behind a target may not approve it.
+    """
 
     reason: str
     author: str
+    key_id: int | None = None
+    four_eyes: bool = False
 
 
 class Approved(NamedTuple):
@@ -41,9 +48,11 @@ def approve(conn: Conn, hold_ids: Sequence[UUID], answer: Answer) -> Approved:
 
     Raises:
         AlreadyEnded: a single hold was asked for, and it has ended: the product was written since, or is decided.
+        Forbidden: another key must approve one of them.
         NotFound: a single hold was asked for, and there is none.
     """
     found = _locked(conn, hold_ids)
+    _check_eyes(found, answer)
     held = {hold.product_id: hold for hold in found}
     holds.answer(conn, [hold.hold_id for hold in found], "approved", answer.reason, answer.author)
     targets = {product_id: hold.target for product_id, hold in held.items()}
@@ -62,6 +71,16 @@ def refuse(conn: Conn, hold_ids: Sequence[UUID], answer: Answer) -> list[HoldVie
     holds.answer(conn, [hold.hold_id for hold in found], "refused", answer.reason, answer.author)
     states.end_holds(conn, [hold.product_id for hold in found])
     return found
+
+
+def _check_eyes(found: Sequence[HoldView], answer: Answer) -> None:
+    """Refuse a key that is behind a target; a command has no key, so it approves those alone that no key is behind."""
+    if not answer.four_eyes:
+        return
+    for hold in found:
+        if hold.key_ids and answer.key_id in (None, *hold.key_ids):
+            own = "the command has no key" if answer.key_id is None else "this key is behind the target"
+            raise Forbidden(f"PRICING_FOUR_EYES: another key must approve the hold of {hold.product_id!r}: {own}")
 
 
 def _locked(conn: Conn, hold_ids: Sequence[UUID]) -> list[HoldView]:

@@ -23,12 +23,14 @@ class Cause(msgspec.Struct, frozen=True):
         kind: `event`, `task`, `clock`, `write`, `import`, `approval`, `manual_price`, `plan` or `demo`.
         trace_id: The trace of the cause; empty: the current one.
         is_retry: Whether an earlier attempt may have decided some of the products.
+        key_ids: The keys that asked for it.
     """
 
     kind: str
     id: str
     trace_id: str = ""
     is_retry: bool = False
+    key_ids: tuple[int, ...] = ()
 
 
 class StoredSheet(msgspec.Struct, frozen=True, gc=False):

@@ -35,7 +35,7 @@ def test_a_price_goes_down_by_itself_and_the_way_up_waits_for_a_person(engine: E
     assert (Decimal(hold["target"]), hold["code"], asked(engine, product_id)) == (Decimal(110), "hold_above", "50.00")
     path, body = f"/api/v1/holds/{hold['hold_id']}/approve", {"reason": "the market has moved"}
     answer = engine.http.post(path, json=body, headers=engine.authorized)
-    assert (answer.status_code, answer.json()) == (200, {"answered": 1, "failed": 0})
+    assert (answer.status_code, answer.json()) == (200, {"answered": 1, "failed": 0, "left": 0})
     assert (asked(engine, product_id), held(engine, product_id)) == ("110.00", [])
     assert engine.http.post(path, json=body, headers=engine.authorized).status_code == 409
 

@@ -28,7 +28,7 @@ def step(services: Services, run: RunningTask, partition: Partition) -> Outcome:
     """Decide the products of a partition."""
     _renew_lock(services, run)
     with tracer.start_as_current_span("write prices"):
-        repriced = _decide(services, partition)
+        repriced = _decide(services, run, partition)
     return put(services, partition, repriced)
 
 
@@ -56,11 +56,11 @@ def _renew_lock(services: Services, run: RunningTask) -> None:
         log.warning("lock lost, taken back", task_id=str(run.task_id))
 
 
-def _decide(services: Services, partition: Partition) -> Repriced:
+def _decide(services: Services, run: RunningTask, partition: Partition) -> Repriced:
     quotes = _quotes(services, partition)
     with services.pool.connection() as conn:
         _note_quotes(conn, quotes)
-        cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1)
+        cause = Cause("task", str(partition.task_id), is_retry=partition.attempt > 1, key_ids=run.key_ids)
         repriced = published.reprice_selected(conn, partition.products, rulebook.active_policy(conn), cause)
         with stage("commit"):
             # In the transaction of the write: a worker that has lost the partition writes nothing.

@@ -85,6 +85,7 @@ def _answer(form: Form) -> HoldsAnswer:
 
 def _said(done: Answered, what: str) -> str:
     failed = f" {done.failed:,} could not be decided." if done.failed else ""
+    failed += f" {done.left:,} wait for another key: yours is behind their targets." if done.left else ""
     return f"{done.answered:,} {'target was' if done.answered == 1 else 'targets were'} {what}.{failed}"
 
 
@@ -116,6 +117,7 @@ def _shown(
         "form": form,
         "breaker": stopped,
         "reset": reset,
+        "own": request.user.id if services.settings.four_eyes else None,
         "first": f"{PATH}?{given}" if after else "",
         "following": f"{PATH}?{given}{following}" if following else "",
     }

@@ -116,10 +116,10 @@ async def resume(services: Services, product_id: str) -> Response[str]:
 
 
 @post("/products/{product_id:str}/recalculate", guards=[needs("operate")])
-async def recalculate(services: Services, product_id: str) -> Response[str]:
+async def recalculate(request: Request[Any, Any, Any], services: Services, product_id: str) -> Response[str]:
     """Decide the product's price anew."""
     wanted = RecalculationRequested(product_ids=(product_id,))
-    await asyncio.to_thread(recalculations.recalculate.fn, services, wanted)
+    await asyncio.to_thread(recalculations.recalculate.fn, request, services, wanted)
     return _back(product_id, "The price is decided anew.")
 
 

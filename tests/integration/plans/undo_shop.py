@@ -29,20 +29,19 @@ class UndoShop(Shop):
         with self.services.pool.connection() as conn:
             return clock.now(conn)
 
-    def run(self, *product_ids: str) -> UUID:
+    def run(self, *product_ids: str, key_id: int | None = None) -> UUID:
         """A recalculation, to its end."""
         with self.services.pool.connection() as conn:
-            task_id = tasks.create(conn, "recalculation", ProductSet(product_ids), "")
+            task_id = tasks.create(conn, "recalculation", ProductSet(product_ids), "", key_id=key_id)
         recalculation.run(self.services, task_id)
         return task_id
 
-    def event(self, type_: str, product_id: str, **data: Any) -> str:
+    def event(self, type_: str, product_id: str, key_id: int | None = None, **data: Any) -> str:
         """An event, applied; its id."""
         event_id = str(uuid4())
         data = {"product_id": product_id, **data}
-        record = EventRecord.accepted(
-            CloudEvent(specversion="1.0", id=event_id, source="test", type=type_, data=data), parse_data(type_, data)
-        )
+        event = CloudEvent(specversion="1.0", id=event_id, source="test", type=type_, data=data)
+        record = EventRecord.accepted(event, parse_data(type_, data), key_id)
         with self.services.pool.connection() as conn:
             inbox.record(conn, [record])
             conn.execute("UPDATE repricing_queue SET decided_at = '-infinity' WHERE target = %s", [product_id])
@@ -64,9 +63,10 @@ class UndoShop(Shop):
             assert views.view(conn, event_id, None).status == "applied"
         return event_id
 
-    def competitor(self, product_id: str, price: str, competitor: str = "acme") -> str:
+    def competitor(self, product_id: str, price: str, competitor: str = "acme", key_id: int | None = None) -> str:
         """A competitor's new price; the event's id."""
-        return self.event("competitor_price_changed", product_id, competitor=competitor, price=price, currency="USD")
+        data = {"competitor": competitor, "price": price, "currency": "USD"}
+        return self.event("competitor_price_changed", product_id, key_id, **data)
 
     def plan_undo(self, **asked: Any) -> PlanView:
         """The plan of an undo."""
