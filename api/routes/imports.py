@@ -1,4 +1,4 @@
-"""Imports that are planned first: a file is sent and checked, and a plan names it."""
+"""Imports: a file is sent and checked; then it is applied, or a plan names it."""
 
 import asyncio
 from pathlib import Path
@@ -13,14 +13,22 @@ from litestar.params import Parameter, QueryParameter
 
 from api.edge.identity import needs
 from api.http.problems import documented
+from api.routes.plans import PlanAccepted, enqueue
+from api.routes.rule_parts import Confirm
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.catalogue import staged_imports
+from shared.catalogue.product_set import ProductSet
 from shared.catalogue.staged_imports import StagedImport
-from shared.errors import InvalidInput
+from shared.errors import Forbidden, InvalidInput, StalePlan
 from shared.importing import planned, source
 from shared.importing.columns import Columns, RefusedFile, constants, parse_map
+from shared.plans import making, trial
+from shared.plans.changes import Change
+from shared.plans.store import Author
 from shared.pricing.product import MAX_CATEGORY
+from shared.telemetry import propagation, spans
+from shared.telemetry.tracing import current_trace_id
 
 MAX_BODY_BYTES = 64_000_000
 TYPES = ("text/csv", "application/x-ndjson", "application/octet-stream")
@@ -44,11 +52,11 @@ class _Upload(Operation):
     operation_class=_Upload,
     operation_id="createImport",
     responses=documented(401, 403, 413, 422, 503),
-    summary="Send a file of products for a plan",
+    summary="Send a file of products",
     description="CSV with a header or JSON Lines, as `just import` reads them, up to 64 MB. All rows are checked, and "
     "those that create or change a product wait: no product is written. Columns that the file has not leave their "
-    'values. A plan names the import: `{"changes": [{"import": ID}]}`. 422 names the first bad row. Imports are kept '
-    "as long as plans.",
+    'values. `POST …/apply` writes them, or a plan names the import: `{"changes": [{"import": ID}]}`. 422 names the '
+    "first bad row. Imports are kept as long as plans.",
 )
 async def create_import(
     request: Request[LiveKey, Any, Any],
@@ -72,7 +80,7 @@ async def create_import(
         async for chunk in request.stream():
             file.write(chunk)
         file.flush()
-        return await asyncio.to_thread(_stage, services, Path(file.name), columns, request.user.name, skip_bad)
+        return await asyncio.to_thread(_stage, services, Path(file.name), columns, request.user, skip_bad)
 
 
 @get(
@@ -82,7 +90,7 @@ async def create_import(
     sync_to_thread=True,
     operation_id="getImport",
     responses=documented(401, 403, 404, 422, 503),
-    summary="An import that waits for a plan",
+    summary="An import that waits",
     description="Its counts. Plans name it, also several ones.",
 )
 def get_import(
@@ -93,12 +101,57 @@ def get_import(
         return staged_imports.find(conn, import_id)
 
 
-def _stage(services: Services, path: Path, columns: Columns, author: str, skip_bad: bool) -> StagedImport:
+@post(
+    "/imports/{import_id:uuid}/apply",
+    guards=[needs("catalogue:write")],
+    security=[{"key": ["catalogue:write"]}],
+    status_code=202,
+    return_dto=None,
+    sync_to_thread=True,
+    operation_id="applyImport",
+    responses=documented(401, 403, 404, 409, 422, 503),
+    summary="Write the products of an import",
+    description="A plan of the import is made and applied without a further call; its id is the answer. 409 "
+    "`stale-plan`: one of the products was written since the file was sent. 409 `plan-first`: the import would move "
+    "too many prices too far, unless `confirm=true`. Where the inputs change while the plan is made, it stays `ready`, "
+    "for a person.",
+)
+def apply_import(
+    request: Request[LiveKey, Any, Any],
+    services: Services,
+    import_id: Annotated[UUID, Parameter(description="The import's id")],
+    confirm: Confirm = False,
+) -> PlanAccepted:
+    """Apply a staged import."""
+    with services.transaction() as conn:
+        staged = staged_imports.find(conn, import_id)
+        if services.settings.four_eyes and staged.key_id == request.user.id:
+            raise Forbidden("PRICING_FOUR_EYES: another key than the import's author must apply it")
+        if written := staged_imports.written_since(conn, [import_id], staged.created_at):
+            raise StalePlan(f"written since the file was sent: {', '.join(written)}; send it again")
+    if not confirm:
+        _try(services, staged)
+    author, traceparent = Author(request.user.name, request.user.id), propagation.current()["traceparent"]
+    with services.transaction() as conn:
+        made = making.make(conn, [Change(import_=import_id)], author, traceparent, ProductSet(), applies=True)
+    spans.annotate(plan_id=str(made.plan_id))
+    enqueue(services, "plan", made.task_id)
+    return PlanAccepted(made.plan_id, "queued", current_trace_id())
+
+
+def _try(services: Services, staged: StagedImport) -> None:
+    """Try an import on a sample of the products that it changes; new ones move no price."""
+    with services.transaction() as conn:
+        sample = staged_imports.sample(conn, staged.import_id, trial.SAMPLE)
+    trial.check(services.transaction, *(Change(product=product) for product in sample), of=staged.changed)
+
+
+def _stage(services: Services, path: Path, columns: Columns, caller: LiveKey, skip_bad: bool) -> StagedImport:
     try:
         with services.transaction() as conn, source.opened(path) as opened:
-            return planned.stage(conn, opened, columns, author, skip_bad=skip_bad)
+            return planned.stage(conn, opened, columns, caller.name, skip_bad=skip_bad, key_id=caller.id)
     except RefusedFile as refused:
         raise InvalidInput(str(refused)) from None
 
 
-router = Router("/api/v1", route_handlers=[create_import, get_import], tags=["Plans"])
+router = Router("/api/v1", route_handlers=[create_import, get_import, apply_import], tags=["Plans"])

@@ -24,15 +24,19 @@ class StagedImport(msgspec.Struct, frozen=True):
     import_id: Annotated[UUID, Meta(description="The import's id.", examples=[IMPORT_ID])]
     created_at: CreatedAt
     author: Annotated[str, Meta(description="Who sent it.", examples=["shop"])]
+    key_id: Annotated[int | None, Meta(description="The key that sent it; null: a command.", examples=[7])]
     created: Annotated[int, Meta(description="New products.", examples=[2])]
     changed: Annotated[int, Meta(description="Products that change.", examples=[40])]
     unchanged: Annotated[int, Meta(description="Products whose row equals them.", examples=[100])]
     rejected: Annotated[int, Meta(description="Bad rows that are left out.", examples=[0])]
 
 
-def add(conn: Conn, import_id: UUID, author: str, unchanged: int, rejected: int) -> StagedImport:
-    """Note an import whose products are stored."""
+def add(
+    conn: Conn, import_id: UUID, author: str, unchanged: int, rejected: int, key_id: int | None = None
+) -> StagedImport:
+    """Note an import whose products are stored; the author's key is None for a command."""
     values = {"import_id": import_id, "author": author, "unchanged": unchanged, "rejected": rejected}
+    values["key_id"] = key_id
     row = conn.execute(_ADD, values).fetchone()
     assert row  # noqa: S101 # INSERT … RETURNING returns a row
     return StagedImport(**row)
@@ -66,6 +70,11 @@ def of(conn: Conn, import_ids: Sequence[UUID], chosen: ProductFilter) -> dict[st
     return {product_id: one for import_id in import_ids for product_id, one in by_import[import_id].items()}
 
 
+def sample(conn: Conn, import_id: UUID, most: int) -> list[ProductInput]:
+    """Up to so many of its products that exist, at random, as it writes them."""
+    return [_product.decode(row["facts"]) for row in conn.execute(_SAMPLE, [import_id, most])]
+
+
 def written_since(conn: Conn, import_ids: Sequence[UUID], at: datetime, most: int = 5) -> list[str]:
     """Up to so many products of the imports whose facts changed after an instant."""
     rows = conn.execute(_WRITTEN, {"ids": list(import_ids), "at": at, "most": most})
@@ -81,8 +90,9 @@ _product = msgspec.json.Decoder(ProductInput)
 
 _COLUMNS = ", ".join(StagedImport.__struct_fields__)
 _ADD = f"""
-INSERT INTO staged_imports (import_id, author, created, changed, unchanged, rejected)
-SELECT %(import_id)s, %(author)s, count(*) - count(p.product_id), count(p.product_id), %(unchanged)s, %(rejected)s
+INSERT INTO staged_imports (import_id, author, key_id, created, changed, unchanged, rejected)
+SELECT %(import_id)s, %(author)s, %(key_id)s, count(*) - count(p.product_id), count(p.product_id), %(unchanged)s,
+    %(rejected)s
 FROM staged_products s LEFT JOIN products p USING (product_id) WHERE s.import_id = %(import_id)s
 RETURNING {_COLUMNS}
 """  # noqa: S608 # only names of columns
@@ -93,6 +103,10 @@ SELECT import_id, product_id, facts FROM staged_products
 WHERE import_id = ANY(%(ids)s) AND product_id >= %(first)s
     AND (%(before)s::text IS NULL OR product_id < %(before)s)
     AND (%(named)s::text[] IS NULL OR product_id = ANY(%(named)s))
+"""
+
+_SAMPLE = """
+SELECT s.facts FROM staged_products s JOIN products USING (product_id) WHERE s.import_id = %s ORDER BY random() LIMIT %s
 """
 
 _WRITTEN = """

@@ -18,7 +18,14 @@ from shared.rulebook import store as rulebook
 
 
 def stage(
-    conn: Conn, source: Source, columns: Columns, author: str, *, skip_bad: bool = False, shop: Shop | None = None
+    conn: Conn,
+    source: Source,
+    columns: Columns,
+    author: str,
+    *,
+    skip_bad: bool = False,
+    shop: Shop | None = None,
+    key_id: int | None = None,
 ) -> StagedImport:
     """Stage the rows of a source that change a product, or create one, for a plan that names the import.
 
@@ -31,6 +38,7 @@ def stage(
         author: Who imports.
         skip_bad: Stage the good rows even if there are bad rows.
         shop: Turns the rows of a shop system's export into ours.
+        key_id: The author's key; None: a command.
 
     Raises:
         InvalidInput: of a bad row, its column is the path.
@@ -50,7 +58,7 @@ def stage(
             f"$.{first.column}",
         )
     staged = conn.execute(_STAGE, [import_id]).rowcount
-    return staged_imports.add(conn, import_id, author, done.rows - rejected - staged, rejected)
+    return staged_imports.add(conn, import_id, author, done.rows - rejected - staged, rejected, key_id)
 
 
 def _of(table: str) -> str:

@@ -36,6 +36,8 @@ def make(
     chosen: ProductSet,
     sample: int | None = None,
     queries: tuple[ShopQuery, ...] = (),
+    *,
+    applies: bool = False,
 ) -> Made:
     """Store a plan and its task, which the caller enqueues after the commit.
 
@@ -62,15 +64,23 @@ def make(
     if sample is not None:
         reach = ProductSet(tuple(product_set.sample(conn, reach, sample)) or ("",))
     options = Options(product_set=reach, is_partial=is_partial, queries=queries)
-    return add(conn, proposed, author, traceparent, options)
+    return add(conn, proposed, author, traceparent, options, applies=applies)
 
 
-def add(conn: Conn, proposed: Sequence[Change], author: Author, traceparent: str, options: Options) -> Made:
+def add(
+    conn: Conn,
+    proposed: Sequence[Change],
+    author: Author,
+    traceparent: str,
+    options: Options,
+    *,
+    applies: bool = False,
+) -> Made:
     """Store a plan of checked changes and its task, as `make` does."""
     plan_id = uuid4()
     task_id = tasks.create(conn, "plan", options.product_set, traceparent)
     tasks.claim_one(conn, task_id)
-    store.insert(conn, plan_id, author, proposed, options, task_id)
+    store.insert(conn, plan_id, author, proposed, options, task_id, applies=applies)
     return Made(plan_id, task_id)
 
 

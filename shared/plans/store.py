@@ -41,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         rulebook_version: The rulebook that it changes.
         applied_version: The rulebook that its application made; None: it was not applied.
+        applies: Whether it is applied when it is ready.
     """
 
     plan_id: UUID
@@ -57,6 +58,7 @@ class Plan(msgspec.Struct, frozen=True):
     applied_version: int | None
     applied_at: datetime | None
     discarded_at: datetime | None
+    applies: bool
 
     @property
     def scopes(self) -> list[Scope]:
@@ -73,10 +75,18 @@ class Author(NamedTuple):
 
 
 def insert(
-    conn: Conn, plan_id: UUID, author: Author, proposed: Sequence[Change], options: Options, task_id: UUID
+    conn: Conn,
+    plan_id: UUID,
+    author: Author,
+    proposed: Sequence[Change],
+    options: Options,
+    task_id: UUID,
+    *,
+    applies: bool = False,
 ) -> None:
     """Store a new plan of the rulebook and the market values in force."""
     values = {"plan_id": plan_id, "author": author.name, "key_id": author.key_id, "task_id": task_id}
+    values["applies"] = applies
     values |= {"changes": changes.encoded(proposed), "options": msgspec.json.encode(options).decode()}
     conn.execute(_INSERT, values)
 
@@ -141,14 +151,14 @@ _options = msgspec.json.Decoder(Options, float_hook=Decimal)
 
 _SELECT = """
 SELECT plan_id, author, key_id, created_at, changes::text, options::text, rulebook_version, values_version, task_id,
-    ready_at, apply_task_id, applied_version, applied_at, discarded_at
+    ready_at, apply_task_id, applied_version, applied_at, discarded_at, applies
 FROM plans
 """
 
 _INSERT = """
-INSERT INTO plans (plan_id, author, key_id, changes, options, rulebook_version, values_version, task_id)
+INSERT INTO plans (plan_id, author, key_id, changes, options, rulebook_version, values_version, task_id, applies)
 SELECT %(plan_id)s, %(author)s, %(key_id)s, %(changes)s, %(options)s, (SELECT max(version) FROM rulebooks),
-    (SELECT coalesce(max(version), 0) FROM market_values), %(task_id)s
+    (SELECT coalesce(max(version), 0) FROM market_values), %(task_id)s, %(applies)s
 """
 
 _MAKE_READY = """

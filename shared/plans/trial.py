@@ -40,13 +40,14 @@ class _Sample(NamedTuple):
     limit: int
 
 
-def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=true`") -> None:
+def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=true`", of: int | None = None) -> None:
     """Try changes on up to 1,000 of their products.
 
     Args:
         transaction: Opens a transaction of its own.
         changes: The changes, as the write makes them; one that is not valid is left to the write.
         confirm: How a person confirms the write.
+        of: The number of products of which the changes are a sample; None: the changes are the whole write.
 
     Raises:
         PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`.
@@ -59,7 +60,7 @@ def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=
         with translated():
             with transaction() as conn:
                 bound_statement(conn, STATEMENT_S)
-                sample = _sample(conn, changes)
+                sample = _sample(conn, changes, of)
             if sample is not None:
                 with transaction() as conn:
                     moved = _moved(conn, sample)
@@ -75,17 +76,36 @@ def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=
     far = round(moved / len(sample.ids) * sample.products)
     if far > sample.limit:
         share = percent(sample.proposal.before.policy.breaker.change)
-        raise PlanFirst(
-            f"about {far:,} of {sample.products:,} products would move by more than {share}, and {sample.limit:,} are "
-            f"allowed: make a plan of the change and apply it, or repeat the write with {confirm}"
+        raise _refused(
+            f"about {far:,} of {sample.products:,} products would move by more than {share}", sample.limit, confirm
         )
 
 
-def _sample(conn: Conn, changes: tuple[Change, ...]) -> _Sample | None:
+def check_deletion(conn: Conn, products: int, confirm: str) -> None:
+    """Refuse the deletion of more products than the breaker lets move.
+
+    Raises:
+        PlanFirst: as said.
+    """
+    catalogue = breaker.catalogue(conn)
+    limit = rules.limit(rulebook.active_policy(conn).policy.breaker, catalogue)
+    if products > limit:
+        raise _refused(f"{products:,} of {catalogue:,} products would be deleted", limit, confirm)
+
+
+def _refused(effect: str, limit: int, confirm: str) -> PlanFirst:
+    remedy = f"make a plan of the change and apply it, or repeat the write with {confirm}"
+    return PlanFirst(f"{effect}, and {limit:,} are allowed: {remedy}")
+
+
+def _sample(conn: Conn, changes: tuple[Change, ...], of: int | None) -> _Sample | None:
     """The products on which the changes are tried; None: they move no price, or of too few products."""
     catalogue = breaker.catalogue(conn)
     limit = rules.limit(rulebook.active_policy(conn).policy.breaker, catalogue)
-    if all(change.entries is not None for change in changes):
+    if of is not None:
+        if of <= limit or not changes:
+            return None
+    elif all(change.entries is not None for change in changes):
         products = len({product_id for of_list in contents.entries_of(changes).values() for product_id in of_list})
         if products <= limit:
             return None  # before the rulebook is compiled
@@ -93,7 +113,7 @@ def _sample(conn: Conn, changes: tuple[Change, ...]) -> _Sample | None:
     if proposed.public is None and not proposed.writes_sheets:
         return None
     reach = proposed.reach
-    products = catalogue if reach.is_everything else product_set.count(conn, reach)
+    products = of or (catalogue if reach.is_everything else product_set.count(conn, reach))
     if products <= limit:
         return None
     return _Sample(proposed, product_set.sample(conn, reach, SAMPLE), products, limit)

@@ -58,6 +58,7 @@ GUARDED: list[tuple[str, str, Scope]] = [
     ("POST", "/api/v1/undo", "operate"),
     ("POST", "/api/v1/imports", "catalogue:write"),
     ("GET", f"/api/v1/imports/{IMPORT}", "catalogue:read"),
+    ("POST", f"/api/v1/imports/{IMPORT}/apply", "catalogue:write"),
     ("POST", "/api/v1/offers/revoke", "operate"),
     ("GET", "/api/v1/price-changes", "prices:read"),
     ("GET", "/api/v1/webhooks", "operate"),

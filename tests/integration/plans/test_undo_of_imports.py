@@ -3,21 +3,27 @@
 import re
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
+from api.console.calls import call
+from api.routes.imports import apply_import
+from api.routes.plans import PlanAccepted
 from shared.catalogue.staged_imports import StagedImport
-from shared.errors import InvalidInput, NotFound, StalePlan
+from shared.errors import Forbidden, InvalidInput, NotFound, PlanFirst, StalePlan
 from shared.importing import planned, source
 from shared.importing.columns import Columns
 from shared.plans.changes import Change, Deletion
 from tests.integration.catalogue_examples import product
 from tests.integration.importing_examples import imported
-from tests.integration.plans.shop import Shop
+from tests.integration.plans.shop import NoQueue, Shop
 from tests.integration.plans.test_undo_of_facts import applied, facts
 from tests.integration.plans.undo_shop import UndoShop
+from workers.jobs import plans
 
 HEADER = "product_id,name,category,currency,base_price,stock"
 
@@ -186,6 +192,50 @@ def test_a_planned_import_whose_product_was_written_since_is_refused(undo_shop: 
     shop.write(product(product_id, category="toys", name="A name"))
     with pytest.raises(StalePlan, match=product_id):
         shop.apply(plan.plan_id)
+
+
+def test_a_plan_that_is_to_be_applied_is_applied_when_it_is_ready(undo_shop: UndoShop, tmp_path: Path) -> None:
+    shop = undo_shop
+    [product_id] = shop.stock(1)
+    found = staged(shop, tmp_path / "file.csv", "product_id,base_price", f"{product_id},50.00")
+    plan = shop.plan(Change(import_=found.import_id), applies=True)
+    assert (plan.status, plan.applied_by) == ("applying", "shop")
+    assert plan.apply_task_id is not None
+    plans.apply(shop.services, plan.apply_task_id)
+    assert (shop.view(plan.plan_id).status, facts(shop, product_id).base_price) == ("applied", Decimal(50))
+
+
+def test_one_whose_products_are_written_meanwhile_waits_for_a_person(undo_shop: UndoShop, tmp_path: Path) -> None:
+    shop = undo_shop
+    [product_id] = shop.stock(1)
+    found = staged(shop, tmp_path / "file.csv", "product_id,base_price", f"{product_id},50.00")
+    made = shop.request(Change(import_=found.import_id), applies=True)
+    shop.write(product(product_id, name="A name"))
+    plans.make(shop.services, made.task_id)
+    assert (shop.view(made.plan_id).status, facts(shop, product_id).base_price) == ("ready", Decimal(100))
+
+
+def test_with_four_eyes_another_key_applies_an_import_and_the_trial_is_asked_first(
+    undo_shop: UndoShop, tmp_path: Path
+) -> None:
+    shop = undo_shop
+    ids = shop.stock(60)
+    rows = [f"{product_id},30.00" for product_id in ids]
+    found = staged(shop, tmp_path / "file.csv", "product_id,base_price", *rows, key_id=7)
+    settings = replace(shop.services.settings, four_eyes=True)
+    services: Any = SimpleNamespace(settings=settings, transaction=shop.services.pool.connection, enqueue=NoQueue())
+
+    def apply(key_id: int, *, confirm: bool = False) -> PlanAccepted:
+        caller: Any = SimpleNamespace(user=SimpleNamespace(id=key_id, name="erp"))
+        accepted: PlanAccepted = call(apply_import, caller, services, found.import_id, confirm)
+        return accepted
+
+    with pytest.raises(Forbidden, match="another key"):
+        apply(7)
+    with pytest.raises(PlanFirst, match="about 60 of 60 products would move by more than 30 %"):
+        apply(8)
+    accepted = apply(8, confirm=True)
+    assert (accepted.status, shop.view(accepted.plan_id).author) == ("queued", "erp")
 
 
 def test_a_bad_row_or_an_unknown_import_is_refused(undo_shop: UndoShop, tmp_path: Path) -> None:
