@@ -260,6 +260,14 @@ openapi: setup
 vendor: setup
     @{{ python }} -m deploy.vendoring
 
+sbom := ".venv/bin/uv tool run -q --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --pyproject pyproject.toml " + \
+    "--mc-type application --output-reproducible --of JSON -o "
+
+# Write the bill of materials of this release, in CycloneDX's JSON: `just sbom FILE`
+sbom file="sbom.cdx.json": setup
+    @export PYTHONWARNINGS=ignore; {{ sbom }} {{ quote(file) }} requirements.lock 2>/dev/null || \
+        UV_SYSTEM_CERTS=1 {{ sbom }} {{ quote(file) }} requirements.lock
+
 # Resolve the dependencies anew into the two lock files
 lock: setup
     @.venv/bin/uv pip compile -q --universal --generate-hashes --no-header --python-version 3.11 --upgrade \
