@@ -23,6 +23,8 @@ def check_database(text: str) -> None:
         known = {}
     if not known:
         raise ValueError("must be an address such as postgresql://user:password@host:5432/database")
+    if known.get("target_session_attrs") not in (None, "any", "read-write", "primary"):
+        raise ValueError("must lead to the primary: leave target_session_attrs out, or use read-write")
     for port in str(known.get("port", "")).split(","):
         if port and not (port.isdecimal() and 1 <= int(port) <= 65535):
             raise ValueError(

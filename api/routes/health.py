@@ -18,7 +18,7 @@ from api.services import Services
 from shared import VERSION
 from shared.access import scopes
 from shared.errors import DatabaseUnavailable, RedisUnavailable
-from shared.postgres.pools import bounded
+from shared.postgres.pools import bounded, require_writes
 from shared.prices import breaker
 
 log = structlog.get_logger(__name__)
@@ -129,7 +129,7 @@ async def metrics(services: Services) -> Response[bytes]:
 
 async def _postgres_version(services: Services) -> str:
     async with services.reads.connection(timeout=PROBE_TIMEOUT_S) as conn:
-        await conn.execute("SELECT 1")
+        await require_writes(conn)
         # Debian appends its own version.
         return (conn.info.parameter_status("server_version") or "").partition(" ")[0]
 

@@ -10,6 +10,7 @@ from deploy.database import Database
 from deploy.errors import StackError
 from deploy.native import modules, postgres_server, state
 from shared import settings as app_settings
+from shared.postgres.pools import PRIMARY
 
 CONNECT_TIMEOUT_S = 5
 
@@ -43,7 +44,7 @@ def find(home: Path, env: Mapping[str, str]) -> Database:
     return Database(
         name=name,
         owner=str(engine.get("user") or ""),
-        server=make_conninfo("", connect_timeout=CONNECT_TIMEOUT_S, **server),
+        server=make_conninfo("", **{**server, "connect_timeout": CONNECT_TIMEOUT_S, "target_session_attrs": PRIMARY}),
         tool=lambda tool: [str(tools / tool)],
         env={**os.environ, **env, **({"PGPASSWORD": str(password)} if password else {})},
         migrate=migrate,

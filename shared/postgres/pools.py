@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from psycopg import AsyncConnection, Connection, OperationalError
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
@@ -36,6 +37,11 @@ DEAD_AFTER = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+
+# Of several hosts the one that takes writes; a standby, or a primary that was demoted, is no server of the engine.
+PRIMARY = "read-write"
+_NO_WRITES = "the server takes no writes"
+_REFUSE_WRITES = (b"in_hot_standby", b"default_transaction_read_only")
 
 # Longer than any statement. It also ends the wait for a proxy that keeps its connection and never answers.
 LONGEST_WAIT_S = WRITE_TIMEOUT_MS / 1000 + 5
@@ -88,7 +94,7 @@ def pool(settings: Settings, process: str, size: int) -> Pool:
         timeout=POOL_WAIT_S,
         reconnect_timeout=RECONNECT_S,
         configure=limits.check if settings.is_pooled else None,
-        check=ConnectionPool.check_connection,
+        check=ConnectionPool.check_connection if settings.is_pooled else check,
         open=False,
     )
 
@@ -105,9 +111,35 @@ def read_pool(settings: Settings, process: str, size: int) -> AsyncPool:
         timeout=POOL_WAIT_S,
         reconnect_timeout=RECONNECT_S,
         configure=limits.check_async if settings.is_pooled else None,
-        check=AsyncConnectionPool.check_connection,
+        check=AsyncConnectionPool.check_connection if settings.is_pooled else check_async,
         open=False,
     )
+
+
+def check(conn: Conn) -> None:
+    """Raise OperationalError where the connection is broken, or its server takes no writes any more.
+
+    The pool makes another connection in place of a closed one: to the new primary, where the address has it.
+    """
+    ConnectionPool.check_connection(conn)
+    if _refuses_writes(conn.pgconn):
+        conn.close()
+        raise OperationalError(_NO_WRITES)
+
+
+async def check_async(conn: AsyncConnection[DictRow]) -> None:
+    """As `check`."""
+    await AsyncConnectionPool.check_connection(conn)
+    if _refuses_writes(conn.pgconn):
+        await conn.close()
+        raise OperationalError(_NO_WRITES)
+
+
+async def require_writes(conn: AsyncConnection[DictRow]) -> None:
+    """Raise DatabaseUnavailable where the server takes no writes, also behind a pooler."""
+    row = await (await conn.execute("SELECT current_setting('transaction_read_only') AS refuses")).fetchone()
+    if row and row["refuses"] == "on":
+        raise DatabaseUnavailable(f"PostgreSQL: {_NO_WRITES}")
 
 
 async def bounded(work: Coroutine[None, None, T], timeout_s: float = READ_TIMEOUT_S) -> T:
@@ -156,6 +188,11 @@ def _forget(task: asyncio.Task[Any]) -> None:
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
+def _refuses_writes(pgconn: PGconn) -> bool:
+    """Whether the server said so with its last answer: it reports each change of these settings."""
+    return b"on" in (pgconn.parameter_status(name) for name in _REFUSE_WRITES)
+
+
 def _options(
     settings: Settings, process: str, timeout_ms: int, *, is_direct: bool = False, **more: int
 ) -> dict[str, Any]:
@@ -164,7 +201,10 @@ def _options(
         # A pooler refuses `options`. A prepared statement is in one server connection, and not in the next one's.
         by_mode: dict[str, Any] = {"prepare_threshold": None}
     else:
-        by_mode = {"options": " ".join(f"-c {name}={value}" for name, value in chosen.items())}
+        by_mode = {
+            "options": " ".join(f"-c {name}={value}" for name, value in chosen.items()),
+            "target_session_attrs": PRIMARY,
+        }
     return {
         **by_mode,
         "row_factory": dict_row,

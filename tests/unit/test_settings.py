@@ -188,6 +188,7 @@ def test_redis_is_named_in_every_form_that_its_driver_reads(home: Path, address:
             (
                 "", "postgresql://", "mysql://u:{}@h/d", "postgresql://u:{}%zz@h/d", "postgresql://u:{}/x@h/d",
                 "postgresql://u:{}@h:99999/d", "postgresql://u:{}@h/d?colour=red", "host=h port=x password={}", "{}",
+                "postgresql://u:{}@one,two/d?target_session_attrs=prefer-standby",
             ),
         ),
         (

@@ -4,6 +4,8 @@ import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+from shared.postgres.pools import PRIMARY
+
 # An arbitrary number, the same for every migrator of this database.
 MIGRATION_LOCK = 7_203_771
 # While a statement waits for a table, every reader of the table waits behind it.
@@ -28,7 +30,9 @@ def migrate() -> None:
     engine = create_engine(
         "postgresql+psycopg://",
         # SQLAlchemy accepts fewer forms of an address than libpq.
-        creator=lambda: psycopg.connect(context.config.attributes["database_url"], client_encoding="utf8"),
+        creator=lambda: psycopg.connect(
+            context.config.attributes["database_url"], client_encoding="utf8", target_session_attrs=PRIMARY
+        ),
         poolclass=pool.NullPool,
     )
     with engine.connect() as connection, connection.begin():
