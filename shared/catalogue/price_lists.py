@@ -152,6 +152,13 @@ async def contracts(pool: AsyncPool, pairs: Sequence[Pair]) -> dict[Pair, Contra
     return {pair: Contract(*pair, found.get(pair, ())) for pair in pairs}
 
 
+def contracts_of(conn: Conn, customer_id: str, product_ids: Sequence[str]) -> dict[str, tuple[PriceEntry, ...]]:
+    """As `contracts`, of one customer; products without entries are left out."""
+    keys = {"product_ids": list(product_ids), "customer_ids": [customer_id] * len(product_ids)}
+    rows = conn.execute(CONTRACTS, keys)
+    return {row["product_id"]: _entries.decode(row["documents"]) for row in rows}
+
+
 def page(
     conn: Conn, list_id: str, revision: int, product_id: str | None, limit: int, after: tuple[str, str, int] | None
 ) -> list[tuple[EntryRow, EntryInput]]:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from shared.commands import document_files
+from shared.commands.instants import INSTANT
 from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import connection, failure, plural, print_line
 from shared.errors import translate
@@ -32,7 +33,7 @@ from shared.settings import Settings
     is_flag=True,
     help="CSV: an apostrophe before texts that would run as a formula; `just import --from-spreadsheets` removes it.",
 )
-@click.option("--prices", "with_prices", is_flag=True, help="The current prices of all products, as the API answers.")
+@click.option("--prices", "with_prices", is_flag=True, help="The prices of all products, as the API answers.")
 @click.option("--market", help="--prices: the location of the customer.")
 @click.option(
     "--quantity", type=click.FloatRange(0, 1_000_000, min_open=True), default=1, help="--prices: the quantity."
@@ -41,6 +42,8 @@ from shared.settings import Settings
 @click.option("--currency", help="--prices: the currency. Default: the market's, else the product's.")
 @click.option("--channel", help="--prices: the sales channel.")
 @click.option("--group", "groups", multiple=True, help="--prices: a group of the customer; may be given several times.")
+@click.option("--customer", help="--prices: the customer, for contract prices.")
+@click.option("--at", type=INSTANT, help="--prices: of this instant, as 2026-11-27T09:00Z. Default: now.")
 @click.option("--history", "with_history", is_flag=True, help="The changes of published prices.")
 @click.option("--product", help="--history: only of this product.")
 @click.option("--since", type=click.DateTime(), help="--history: only from this time on, in UTC.")
@@ -76,10 +79,12 @@ def export_file(
             print_line(plural(count, "product"))
             return
         if category is not None:
-            check_category(conn, category)
+            if not options["at"]:  # a category of the past may be gone
+                check_category(conn, category)
             conn.rollback()
         if with_prices:
-            rows = exported_prices.prices(conn, _context(options), category)
+            days = settings.history_days
+            rows = exported_prices.prices(conn, _context(options), category, history_days=days)
             count = _write(file, form, exported_prices.PRICE, rows, protects=for_spreadsheets)
             print_line(plural(count, "price"))
         elif with_history:
@@ -107,6 +112,8 @@ def _context(options: dict[str, Any]) -> PriceQuery:
         "currency": options["currency"] and options["currency"].upper(),
         "channel": options["channel"],
         "customer_groups": options["groups"],
+        "customer_id": options["customer"],
+        "at": options["at"],
     }
     try:
         return msgspec.convert(given, PriceQuery)

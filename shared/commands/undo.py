@@ -1,6 +1,6 @@
 """Undo: `just undo`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import click
@@ -8,6 +8,7 @@ import msgspec
 
 from shared.access import audit
 from shared.commands import plan_progress
+from shared.commands.instants import INSTANT
 from shared.commands.terminal import add_row, connection, out, print_line, table, writing
 from shared.jobs import tasks
 from shared.plans import undo_making, views
@@ -26,7 +27,7 @@ SHOWN = 20
 @click.option("--source", help="The event's source, where several have the id.")
 @click.option("--plan", type=click.UUID, help="An applied plan.")
 @click.option("--import", "import_", type=click.UUID, help="An import of products, by its id.")
-@click.option("--since", help="Everything that automation did since this time, as 2026-11-27T09:00Z.")
+@click.option("--since", type=INSTANT, help="Everything that automation did since this time, as 2026-11-27T09:00Z.")
 @click.option("--apply", "applies", is_flag=True, help="Apply it once it is shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.pass_obj
@@ -37,7 +38,7 @@ def undo_command(
     source: str | None,
     plan: UUID | None,
     import_: UUID | None,
-    since: str | None,
+    since: datetime | None,
     *,
     applies: bool,
     as_json: bool,
@@ -48,10 +49,11 @@ def undo_command(
     """
     if applies:
         plan_progress.check_may_apply(settings)
-    try:
-        asked = Asked(run=run, event=event, source=source, plan=plan, import_=import_, since=_instant(since))
-    except ValueError as error:
-        raise click.UsageError(printable(str(error))) from None
+    if sum(one is not None for one in (run, event, plan, import_, since)) != 1:
+        raise click.UsageError("Give exactly one of --run, --event, --plan, --import and --since.")
+    if source is not None and event is None:
+        raise click.UsageError("--source belongs to --event.")
+    asked = Asked(run=run, event=event, source=source, plan=plan, import_=import_, since=since)
     with writing(settings) as conn:
         made = undo_making.make(conn, asked, Author(audit.commander(), None), "", settings.history_days)
         tasks.release(conn, [made.task_id])
@@ -62,16 +64,6 @@ def undo_command(
         found = plan_progress.apply(settings, made.plan_id)
     if as_json:
         click.echo(printable(msgspec.json.encode(found).decode()))
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.UsageError(printable(f"--since: no time: {text}")) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _show(settings: Settings, found: PlanView) -> None:

@@ -3,9 +3,10 @@
 So a month can go without a row to be carried over, and the first sheet of a product is stored once.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -86,7 +87,18 @@ def sheet_as_of(conn: Conn, product_id: str, at: datetime) -> PriceSheet:
         UnusableProduct: it cannot be read.
     """
     row = conn.execute(_AS_OF, {"product_id": product_id, "at": at}).fetchone()
-    if row is None or (row["sheet"] is None and row["old_price"] is None):
+    if row is None:
+        raise NotFound(f"no product {product_id!r} at {at.isoformat()}")
+    return sheet_in(row, product_id, at)
+
+
+def sheet_in(row: Mapping[str, Any], product_id: str, at: datetime) -> PriceSheet:
+    """The sheet in a row of `ALL_AS_OF`, in force at an instant.
+
+    Raises:
+        NotFound, NoHistory, UnusableProduct: as `sheet_as_of`.
+    """
+    if row["sheet"] is None and row["old_price"] is None:
         raise NotFound(f"no product {product_id!r} at {at.isoformat()}")
     if row["sheet"] is None:
         raise NoHistory("the price sheet of this instant was not kept", "$.at")
@@ -105,6 +117,16 @@ WHERE product_id = %(product_id)s AND recorded_at > %(at)s ORDER BY recorded_at,
 UNION ALL
 SELECT 2, NULL, convert_to(sheet, 'UTF8') FROM prices WHERE product_id = %(product_id)s
 ORDER BY place LIMIT 1
+"""
+
+# The same of every product, in the order of their ids.
+ALL_AS_OF = """
+(SELECT DISTINCT ON (product_id) product_id, old_price, old_sheet AS sheet FROM price_history
+WHERE recorded_at > %(at)s ORDER BY product_id, recorded_at, version)
+UNION ALL
+SELECT product_id, NULL, convert_to(sheet, 'UTF8') FROM prices p
+WHERE NOT EXISTS (SELECT FROM price_history h WHERE h.product_id = p.product_id AND h.recorded_at > %(at)s)
+ORDER BY product_id
 """
 
 _CHANGES = """

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from shared.commands.exporting import export_file
 from tests.support.engine import Engine
+from tests.support.waiting import eventually
 
 TIERS = [{"up_to": 9, "unit_price": "100.00"}, {"up_to": None, "unit_price": "90.00"}]
 SAME = ("market", "currency", "final_price", "reference_price", "total", "discount_rate", "version", "rulebook_version")
@@ -53,12 +56,58 @@ def test_exported_prices_are_those_that_the_api_answers(
     path = tmp_path / "prices.jsonl.gz"
     done = just(engine, path, "--prices", "--category", category, *options)
     assert (done.exit_code, "6 prices" in done.stderr) == (0, True), done.output
-    exported = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    items = [{"product_id": product_id, **query} for product_id in products(engine, category)]
+    rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert shown({row["product_id"]: row for row in rows}) == answered(engine, products(engine, category), **query)
+
+
+def test_exported_prices_are_those_of_a_customer(engine: Engine, category: str) -> None:
+    name, [first, *others] = f"contracts-{uuid4().hex[:8]}", products(engine, category)
+    engine.http.put(f"/api/v1/price-lists/{name}", json={"id": name, "kind": "override"}).raise_for_status()
+    entry = {"product_id": first, "customer_id": "c-17", "amount": "7.25"}
+    engine.http.put(f"/api/v1/price-lists/{name}/entries", json={"entries": [entry]}).raise_for_status()
+    try:
+        rows = exported(engine, "--category", category, "--customer", "c-17")
+        assert (rows[first]["final_price"], rows[first]["price_list"]) == ("7.25", name)
+        assert all(rows[each]["price_list"] is None for each in others)
+        assert shown(rows) == answered(engine, rows, customer_id="c-17")
+        past = just(engine, "--prices", "--customer", "c-17", "--at", f"{datetime.now(UTC)}")
+        assert (past.exit_code, "past entries of single customers are not kept" in past.stderr) == (1, True)
+    finally:
+        engine.http.delete(f"/api/v1/price-lists/{name}").raise_for_status()
+
+
+def test_exported_prices_are_those_of_a_past_instant(engine: Engine) -> None:
+    category = f"exported {uuid4().hex[:8]}"
+    kept, gone, later = (f"T-{uuid4().hex[:10]}" for _ in range(3))
+    for product_id in (kept, gone):
+        engine.put_product(product_id=product_id, category=category, base_price="20.00", tiers=TIERS)
+    at = engine.sql("SELECT clock_timestamp() AS at")[0]["at"]
+    engine.put_product(product_id=kept, category="elsewhere", base_price="30.00")
+    engine.put_product(product_id=later, category=category)
+    engine.http.delete(f"/api/v1/products/{gone}").raise_for_status()
+    eventually(lambda: datetime.now(UTC) > at + timedelta(seconds=1.5), "the instant is past")
+    rows = exported(engine, "--category", category, "--at", at.isoformat(), "--quantity", 12)
+    assert sorted(rows) == sorted([kept, gone])
+    assert shown(rows) == answered(engine, rows, at=at.isoformat(), quantity=12)
+    refused = just(engine, "--prices", "--at", "2020-01-01")
+    assert (refused.exit_code, "prices are kept for" in refused.stderr) == (1, True)
+    assert "no instant such as" in just(engine, "--prices", "--at", "yesterday").stderr
+
+
+def exported(engine: Engine, *options: object) -> dict[str, dict[str, Any]]:
+    done = just(engine, "--prices", "--format", "jsonl", *options)
+    assert done.exit_code == 0, done.output
+    return {row["product_id"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+def shown(rows: dict[str, dict[str, Any]]) -> list[list[Any]]:
+    return [[row[name] for name in ("product_id", *SAME)] for row in rows.values()]
+
+
+def answered(engine: Engine, product_ids: Iterable[str], **query: Any) -> list[list[Any]]:
+    items = [{"product_id": product_id, **query} for product_id in product_ids]
     answers = engine.http.post("/api/v1/prices", json={"items": items}).json()["items"]
-    assert [[row[name] for name in ("product_id", *SAME)] for row in exported] == [
-        [answer["price"].get(name) for name in ("product_id", *SAME)] for answer in answers
-    ]
+    return [[answer["price"].get(name) for name in ("product_id", *SAME)] for answer in answers]
 
 
 def test_a_product_without_a_price_has_the_reason(engine: Engine, category: str) -> None:

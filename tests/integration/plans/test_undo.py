@@ -108,8 +108,14 @@ def test_an_unknown_run_is_refused(undo_shop: UndoShop) -> None:
 def test_the_command_refuses_more_than_one_subject(undo_shop: UndoShop) -> None:
     settings = undo_shop.services.settings
     both = ["--run", str(uuid4()), "--since", "2026-01-01T00:00"]
-    for arguments in ([], both, ["--since", "yesterday"]):
-        assert CliRunner().invoke(undo_command, arguments, obj=settings).exit_code == 2
+    for arguments, said in (
+        ([], "exactly one of --run, --event"),
+        (both, "exactly one of --run, --event"),
+        (["--run", str(uuid4()), "--source", "shop"], "--source belongs to --event"),
+        (["--since", "yesterday"], "'yesterday' is no instant"),
+    ):
+        done = CliRunner().invoke(undo_command, arguments, obj=settings)
+        assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
 
 
 def test_the_command_plans_and_applies(undo_shop: UndoShop) -> None:
