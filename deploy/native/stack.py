@@ -13,6 +13,8 @@ from deploy.native.supervisor_client import Supervisor
 
 READY_S = 90
 _POLL_S = 0.1
+# A wait is named after this time, and again from time to time.
+_PATIENCE_S, _EVERY_S = 3, 15
 _STARTS = 3  # a program that ended this often before it was ready will not become ready
 
 
@@ -108,12 +110,13 @@ def _bring_up(stack: Stack, names: Sequence[str], starting: Sequence[str], undo:
             undo.callback(stack.supervisor.stop, name)
             stack.supervisor.start(name)
     for name in names:
-        _wait_until_ready(stack, name)
+        _wait_until_ready(stack, name, progress)
         progress(f"{name} is ready" if name in starting else f"{name} runs already")
 
 
-def _wait_until_ready(stack: Stack, name: str) -> None:
+def _wait_until_ready(stack: Stack, name: str, progress: Progress) -> None:
     deadline = time.monotonic() + READY_S
+    next_word = time.monotonic() + _PATIENCE_S
     starts: set[int] = set()
     while True:
         program = stack.supervisor.program(name)
@@ -123,6 +126,10 @@ def _wait_until_ready(stack: Stack, name: str) -> None:
         starts.add(program.start)
         if program.statename == "FATAL" or len(starts) > _STARTS:
             raise StackError(f"{_log_of(stack, name)}\n{name} does not start: its log above shows the reason.")
+        if time.monotonic() > next_word:
+            [why, *_] = (reason or program.statename).splitlines()
+            progress(f"waiting for {name}, at most {deadline - time.monotonic():.0f} s more: {why}")
+            next_word += _EVERY_S
         if time.monotonic() > deadline:
             raise StackError(f"{_log_of(stack, name)}\n{name} was not ready after {READY_S} s: {reason}")
         time.sleep(_POLL_S)

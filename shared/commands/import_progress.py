@@ -14,6 +14,9 @@ from shared.importing.importer import Imported
 from shared.importing.shops import SALE_LIST, Shop
 from shared.postgres.pools import Conn
 
+# A rate is shown from so many rows and seconds on.
+RATED_ROWS, RATED_S = 1_000, 1.0
+
 
 def run(
     conn: Conn,
@@ -137,8 +140,13 @@ def report_rejects(console: Console, done: Imported | EntriesImported, rejects: 
 def summary(done: Imported) -> str:
     """One line: the rows, their outcomes, and the speed."""
     counts = f"{plural(done.rows, 'row')}: {done.created:,} new, {done.changed:,} changed, {done.unchanged:,} unchanged"
-    speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
-    return f"{counts}, {done.rejected:,} rejected; {speed}"
+    return f"{counts}, {done.rejected:,} rejected; {speed(done.rows, done.seconds)}"
+
+
+def speed(rows: int, seconds: float) -> str:
+    """The time that rows took; with a rate where the start of a command is a small part of it."""
+    has_rate = seconds >= RATED_S and rows >= RATED_ROWS
+    return f"{seconds:.1f} s" + (f", {rows / seconds:,.0f} rows/s" if has_rate else "")
 
 
 def name_of(file: Path) -> str:

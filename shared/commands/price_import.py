@@ -13,7 +13,7 @@ from shared.access import audit
 from shared.cache import contracts
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
-from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects
+from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects, speed
 from shared.commands.terminal import INTERRUPTED, connection, console, note_write, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import RedisUnavailable, translated
@@ -99,8 +99,7 @@ def summary(done: EntriesImported) -> str:
         counts = f"dry run, nothing was kept: {counts}"
     else:
         counts += f", {plural(done.products, 'product')} with a new sheet"
-    speed = f"{done.seconds:.1f} s, {done.rows / max(done.seconds, 0.001):,.0f} rows/s"
-    return f"{counts}, {done.rejected:,} rejected; {speed}"
+    return f"{counts}, {done.rejected:,} rejected; {speed(done.rows, done.seconds)}"
 
 
 def load(

@@ -20,6 +20,8 @@ from tests.verify.checklist import CannotCheck, Check, timed
 
 LINK = re.compile(r"""<(?:script|link|img|iframe)[^>]*?(?:src|href)\s*=\s*["']([^"']+)""")
 FOREIGN = re.compile(r"@import|url\(\s*['\"]?(?:https?:)?//")
+# A server that starts with much data loads it first.
+READY_S = 30
 BULK = 500
 LAST = 20
 
@@ -61,9 +63,17 @@ def visitor(stack: RunningStack, http: httpx.Client, product_id: str | None) -> 
 
 
 def ready(visitor: Visitor) -> str:
-    answer = visitor.http.get("/health/ready").json()
-    states = {name: seen["status"] for name, seen in answer["dependencies"].items()}
-    assert answer["status"] == "ready", f"{answer['status']}: {states}"
+    states: dict[str, str] = {}
+
+    def is_ready() -> bool:
+        answer = visitor.http.get("/health/ready").json()
+        states.update({name: seen["status"] for name, seen in answer["dependencies"].items()})
+        return bool(answer["status"] == "ready")
+
+    try:
+        eventually(is_ready, "the stack is ready", READY_S)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {states}") from None
     return ", ".join(f"{name} {state}" for name, state in states.items())
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 
 from deploy import home as pricing_home
 from deploy.errors import StackError
-from deploy.native import environment, processes, stack, state
+from deploy.native import environment, processes, redis_server, stack, state
 from deploy.native.__main__ import main
 from deploy.native.supervisor_client import Program, Supervisor
 
@@ -72,6 +73,25 @@ def taken_port() -> Iterator[int]:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
         yield stranger.getsockname()[1]
+
+
+@pytest.mark.long
+def test_a_slow_server_is_waited_for_by_name(tmp_path: Path) -> None:
+    """A Redis that starts after five seconds."""
+    slow = tmp_path / "bin" / "redis-server"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 5\nexec {shlex.quote(redis_server.command(ENV)[0])} "$@"\n')
+    slow.chmod(0o755)
+    said: list[str] = []
+    home = tmp_path / "home"
+    try:
+        stack.up(home, ENV | {"PATH": f"{slow.parent}:{ENV['PATH']}"}, SERVERS, said.append)
+        assert redis_answers(home)
+    finally:
+        stack.down(home)
+    [wait] = [line for line in said if line.startswith("waiting for redis, at most ")]
+    assert "Connection refused" in wait
+    assert said.index("redis starts") < said.index(wait) < said.index("redis is ready")
 
 
 def test_up_again_leaves_alone_what_runs(home: Path) -> None:
