@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import msgspec
 import redis
-import redis.asyncio
-from opentelemetry.instrumentation.redis import RedisInstrumentor
 
 from api.bulkheads import is_of_console, is_write
 from api.changes.streams import ChangeStreams
@@ -18,6 +16,7 @@ from shared.access.known import KnownKeys
 from shared.access.price_limits import PriceLimits
 from shared.access.rate_limits import Kind, RateLimits
 from shared.cache import changes
+from shared.cache.commands import AsyncCache
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
@@ -82,7 +81,7 @@ class Services(msgspec.Struct, frozen=True):
     writes: Pool
     lookups: Pool
     console: Pool
-    cache: redis.asyncio.Redis
+    cache: AsyncCache
     events: redis.Redis
     enqueue: Enqueuer
     writer: SheetWriter
@@ -133,14 +132,14 @@ async def running(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(cache.aclose)
         traced = clients.cache_client(settings.redis_for("cache"), PROCESS)
         stack.push_async_callback(traced.aclose)
-        sync_cache = clients.client(settings.redis_for("cache"), PROCESS)
+        sync_cache = clients.sheets_client(settings.redis_for("cache"), PROCESS)
         stack.callback(sync_cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
         for client in (traced, sync_cache, events):
-            RedisInstrumentor.instrument_client(client, tracer_provider=provider)
+            clients.trace(client, provider)
         feed = MarketDataFeed(settings.feed_url, settings.feed_timeout_s, settings.feed_key)
         stack.callback(feed.close)
         near = NearCache(settings.near_cache_entries, settings.near_cache_bytes)

@@ -73,7 +73,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
         clients.warn_of_shared_database(settings)
         queue = clients.client(settings.redis_for("broker"), PROCESS)
         stack.callback(queue.close)
-        cache = clients.client(settings.redis_for("cache"), PROCESS)
+        cache = clients.sheets_client(settings.redis_for("cache"), PROCESS)
         stack.callback(cache.close)
         events = clients.client(settings.redis_for("events"), PROCESS)
         stack.callback(events.close)

@@ -3,6 +3,7 @@
 import redis
 import structlog
 
+from shared.cache.commands import SyncCache
 from shared.postgres import epochs
 from shared.postgres.pools import Pool
 from shared.telemetry.metrics import EPOCHS_BEGUN
@@ -16,7 +17,7 @@ KEY = "pricing:beat"
 class EpochWatch:
     """Raises the beat in PostgreSQL, and compares it with the last beat that this process or Redis has seen."""
 
-    def __init__(self, pool: Pool, cache: redis.Redis) -> None:
+    def __init__(self, pool: Pool, cache: SyncCache) -> None:
         self._pool, self._cache = pool, cache
         self._seen = 0
 

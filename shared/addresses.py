@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import redis
+import redis.connection
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 HIDDEN = "***"
-SENTINEL_SCHEME, SENTINEL_PORT = "redis+sentinel://", 26379
+SENTINEL_PORT, REDIS_PORT = 26379, 6379
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -36,7 +37,7 @@ def check_redis(text: str) -> None:
     """Raise ValueError unless redis-py can connect to it: redis://, rediss:// or unix://."""
     try:
         _check_characters(text)
-        if sentinels_of(text):
+        if sentinels_of(text) or cluster_of(text):
             return
         parts = urlsplit(text)
         is_socket = parts.scheme == "unix"
@@ -48,53 +49,107 @@ def check_redis(text: str) -> None:
     except (ValueError, TypeError, ImportError):
         pass
     raise ValueError(
-        "must be an address such as redis://:password@host:6379/0, rediss://…, unix:///path "
-        "or redis+sentinel://:password@host1:26379,host2:26379/name/0"
+        "must be an address such as redis://:password@host:6379/0, rediss://…, unix:///path, "
+        "redis+sentinel://:password@host1:26379,host2:26379/name/0 "
+        "or, for the cache, redis+cluster://:password@host1:6379,host2:6379"
     )
+
+
+def check_primary(text: str) -> None:
+    """As `check_redis`, and raise ValueError for a cluster, which serves the cache only."""
+    check_redis(text)
+    if cluster_of(text):
+        raise ValueError(
+            "cannot be a cluster, which serves the cache only: set PRICING_CACHE_URL to the cluster, and this one "
+            "to a single primary or its Sentinels"
+        )
+
+
+class Hosts(NamedTuple):
+    """The servers of an address that names several: `redis+KIND://user:password@host1:port,host2/path?query`.
+
+    Attributes:
+        tls: Options of TLS, as redis-py names them, where the scheme is `rediss+KIND://`; None: without TLS.
+    """
+
+    pairs: list[tuple[str, int]]
+    username: str
+    password: str
+    tls: dict[str, Any] | None
+
+    def login(self) -> dict[str, Any]:
+        """User and password, as redis-py names them."""
+        return {"username": self.username or None, "password": self.password or None}
+
+    def client_tls(self) -> dict[str, Any]:
+        """What redis-py's clients, in contrast to its connections, need for TLS."""
+        return {} if self.tls is None else {"ssl": True, **self.tls}
 
 
 class Sentinels(NamedTuple):
     """A primary behind Sentinel: `redis+sentinel://user:password@host1:26379,host2/service/0`.
 
     Attributes:
-        hosts: Each Sentinel's host and port.
+        hosts: The Sentinels, and the login of the primary.
         service: Sentinel's name of the primary.
         sentinel_password: Of the Sentinels themselves: `?sentinel_password=…`.
     """
 
-    hosts: list[tuple[str, int]]
+    hosts: Hosts
     service: str
     database: int
-    username: str
-    password: str
     sentinel_password: str
-
-    def login(self) -> dict[str, Any]:
-        """The primary's database, user and password, as redis-py names them."""
-        return {"db": self.database, "username": self.username or None, "password": self.password or None}
 
 
 def sentinels_of(text: str) -> Sentinels | None:
-    """The Sentinels of an address; None where it leads to Redis itself.
+    """The Sentinels of an address; None where it leads elsewhere.
 
     Raises:
         ValueError: the address of Sentinels is not whole.
     """
-    if not text.startswith(SENTINEL_SCHEME):
+    hosts = _hosts(text, "sentinel", SENTINEL_PORT, {"sentinel_password"})
+    if hosts is None:
+        return None
+    parts = urlsplit(text)
+    found = re.fullmatch(r"/([^/]+)(?:/([0-9]+))?", parts.path)
+    if not found:
+        raise ValueError
+    return Sentinels(hosts, found[1], int(found[2] or 0), dict(parse_qsl(parts.query)).get("sentinel_password", ""))
+
+
+def cluster_of(text: str) -> Hosts | None:
+    """The first nodes of a cluster, `redis+cluster://user:password@host1:6379,host2`; None where it leads elsewhere.
+
+    Raises:
+        ValueError: the address of the cluster is not whole, or names a database: a cluster has one.
+    """
+    hosts = _hosts(text, "cluster", REDIS_PORT, set())
+    if hosts is not None and urlsplit(text).path not in {"", "/", "/0"}:
+        raise ValueError
+    return hosts
+
+
+def _hosts(text: str, kind: str, default_port: int, names: set[str]) -> Hosts | None:
+    scheme = re.match(rf"(rediss?)\+{kind}://", text)
+    if not scheme:
         return None
     parts = urlsplit(text)
     login, _, hosts = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
-    pairs = [host.partition(":") for host in hosts.split(",")]
-    ports = [int(port or SENTINEL_PORT) for _, _, port in pairs]
-    found = re.fullmatch(r"/([^/]+)(?:/([0-9]+))?", parts.path)
+    found = [re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]+)(?::([0-9]+))?", host) for host in hosts.split(",")]
+    pairs = [(host[1].strip("[]"), int(host[2] or default_port)) for host in found if host]
     query = dict(parse_qsl(parts.query))
-    is_known = query.keys() <= {"sentinel_password"}
-    if not found or not is_known or not all(host for host, _, _ in pairs) or not all(1 <= p <= 65535 for p in ports):
+    tls_query = {name: value for name, value in query.items() if name.startswith("ssl_")}
+    is_tls = scheme[1] == "rediss"
+    is_known = query.keys() <= names | (tls_query.keys() if is_tls else set())
+    if not is_known or len(pairs) < len(found) or not all(1 <= port <= 65535 for _, port in pairs):
         raise ValueError
-    known = [(host, port) for (host, _, _), port in zip(pairs, ports, strict=True)]
-    secret = query.get("sentinel_password", "")
-    return Sentinels(known, found[1], int(found[2] or 0), unquote(user), unquote(password), secret)
+    tls: dict[str, Any] | None = None
+    if is_tls:
+        options = redis.connection.parse_url(f"rediss://tls?{urlencode(tls_query)}")  # type: ignore[no-untyped-call] # redis-py has no types here
+        tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+        redis.SSLConnection(**tls)  # does not connect; raises for an unknown option
+    return Hosts(pairs, unquote(user), unquote(password), tls)
 
 
 def check_http(text: str) -> None:
@@ -163,7 +218,9 @@ def _check_characters(text: str, more: str = "") -> None:
 def database_of(redis_url: str) -> tuple[str, int]:
     """The server of a Redis address, and the number of its database."""
     if known := sentinels_of(redis_url):
-        return f"{known.hosts[0][0]}:{known.hosts[0][1]}/{known.service}", known.database
+        return f"{known.hosts.pairs[0]}/{known.service}", known.database
+    if nodes := cluster_of(redis_url):
+        return str(nodes.pairs[0]), 0
     options = redis.ConnectionPool.from_url(redis_url).connection_kwargs
     server = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
     return server, int(options.get("db") or 0)

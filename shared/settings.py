@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         database_pooler: `transaction`: `database_url` is a pooler in transaction mode, such as PgBouncer.
         database_direct_url: PostgreSQL past the pooler, for migrations, commands and backups; empty: `database_url`.
         redis_url: Redis for all three roles, the broker in the database after it; `cache_url`, `broker_url` and
-            `events_url` split them.
+            `events_url` split them. Only the cache may be a cluster.
         api_processes: Granian worker processes.
         admin_key: The first API key; empty: it is generated, and stored in `home`.
         cors_origins: The origins whose pages may use the API, with commas between them; `*`: any; empty: none.
@@ -277,10 +277,10 @@ _SECRETS = {"admin_key": secrets.check_key, "feed_key": secrets.check_header, "o
 _URLS = {
     "database_url": addresses.check_database,
     "database_direct_url": addresses.check_database,
-    "redis_url": addresses.check_redis,
+    "redis_url": addresses.check_primary,
     "cache_url": addresses.check_redis,
-    "broker_url": addresses.check_redis,
-    "events_url": addresses.check_redis,
+    "broker_url": addresses.check_primary,
+    "events_url": addresses.check_primary,
     "feed_url": addresses.check_http,
 }
 _CHECKS = {

@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 import redis
-from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 
 from shared import addresses
+from shared.cache.commands import SyncCache
 from shared.cache.writer import SheetWriter
 from shared.changes.sending import WebhookSender
 from shared.jobs.tasks import RunningTask
@@ -69,7 +69,7 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     tracing: TracerProvider
     pool: Pool
-    cache: redis.Redis
+    cache: SyncCache
     events: redis.Redis
     queue: redis.Redis
     writer: SheetWriter
@@ -101,11 +101,11 @@ def build(settings: Settings, tracing: TracerProvider) -> Services:
     watches = ExitStack()
     watches.enter_context(clock.watched(pool))
     clients.warn_of_shared_database(settings)
-    cache = clients.client(settings.redis_for("cache"), PROCESS)
+    cache = clients.sheets_client(settings.redis_for("cache"), PROCESS)
     events = clients.client(settings.redis_for("events"), PROCESS)
     queue = clients.client(settings.redis_for("broker"), PROCESS)
     for client in (cache, events):
-        RedisInstrumentor.instrument_client(client, tracer_provider=tracing)
+        clients.trace(client, tracing)
     return Services(
         settings=settings,
         tracing=tracing,

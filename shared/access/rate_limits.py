@@ -54,7 +54,7 @@ class Allowance(msgspec.Struct, frozen=True):
 class RateLimits:
     """One bucket for each kind of request and caller. While Redis is away, requests are let through and counted."""
 
-    def __init__(self, client: redis.asyncio.Redis, per_s: Mapping[Kind, int]) -> None:
+    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster, per_s: Mapping[Kind, int]) -> None:
         """Limits.
 
         Args:
@@ -92,17 +92,17 @@ class RateLimits:
 class _Backend(RedisStoreBackend):
     """The library's backend with a client of ours."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
         super().__init__()
         self._ours = client
 
-    def get_client(self) -> redis.asyncio.Redis:  # type: ignore[override] # a protocol of the library's
+    def get_client(self) -> redis.asyncio.Redis | redis.asyncio.RedisCluster:  # type: ignore[override] # a protocol of the library's
         return self._ours
 
 
 class _Store(RedisStore):
     """The library's store with a client of ours."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis | redis.asyncio.RedisCluster) -> None:
         super().__init__()
         self._backend = _Backend(client)

@@ -7,19 +7,19 @@ puts in force count from that moment on.
 """
 
 import time
-from collections.abc import Awaitable, Iterable, Sequence
-from contextlib import suppress
-from typing import cast
+from collections.abc import Iterable, Sequence
+from operator import attrgetter, itemgetter
 
 import msgspec
-import redis
-import redis.asyncio
 
+from shared.cache import tags
 from shared.cache.batching import Batcher
 from shared.cache.breaker import Breaker
+from shared.cache.commands import AsyncCache, Guarded, SyncCache, is_cluster, run
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import Contract, Pair
 from shared.errors import DatabaseUnavailable, RedisUnavailable
+from shared.messaging.cluster import Command, mget
 from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.entries import PriceEntry
 
@@ -27,9 +27,9 @@ TTL_MS = 1_500
 CONCURRENCY, MOST_AT_ONCE = 4, 500
 
 
-def key(product_id: str, customer_id: str) -> str:
+def key(product_id: str, customer_id: str, tag: str = tags.NONE) -> str:
     """The Redis key of a contract. The length keeps apart ids that contain colons."""
-    return f"pricing:contract:{len(product_id)}:{product_id}:{customer_id}"
+    return f"pricing:{tag}contract:{len(product_id)}:{product_id}:{customer_id}"
 
 
 def decode(product_id: str, customer_id: str, value: bytes | None) -> Contract | None:
@@ -46,9 +46,9 @@ def decode(product_id: str, customer_id: str, value: bytes | None) -> Contract |
 class Contracts:
     """Finds contracts: in Redis, else in PostgreSQL. Concurrent look-ups are batched."""
 
-    def __init__(self, cache: redis.asyncio.Redis, database: AsyncPool) -> None:
+    def __init__(self, cache: AsyncCache, database: AsyncPool) -> None:
         self._cache, self._database = cache, database
-        self._redis, self._postgres = Breaker("redis", RedisUnavailable), Breaker("database", DatabaseUnavailable)
+        self._redis, self._postgres = Guarded(), Breaker("database", DatabaseUnavailable)
         self._batched: Batcher[Pair, Contract] = Batcher(self._look_up, CONCURRENCY, MOST_AT_ONCE)
 
     async def find(self, pairs: Iterable[Pair]) -> dict[Pair, tuple[PriceEntry, ...]]:
@@ -65,35 +65,40 @@ class Contracts:
             asked_at = time.monotonic()
             with self._postgres.guarded():
                 stored = await bounded(price_lists.contracts(self._database, missing))
-            with suppress(RedisUnavailable), self._redis.guarded():
-                await fill(self._cache, stored.values(), round((time.monotonic() - asked_at) * 1_000))
+            age_ms = round((time.monotonic() - asked_at) * 1_000)
+            if commands := filling(stored.values(), age_ms, is_cluster(self._cache)):
+                await self._redis.run(self._cache, commands)
             found |= stored
         return found
 
     async def _cached(self, pairs: Sequence[Pair]) -> dict[Pair, Contract]:
-        try:
-            with self._redis.guarded():
-                values = cast(list[bytes | None], await self._cache.mget([key(*pair) for pair in pairs]))
-        except RedisUnavailable:
-            return {}
-        read = {pair: decode(*pair, value) for pair, value in zip(pairs, values, strict=True)}
-        return {pair: contract for pair, contract in read.items() if contract is not None}
+        groups = tags.grouped(pairs, itemgetter(0), is_cluster(self._cache))
+        commands = [mget(tag, [key(*pair, tag) for pair in of_tag]) for tag, of_tag in groups.items()]
+        known: dict[Pair, Contract] = {}
+        for of_tag, reply in zip(groups.values(), await self._redis.run(self._cache, commands), strict=True):
+            if not isinstance(reply, RedisUnavailable):
+                read = {pair: decode(*pair, value) for pair, value in zip(of_tag, reply, strict=True)}
+                known |= {pair: contract for pair, contract in read.items() if contract is not None}
+        return known
 
 
-async def fill(cache: redis.asyncio.Redis, contracts: Iterable[Contract], age_ms: int) -> None:
-    """Put contracts that were read from PostgreSQL so many milliseconds ago."""
+def filling(contracts: Iterable[Contract], age_ms: int, in_cluster: bool = False) -> list[Command]:
+    """Commands that put contracts into Redis, which were read `age_ms` ago, for what is left of their lifetime."""
     if (lasting_ms := TTL_MS - age_ms) <= 0:
-        return
-    pipeline = cache.pipeline(transaction=False)
-    for contract in contracts:
-        pipeline.set(key(contract.product_id, contract.customer_id), msgspec.json.encode(contract), px=lasting_ms)
-    await cast(Awaitable[object], pipeline.execute())
+        return []
+    groups = tags.grouped(contracts, attrgetter("product_id"), in_cluster)
+    return [
+        Command(tag, ("SET", key(each.product_id, each.customer_id, tag), msgspec.json.encode(each), "PX", lasting_ms))
+        for tag, of_tag in groups.items()
+        for each in of_tag
+    ]
 
 
-def forget(cache: redis.Redis, pairs: Sequence[Pair]) -> None:
+def forget(cache: SyncCache, pairs: Sequence[Pair]) -> None:
     """Delete contracts at once. A read under way may put one again, for as long as a contract lives."""
     for start in range(0, len(pairs), _BATCH):
-        cache.delete(*(key(*pair) for pair in pairs[start : start + _BATCH]))
+        groups = tags.grouped(pairs[start : start + _BATCH], itemgetter(0), is_cluster(cache))
+        run(cache, [Command(tag, ("DEL", key(*pair, tag))) for tag, of_tag in groups.items() for pair in of_tag])
 
 
 _BATCH = 1_000

@@ -6,12 +6,11 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Literal
 
 import msgspec
-import redis
-import redis.asyncio
 import structlog
 from opentelemetry import trace
 
 from shared.cache import sheets
+from shared.cache.commands import AsyncCache
 from shared.cache.contracts import Contracts
 from shared.cache.near import Held, NearCache
 from shared.cache.rulebook import RulebookCopy
@@ -62,11 +61,11 @@ class PriceReader:
 
     def __init__(
         self,
-        cache: redis.asyncio.Redis,
+        cache: AsyncCache,
         database: AsyncPool,
         ttl_s: float,
         near: NearCache,
-        traced: redis.asyncio.Redis | None = None,
+        traced: AsyncCache | None = None,
     ) -> None:
         """A reader of these servers.
 

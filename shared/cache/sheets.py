@@ -1,24 +1,28 @@
 """Price sheets in Redis: keys, codec, and the versioned put, which never replaces a sheet by an older version.
 
-A sheet is one key, `pricing:sheet:{product_id}`, with the value `<version>|<json>`, so that the script
-compares versions without parsing JSON. It serves every location, customer and quantity of its product. In an epoch of
-the database other than the first, 0, the value is `<epoch>.<version>|<json>`; versions of another epoch mean nothing.
+A sheet is one key, `pricing:sheet:{product_id}`, in a cluster with a hash tag (`tags`). Its value is
+`<version>|<json>`, so that the script compares versions without parsing JSON. It serves every location, customer and
+quantity of its product. In an epoch of the database other than the first, 0, the value is `<epoch>.<version>|<json>`;
+versions of another epoch mean nothing.
 
 `<version>|?` is a mark: the product was deleted, or its sheet changed while Redis had none. Readers read
 PostgreSQL, and nothing older than the mark is put.
 
 Missing products are cached for a few seconds as version 0, `0|<generation>`. Any sheet replaces such an entry. It is
-valid only while `pricing:generation` has the same value; each creation of products increments that counter.
+valid only while `pricing:generation` has the same value; each creation of products increments that counter. In a
+cluster each tag has such a counter.
 """
 
 import random
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
+from shared.cache import tags
 from shared.errors import PricingError
+from shared.messaging.cluster import Command, scripted
 from shared.prices.new_versions import StoredSheet
 from shared.pricing.currencies import EXPONENTS
 from shared.pricing.sheet import PriceSheet
@@ -29,7 +33,6 @@ FILL_WITHIN_MS = 2_000
 ABSENCE_TTL_S = 3.0
 # Longer than a fill may take: a fill whose read began before the mark is older than it, and refused.
 MARK_TTL_MS = 5_000
-GENERATION = "pricing:generation"
 MARK = b"?"
 # A published price is not rounded and may be a multiple of the largest list price.
 LARGEST = Decimal(10) ** 18
@@ -76,16 +79,24 @@ class Entry(NamedTuple):
         return self.is_of(stored.epoch) and self.version.isdigit() and int(self.version) > stored.version
 
 
-class Script(Protocol):
-    """A registered Lua script of a redis-py client, sync or asyncio."""
-
-    def __call__(self, keys: Sequence[str], args: Sequence[bytes | str | int]) -> object:
-        """Run it; the asyncio client returns an awaitable."""
-
-
-def key(product_id: str) -> str:
+def key(product_id: str, tag: str = tags.NONE) -> str:
     """The Redis key of a product's sheet."""
-    return f"pricing:sheet:{product_id}"
+    return f"pricing:{tag}sheet:{product_id}"
+
+
+def generation_key(tag: str = tags.NONE) -> str:
+    """The Redis key of the counter of creations."""
+    return f"pricing:{tag}generation"
+
+
+def generation_raised(tag: str) -> Command:
+    """Invalidates the negative entries of a tag."""
+    return Command(tag, ("EVAL", _RAISE, 1, generation_key(tag)))
+
+
+def clock(tag: str) -> Command:
+    """Reads seconds and microseconds of Redis' time, and the generation."""
+    return Command(tag, ("EVAL", _CLOCK, 1, generation_key(tag)))
 
 
 def entry(stored: StoredSheet) -> str:
@@ -144,14 +155,17 @@ def sheet_of(stored: StoredSheet) -> PriceSheet:
     return decode(stored.product_id, entry(stored).encode())
 
 
-def put_arguments(sheets: Iterable[StoredSheet], ttl_s: float) -> tuple[list[str], list[bytes | str | int]]:
-    """Keys and arguments of `PUT` for new versions, which replace older ones; a mark where there was no sheet."""
-    return _arguments([Fill(sheet) for sheet in sheets], ttl_s, read_at_ms=0)
+def put(sheets: Iterable[StoredSheet], ttl_s: float, tag: str = tags.NONE) -> Command:
+    """Puts new versions, which replace older ones; a mark where there was no sheet. Their ids have this tag.
+
+    The reply has a 1 for each sheet of which Redis has a later version, else a 0.
+    """
+    return _put([Fill(sheet) for sheet in sheets], ttl_s, 0, tag)
 
 
-def fill_arguments(fills: Iterable[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
-    """Keys and arguments of `PUT` for sheets read from PostgreSQL after `read_at_ms`, by Redis TIME."""
-    return _arguments(list(fills), ttl_s, read_at_ms)
+def fill(fills: Sequence[Fill], ttl_s: float, read_at_ms: int, tag: str = tags.NONE) -> Command:
+    """As `put`, for sheets read from PostgreSQL after `read_at_ms`, by Redis TIME; it creates sheets."""
+    return _put(fills, ttl_s, read_at_ms, tag)
 
 
 def _amounts(sheet: PriceSheet) -> list[Decimal]:
@@ -160,14 +174,16 @@ def _amounts(sheet: PriceSheet) -> list[Decimal]:
     return amounts if sheet.ceiling is None else [*amounts, sheet.ceiling]
 
 
-def _arguments(fills: Sequence[Fill], ttl_s: float, read_at_ms: int) -> tuple[list[str], list[bytes | str | int]]:
-    arguments: list[bytes | str | int] = [read_at_ms, FILL_WITHIN_MS, MARK_TTL_MS]
+def _put(fills: Sequence[Fill], ttl_s: float, read_at_ms: int, tag: str) -> Command:
+    times = (read_at_ms, FILL_WITHIN_MS, MARK_TTL_MS)
+    arguments: list[tuple[bytes | str | int, ...]] = []
     for fill in fills:
         # The TTL varies, so that keys written together do not expire together.
         lasting_s = ttl_s if fill.sheet.version else ABSENCE_TTL_S
         ttl_ms = int(lasting_s * 1000 * random.uniform(0.9, 1.1))  # noqa: S311 # no secret
-        arguments += [fill.sheet.version, entry(fill.sheet), ttl_ms, fill.seen, fill.sheet.epoch or ""]
-    return [key(fill.sheet.product_id) for fill in fills], arguments
+        arguments.append((fill.sheet.version, entry(fill.sheet), ttl_ms, fill.seen, fill.sheet.epoch or ""))
+    keys = [key(fill.sheet.product_id, tag) for fill in fills]
+    return scripted(PUT, tag, keys, times, arguments)
 
 
 _decoder = msgspec.json.Decoder(PriceSheet)
@@ -175,8 +191,8 @@ _ZERO, _ONE = Decimal(0), Decimal(1)
 
 # An entry is replaced by the same or a later version of its epoch, and by any version of another epoch: readers reject
 # the entries of other epochs, whoever wrote last. The entry `seen` is replaced by any version. A key of another type
-# (GET fails) is replaced. An entry starts with its epoch and version. The script returns the numbers of the keys that
-# keep their entry.
+# (GET fails) is replaced. An entry starts with its epoch and version. The script returns a 1 for
+# each key that keeps its entry.
 # A read from PostgreSQL (ARGV[1] > 0) fills a key only while the read is fresh: later its data may be outdated.
 # A new version (ARGV[1] = 0) replaces a sheet, whose lifetime goes on. Where there is none, nobody has asked for the
 # product lately: the short mark suffices. Thus only readers create sheets in Redis, and a late writer creates none.
@@ -192,8 +208,9 @@ for i, key in ipairs(KEYS) do
   if type(held) == 'table' or held == seen then held = false end
   local held_epoch, held_version = string.match(held or '', '^(%d+)%.(%d+)|')
   if not held_version then held_epoch, held_version = '', string.match(held or '', '^(%d+)|') end
+  kept[i] = 0
   if late or (held_version and held_epoch == epoch and tonumber(held_version) > version) then
-    kept[#kept + 1] = i
+    kept[i] = 1
   elseif read_at == 0 and string.find(value, '|{', 1, true) then
     if held and string.find(held, '|{', 1, true) then
       redis.call('SET', key, value, 'KEEPTTL')
@@ -205,4 +222,19 @@ for i, key in ipairs(KEYS) do
   end
 end
 return kept
+"""
+
+# MGET, unlike GET, raises no error for a key of another type.
+_CLOCK = """
+local now = redis.call('TIME')
+return {now[1], now[2], redis.call('MGET', KEYS[1])[1]}
+"""
+
+# A foreign value is no number. Redis' time is a generation that was never there.
+_RAISE = """
+local raised = redis.pcall('INCR', KEYS[1])
+if type(raised) == 'table' then
+  local now = redis.call('TIME')
+  redis.call('SET', KEYS[1], now[1] .. string.format('%06d', now[2]))
+end
 """

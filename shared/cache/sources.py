@@ -6,19 +6,20 @@ Each source has a breaker, and batches concurrent look-ups.
 import time
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import cast
+from typing import Any
 
 import msgspec
-import redis.asyncio
 import structlog
 from opentelemetry import trace
 
-from shared.cache import sheets
+from shared.cache import sheets, tags
 from shared.cache.batching import Batcher
 from shared.cache.breaker import Breaker
+from shared.cache.commands import AsyncCache, Guarded, is_cluster
 from shared.cache.near import NearCache
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.errors import DatabaseUnavailable, RedisUnavailable
+from shared.messaging.cluster import Command, mget
 from shared.postgres.pools import AsyncPool, bounded
 from shared.prices import published
 from shared.prices.new_versions import StoredSheet
@@ -34,6 +35,8 @@ LOOK_UP = 500
 
 # Redis' time in milliseconds, and the generation of the catalogue.
 Clock = tuple[int, bytes | None]
+# The clock of each tag whose server answers. In a cluster each node has its own time.
+Clocks = dict[str, Clock]
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -47,7 +50,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 class RedisSheets:
     """Sheets in Redis; while Redis is away every sheet is a miss."""
 
-    def __init__(self, cache: redis.asyncio.Redis, traced: redis.asyncio.Redis, near: NearCache, ttl_s: float) -> None:
+    def __init__(self, cache: AsyncCache, traced: AsyncCache, near: NearCache, ttl_s: float) -> None:
         """A source.
 
         Args:
@@ -57,65 +60,69 @@ class RedisSheets:
             ttl_s: Lifetime of a sheet in Redis, ± 10 %.
         """
         self._cache, self._traced, self._near, self._ttl_s = cache, traced, near, ttl_s
-        self._breaker = Breaker("redis", RedisUnavailable)
+        self._is_cluster = is_cluster(cache)
+        self._guarded = Guarded()
         self.batched: Batcher[str, PriceSheet | Missing] = Batcher(self.look_up, REDIS_CONCURRENCY, LOOK_UP)
         # Entries that did not decode, or that contradict a later version, until PostgreSQL was read.
         self.doubted: dict[str, bytes] = {}
 
     async def look_up(self, product_ids: Sequence[str]) -> dict[str, PriceSheet | Missing]:
-        """Read sheets and negative entries by one MGET; products without a usable entry are left out."""
+        """Read sheets and negative entries by one MGET for each tag; products without a usable entry are left out."""
         asked_at = time.monotonic()
-        # Keys are bytes: redis-py takes longer to encode a string than to send it.
-        keys = [sheets.GENERATION.encode(), *[sheets.key(product_id).encode() for product_id in product_ids]]
-        try:
-            with self._breaker.guarded(), CACHE_READ_DURATION.time():
-                generation, *entries = cast(list[bytes | None], await self._client().mget(keys))
-        except RedisUnavailable as error:
-            CACHE_READS.labels("error").inc(len(product_ids))
-            log.debug("redis away, reading the database", error=str(error))
-            return {}
+        groups = tags.grouped(product_ids, str, self._is_cluster)
+        with CACHE_READ_DURATION.time():
+            replies = await self._run([_mget(tag, ids) for tag, ids in groups.items()])
         known: dict[str, PriceSheet | Missing] = {}
         results: Counter[str] = Counter()
-        for product_id, entry in zip(product_ids, entries, strict=True):
-            result, value = self._read_entry(product_id, entry, generation, asked_at)
-            results[result] += 1
-            if value is not None:
-                known[product_id] = value
+        for ids, reply in zip(groups.values(), replies, strict=True):
+            if isinstance(reply, RedisUnavailable):
+                results["error"] += len(ids)
+                log.debug("redis away, reading the database", error=str(reply))
+                continue
+            generation, *entries = reply
+            for product_id, entry in zip(ids, entries, strict=True):
+                result, value = self._read_entry(product_id, entry, generation, asked_at)
+                results[result] += 1
+                if value is not None:
+                    known[product_id] = value
         for result, number in results.items():
             CACHE_READS.labels(result).inc(number)
         return known
 
-    async def clock(self) -> Clock | None:
-        """The time and generation of Redis, by which a fill never undoes a later write; None while Redis is away."""
-        try:
-            with self._breaker.guarded():
-                pipeline = self._client().pipeline(transaction=False)
-                pipeline.time()
-                # MGET, unlike GET, raises no error for a key of another type.
-                pipeline.mget([sheets.GENERATION])
-                (seconds, microseconds), [generation] = await pipeline.execute()
-        except RedisUnavailable:
-            return None
-        return seconds * 1000 + microseconds // 1000, generation
+    async def clocks(self, product_ids: Sequence[str]) -> Clocks:
+        """Time and generation, by which a fill never undoes a later write."""
+        groups = tags.grouped(product_ids, str, self._is_cluster)
+        replies = await self._run([sheets.clock(tag) for tag in groups])
+        return {
+            tag: (int(reply[0]) * 1000 + int(reply[1]) // 1000, reply[2])
+            for tag, reply in zip(groups, replies, strict=True)
+            if not isinstance(reply, RedisUnavailable)
+        }
 
-    async def fill(self, product_ids: Sequence[str], stored: Sequence[StoredSheet], clock: Clock | None) -> None:
-        """Put PostgreSQL's sheets of these products, as of `clock`; products without one get negative entries."""
+    async def fill(self, product_ids: Sequence[str], stored: Sequence[StoredSheet], clocks: Clocks) -> None:
+        """Put PostgreSQL's sheets of these products, as of `clocks`; products without one get negative entries."""
         seen = {product_id: self.doubted.pop(product_id, b"") for product_id in product_ids}
         epoch = stored[0].epoch if stored else self._near.epoch
-        if clock is None or epoch is None:
+        if epoch is None:
             return
-        read_at_ms, generation = clock
         found = {sheet.product_id: sheet for sheet in stored}
-        fills = [Fill(found.get(key) or sheets.negative(key, generation, epoch), entry) for key, entry in seen.items()]
-        try:
-            for start in range(0, len(fills), sheets.BATCH):
-                keys, arguments = sheets.fill_arguments(fills[start : start + sheets.BATCH], self._ttl_s, read_at_ms)
-                with self._breaker.guarded():
-                    await cast(Awaitable[object], self._client().eval(sheets.PUT, len(keys), *keys, *arguments))
-        except RedisUnavailable as error:
-            log.debug("redis away, sheets not cached", error=str(error))
+        for start in range(0, len(product_ids), sheets.BATCH):
+            groups = tags.grouped(product_ids[start : start + sheets.BATCH], str, self._is_cluster)
+            commands = []
+            for tag, (read_at_ms, generation) in clocks.items():
+                fills = [
+                    Fill(found.get(key) or sheets.negative(key, generation, epoch), seen[key])
+                    for key in groups.get(tag, ())
+                ]
+                if fills:
+                    commands.append(sheets.fill(fills, self._ttl_s, read_at_ms, tag))
+            if commands:
+                await self._run(commands)
 
-    def _client(self) -> redis.asyncio.Redis:
+    def _run(self, commands: Sequence[Command]) -> Awaitable[list[Any]]:
+        return self._guarded.run(self._client(), commands)
+
+    def _client(self) -> AsyncCache:
         return self._traced if trace.get_current_span().is_recording() else self._cache
 
     def _read_entry(
@@ -160,7 +167,7 @@ class DatabaseSheets:
         Raises:
             DatabaseUnavailable: PostgreSQL is away.
         """
-        clock = await self._cached.clock()
+        clocks = await self._cached.clocks(product_ids)
         asked_at = time.monotonic()
         with self._breaker.guarded(), DATABASE_READ_DURATION.time():
             stored = await bounded(published.read_sheets(self._database, product_ids))
@@ -171,7 +178,7 @@ class DatabaseSheets:
         await self._cached.fill(
             [product_id for product_id in product_ids if product_id not in unreadable],
             [sheet for sheet in stored if sheet.product_id not in unreadable],
-            clock,
+            clocks,
         )
         return known
 
@@ -185,3 +192,9 @@ class DatabaseSheets:
         if stored.epoch != self._near.epoch:
             return sheet
         return self._near.put(sheet, sheets.entry(stored).encode(), asked_at, from_database=True)
+
+
+def _mget(tag: str, product_ids: Sequence[str]) -> Command:
+    # Keys are bytes: redis-py takes longer to encode a string than to send it.
+    keys = [sheets.generation_key(tag).encode(), *[sheets.key(product_id, tag).encode() for product_id in product_ids]]
+    return mget(tag, keys)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from shared.access import keys
-from shared.cache.writer import SheetWriter
+from shared.cache.writer import forget_absences
 from shared.commands import demo, import_progress, planned_import, sale_import
 from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
@@ -158,6 +158,6 @@ def _shop(name: ShopName | None, columns: Columns, zone: str) -> Shop | None:
 
 def _note_creations(settings: Settings) -> None:
     """Invalidate the negative cache entries; while Redis is away they expire within seconds."""
-    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    cache = clients.sheets_client(settings.redis_for("cache"), "pricing-catalogue")
     with closing(cache), suppress(RedisUnavailable), translated():
-        SheetWriter(cache, cache, settings.cache_ttl_s).created()
+        forget_absences(cache)

@@ -28,7 +28,7 @@ def forget_customer(settings: Settings, customer_id: str) -> None:
         product_ids = price_lists.delete_customer(conn, customer_id)
         answers = idempotency.forget(conn, customer_id)
         note_write(conn)
-    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    cache = clients.sheets_client(settings.redis_for("cache"), "pricing-catalogue")
     try:
         with closing(cache), translated():
             contracts.forget(cache, [(product_id, customer_id) for product_id in product_ids])

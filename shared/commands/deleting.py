@@ -109,7 +109,7 @@ def _in_category(conn: Conn, category: str) -> list[str]:
 def _delete(settings: Settings, product_ids: Sequence[str]) -> None:
     """Delete products, some at a time, from PostgreSQL and then from every cache; say what is left behind."""
     products = entries = 0
-    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    cache = clients.sheets_client(settings.redis_for("cache"), "pricing-catalogue")
     events = clients.client(settings.redis_for("events"), "pricing-catalogue")
     with closing(cache), closing(events):
         writer = SheetWriter(cache, events, settings.cache_ttl_s)

@@ -121,7 +121,7 @@ def load(
     """
     if rejects.exists() and file.exists() and rejects.samefile(file):
         raise RefusedFile("the rejects would be written over it")
-    cache = clients.client(settings.redis_for("cache"), "pricing-catalogue")
+    cache = clients.sheets_client(settings.redis_for("cache"), "pricing-catalogue")
     events = clients.client(settings.redis_for("events"), "pricing-catalogue")
     with closing(cache), closing(events), progress_on(console) as progress:
         writer = SheetWriter(cache, events, settings.cache_ttl_s)

@@ -6,12 +6,15 @@ from typing import Any
 import redis
 import redis.asyncio
 import structlog
+from opentelemetry.instrumentation.redis import RedisInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
 from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from shared import addresses
 from shared.messaging import sentinel
+from shared.messaging.cluster import AsyncCluster, Cluster
 from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -40,14 +43,28 @@ def client(url: str, process: str) -> redis.Redis:
     return redis.Redis.from_pool(pool)
 
 
-def cache_client(url: str, process: str) -> redis.asyncio.Redis:
+def sheets_client(url: str, process: str) -> redis.Redis | Cluster:
+    """As `client`, for the cache, which may be a cluster."""
+    hosts = addresses.cluster_of(url)
+    return Cluster(hosts, _options(process, COMMAND_TIMEOUT_S)) if hosts else client(url, process)
+
+
+def cache_client(url: str, process: str) -> redis.asyncio.Redis | AsyncCluster:
     """An asyncio client for price queries. It waits 0.25 s at most: after that PostgreSQL is the better source."""
     options = _options(process, CACHE_TIMEOUT_S) | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
+    if hosts := addresses.cluster_of(url):
+        return AsyncCluster(hosts, options)
     if behind := addresses.sentinels_of(url):
         return redis.asyncio.Redis.from_pool(sentinel.async_pool(behind, CACHE_TIMEOUT_S, options))
     pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options, timeout=CACHE_TIMEOUT_S)
     pool.connection_class = _leaving_async(pool.connection_class)
     return redis.asyncio.Redis.from_pool(pool)
+
+
+def trace(client: redis.Redis | redis.asyncio.Redis | Cluster | AsyncCluster, provider: TracerProvider) -> None:
+    """Make a span for each command of a client; `Cluster` does so itself."""
+    if not isinstance(client, Cluster):
+        RedisInstrumentor.instrument_client(client, tracer_provider=provider)
 
 
 def _options(process: str, timeout_s: float) -> dict[str, Any]:

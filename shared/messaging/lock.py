@@ -5,6 +5,7 @@ from uuid import UUID
 import redis
 
 from shared.errors import LockLost
+from shared.messaging.cluster import Cluster
 from shared.postgres.leases import LEASE_S
 
 KEY = "pricing:lock:recalculate"
@@ -43,7 +44,7 @@ return 0
 class RecalculationLock:
     """A lock of 12 s in Redis whose value is the id of the task that holds it, and its attempt."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis | Cluster) -> None:
         self._client = client
 
     def acquire(self, task_id: UUID, attempt: int = 0, *, force: bool = False) -> bool:

@@ -10,7 +10,8 @@ import redis
 import redis.asyncio
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
 from redis.asyncio.sentinel import SentinelManagedConnection as AsyncManagedConnection
-from redis.sentinel import Sentinel, SentinelManagedConnection
+from redis.asyncio.sentinel import SentinelManagedSSLConnection as AsyncManagedSSLConnection
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from shared.addresses import Sentinels
 
@@ -27,10 +28,10 @@ def pool(address: Sentinels, wait_s: float, options: dict[str, Any]) -> redis.Bl
         options: Of each connection.
     """
     return redis.BlockingConnectionPool(  # type: ignore[no-untyped-call] # redis-py has no types here
-        connection_class=SentinelManagedConnection,
+        connection_class=SentinelManagedConnection if address.hosts.tls is None else SentinelManagedSSLConnection,
         timeout=wait_s,
         connection_pool=_Primary(address),
-        **address.login(),
+        **_login(address),
         **options,
     )
 
@@ -38,10 +39,10 @@ def pool(address: Sentinels, wait_s: float, options: dict[str, Any]) -> redis.Bl
 def async_pool(address: Sentinels, wait_s: float, options: dict[str, Any]) -> redis.asyncio.BlockingConnectionPool:
     """As `pool`, for asyncio."""
     return redis.asyncio.BlockingConnectionPool(
-        connection_class=AsyncManagedConnection,
+        connection_class=AsyncManagedConnection if address.hosts.tls is None else AsyncManagedSSLConnection,
         timeout=wait_s,
         connection_pool=_AsyncPrimary(address),
-        **address.login(),
+        **_login(address),
         **options,
     )
 
@@ -52,7 +53,7 @@ class _Primary:
     is_master, check_connection = True, False
 
     def __init__(self, address: Sentinels) -> None:
-        self.service_name, self._hosts, self._options = address.service, address.hosts, _lookup(address)
+        self.service_name, self._hosts, self._options = address.service, address.hosts.pairs, _lookup(address)
 
     def get_master_address(self) -> tuple[str, int]:
         """The primary's host and port; raises redis.ConnectionError where no Sentinel names one."""
@@ -72,7 +73,7 @@ class _AsyncPrimary:
     is_master, check_connection = True, False
 
     def __init__(self, address: Sentinels) -> None:
-        self.service_name, self._hosts, self._options = address.service, address.hosts, _lookup(address)
+        self.service_name, self._hosts, self._options = address.service, address.hosts.pairs, _lookup(address)
 
     async def get_master_address(self) -> tuple[str, int]:
         """As in `_Primary`."""
@@ -92,7 +93,12 @@ def _answering_first(sentinel: Sentinel | AsyncSentinel) -> list[tuple[str, int]
     return [(known["host"], known["port"]) for known in options]
 
 
+def _login(address: Sentinels) -> dict[str, Any]:
+    return {"db": address.database, **address.hosts.login(), **(address.hosts.tls or {})}
+
+
 def _lookup(address: Sentinels) -> dict[str, Any]:
     timeouts = {"socket_timeout": LOOKUP_TIMEOUT_S, "socket_connect_timeout": LOOKUP_TIMEOUT_S}
     # Without retries, which redis-py makes by default.
-    return {**timeouts, "protocol": 2, "retry": None, "password": address.sentinel_password or None}
+    options = {**timeouts, "protocol": 2, "retry": None, "password": address.sentinel_password or None}
+    return options | address.hosts.client_tls()

@@ -47,7 +47,7 @@ async def stand(settings: Settings, near_entries: int) -> AsyncIterator[Stand]:
         await pool.open()
         stack.push_async_callback(pool.close)
         cache = clients.cache_client(to_redis.url(), "tests")
-        stack.push_async_callback(cache.aclose, close_connection_pool=True)
+        stack.push_async_callback(cache.aclose)
         near = NearCache(near_entries, max_bytes=1_000_000)
         reader = PriceReader(cache, pool, TTL_S, near)
         await reader.prepare()

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from shared.access import idempotency
 from shared.access.idempotency import Answer, Write
-from shared.cache import contracts
+from shared.cache import commands, contracts
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import Contract, Pair
 from shared.commands.__main__ import main
@@ -46,12 +46,8 @@ def read(settings: Settings, pairs: Sequence[Pair]) -> dict[Pair, Contract]:
 
 
 def fill(settings: Settings, *found: Contract, age_ms: int = 0) -> None:
-    async def filling() -> None:
-        cache = clients.cache_client(settings.redis_for("cache"), "tests")
-        await contracts.fill(cache, found, age_ms)
-        await cache.aclose(close_connection_pool=True)
-
-    asyncio.run(filling())
+    with clients.client(settings.redis_for("cache"), "tests") as cache:
+        commands.run(cache, contracts.filling(found, age_ms))
 
 
 def test_contracts_are_read_by_pair_and_ids_with_colons_stay_apart(settings: Settings, pool: Pool) -> None:

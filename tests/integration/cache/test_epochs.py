@@ -13,7 +13,7 @@ import redis
 from click.testing import CliRunner
 
 from deploy.native import postgres_server
-from shared.cache import sheets
+from shared.cache import commands, sheets
 from shared.cache.sheets import Fill
 from shared.cache.writer import SheetWriter
 from shared.commands import demo
@@ -136,13 +136,12 @@ def test_a_writer_of_an_earlier_epoch_is_not_believed(
 def test_within_an_epoch_an_older_version_is_refused(cache: redis.Redis) -> None:
     product_id = new_id()
     sheet, older = (stored(product_id, version, epoch=77) for version in (10, 9))
-    put = cache.register_script(sheets.PUT)
-    for arguments in (
-        sheets.fill_arguments([Fill(sheet)], TTL_S, read_at_ms=2**52),
-        sheets.put_arguments([older], TTL_S),
-        sheets.fill_arguments([Fill(older)], TTL_S, read_at_ms=2**52),
+    for command in (
+        sheets.fill([Fill(sheet)], TTL_S, read_at_ms=2**52),
+        sheets.put([older], TTL_S),
+        sheets.fill([Fill(older)], TTL_S, read_at_ms=2**52),
     ):
-        put(*arguments)
+        commands.run(cache, [command])
     entry = cache.get(sheets.key(product_id))
     assert isinstance(entry, bytes)
     assert entry.startswith(b"77.10|")

@@ -140,7 +140,7 @@ def test_an_unknown_product_is_remembered_and_appears_at_once_when_it_is_created
 
     async def test(own: Stand) -> None:
         assert await own.sources(product_id) == {}
-        assert cache.mget(sheets.key(product_id), sheets.GENERATION)[0] is not None
+        assert cache.mget(sheets.key(product_id), sheets.generation_key())[0] is not None
         assert 0 < cache.pttl(sheets.key(product_id)) <= sheets.ABSENCE_TTL_S * 1_100
         # Redis answers for the database.
         own.postgres.shut()

@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from shared.cache import changes, rulebook, sheets
+from shared.cache import changes, commands, rulebook, sheets
 from shared.cache.writer import SheetWriter
 from shared.messaging import channel, clients
 from shared.postgres.pools import Pool
@@ -50,8 +50,7 @@ def test_what_was_put_is_read_in_the_end_without_any_announcement(
 ) -> None:
     async def test(own: Stand) -> None:
         await own.reader.find([product_id])
-        keys, arguments = sheets.put_arguments([stored(product_id, 7)], TTL_S)
-        cache.register_script(sheets.PUT)(keys=keys, args=arguments)
+        commands.run(cache, [sheets.put([stored(product_id, 7)], TTL_S)])
 
         async def is_read() -> bool:
             found, _ = await own.reader.find([product_id])

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
@@ -10,10 +10,11 @@ import pytest
 import redis
 from redis.client import PubSub
 
-from shared.cache import sheets
+from shared.cache import commands, sheets
 from shared.cache.sheets import CorruptSheet, Fill
 from shared.cache.writer import SheetWriter
 from shared.messaging.channel import PRICE_CHANGES
+from shared.messaging.cluster import Command
 from shared.prices.new_versions import StoredSheet
 from tests.integration.catalogue_examples import new_id, stored
 from tests.support.waiting import eventually
@@ -27,13 +28,12 @@ class Puts:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        self._script = client.register_script(sheets.PUT)
 
     def put(self, *stored_sheets: StoredSheet) -> int:
-        return self._run(*sheets.put_arguments(stored_sheets, TTL_S))
+        return len(stored_sheets) - self._kept(sheets.put(stored_sheets, TTL_S))
 
     def fill(self, sheet: StoredSheet, *, age_ms: int = 0, seen: bytes = b"") -> int:
-        return self._run(*sheets.fill_arguments([Fill(sheet, seen)], TTL_S, self.now_ms() - age_ms))
+        return 1 - self._kept(sheets.fill([Fill(sheet, seen)], TTL_S, self.now_ms() - age_ms))
 
     def now_ms(self) -> int:
         seconds, microseconds = self._client.time()
@@ -51,8 +51,8 @@ class Puts:
     def plant(self, product_id: str, entry: bytes) -> None:
         self._client.set(sheets.key(product_id), entry, ex=1000)
 
-    def _run(self, keys: Sequence[str], arguments: Sequence[bytes | str | int]) -> int:
-        return len(keys) - len(self._script(keys=keys, args=arguments))
+    def _kept(self, command: Command) -> int:
+        return sum(commands.run(self._client, [command])[0])
 
 
 @pytest.fixture(autouse=True)
@@ -185,12 +185,13 @@ def test_sheets_of_one_batch_are_judged_one_by_one(puts: Puts) -> None:
 def test_entries_end_within_ten_percent_of_the_ttl_and_not_together(cache: redis.Redis) -> None:
     product_ids = [new_id() for _ in range(200)]
     fills = [Fill(stored(product_id)) for product_id in product_ids]
-    keys, arguments = sheets.fill_arguments(fills, TTL_S, read_at_ms=2**52)
+    command = sheets.fill(fills, TTL_S, read_at_ms=2**52)
+    keys, arguments = command.words[3:203], command.words[203:]
     ttls = [int(ttl) for ttl in arguments[5::5]]
     assert len(ttls) == len(product_ids)
     assert all(0.9 * TTL_S * 1000 <= ttl <= 1.1 * TTL_S * 1000 for ttl in ttls)
     assert len(set(ttls)) > 100
-    cache.register_script(sheets.PUT)(keys=keys, args=arguments)
+    commands.run(cache, [command])
     assert all(0 < cache.pttl(key) <= 1.1 * TTL_S * 1000 for key in keys)
 
 

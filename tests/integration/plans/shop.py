@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from shared.cache import sheets
+from shared.cache import commands, sheets
 from shared.catalogue.product_set import ProductSet
+from shared.messaging.cluster import Command
 from shared.messaging.messages import Enqueuer
 from shared.plans import application, making, store, views
 from shared.plans.changes import Change
@@ -131,7 +132,7 @@ class Shop:
         with self.services.pool.connection() as conn:
             found = [conn.execute(query).fetchall() for query in _TABLES]
         ids = sorted(self.prices())
-        cached = self.services.cache.mget([sheets.key(product_id) for product_id in ids]) if ids else []
+        cached = commands.run(self.services.cache, [Command("", ("GET", sheets.key(product_id))) for product_id in ids])
         return [*(tuple(map(str, rows)) for rows in found), tuple(map(str, cached))]
 
 
