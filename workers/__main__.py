@@ -13,8 +13,8 @@ from shared.telemetry import logs
 
 log = structlog.get_logger(__name__)
 
-# An idle consumer sleeps this long between polls. Dramatiq's default is up to a second.
-IDLE_SLEEP_MS = 50
+# A consumer sleeps this long at most while all threads are at work. Dramatiq's default is up to a second.
+BUSY_SLEEP_MS = 50
 # The main process waits this long for its workers to start, and monitors them only then. With the default of 30 s, the
 # crash of a starting worker would go unnoticed for as long.
 START_MS = 2_000
@@ -35,7 +35,7 @@ def main() -> int:
     except InvalidSettings as error:
         sys.exit(str(error))
     fork_on_linux()
-    os.environ["dramatiq_worker_timeout"] = str(IDLE_SLEEP_MS)  # noqa: SIM112 # Dramatiq's own spelling
+    os.environ["dramatiq_worker_timeout"] = str(BUSY_SLEEP_MS)  # noqa: SIM112 # Dramatiq's own spelling
 
     from dramatiq import cli
 

@@ -54,7 +54,7 @@ def register(broker: Broker, services: Services) -> None:
     def change_market(code: str) -> None:
         market_events.change_market(services, code)
 
-    # Of the urgent queue, behind its events. The row has the retries.
+    # Of the events' queue, behind its events. The row has the retries.
     @dramatiq.actor(
         broker=broker,
         queue_name=EVENTS_QUEUE,

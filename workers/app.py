@@ -6,7 +6,6 @@ import dramatiq
 from dramatiq.middleware import AgeLimit, Middleware, Retries, ShutdownNotifications, TimeLimit
 
 from shared.messaging import broker
-from shared.messaging.messages import EVENTS_QUEUE
 from shared.processes import exit_with_parent, freeze_gc
 from shared.settings import load
 from shared.telemetry import logs, tracing
@@ -33,7 +32,7 @@ def create_broker() -> None:
     exit_with_parent(grace_s=settings.drain_timeout_s)
     provider = tracing.configure(services.PROCESS, settings)
     running = services.build(settings, provider)
-    consuming = broker.create(running.queue, middleware(running), urgent=[EVENTS_QUEUE])
+    consuming = broker.create(running.queue, middleware(running))
     actors.register(consuming, running)
     dramatiq.set_broker(consuming)
     freeze_gc()

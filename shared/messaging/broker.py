@@ -13,7 +13,7 @@ from dramatiq_abort import Abortable
 from dramatiq_abort.backends import RedisBackend
 
 from shared.errors import RedisUnavailable, translate
-from shared.messaging.polling import BeatingConsumer
+from shared.messaging.polling import WaitingConsumer
 
 NAMESPACE = "pricing:dramatiq"
 # Events have a queue of their own, so that they never wait behind a run.
@@ -25,8 +25,6 @@ HEARTBEAT_TIMEOUT_MS = 15_000
 MAINTENANCE_PER_MILLION = 100_000
 # Longer than a message can wait between two attempts.
 ABORT_TTL_MS = 600_000
-# An idle consumer polls. Retries and runs are less urgent than events, and each poll costs 0.3 ms of CPU.
-PATIENT_POLL_MS = 250
 
 # Dramatiq's maintenance looks for the messages that a crashed worker held by KEYS, which stops Redis for as long as it
 # passes every key of the database. Their names are known.
@@ -47,12 +45,7 @@ class LossProofBroker(RedisBroker):
     the worker changes its id. Messages held under the old id are redelivered after 15 s, as after a crash. The lost
     reply to any other command becomes a ConnectionError, and so does the refusal of a Redis that is full or a replica;
     Dramatiq then repeats an acknowledgement until it succeeds.
-
-    Attributes:
-        urgent_queues: Queues that are polled at the worker's own interval; the others are polled less often.
     """
-
-    urgent_queues: frozenset[str] = frozenset()
 
     def __init__(self, client: redis.Redis, **options: Any) -> None:
         """A broker on this client; the other options are Dramatiq's."""
@@ -60,12 +53,9 @@ class LossProofBroker(RedisBroker):
         self.scripts["dispatch"] = client.register_script(_DISPATCH)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
-        """A consumer of a queue; when idle it sleeps longer on queues that are not urgent."""
-        is_patient = queue_name not in self.urgent_queues
-        consumer: Consumer = super().consume(
-            queue_name, prefetch, max(timeout, PATIENT_POLL_MS) if is_patient else timeout
-        )
-        return BeatingConsumer(consumer, queue_name)
+        """A consumer of a queue, which waits for its messages."""
+        consumer = super().consume(queue_name, prefetch, timeout)
+        return WaitingConsumer(consumer, self.client, f"{self.namespace}:{queue_name}", queue_name)
 
     def _dispatch(self, command: str) -> Callable[..., Any]:
         dispatch = super()._dispatch(command)  # type: ignore[no-untyped-call] # Dramatiq has no types here
@@ -97,23 +87,20 @@ def without_keys(script: str) -> str:
 _DISPATCH = without_keys((files("dramatiq.brokers") / "redis" / "dispatch.lua").read_text())
 
 
-def create(client: redis.Redis, middleware: Sequence[Middleware] = (), urgent: Sequence[str] = ()) -> Broker:
+def create(client: redis.Redis, middleware: Sequence[Middleware] = ()) -> Broker:
     """A broker that is not registered globally; senders need no middleware.
 
     Args:
         client: Connected to the Redis of the queues.
         middleware: In the order in which it runs before an actor; after the actor it runs in the reverse order.
-        urgent: Queues that a worker polls every few milliseconds.
     """
-    broker = LossProofBroker(
+    return LossProofBroker(
         client=client,
         middleware=list(middleware),
         namespace=NAMESPACE,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=MAINTENANCE_PER_MILLION,
     )
-    broker.urgent_queues = frozenset(urgent)
-    return broker
 
 
 def abortable(client: redis.Redis) -> Abortable:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import redis
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import dq_name, q_name, xq_name
 from litestar._openapi.schema_generation import SchemaCreator, openapi_schema_plugins
 from litestar.openapi.spec import Reference
@@ -120,6 +121,12 @@ def test_dramatiqs_dispatch_sends_the_name_that_shared_messaging_broker_takes_an
     assert first in client.sent[0]
     assert first not in client.sent[1]
     assert sender.broker_id in client.sent[1]
+
+
+def test_dramatiqs_consumer_on_redis_has_what_shared_messaging_polling_reads_and_sets() -> None:
+    untyped: Any = RedisBroker
+    consumer = untyped(client=LosesReplies()).consume("queue", prefetch=3)
+    assert (consumer.outstanding_message_count, consumer.prefetch, consumer.misses) == (0, 3, 0)
 
 
 def test_dramatiqs_names_of_queues_are_those_that_shared_messaging_queue_metrics_counts() -> None:

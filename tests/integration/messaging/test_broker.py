@@ -1,6 +1,7 @@
-"""The broker strands no message when a reply of Redis is lost; the stock one does for as long as its worker lives."""
+"""The broker strands no message when a reply of Redis is lost, and an idle consumer waits for messages in Redis."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 from uuid import uuid4
 
@@ -133,10 +134,46 @@ def test_an_acknowledgement_that_redis_refused_can_be_repeated(
     assert left(client) == 0
 
 
+def test_a_message_ends_the_wait_of_an_idle_consumer(quick: RedisBroker, client: LossyClient) -> None:
+    consumer: Any = quick.consume(QUEUE, timeout=20)
+    assert next(consumer) is None
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(lambda: next(message for message in consumer if message is not None))
+        try:
+            eventually(lambda: client.info("clients")["blocked_clients"], "it waits in Redis")
+        finally:
+            message_id = send(quick)
+        assert found.result().message_id == message_id
+
+
+def test_messages_keep_their_order_while_consumers_wait(quick: RedisBroker) -> None:
+    consumer: Any = quick.consume(QUEUE, prefetch=3, timeout=20)
+    assert next(consumer) is None
+    sent = [send(quick) for _ in range(3)]
+    assert [next(consumer).message_id for _ in sent] == sent
+
+
+def test_a_consumer_whose_threads_are_all_at_work_does_not_wait_for_more(
+    quick: RedisBroker, client: LossyClient
+) -> None:
+    consumer: Any = quick.consume(QUEUE, prefetch=1, timeout=20)
+    for _ in range(2):
+        send(quick)
+    at_work = eventually(lambda: next(consumer), "it is fetched")
+    waits = calls(client, "blmove")
+    assert [next(consumer) for _ in range(3)] == [None] * 3
+    assert calls(client, "blmove") == waits
+    consumer.ack(at_work)
+
+
 def test_another_script_of_dramatiq_is_refused() -> None:
     with pytest.raises(RuntimeError, match="has changed"):
         broker.without_keys("return 1")
 
 
 def key_scans(client: redis.Redis) -> int:
-    return int(client.info("commandstats").get("cmdstat_keys", {}).get("calls", 0))
+    return calls(client, "keys")
+
+
+def calls(client: redis.Redis, command: str) -> int:
+    return int(client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
