@@ -70,8 +70,10 @@ def wake(conn: Conn, product_ids: Sequence[str]) -> None:
 def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000) -> list[DueTarget]:
     """Take due targets to enqueue, the longest due first; they are not taken again for 20 s.
 
-    With `targets` only these are taken, without it any.
+    With `targets` only these are taken, without it any. In a transaction of its own: if PostgreSQL crashes before it is
+    on the disk, they are due again.
     """
+    conn.execute(_SOON_ON_DISK)
     values = {"targets": None if targets is None else list(targets), "limit": limit, "again": REDELIVER_AFTER_S}
     return [DueTarget(**row) for row in conn.execute(_TAKE_ANY if targets is None else _TAKE_THESE, values)]
 
@@ -84,8 +86,10 @@ def not_enqueued(conn: Conn, targets: Iterable[str]) -> None:
 def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
     """Hold the targets that are free and were not decided within the last second; the others become due in time.
 
-    The start is counted before the work: commit at once.
+    The start is counted before the work: commit at once. A crash of PostgreSQL, which is no crash of the worker, may
+    lose the count; it also ends the worker's transaction.
     """
+    conn.execute(_SOON_ON_DISK)
     values = _values(targets)
     leases = [Lease(**row) for row in conn.execute(_BEGIN, values | {"lease": LEASE_S})]
     if refused := set(values["targets"]) - {lease.target for lease in leases}:
@@ -135,6 +139,9 @@ def _values(targets: Iterable[str]) -> dict[str, list[str]]:
 def _of(leases: Sequence[Lease]) -> dict[str, object]:
     return {"targets": [lease.target for lease in leases], "claims": [lease.claim for lease in leases]}
 
+
+# The commit of this transaction does not wait for the disk; the next one that does writes it, too.
+_SOON_ON_DISK = "SET LOCAL synchronous_commit = off"
 
 _NEXT = f"q.decided_at + make_interval(secs => {INTERVAL_S})"
 

@@ -1,5 +1,7 @@
 """A target is decided at once, then at most once a second, and no event is forgotten, whatever dies."""
 
+from collections.abc import Callable
+
 import pytest
 
 from shared.errors import LeaseLost
@@ -173,6 +175,17 @@ def test_targets_that_are_due_later_are_not_taken(queue: Queue, pool: Pool) -> N
         conn.rollback()
     assert target not in {due.target for due in taken}
     assert queue.take(target) == []
+
+
+@pytest.mark.parametrize("step", [repricing_queue.take_due, repricing_queue.begin])
+def test_only_a_step_that_a_crash_may_undo_does_not_wait_for_the_disk(step: Callable[..., object], pool: Pool) -> None:
+    waits = []
+    with pool.connection() as conn:
+        with conn.transaction():
+            step(conn, [new_id()])
+            waits += conn.execute("SHOW synchronous_commit").fetchall()
+        waits += conn.execute("SHOW synchronous_commit").fetchall()
+    assert [row["synchronous_commit"] for row in waits] == ["off", "on"]
 
 
 def test_the_sweep_reads_only_targets_that_are_due(pool: Pool) -> None:
