@@ -6,6 +6,7 @@ from typing import Any
 from api.http import examples
 from shared.market_events.events import EVENT_TYPES
 
+REJECTED = "rejected"
 _REF = "#/components/schemas/"
 _CLOUD_EVENT = {
     "specversion": {
@@ -43,7 +44,7 @@ _CLOUD_EVENT = {
 
 
 def typed(components: dict[str, Any]) -> None:
-    """Make `MarketEvent` and `CloudEvent` unions by `type`.
+    """Make `MarketEvent`, `CloudEvent` and `EventView` unions by `type`.
 
     Args:
         components: The document's schemas; those of the events' data are among them.
@@ -54,6 +55,22 @@ def typed(components: dict[str, Any]) -> None:
     components["MarketEvent"]["examples"] = event["examples"]
     required = ("specversion", "id", "source")
     components["CloudEvent"] = _union(components, "A CloudEvent 1.0 in JSON.", "CloudEvent", _CLOUD_EVENT, required)
+    components["EventView"] = _views(components, components["EventView"])
+
+
+def _views(components: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
+    """Events as they are shown. Only the data of a rejected one may have another shape than its type's."""
+    statuses = view["properties"]["status"]
+    own = [status for status in statuses["enum"] if status != REJECTED]
+    fields = {name: field for name, field in view["properties"].items() if name not in ("type", "data")}
+    required = tuple(name for name in view["required"] if name not in ("type", "data"))
+    union = _union(components, view["description"], "View", fields | {"status": statuses | {"enum": own}}, required)
+    data = {"$ref": f"{_REF}JsonObject", "description": "The event's data, as it came."}
+    refused = {"status": statuses | {"enum": [REJECTED], "examples": [REJECTED]}, "data": data}
+    components["RejectedEventView"] = view | {"title": "RejectedEventView", "properties": view["properties"] | refused}
+    del union["discriminator"]  # of rejected events the type tells nothing
+    union["oneOf"].append({"$ref": f"{_REF}RejectedEventView"})
+    return union
 
 
 def _union(

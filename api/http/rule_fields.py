@@ -8,6 +8,8 @@ import inspect
 import re
 from typing import Any
 
+import msgspec
+
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n      .*)*)", re.MULTILINE)
 
 _WINDOW = {
@@ -174,7 +176,7 @@ def descriptions(kind: type) -> dict[str, str]:
     return described
 
 
-def complete(kind: type, schema: dict[str, Any]) -> None:
+def complete(kind: type[msgspec.Struct], schema: dict[str, Any]) -> None:
     """Add descriptions and examples to the schema of a struct where it has none."""
     described = descriptions(kind)
     if kind.__name__ == "Condition":
@@ -186,9 +188,12 @@ def complete(kind: type, schema: dict[str, Any]) -> None:
             field["description"] = described[name]
         if (kind.__name__, name) in _EXAMPLES_OF:
             field["examples"] = [_EXAMPLES_OF[kind.__name__, name]]
-        if not field.get("examples") and name in described:
-            default = field.get("default")
-            field["examples"] = [_EXAMPLES[name] if default in (None, [], {}, "") and name in _EXAMPLES else default]
+        # Only documents that people write need them.
+        if not field.get("examples") and name in described and kind.__struct_config__.forbid_unknown_fields:
+            if field.get("default") in (None, [], {}, "") and name in _EXAMPLES:
+                field["examples"] = [_EXAMPLES[name]]
+            elif "default" in field:
+                field["examples"] = [field["default"]]
 
 
 def _attributes(kind: type) -> dict[str, str]:

@@ -10,8 +10,9 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.spec import Schema
 
-from api.http import event_schemas, rule_fields
+from api.http import event_schemas, json_values, rule_fields
 from shared.market_events.events import EVENT_TYPES
+from shared.plans.results import PlanResult
 
 # An amount in an answer is a string of digits. A request may also have a number, which is read by its digits.
 _AMOUNT = {"type": "string", "pattern": r"^-?\d+(\.\d+)?$"}
@@ -36,8 +37,10 @@ def replace(app: Litestar) -> None:
             schema["examples"] = former.examples
         amount = _AMOUNT_TAKEN if name in taken and name not in rule_fields.SIGNED else _AMOUNT
         components[name] = _completed(schema, amount)
-    for name, schema in sorted(_schemas(EVENT_TYPES.values()).items()):
-        components.setdefault(name, _completed(schema, _AMOUNT_TAKEN))
+    for structs, amount in ((EVENT_TYPES.values(), _AMOUNT_TAKEN), ((PlanResult,), _AMOUNT)):
+        for name, schema in sorted(_schemas(structs).items()):
+            components.setdefault(name, _completed(schema, amount))
+    components |= json_values.SCHEMAS
     event_schemas.typed(components)
     app.openapi_schema.components.schemas = components
 
@@ -81,6 +84,10 @@ def _completed(schema: Any, amount: dict[str, Any]) -> Any:
     if found.get("format") == "decimal":
         del found["format"]
         found |= amount
+    if "$ref" in found:
+        found.pop("type", None)  # a stored document that another schema describes
+    if "enum" in found and all(isinstance(value, str) for value in found["enum"]):
+        found["type"] = "string"
     if found.get("type") == "object" and not found.keys() & {"properties", "additionalProperties"}:
         found["additionalProperties"] = True
     if isinstance(found.get("default"), dict):

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from api import rulebook_writes
 from api.edge.identity import needs
 from api.http import cursors
+from api.http.json_values import VALUE
 from api.http.problems import documented
 from api.routes.audit_log import INSTANT, instant
 from api.routes.lists import Cursor, Limit, Next
@@ -51,8 +52,12 @@ class DifferenceView(msgspec.Struct, frozen=True):
     path: Annotated[
         str, Meta(description="The field; price lists and promotions by id", examples=["$.promotions.spring.percent"])
     ]
-    before: Annotated[Any | UnsetType, Meta(description="The earlier value; missing: there was none")] = UNSET
-    after: Annotated[Any | UnsetType, Meta(description="The later value; missing: there is none")] = UNSET
+    before: Annotated[
+        Any | UnsetType, Meta(description="The earlier value; missing: there was none", extra_json_schema=VALUE)
+    ] = UNSET
+    after: Annotated[
+        Any | UnsetType, Meta(description="The later value; missing: there is none", extra_json_schema=VALUE)
+    ] = UNSET
 
 
 class Diff(msgspec.Struct, frozen=True, rename={"from_": "from"}):

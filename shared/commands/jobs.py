@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import click
+from msgspec.structs import replace
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from shared.catalogue import products
@@ -49,7 +50,7 @@ def tasks_command(context: click.Context, statuses: tuple[str, ...], limit: int)
     for task in found:
         error = f"{task.error.type}: {task.error.message}" if task.error else ""
         progress = f"{task.progress.done}/{task.progress.total or '?'}"
-        if failed := (task.result or {}).get("failed"):
+        if task.result and (failed := task.result.failed):
             progress += f", {failed} failed"
         created = f"{task.created_at:%F %T}"
         add_row(rows, str(task.task_id), task.kind, task.status, progress, str(task.attempts), created, error)
@@ -64,12 +65,14 @@ def show_task(settings: Settings, task_id: UUID) -> None:
     """Show a task, with the traceback of its error, and the first 100 products that failed in it."""
     with connection(settings) as conn:
         task, traceback = task_views.view(conn, task_id), task_views.traceback_of(conn, task_id)
-    failed: list[dict[str, str]] = (task.result or {}).pop("failed_products", [])
+    failed = task.result.failed_products if task.result else ()
+    if task.result:
+        task = replace(task, result=replace(task.result, failed_products=()))
     show(task, TaskView.__struct_fields__, traceback)
     if failed:
         rows = table("failed product", "reason")
         for product in failed:
-            add_row(rows, product["product_id"], product["reason"])
+            add_row(rows, product.product_id, product.reason)
         out.print(rows, soft_wrap=False)
 
 
@@ -100,15 +103,15 @@ def recalculate(settings: Settings, product_ids: tuple[str, ...], categories: tu
     if not wait:
         return
     task = _ended(settings, task_id)
-    while task.status == "skipped" and task.result:
-        print_line(f"another one includes it: {task.result['merged_into']}")
-        task = _ended(settings, UUID(task.result["merged_into"]))
+    while task.result and task.result.merged_into:
+        print_line(f"another one includes it: {task.result.merged_into}")
+        task = _ended(settings, task.result.merged_into)
     if task.status != "succeeded":
         reason = f": {task.error.type}: {task.error.message}" if task.error else ""
         raise failure(f"the recalculation ended {task.status}{reason}")
     assert task.result is not None  # noqa: S101 # a task that succeeded has one
-    print_line(f"{plural(task.result['recalculated'], 'price')} decided, {task.result['changed']:,} changed")
-    if failed := task.result.get("failed"):
+    print_line(f"{plural(task.result.recalculated or 0, 'price')} decided, {task.result.changed or 0:,} changed")
+    if failed := task.result.failed:
         print_line(f"{plural(failed, 'product')} failed: just tasks show {task.task_id}")
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+import msgspec
 import psycopg
 from click.core import ParameterSource
 from rich.console import Console
@@ -98,7 +99,8 @@ def print_line(text: str, to: Console = console, style: str = "") -> None:
 def show(item: object, names: Iterable[str], traceback: str | None) -> None:
     """Print attributes of an item, one per line, and a traceback below them."""
     for name in names:
-        print_line(f"{name}: {getattr(item, name)}", out)
+        value = getattr(item, name)
+        print_line(f"{name}: {msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value}", out)
     if traceback:
         out.print(Text(indented(traceback)), soft_wrap=True, end="")
 

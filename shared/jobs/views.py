@@ -8,11 +8,12 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, NotFound
 from shared.jobs.endings import TaskError
 from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
-from shared.wire.fields import AT, Attempts, CreatedAt, TaskId, TraceId
+from shared.wire.fields import AT, TASK_ID, Attempts, CreatedAt, TaskId, TraceId
 
 TaskKind = Literal["recalculation", "cache_sync", "plan", "apply"]
 TaskStatus = Literal["queued", "running", "succeeded", "skipped", "failed", "aborted"]
@@ -25,6 +26,16 @@ class Progress(msgspec.Struct, frozen=True):
 
     done: Annotated[int, Meta(description="Products done.", examples=[500])]
     total: Annotated[int | None, Meta(description="Products in all; null: not counted yet.", examples=[900])]
+
+
+class TaskResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result of a task; of one that another task includes, only that task."""
+
+    recalculated: Annotated[int | None, Meta(description="Prices that were decided.", examples=[900])] = None
+    changed: Annotated[int | None, Meta(description="Prices that changed.", examples=[12])] = None
+    failed: Annotated[int, Meta(description="Products that could not be decided.", examples=[1])] = 0
+    failed_products: Annotated[tuple[ProductFailure, ...], Meta(description="The first 100 of them.")] = ()
+    merged_into: Annotated[UUID | None, Meta(description="The task that includes this one.", examples=[TASK_ID])] = None
 
 
 class TaskView(msgspec.Struct, frozen=True):
@@ -42,13 +53,8 @@ class TaskView(msgspec.Struct, frozen=True):
     progress: Annotated[Progress, Meta(description="The progress.", examples=[{"done": 500, "total": 900}])]
     attempts: Attempts
     result: Annotated[
-        dict[str, Any] | None,
-        Meta(
-            description="Numbers of recalculated and changed prices, or merged_into: the task that includes this one. "
-            "Where products could not be decided: failed, their number, and failed_products, the first 100 of them "
-            "with product_id and reason.",
-            examples=[{"recalculated": 900, "changed": 12}],
-        ),
+        TaskResult | None,
+        Meta(description="The result; null: it has not succeeded.", examples=[{"recalculated": 900, "changed": 12}]),
     ]
     error: Annotated[TaskError | None, Meta(description="The error of the last attempt; null: it did not fail.")]
     trace_id: TraceId

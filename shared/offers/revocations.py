@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
-from shared.errors import DatabaseUnavailable, translated
+from shared.errors import DatabaseUnavailable, PricingError, translated
 from shared.postgres.pools import AsyncPool, Conn, bounded
 
 log = structlog.get_logger(__name__)
@@ -81,7 +81,7 @@ class RevocationsCopy:
             with translated():
                 self._before = await bounded(_newest(self._database))
             self._is_known = self._is_up = True
-        except Exception as error:  # noqa: BLE001 # the last known instant goes on counting
+        except PricingError as error:  # the last known instant goes on counting
             if self._is_up or not self._is_known:
                 log.warning("revocations of offers not read, the last known one counts", error=str(error))
             self._is_up = False

@@ -7,8 +7,8 @@ from shared.jobs import tasks
 from shared.jobs.tasks import RunningTask
 from shared.plans import application, findings, plan_parts, store
 from shared.plans.proposal import work_out
+from shared.plans.results import result_of
 from shared.plans.store import Plan
-from shared.plans.sums import result_of
 from shared.postgres.pools import Conn
 from shared.rulebook import reductions
 from shared.rulebook import store as rulebook

@@ -15,6 +15,7 @@ from shared.jobs import tasks
 from shared.plans import changes
 from shared.plans.changes import Change
 from shared.plans.queries import ShopQuery
+from shared.plans.results import PlanResult
 from shared.plans.undo import Undo
 from shared.postgres.pools import Conn
 
@@ -111,7 +112,7 @@ def locked(conn: Conn, plan_id: UUID) -> Plan:
     return _plan(row)
 
 
-def make_ready(conn: Conn, plan: Plan, result: Mapping[str, Any]) -> None:
+def make_ready(conn: Conn, plan: Plan, result: PlanResult) -> None:
     """Store the result of a plan whose parts are all there, with a hash of everything that it read."""
     values = {"plan_id": plan.plan_id, "result": msgspec.json.encode(result).decode()}
     conn.execute(_MAKE_READY, values)

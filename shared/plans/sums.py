@@ -1,17 +1,16 @@
 """The sums of a plan: of each partition, added up when the last one ends."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from shared.catalogue.failures import ProductFailure
 from shared.pricing.explanation import Step
-from shared.pricing.lint import Finding
 from shared.pricing.money import exact
 
 MOVERS = 10
@@ -23,7 +22,15 @@ EDGES = tuple(Decimal(edge) for edge in (*(f"-{edge}" for edge in reversed(_HALF
 
 
 class Mover(Struct, frozen=True):
-    """A price that moves far, with its explanations before and after."""
+    """A price that moves far, with its explanations before and after.
+
+    Attributes:
+        product_id: The product.
+        currency: The currency of its prices.
+        old_steps: The steps to the price in force.
+        new_steps: The steps to the planned price.
+        market: The market of a public price; empty: the published price.
+    """
 
     product_id: str
     currency: str
@@ -68,6 +75,10 @@ class Money(Struct):
     """Revenue and margin by a query in one currency, before and after the changes, on its volumes.
 
     Attributes:
+        revenue_before: Revenue before.
+        revenue_after: Revenue after.
+        margin_before: Margin before.
+        margin_after: Margin after.
         without_cost: Products whose cost is not known in this currency: they have no margin.
     """
 
@@ -82,6 +93,9 @@ class QuerySums(Struct):
     """What one of the shop's queries costs, over all products.
 
     Attributes:
+        products: The products that it is made for.
+        rise: Products that cost more.
+        fall: Products that cost less.
         not_comparable: Products without a price before or after, or in another currency.
         money: By currency.
     """
@@ -189,59 +203,3 @@ def largest(movers: Iterable[Mover]) -> list[Mover]:
 def class_of(change: Decimal) -> int:
     """The index of the histogram's class of a change other than 0."""
     return sum(edge < change if change > 0 else edge <= change for edge in EDGES)
-
-
-def result_of(sums: Sums, findings: Sequence[Finding] = ()) -> Mapping[str, Any]:
-    """The sums as the plan's result shows them."""
-    total, moved = sums.published, sums.published.rise + sums.published.fall
-    return {
-        "products": total.products,
-        "rise": total.rise,
-        "fall": total.fall,
-        "stay": total.products - moved,
-        "created": sums.created,
-        "deleted": sums.deleted,
-        "held": sums.held,
-        "released": sums.released,
-        "bounds": sums.bounds,
-        "undo": sums.undo,
-        "failed": sums.failed,
-        "failed_products": sums.failed_products,
-        "histogram": _classes(sums.histogram),
-        "categories": _groups(sums.categories, "category"),
-        "movers": _both_ways(sums.movers),
-        "public": {
-            "at": sums.public_at,
-            "markets_left_out": sums.markets_left_out,
-            "markets": _groups(sums.markets, "market"),
-            "histogram": _classes(sums.public_histogram),
-            "movers": _both_ways(sums.public_movers),
-        },
-        "queries": sums.queries,
-        "findings": findings,
-    }
-
-
-def _classes(histogram: Mapping[int, int]) -> list[dict[str, Any]]:
-    edges = (None, *EDGES, None)
-    return [{"from": edges[index], "to": edges[index + 1], "products": histogram[index]} for index in sorted(histogram)]
-
-
-def _both_ways(movers: Iterable[Mover]) -> dict[str, list[Mover]]:
-    ordered = list(movers)
-    return {"falls": [one for one in ordered if one.change < 0], "rises": [one for one in ordered if one.change > 0]}
-
-
-def _groups(groups: Mapping[str, Group], name: str, most: int = 200) -> list[dict[str, Any]]:
-    """The groups that move most, as rows."""
-    ordered = sorted(groups.items(), key=lambda item: (-item[1].rise - item[1].fall, item[0]))
-    return [
-        {
-            name: key,
-            "products": group.products,
-            "rise": group.rise,
-            "fall": group.fall,
-            "mean_change": round(group.change / group.products, 4) if group.products else Decimal(0),
-        }
-        for key, group in ordered[:most]
-    ]

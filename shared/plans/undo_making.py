@@ -106,7 +106,7 @@ def _run(conn: Conn, task_id: UUID) -> Subject:
     if task.kind != "recalculation":
         raise InvalidInput(f"is a task of kind {task.kind}, not a recalculation", "$.run")
     if task.status == "skipped":
-        raise InvalidInput(f"another run includes it: {(task.result or {}).get('merged_into')}", "$.run")
+        raise InvalidInput(f"another run includes it: {task.result and task.result.merged_into}", "$.run")
     if task.status not in tasks.ENDED:
         raise StillInUse(f"the run is {task.status}; wait for its end, or abort it")
     since = task.started_at or task.created_at

@@ -13,6 +13,7 @@ from shared.catalogue.product_set import ProductSet
 from shared.errors import NotFound
 from shared.jobs.endings import TaskError
 from shared.jobs.views import Progress
+from shared.plans.undo import UndoKind
 from shared.postgres.pools import LIST_TIMEOUT_S, Conn, bound_statement
 from shared.pricing.currencies import CurrencyCode
 from shared.pricing.product import ProductId
@@ -21,6 +22,10 @@ from shared.wire.fields import AT, CreatedAt, TaskId
 PlanStatus = Literal["queued", "running", "ready", "failed", "aborted", "applying", "applied", "discarded"]
 UndoNote = Literal["restored", "paused", "left", "created", "deleted", "signals"]
 Order = Literal["product_id", "falls", "rises"]
+# Stored documents are shown as they are; the OpenAPI document describes them as these.
+StoredChange = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/Change"})]
+StoredQuery = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/ShopQuery"})]
+StoredResult = Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/PlanResult"})]
 PLAN_ID = "2b0c2c9e-6f5f-4d0e-9a57-2f6f3f0f2a11"
 # The creation and the id of the last plan of a page.
 Position = tuple[datetime, UUID]
@@ -41,14 +46,14 @@ class PlanView(msgspec.Struct, frozen=True):
     task_id: TaskId
     progress: Annotated[Progress, Meta(description="Products of the job that makes or applies it.")]
     changes: Annotated[
-        list[dict[str, Any]],
+        list[StoredChange],
         Meta(description="The changes.", examples=[[{"promotion": {"id": "spring", "percent": "20"}}]]),
     ]
     product_set: Annotated[ProductSet, Meta(description="The planned products; empty: all.", examples=[{}])]
     is_partial: Annotated[bool, Meta(description="Of chosen products only: it cannot be applied.", examples=[False])]
-    queries: Annotated[list[dict[str, Any]], Meta(description="The shop's own queries.", examples=[[]])]
+    queries: Annotated[list[StoredQuery], Meta(description="The shop's own queries.", examples=[[]])]
     undo: Annotated[
-        dict[str, Any] | None,
+        dict[UndoKind, str] | None,
         Meta(
             description="What it undoes: run, event, plan, import or since, with its id or instant; null: no undo.",
             examples=[None],
@@ -58,7 +63,7 @@ class PlanView(msgspec.Struct, frozen=True):
     inputs_hash: Annotated[
         str | None, Meta(description="A hash of everything that it read; null: it is not ready.", examples=["5f70bf18"])
     ]
-    result: Annotated[dict[str, Any] | None, Meta(description="The effect; null: it is not ready.", examples=[None])]
+    result: Annotated[StoredResult | None, Meta(description="The effect; null: it is not ready.", examples=[None])]
     error: Annotated[TaskError | None, Meta(description="The error of the job's last attempt; null: none.")]
     ready_at: Annotated[datetime | None, Meta(description="The time of its end.", examples=[AT])]
     apply_task_id: Annotated[UUID | None, Meta(description="The task that applies it.", examples=[None])]

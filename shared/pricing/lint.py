@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from shared.pricing.conditions import Condition
 from shared.pricing.market import location_key
@@ -20,14 +20,16 @@ class Finding(Struct, frozen=True, omit_defaults=True):
     """A rule that has no effect, or a price that is missing.
 
     Attributes:
+        code: The code of the reason.
         part: The part's kind and id, such as `promotion spring`.
+        reason: The reason, in words.
         query: A price query that shows it.
     """
 
     code: Code
     part: str
     reason: str
-    query: dict[str, Any] = {}
+    query: Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/PriceQuery"})] = {}
 
 
 def findings(rulebook: Rulebook, markets: Iterable[str], at: datetime) -> Iterator[Finding]:

@@ -49,6 +49,13 @@ def test_a_python_client_is_generated_typed_and_used(engine: Engine, tmp_path: P
     run("bash", "-ec", generate, cwd=tmp_path, **programs)
     (tmp_path / "calls.py").write_text(block("python", "AuthenticatedClient"))
     run("venv/bin/mypy", "pricing", "calls.py", cwd=tmp_path)
+    models = {path.name: path.read_text() for path in (tmp_path / "pricing" / "models").glob("*.py")}
+    # A field without a type; fields that a later version adds are any JSON.
+    assert [
+        name
+        for name, text in models.items()
+        if re.search(r"^    (?!additional_properties)\w+: (.*\| )?Any\b", text, re.M)
+    ] == []
     check(run("venv/bin/python", "calls.py", engine.http.base_url, engine.key, cwd=tmp_path))
 
 
@@ -61,6 +68,10 @@ def test_a_typescript_client_is_generated_typed_and_used(engine: Engine, tmp_pat
     run("bash", "-ec", generate.replace("http://localhost:8000", str(engine.http.base_url).rstrip("/")), cwd=tmp_path)
     (tmp_path / "calls.ts").write_text(block("ts", "createClient"))
     options = ("--strict", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom", "--types", "node")
+    bodies = re.sub(
+        r"\[name: string\]: unknown;|/\*\*.*?\*/", "", (tmp_path / "pricing.ts").read_text(), flags=re.DOTALL
+    )
+    assert re.findall(r".*(?<!\")\bunknown\b.*", bodies) == []  # headers, and what comments say, are left out
     run("npx", "tsc", *options, "--skipLibCheck", "calls.ts", cwd=tmp_path)
     check(run("node", "calls.js", engine.http.base_url, engine.key, cwd=tmp_path))
 

@@ -150,8 +150,8 @@ def _shown(request: Request[Any, Any, Any], services: Services, plan_id: UUID, f
 def title(plan: views.PlanView) -> str:
     """What a plan changes, in a few words."""
     if plan.undo is not None:
-        [(kind, what)] = plan.undo.items()
-        return f"Undo of {kind} {what}"
+        [(subject, name)] = plan.undo.items()
+        return f"Undo of {subject} {name}"
     names = []
     for change in plan.changes:
         [(kind, content)] = change.items()

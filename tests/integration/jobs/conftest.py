@@ -97,7 +97,8 @@ class Tasks:
         view = self.view(task_id)
         assert view.status == "skipped"
         assert view.result
-        return UUID(view.result["merged_into"])
+        assert view.result.merged_into
+        return view.result.merged_into
 
     def end_lease(self, task_id: UUID, seconds: int = 60) -> None:
         """As if this much time had gone by."""

@@ -12,7 +12,7 @@ from shared.jobs import views as task_views
 from shared.jobs.endings import TaskError
 from shared.jobs.partitions import Partition
 from shared.jobs.tasks import RunningTask
-from shared.jobs.views import TaskView
+from shared.jobs.views import TaskResult, TaskView
 from shared.postgres.leases import MAX_CRASHES, QUARANTINED
 from shared.postgres.pools import Pool
 from shared.prices import inputs
@@ -140,7 +140,7 @@ def test_the_last_one_ends_the_run_and_progress_counts_each_once(run: Run) -> No
             run.finish(partition, done=2)
     assert run.view().progress.done == 5
     assert run.end() == "succeeded"
-    assert run.view().result == {"recalculated": 5, "changed": 0}
+    assert run.view().result == TaskResult(recalculated=5, changed=0)
     assert run.end() is None
 
 

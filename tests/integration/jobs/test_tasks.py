@@ -7,6 +7,7 @@ import pytest
 from shared.errors import NotFound
 from shared.jobs import tasks
 from shared.jobs.tasks import Busy, RunningTask
+from shared.jobs.views import TaskResult
 from shared.postgres.pools import Pool
 from tests.integration.catalogue_examples import at_once
 from tests.integration.jobs.conftest import AWAY, BOTH, ONE, TRACEPARENT, TWO, Tasks
@@ -114,7 +115,7 @@ def test_a_task_that_succeeds_says_what_it_did(jobs: Tasks) -> None:
     jobs.advance(task, done=6, changed=2)
     jobs.succeed(task)
     view = jobs.view(task.task_id)
-    assert (view.status, view.result, view.error) == ("succeeded", {"recalculated": 10, "changed": 3}, None)
+    assert (view.status, view.result, view.error) == ("succeeded", TaskResult(recalculated=10, changed=3), None)
     assert (view.progress.done, view.progress.total) == (10, 10)
     assert view.finished_at is not None
     assert jobs.start(task.task_id) is None

@@ -176,7 +176,9 @@ def test_the_follow_up_is_enqueued_when_a_run_fails_and_takes_over_what_was_merg
         assert merging.skip_into_follow_up(conn, beside)
     completion.task(message(task.task_id), errors.RedisUnavailable("away"), False)
     # It waits for its next attempt, and the follow-up behind it is free to run.
-    merged = (view(pool, beside).result or {})["merged_into"]
+    result = view(pool, beside).result
+    assert result is not None
+    merged = str(result.merged_into)
     assert queues.sent == [("recalculate", merged)]
     with pool.connection() as conn:
         services.claim.task = tasks.start(conn, task.task_id)

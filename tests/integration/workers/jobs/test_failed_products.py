@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from shared.jobs.partitions import MOST_FAILURES
+from shared.jobs.views import TaskResult
 from shared.postgres.pools import Pool
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import NOON, product, write
@@ -51,11 +52,11 @@ def test_a_run_succeeds_for_the_others(
     recalculation.run(services, task.task_id)
     view = runs.view(task.task_id)
     assert (view.status, view.progress.done, view.progress.total, view.error) == ("succeeded", 5, 5, None)
-    result = dict(view.result or {})
-    failed = result.pop("failed_products")
-    assert result == {"recalculated": 3, "changed": 3, "failed": 2}
-    assert [each["product_id"] for each in failed] == [ids[1], ids[3]]
-    assert "currency" in failed[0]["reason"]
+    assert view.result is not None
+    failed = view.result.failed_products
+    assert view.result == TaskResult(recalculated=3, changed=3, failed=2, failed_products=failed)
+    assert [each.product_id for each in failed] == [ids[1], ids[3]]
+    assert "currency" in failed[0].reason
     assert runs.changed(ids) == [ids[0], ids[2], ids[4]]
     assert failures("task") == 2
 
@@ -66,9 +67,10 @@ def test_a_result_names_the_first_hundred_and_counts_all(services: Services, run
         spoil(each)
     task = runs.split(ids)
     recalculation.run(services, task.task_id)
-    result = runs.view(task.task_id).result or {}
-    assert (result["recalculated"], result["failed"]) == (1, MOST_FAILURES + 2)
-    assert [each["product_id"] for each in result["failed_products"]] == ids[1 : MOST_FAILURES + 1]
+    result = runs.view(task.task_id).result
+    assert result is not None
+    assert (result.recalculated, result.failed) == (1, MOST_FAILURES + 2)
+    assert [each.product_id for each in result.failed_products] == ids[1 : MOST_FAILURES + 1]
 
 
 def test_the_events_of_such_a_product_fail_and_those_of_the_others_are_applied(

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from shared.jobs.tasks import RunningTask
+from shared.jobs.views import TaskResult
 from shared.messaging import lock
 from tests.integration.workers.conftest import Cached, Feed, Interfering, Queues
 from tests.integration.workers.run_examples import Runs, work
@@ -48,7 +49,7 @@ def test_a_worker_takes_one_partition_after_the_other_and_ends_the_run(
 ) -> None:
     work(services, task)
     view = runs.view(task.task_id)
-    assert (view.status, view.result) == ("succeeded", {"recalculated": 5, "changed": 5})
+    assert (view.status, view.result) == ("succeeded", TaskResult(recalculated=5, changed=5))
     assert [runs.prices(each) for each in ids] == [[Decimal("100.00"), Decimal("80.00")]] * 5
     sheets = [cached(each) for each in ids]
     assert [(sheet.version, sheet.published_price) for sheet in sheets if sheet] == [(2, Decimal("80.00"))] * 5

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 import redis
 
+from shared.jobs.views import TaskResult
 from shared.messaging import lock
 from tests.integration.workers.conftest import Queues
 from tests.integration.workers.connections import Connections
@@ -20,7 +21,9 @@ from workers.services import Services
 def merged_into(runs: Runs, task_id: UUID) -> UUID:
     view = runs.view(task_id)
     assert view.status == "skipped"
-    return UUID((view.result or {})["merged_into"])
+    assert view.result
+    assert view.result.merged_into
+    return view.result.merged_into
 
 
 def holder(cache: redis.Redis) -> object:
@@ -35,7 +38,7 @@ def test_a_request_runs_and_ends_with_its_result(services: Services, cache: redi
     runs_before = counted("pricing_run_duration_seconds_count")
     recalculation.run(services, task_id)
     view = runs.view(task_id)
-    assert (view.status, view.result, view.progress.total) == ("succeeded", {"recalculated": 3, "changed": 3}, 3)
+    assert (view.status, view.result, view.progress.total) == ("succeeded", TaskResult(recalculated=3, changed=3), 3)
     assert runs.changed(ids) == ids
     assert holder(cache) is None
     assert counted("pricing_run_duration_seconds_count") - runs_before == 1
@@ -44,7 +47,7 @@ def test_a_request_runs_and_ends_with_its_result(services: Services, cache: redi
 def test_a_run_of_no_products_ends_at_once(services: Services, runs: Runs) -> None:
     task_id = runs.requested(["unknown"])
     recalculation.run(services, task_id)
-    assert (runs.status(task_id), runs.view(task_id).result) == ("succeeded", {"recalculated": 0, "changed": 0})
+    assert (runs.status(task_id), runs.view(task_id).result) == ("succeeded", TaskResult(recalculated=0, changed=0))
 
 
 def test_a_message_for_a_run_that_has_ended_changes_nothing(services: Services, runs: Runs) -> None:

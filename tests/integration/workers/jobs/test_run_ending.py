@@ -19,7 +19,10 @@ def follow_up(pool: Pool, runs: Runs) -> UUID:
     beside = runs.requested(["P-2"])
     with pool.connection() as conn:
         assert merging.skip_into_follow_up(conn, beside)
-    return UUID((runs.view(beside).result or {})["merged_into"])
+    result = runs.view(beside).result
+    assert result
+    assert result.merged_into
+    return result.merged_into
 
 
 def ended() -> float:
