@@ -33,8 +33,12 @@ TOKEN = KEYS.sign(OFFER)
 HEADER, CONTENT, SIGNATURE = TOKEN.split(".")
 
 
+def packed_bytes(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
 def packed(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return packed_bytes(json.dumps(value).encode())
 
 
 def unpacked(text: str) -> Any:
@@ -43,6 +47,14 @@ def unpacked(text: str) -> Any:
 
 def read(token: str, keys: OfferKeys = KEYS, now_s: float = OFFER.iat + 1, revoked_before_s: float = 0) -> Offer:
     return keys.read(token, now_s, revoked_before_s)
+
+
+def twin(signature: str) -> str:
+    """The other signature that fits where a verifier does not check the range of its number (RFC 8032, 5.1.7)."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    made = base64.urlsafe_b64decode(signature + "==")
+    scalar = int.from_bytes(made[32:], "little") + order
+    return packed_bytes(made[:32] + scalar.to_bytes(32, "little"))
 
 
 ours = unpacked(HEADER)
@@ -56,6 +68,13 @@ WRONG: dict[str, tuple[str, type[PricingError]]] = {
     "alg HS256": (f"{packed(ours | {'alg': 'HS256'})}.{CONTENT}.{SIGNATURE}", OfferForged),
     "a header more": (f"{packed(ours | {'crit': ['exp'], 'exp': 1})}.{CONTENT}.{SIGNATURE}", OfferForged),
     "a key in the header": (f"{packed(ours | {'jwk': KEYS.public()[0]})}.{CONTENT}.{SIGNATURE}", OfferForged),
+    "the signature's twin": (f"{HEADER}.{CONTENT}.{twin(SIGNATURE)}", OfferForged),
+    "a signature of zeros": (f"{HEADER}.{CONTENT}.{packed_bytes(bytes(64))}", OfferForged),
+    "content that is not encoded": (
+        f"{packed(ours | {'b64': False, 'crit': ['b64']})}.{CONTENT}.{SIGNATURE}",
+        OfferForged,
+    ),
+    "another's name": (f"{packed(ours | {'kid': OfferKeys(OTHER).ids[0]})}.{CONTENT}.{SIGNATURE}", OfferForeign),
     "another's key": (OfferKeys(OTHER).sign(OFFER), OfferForeign),
     "another's key under our name": (
         f"{HEADER}.{CONTENT}.{OfferKeys(OTHER).sign(OFFER).rpartition('.')[2]}",
