@@ -3,6 +3,8 @@
 import json
 import ssl
 import threading
+import time
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -10,11 +12,12 @@ from standardwebhooks import Webhook
 
 
 class Call(NamedTuple):
-    """What arrived: the headers, and the body as it was sent."""
+    """What arrived: the headers, the body as it was sent, and the time, by `time.time`."""
 
     path: str
     headers: dict[str, str]
     body: str
+    at: float
 
     @property
     def content(self) -> dict[str, Any]:
@@ -36,24 +39,32 @@ class Call(NamedTuple):
         found: dict[str, Any] = Webhook(secret).verify(self.body, self.headers)
         return found
 
+    def is_signed(self, secret: str, at: datetime) -> bool:
+        """Whether it is signed with this secret at an instant, which need not be now."""
+        own = Webhook(secret).sign(self.headers["webhook-id"], at, self.body)
+        is_then = self.headers["webhook-timestamp"] == str(int(at.timestamp()))
+        return is_then and own in self.headers["webhook-signature"].split()
+
 
 class Receiver:
     """Listens on loopback.
 
     Attributes:
         calls: What arrived, in its order.
+        accepted: Those of them that were answered with a success.
         status: The answer; None: bytes that are no HTTP.
         headers: Of the answer.
         hold: While set, a call is not answered.
     """
 
-    def __init__(self, certificates: ssl.SSLContext | None = None) -> None:
+    def __init__(self, certificates: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.calls: list[Call] = []
+        self.accepted: list[Call] = []
         self.status: int | None = 204
         self.headers: dict[str, str] = {}
         self.hold = threading.Event()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._scheme = "https" if certificates else "http"
@@ -77,7 +88,8 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.calls.append(Call(self.path, headers, body))
+                call = Call(self.path, headers, body, time.time())
+                receiver.calls.append(call)
                 while receiver.hold.is_set() and not receiver._closing.wait(0.02):
                     pass
                 if receiver.status is None:
@@ -88,6 +100,8 @@ class Receiver:
                     self.send_header(name, value)
                 self.send_header("content-length", "0")
                 self.end_headers()
+                if 200 <= receiver.status < 300:
+                    receiver.accepted.append(call)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 # the library's name
                 """Nothing on the terminal."""

@@ -65,7 +65,7 @@ def test_a_forged_call_is_noticed(receiver: Receiver, part: str) -> None:
         case _:
             headers[part] += "-other"
     with pytest.raises(WebhookVerificationError):
-        Call("/", headers, body).verified(secret)
+        Call("/", headers, body, 0).verified(secret)
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])

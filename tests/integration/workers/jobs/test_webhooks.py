@@ -13,6 +13,7 @@ from standardwebhooks import WebhookVerificationError
 
 from shared.changes import log, webhooks
 from shared.changes.sending import WebhookSender
+from shared.changes.webhook_metrics import Webhooks
 from shared.changes.webhooks import Endpoint
 from shared.errors import ChangesGone
 from shared.messaging.messages import DELIVER_WEBHOOK
@@ -113,6 +114,13 @@ def test_an_endpoint_that_was_down_gets_everything_afterwards_in_order(
     assert [change for call in receiver.calls for change in call.ids] == ids[:3] + ids[3:103]
     hook.deliver()
     assert [change for call in receiver.calls for change in call.ids] == ids
+    assert all(call.is_signed(hook.secret, hook.at) for call in receiver.calls)
+
+
+def suspended(hook: Hook) -> float:
+    """The metric of which the alert WebhookSuspended makes its decision."""
+    samples = [sample for family in Webhooks(hook.pool).collect() for sample in family.samples]
+    return next(one.value for one in samples if one.labels == {"status": "suspended"})
 
 
 def test_after_three_days_it_is_suspended_and_goes_on_where_it_was_when_a_person_says_so(
@@ -124,9 +132,11 @@ def test_after_three_days_it_is_suspended_and_goes_on_where_it_was_when_a_person
     hook.waits(3 * 86_400 - 1)
     hook.deliver()
     assert hook.view().status == "active"
+    before = suspended(hook)
     hook.waits(1)
     hook.deliver()
-    assert hook.view().status == "suspended"
+    assert (hook.view().status, suspended(hook)) == ("suspended", before + 1)
+    later = hook.append(2)
     receiver.status, calls = 204, len(receiver.calls)
     hook.deliver()
     assert len(receiver.calls) == calls
@@ -135,8 +145,9 @@ def test_after_three_days_it_is_suspended_and_goes_on_where_it_was_when_a_person
         webhooks.resume(conn, hook.id)
         assert hook.id in webhooks.take_due(conn)
     hook.deliver()
-    assert receiver.calls[-1].ids == ids
-    assert hook.view().status == "active"
+    assert receiver.calls[-1].ids == ids + later
+    assert receiver.calls[-1].is_signed(hook.secret, hook.at)
+    assert (hook.view().status, suspended(hook)) == ("active", before)
 
 
 def test_an_endpoint_that_is_gone_is_suspended_at_once(hook: Hook, receiver: Receiver) -> None:
