@@ -16,6 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from shared.addresses import sentinels_of
 from shared.jobs.tasks import ENDED
 from shared.messaging import clients
+from shared.postgres.pools import PRIMARY
 from shared.settings import Settings
 from tests.support.waiting import eventually
 
@@ -52,7 +53,9 @@ class Engine:
 
     def sql(self, query: str, *values: object) -> list[DictRow]:
         """Ask PostgreSQL."""
-        with psycopg.Connection[DictRow].connect(self.settings.database_url, row_factory=dict_row) as conn:
+        with psycopg.Connection[DictRow].connect(
+            self.settings.database_url, row_factory=dict_row, target_session_attrs=PRIMARY
+        ) as conn:
             cursor = conn.execute(query.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
