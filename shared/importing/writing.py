@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared.catalogue.product_set import ProductSet
 from shared.changes.entries import MOST_PRODUCTS
 from shared.importing.checking import PRODUCT
-from shared.importing.columns import NEW_PRODUCT
+from shared.importing.columns import BITS, NEW_PRODUCT
 from shared.jobs import tasks
 from shared.postgres.pools import Conn
 from shared.prices import inputs, published
@@ -30,11 +30,13 @@ class Written(NamedTuple):
 def upsert(conn: Conn) -> Written:
     """Write the rows that were merged, in the order of their ids, so that two imports at once never deadlock.
 
-    Products whose row in the file equals the one in the catalogue are neither written nor locked.
+    Of a product whose row in the file equals the one in the catalogue, only the time of its stock and cost is set,
+    where the file has one of them: events from before cannot change them any more.
     """
     conn.execute(_WRITTEN)
     conn.execute(_UPSERT)
     conn.execute("ANALYZE import_written")
+    conn.execute(_RENEW)
     query = "SELECT count(*) FILTER (WHERE is_new) AS created, count(*) AS written FROM import_written"
     found = conn.execute(query).fetchone()
     assert found  # noqa: S101 # an aggregate returns a row
@@ -110,6 +112,18 @@ WITH written AS (
 )
 INSERT INTO import_written SELECT * FROM written
 """  # noqa: S608 # only names of columns
+
+
+_STATED = BITS["stock"] | BITS["cost"]
+# Another writer's rows are passed over: they get its time. Waiting for them could deadlock, as the rows that this
+# import changes are locked already.
+_RENEW = f"""
+UPDATE products SET updated_at = clock_timestamp() WHERE product_id IN (
+    SELECT p.product_id FROM products p JOIN import_rows r USING (product_id)
+    WHERE r.reason IS NULL AND r.given & {_STATED} > 0
+        AND NOT EXISTS (SELECT FROM import_written w WHERE w.product_id = p.product_id)
+    FOR NO KEY UPDATE OF p SKIP LOCKED)
+"""  # noqa: S608 # only numbers
 
 
 def _changed_facts(side: str) -> str:

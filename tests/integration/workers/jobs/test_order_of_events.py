@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from shared.postgres import clock
 from shared.postgres.pools import Pool
 from shared.rulebook.store import ActivePolicy
 from tests.integration.catalogue_examples import NOON, new_id, product, write
+from tests.integration.importing_examples import imported
 from tests.integration.workers.event_examples import Events
 from workers.jobs import market_events
 from workers.services import Services
@@ -87,6 +89,22 @@ def test_a_write_of_the_same_facts_is_as_of_now_too(
     with pool.connection() as conn:
         stored = products.view(conn, same.product_id).product
     assert (stored.cost, stored.stock) == (Decimal(99), 7)
+
+
+@pytest.mark.parametrize(("columns", "status"), [("stock", "superseded"), ("name", "applied")])
+def test_an_import_of_the_same_facts_is_as_of_now_where_it_has_stock_or_cost(
+    services: Services, events: Events, pool: Pool, policy: ActivePolicy, tmp_path: Path, columns: str, status: str
+) -> None:
+    same = product(new_id(), stock=7)
+    write(pool, policy, same)
+    between = datetime.now(UTC)
+    path = tmp_path / "products.csv"
+    path.write_text(f"product_id,{columns}\n{same.product_id},{getattr(same, columns)}\n")
+    assert "1 unchanged" in imported(pool, path).said
+    data: dict[str, Any] = {"product_id": same.product_id, "stock": 3}
+    late = events.record("stock_changed", data, product_id=same.product_id, at=between)
+    market_events.reprice_products(services, [same.product_id])
+    assert events.statuses(late) == [status]
 
 
 def test_an_event_without_a_time_is_as_of_its_receipt_by_the_clock_of_postgresql(
