@@ -12,6 +12,7 @@ from datetime import datetime
 import redis
 import structlog
 
+from shared.catalogue import price_lists
 from shared.changes import log as change_log
 from shared.changes import webhooks
 from shared.errors import retryable, translate
@@ -35,6 +36,8 @@ LOOK_S = 1.0
 PAUSE_S = 0.5
 # Of webhooks that failed, or whose message was lost.
 ENQUEUE_S = 0.5
+# A list with entries of more products has everything decided anew at its edges.
+MOST_NAMED = 10_000
 
 
 class ChangeClock:
@@ -105,7 +108,11 @@ class ChangeClock:
             if since < one.at <= now
         ]
         passed += change_log.values_in_force_since(conn, since, now)
-        for products in reductions.edges(self._rulebook, since, now).values():
+
+        def entries(list_id: str, revision: int) -> list[str] | None:
+            return price_lists.public_products(conn, list_id, revision, MOST_NAMED)
+
+        for products in reductions.edges(self._rulebook, since, now, entries).values():
             tasks.create(conn, "recalculation", products, "")
         change_log.append_edges(conn, passed, now)
         self._looked_at, self._due_in_s = time.monotonic(), self._time_to_next(conn, now)

@@ -175,6 +175,12 @@ def purge(conn: Conn, limit: int) -> int:
     return conn.execute(_PURGE, {"limit": limit}).rowcount
 
 
+def public_products(conn: Conn, list_id: str, revision: int, most: int) -> list[str] | None:
+    """The products that have entries for everybody in a revision; None: more than `most`."""
+    rows = _rows(conn, _PUBLIC, {"list_id": list_id, "revision": revision, "limit": most + 1})
+    return [product_id for (product_id,) in rows] if len(rows) <= most else None
+
+
 def pairs_of(conn: Conn, list_id: str, revisions: Sequence[int]) -> int:
     """The number of products and customers that have entries in one of these revisions."""
     [(count,)] = _rows(conn, _COUNT, {"list_id": list_id, "revisions": arrays.numbers(revisions)})
@@ -288,6 +294,11 @@ SELECT product_id, customer_id, ordinal, document FROM price_list_entries
 WHERE list_id = %(list_id)s AND revision = %(revision)s {}
     AND (product_id, customer_id, ordinal) > (%(p)s, %(c)s, %(o)s)
 ORDER BY product_id, customer_id, ordinal LIMIT %(limit)s
+"""
+
+_PUBLIC = """
+SELECT DISTINCT product_id FROM price_list_entries
+WHERE list_id = %(list_id)s AND revision = %(revision)s AND customer_id = '' ORDER BY product_id LIMIT %(limit)s
 """
 
 # Rows that a request has locked wait for the next purge. A deleted list has a revision in force without rows.

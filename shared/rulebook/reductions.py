@@ -1,6 +1,6 @@
 """The products whose public reductions may begin or end: by a change of the rulebook, and at an edge of a window."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 
@@ -9,10 +9,12 @@ from msgspec.structs import replace
 from shared.catalogue.product_set import ProductSet
 from shared.pricing.conditions import predicate
 from shared.pricing.public_price import query_in
-from shared.pricing.rulebook import PriceList, Promotion, Rulebook
+from shared.pricing.rulebook import AppliesTo, PriceList, Promotion, Rulebook
 from shared.rulebook import parts
 
 Part = PriceList | Promotion
+# List and revision → the products that have entries for everybody in it; None: more than can be named.
+Entries = Callable[[str, int], Sequence[str] | None]
 _EVERYTHING = ProductSet()
 
 
@@ -30,17 +32,25 @@ def changed(before: Rulebook, after: Rulebook, at: datetime) -> ProductSet | Non
     one, other = ({_named(part): part for part in _reducing(book)} for book in (before, after))
     differ = [part for name, part in one.items() if not _is_same(part, other.get(name))]
     differ += [part for name, part in other.items() if not _is_same(part, one.get(name))]
-    return _union(part for part in differ if _is_open(part, at))
+    return _united(_reach(part, _unnamed) for part in differ if _is_open(part, at))
 
 
-def edges(rulebook: Rulebook, since: datetime, until: datetime) -> dict[datetime, ProductSet]:
-    """The instants after `since`, up to `until`, at which public windows open or close, with the products reached."""
+def edges(rulebook: Rulebook, since: datetime, until: datetime, entries: Entries) -> dict[datetime, ProductSet]:
+    """The instants after `since`, up to `until`, at which public windows open or close, with the products reached.
+
+    Args:
+        rulebook: The rulebook in force.
+        since: The last instant before.
+        until: The last instant.
+        entries: Looks up the products of entries.
+    """
     found: dict[datetime, list[Part]] = {}
     for part in _reducing(rulebook):
         for edge in (part.opens, part.closes):
             if edge is not None and since < edge <= until:
                 found.setdefault(edge, []).append(part)
-    return {edge: _union(reached) or _EVERYTHING for edge, reached in sorted(found.items())}
+    sets = {edge: _united(_reach(part, entries) for part in reached) for edge, reached in sorted(found.items())}
+    return {edge: products for edge, products in sets.items() if products is not None}
 
 
 def has_any(rulebook: Rulebook) -> bool:
@@ -86,17 +96,30 @@ def _is_open(part: Part, at: datetime) -> bool:
     return (part.opens is None or part.opens <= at) and (part.closes is None or at < part.closes)
 
 
-def _union(reached: Iterable[Part]) -> ProductSet | None:
-    sets = [_reach(part) for part in reached]
-    return reduce(ProductSet.union, sets) if sets else None
+def _united(sets: Iterable[ProductSet | None]) -> ProductSet | None:
+    """The union of sets; None is the empty one."""
+    found = [one for one in sets if one is not None]
+    return reduce(ProductSet.union, found) if found else None
 
 
-def _reach(part: Part) -> ProductSet:
-    """The products that are reached; everything where entries, brands or tags choose them."""
+def _reach(part: Part, entries: Entries) -> ProductSet | None:
+    """The products that are reached; None: no product."""
     if isinstance(part, Promotion):
-        applies_to = part.applies_to
-    else:
-        applies_to = None if part.revision or part.adjustment is None else part.adjustment.applies_to
+        return _applied(part.applies_to)
+    named = entries(part.id, part.revision)
+    if named is None:
+        return _EVERYTHING
+    adjusted = None if part.adjustment is None else _applied(part.adjustment.applies_to)
+    return _united([ProductSet(tuple(named)) if named else None, adjusted])
+
+
+def _applied(applies_to: AppliesTo | None) -> ProductSet:
+    """The products to which a rule applies; everything where brands or tags choose them."""
     if applies_to is None or applies_to.brands or applies_to.tags:
         return _EVERYTHING
     return ProductSet(applies_to.products or (), applies_to.categories or ())
+
+
+def _unnamed(_: str, revision: int) -> Sequence[str] | None:
+    """The products of entries that are not looked up."""
+    return None if revision else ()

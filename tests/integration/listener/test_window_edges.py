@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from listener.change_clock import ChangeClock
 from shared.postgres import clock, migrations, pools
 from shared.postgres.pools import Pool
-from shared.pricing.rulebook import Promotion, Rulebook
+from shared.pricing.rulebook import PriceList, Promotion, Rulebook
 from shared.rulebook import store
 from shared.rulebook.store import By
 from shared.settings import Settings
@@ -57,3 +57,21 @@ def test_each_public_edge_starts_one_recalculation(shop: Pool) -> None:
     assert started(shop) == 3
     ChangeClock(shop, Queues(), lambda: True).turn()
     assert started(shop) == 3, "another listener goes on where the first one ended"
+
+
+def test_an_edge_of_a_list_concerns_the_products_with_entries_for_everybody(shop: Pool) -> None:
+    with shop.connection() as conn:
+        opens = (clock.now(conn) - timedelta(minutes=5)).isoformat()
+        sale = PriceList(id="sale", kind="sale", from_=opens, revision=2)
+        store.change(conn, lambda held: replace(held, price_lists=(sale,)), By("tests", "tests"))
+        entries = [(2, "P-1", ""), (2, "P-2", "c-17"), (1, "P-3", "")]
+        conn.cursor().executemany(
+            "INSERT INTO price_list_entries (list_id, revision, product_id, customer_id, ordinal, document) "
+            "VALUES ('sale', %s, %s, %s, 1, '{}')",
+            entries,
+        )
+        conn.execute("UPDATE change_log SET edges_until = clock_timestamp() - interval '1 hour'")
+    ChangeClock(shop, Queues(), lambda: True).turn()
+    with shop.connection() as conn:
+        [task] = conn.execute("SELECT product_set FROM tasks WHERE kind = 'recalculation'").fetchall()
+    assert task["product_set"] == {"product_ids": ["P-1"]}

@@ -1,5 +1,6 @@
 """Which products are decided anew: after a change of the rulebook, and at an edge of a window."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,13 +58,25 @@ def test_edges_are_the_instants_of_public_windows() -> None:
     march = {"from": "2026-03-01T00:00:00", "until": "2026-04-01T00:00:00"}
     book = rulebook(promotions=[TV | march, RADIO | march | {"until": "2026-03-15T00:00:00"}])
     first, last = at("2026-03-01"), at("2026-04-01")
-    assert reductions.edges(book, first, last) == {
+    assert edges(book, first, last) == {
         at("2026-03-15"): ProductSet(("P-1",)),
         last: ProductSet(categories=("tv",)),
     }
-    assert list(reductions.edges(book, at("2026-02-01"), first)) == [first]
-    assert reductions.edges(rulebook(promotions=[TV | B2B | march]), at("2026-01-01"), last) == {}
-    assert reductions.edges(rulebook(lists=[SALE | march]), at("2026-02-01"), first) == {first: EVERYTHING}
+    assert list(edges(book, at("2026-02-01"), first)) == [first]
+    assert edges(rulebook(promotions=[TV | B2B | march]), at("2026-01-01"), last) == {}
+    begins = at("2026-02-01"), first
+    assert edges(rulebook(lists=[SALE | march]), *begins) == {}
+    assert edges(rulebook(lists=[SALE | march]), *begins, ["P-1", "P-2"]) == {first: ProductSet(("P-1", "P-2"))}
+    assert edges(rulebook(lists=[SALE | march]), *begins, None) == {first: EVERYTHING}
+    adjusted = SALE | march | {"adjustment": {"percent": "10", "applies_to": {"categories": ["tv"]}}}
+    assert edges(rulebook(lists=[adjusted]), *begins, ["P-1"]) == {first: ProductSet(("P-1",), ("tv",))}
+    assert edges(rulebook(lists=[SALE | march | {"adjustment": {"percent": "10"}}]), *begins) == {first: EVERYTHING}
+
+
+def edges(
+    book: Rulebook, since: datetime, until: datetime, entries: Sequence[str] | None = ()
+) -> dict[datetime, ProductSet]:
+    return reductions.edges(book, since, until, lambda _, __: entries)
 
 
 def test_entries_of_a_sale_list_may_reduce() -> None:
