@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 from shared.access import keys
 from shared.cache.writer import forget_absences
 from shared.commands import demo, import_progress, planned_import, sale_import
+from shared.commands.rule_changes import CONFIRM
 from shared.commands.terminal import INTERRUPTED, connection, console, plural, print_line
 from shared.commands.text_options import text_options
 from shared.errors import InvalidInput, RedisUnavailable, translated
@@ -80,6 +82,7 @@ def load_demo(settings: Settings, *, if_new: bool, is_left_out: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Report what would change, also in prices, and keep nothing.")
 @click.option("--plan", "plans", is_flag=True, help="Plan it: show every price that moves; `just apply` imports it.")
+@CONFIRM
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
@@ -102,6 +105,7 @@ def import_file(
     replaces: bool,
     dry_run: bool,
     plans: bool,
+    confirm: bool,
     skip_bad: bool,
     from_spreadsheets: bool,
     **text: Any,
@@ -115,6 +119,8 @@ def import_file(
     map_price, rrp. Of products that exist, only the product_id is needed: columns that the file has not leave their
     values, and empty cells empty them.
 
+    An import that would move too many prices too far is refused: --plan shows it, --confirm makes it.
+
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
     try:
@@ -125,12 +131,12 @@ def import_file(
             planned_import.check_options(dry_run=dry_run, rejects=rejects)
             planned_import.run(settings, file, columns, shop, skip_bad=skip_bad)
             return
+        tried_by = None if confirm or dry_run else partial(connection, settings)
         with connection(settings) as conn:
-            code = import_progress.run(
-                conn, console, file, columns, rejects, shop=shop, skip_bad=skip_bad, dry_run=dry_run
-            )
+            options: dict[str, Any] = {"skip_bad": skip_bad, "dry_run": dry_run, "tried_by": tried_by}
+            code = import_progress.run(conn, console, file, columns, rejects, shop=shop, **options)
             if shop and code != importer.NOTHING and not dry_run:
-                code = max(code, sale_import.put(conn, settings, shop, columns))
+                code = max(code, sale_import.put(conn, settings, shop, columns, tried_by))
         if code != importer.NOTHING and not dry_run:
             _note_creations(settings)
     except (ValueError, InvalidInput) as error:

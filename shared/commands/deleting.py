@@ -10,9 +10,10 @@ from shared.catalogue.product_set import ProductSet
 from shared.commands import demo, rule_changes
 from shared.commands.suggestions import check_category, like_product
 from shared.commands.terminal import connection, failure, note_write, plural, print_line
-from shared.errors import RedisUnavailable, translated
+from shared.errors import PlanFirst, RedisUnavailable, translated
 from shared.jobs import tasks
 from shared.messaging import clients
+from shared.plans import trial
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.pricing.rulebook import Rulebook
@@ -32,41 +33,47 @@ def delete_command() -> None:
 @delete_command.command("product")
 @click.argument("product_ids", nargs=-1, metavar="[ID]…")
 @click.option("--category", help="All products of this category.")
+@rule_changes.CONFIRM
 @click.pass_obj
-def delete_products(settings: Settings, product_ids: tuple[str, ...], category: str | None) -> None:
+def delete_products(settings: Settings, product_ids: tuple[str, ...], category: str | None, *, confirm: bool) -> None:
     """Delete products by their ids or of a category: `just delete product P-100 P-101`.
 
-    Where one id does not exist, nothing is deleted.
+    Where one id does not exist, nothing is deleted. More products than the breaker lets move need --confirm.
     """
     if bool(product_ids) == (category is not None):
         raise click.UsageError("Name products, or a --category: `just delete product P-100`.")
     with connection(settings) as conn:
         found = _in_category(conn, category) if category is not None else _existing(conn, product_ids)
+        if not confirm:
+            _check_number(conn, len(found))
     _delete(settings, found)
 
 
 @delete_command.command("market")
 @click.argument("code")
+@rule_changes.CONFIRM
 @click.pass_obj
-def delete_market(settings: Settings, code: str) -> None:
+def delete_market(settings: Settings, code: str, *, confirm: bool) -> None:
     """Delete a market with its multiplier. Queries from there get the prices of DEFAULT."""
-    rule_changes.drop(settings, PartName("market", code))
+    rule_changes.drop(settings, PartName("market", code), confirm=confirm)
 
 
 @delete_command.command("list")
 @click.argument("list_id", metavar="ID")
+@rule_changes.CONFIRM
 @click.pass_obj
-def delete_list(settings: Settings, list_id: str) -> None:
+def delete_list(settings: Settings, list_id: str, *, confirm: bool) -> None:
     """Delete a price list with its entries."""
-    rule_changes.drop(settings, PartName("price_list", list_id))
+    rule_changes.drop(settings, PartName("price_list", list_id), confirm=confirm)
 
 
 @delete_command.command("promotion")
 @click.argument("promotion_id", metavar="ID")
+@rule_changes.CONFIRM
 @click.pass_obj
-def delete_promotion(settings: Settings, promotion_id: str) -> None:
+def delete_promotion(settings: Settings, promotion_id: str, *, confirm: bool) -> None:
     """Delete a promotion."""
-    rule_changes.drop(settings, PartName("promotion", promotion_id))
+    rule_changes.drop(settings, PartName("promotion", promotion_id), confirm=confirm)
 
 
 @delete_command.command("demo")
@@ -90,6 +97,13 @@ def delete_demo(settings: Settings) -> None:
         print_line(f"kept, as they are not the demo's: {_some(products.others)}")
     if markets.others:
         print_line(f"kept, as they were changed or rules refer to them: {_some(markets.others)}")
+
+
+def _check_number(conn: Conn, products: int) -> None:
+    try:
+        trial.check_deletion(conn, products, "--confirm")
+    except PlanFirst as error:
+        raise failure(f"{error}; nothing was deleted") from None
 
 
 def _existing(conn: Conn, product_ids: Sequence[str]) -> list[str]:

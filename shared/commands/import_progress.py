@@ -1,17 +1,20 @@
 """The output of an import: progress, bad rows, and one line with the result."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from shared.commands.terminal import note_write, plural, print_line
+from shared.errors import PlanFirst
 from shared.importing import importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.differences import Differences
 from shared.importing.entry_importer import EntriesImported
 from shared.importing.importer import Imported
 from shared.importing.shops import SALE_LIST, Shop
+from shared.plans.trial import Transaction
 from shared.postgres.pools import Conn
 
 # A rate is shown from so many rows and seconds on.
@@ -28,14 +31,18 @@ def run(
     shop: Shop | None = None,
     skip_bad: bool,
     dry_run: bool,
+    tried_by: Transaction | None = None,
 ) -> int:
-    """Import a file in the caller's transaction, or roll it back; returns the exit code."""
+    """Import a file in the caller's transaction, or roll it back; returns the exit code.
+
+    With `tried_by` its changes are tried first, as `importer.run` has it.
+    """
     rejects = rejects or Path(f"{'stdin' if file == source.STDIN else file.name}.rejects.csv")
     try:
         if rejects.exists() and file.exists() and rejects.samefile(file):
             raise RefusedFile("the rejects would be written over it")
-        done = _imported(conn, console, file, columns, rejects, shop, skip_bad=skip_bad)
-    except RefusedFile as refused:
+        done = _imported(conn, console, file, columns, rejects, shop, tried_by, skip_bad=skip_bad)
+    except (PlanFirst, RefusedFile) as refused:
         conn.rollback()
         print_line(f"{name_of(file)}: {refused}; nothing was imported", console)
         return importer.NOTHING
@@ -51,7 +58,15 @@ def run(
 
 
 def _imported(
-    conn: Conn, console: Console, file: Path, columns: Columns, rejects: Path, shop: Shop | None, *, skip_bad: bool
+    conn: Conn,
+    console: Console,
+    file: Path,
+    columns: Columns,
+    rejects: Path,
+    shop: Shop | None,
+    tried_by: Transaction | None,
+    *,
+    skip_bad: bool,
 ) -> Imported:
     with progress_on(console) as progress:
         reading = progress.add_task("reading", total=None)
@@ -62,7 +77,8 @@ def _imported(
             def writes() -> None:
                 progress.update(reading, description="writing", total=None)
 
-            return importer.run(conn, opened, columns, rejects=rejects, skip_bad=skip_bad, shop=shop, writes=writes)
+            options: dict[str, Any] = {"skip_bad": skip_bad, "shop": shop, "writes": writes, "tried_by": tried_by}
+            return importer.run(conn, opened, columns, rejects=rejects, **options)
 
 
 def _report_shop(console: Console, shop: Shop) -> None:

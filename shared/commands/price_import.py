@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,17 @@ from shared.cache import contracts
 from shared.cache.writer import SheetWriter
 from shared.catalogue.product_set import ProductSet
 from shared.commands.import_progress import name_of, note_guess, progress_on, report_rejects, speed
+from shared.commands.rule_changes import CONFIRM
 from shared.commands.terminal import INTERRUPTED, connection, console, note_write, plural, print_line
 from shared.commands.text_options import text_options
-from shared.errors import RedisUnavailable, translated
+from shared.errors import PlanFirst, RedisUnavailable, translated
 from shared.importing import entry_importer, importer, source
 from shared.importing.columns import Columns, RefusedFile
 from shared.importing.entry_importer import EntriesImported
 from shared.jobs import tasks
 from shared.messaging import clients
 from shared.messaging.channel import announce_rulebook
+from shared.plans.trial import Transaction
 from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import StoredSheet
@@ -38,6 +41,7 @@ from shared.telemetry import propagation
     "--map", "names", default="", metavar="OURS=THEIRS,…", help="Our columns and the file's; others are ignored."
 )
 @click.option("--dry-run", is_flag=True, help="Check the file, and keep nothing.")
+@CONFIRM
 @click.option("--skip-bad", is_flag=True, help="Import the good rows even if there are bad ones.")
 @click.option(
     "--rejects", type=click.Path(path_type=Path), help="The file for bad rows. Default: FILE.rejects.csv, here."
@@ -53,6 +57,7 @@ def import_prices(
     rejects: Path | None,
     *,
     dry_run: bool,
+    confirm: bool,
     skip_bad: bool,
     **text: Any,
 ) -> None:
@@ -64,7 +69,8 @@ def import_prices(
     price_decimals, tier_mode, tiers (JSON). With min_quantity or up_to a row is a tier: rows of a product that follow
     one another are one entry.
 
-    All prices change at one instant, when everything is loaded. A killed import leaves the old prices.
+    All prices change at one instant, when everything is loaded. A killed import leaves the old prices. One that would
+    move too many prices too far is refused, unless it is confirmed.
 
     Exit code 0: all rows were imported, 1: all but the bad ones, 2: nothing.
     """
@@ -72,7 +78,9 @@ def import_prices(
     try:
         with connection(settings) as conn:
             mapped = replace(entry_importer.columns(names), **text)
-            done = load(conn, settings, file, list_id, rejects, mapped, skip_bad=skip_bad, dry_run=dry_run)
+            tried_by = None if confirm else partial(connection, settings)
+            options: dict[str, Any] = {"skip_bad": skip_bad, "dry_run": dry_run, "tried_by": tried_by}
+            done = load(conn, settings, file, list_id, rejects, mapped, **options)
             if not done.is_refused and not dry_run:
                 note_write(conn)
         report_rejects(console, done, rejects)
@@ -80,7 +88,7 @@ def import_prices(
         code = done.exit_code
     except ValueError as error:
         raise click.UsageError(printable(str(error))) from None
-    except RefusedFile as refused:
+    except (PlanFirst, RefusedFile) as refused:
         print_line(f"{name_of(file)}: {refused}; nothing was imported")
         code = importer.NOTHING
     except click.ClickException as error:
@@ -112,11 +120,13 @@ def load(
     *,
     skip_bad: bool,
     dry_run: bool,
+    tried_by: Transaction | None = None,
 ) -> EntriesImported:
     """Replace the entries of a list by those of a file, with a progress bar; several transactions, which it commits.
 
     Raises:
         NotFound: there is no such list.
+        PlanFirst: as `entry_importer.run`.
         RefusedFile: as `entry_importer.run`; or the rejects would be written over the file.
     """
     if rejects.exists() and file.exists() and rejects.samefile(file):
@@ -152,5 +162,6 @@ def load(
                 skip_bad=skip_bad,
                 dry_run=dry_run,
                 mapped=mapped,
+                tried_by=tried_by,
                 writes=lambda count: progress.update(reading, description=f"writing {count:,} sheets", total=None),
             )

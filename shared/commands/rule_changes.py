@@ -70,7 +70,7 @@ def announce(settings: Settings, version: int | None = None, values_version: int
         announce_rulebook(events, version, values_version)
 
 
-def drop(settings: Settings, name: PartName, *, confirm: bool = True) -> None:
+def drop(settings: Settings, name: PartName, *, confirm: bool) -> None:
     """Delete a part, and with a market its multiplier.
 
     Raises:

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import msgspec
 
+from shared.catalogue import price_lists
 from shared.catalogue.product_set import ProductSet
-from shared.errors import Superseded
+from shared.errors import PlanFirst, Superseded
 from shared.importing import entry_loading, staging
 from shared.importing.chunks import chunks
 from shared.importing.columns import Columns, RefusedFile, parse_map
@@ -22,8 +23,12 @@ from shared.importing.process_pool import checked
 from shared.importing.source import Source
 from shared.importing.staging import Reject
 from shared.jobs import tasks
+from shared.plans import trial
+from shared.plans.changes import Change, EntriesChange
+from shared.plans.trial import Transaction
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
+from shared.pricing.entries import EntryWrite
 from shared.rulebook import reductions, revisions
 from shared.rulebook.store import By
 
@@ -84,6 +89,7 @@ def run(
     dry_run: bool = False,
     mapped: Columns = OURS,
     writes: Callable[[int], None] = lambda _: None,
+    tried_by: Transaction | None = None,
 ) -> EntriesImported:
     """Replace the entries of a list by those of a file; several transactions, which it commits.
 
@@ -101,8 +107,10 @@ def run(
         dry_run: Check all rows, and keep none.
         mapped: The mapping of the file's columns.
         writes: Called with the number of sheets written so far.
+        tried_by: Opens the transactions in which the entries are tried on a sample first; None: they are not tried.
 
     Raises:
+        PlanFirst: by the sample, they would move too many public prices too far.
         NotFound: there is no such list.
         RefusedFile: the source cannot be read or has another form; or a later load of the list is in force.
     """
@@ -126,13 +134,15 @@ def run(
         if is_refused or dry_run:
             entry_loading.drop(conn, list_id, revision)
         else:
+            if tried_by is not None:
+                _try(conn, tried_by, list_id, revision)
             cause = Cause("import", str(uuid4()))
             for count in entry_loading.put_into_sheets(conn, connect, list_id, revision, cause, publish):
                 products += count
                 writes(products)
             time.sleep(settle_s)
             announce(_put_in_force(conn, list_id, revision, author))
-    except (RefusedFile, KeyboardInterrupt):
+    except (PlanFirst, RefusedFile, KeyboardInterrupt):
         entry_loading.drop(conn, list_id, revision)
         raise
     return EntriesImported(
@@ -146,6 +156,20 @@ def run(
         time.monotonic() - began,
         dry_run,
     )
+
+
+def _try(conn: Conn, tried_by: Transaction, list_id: str, revision: int) -> None:
+    """Try a sample of the products that have entries in the loaded revision, or in the one that it replaces."""
+    either = [revision, revisions.in_force(conn, list_id)]
+    chosen, number = entry_loading.sample(conn, list_id, either, trial.SAMPLE)
+    loaded = price_lists.of_pairs(conn, list_id, revision, [(each, price_lists.EVERYONE) for each in chosen])
+    conn.commit()
+    entries = [price_lists.as_write(row) for rows in loaded.values() for row in rows]
+    kept = {entry.product_id for entry in entries}
+    entries += [EntryWrite(product_id=each, delete=True) for each in chosen if each not in kept]
+    if entries:
+        change = Change(entries=EntriesChange(list=list_id, entries=tuple(entries)))
+        trial.check(tried_by, change, confirm="--confirm", of=number)
 
 
 def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:

@@ -19,6 +19,9 @@ from shared.importing.shops import Shop
 from shared.importing.source import Source
 from shared.importing.staging import Reject, Staged
 from shared.importing.writing import Written
+from shared.plans import trial
+from shared.plans.changes import Change
+from shared.plans.trial import Transaction
 from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
@@ -75,6 +78,7 @@ def run(
     skip_bad: bool = False,
     shop: Shop | None = None,
     writes: Callable[[], None] = lambda: None,
+    tried_by: Transaction | None = None,
 ) -> Imported:
     """Import a source, in the caller's transaction; all its rows are checked before existing products are written.
 
@@ -90,8 +94,10 @@ def run(
         skip_bad: Import the good rows even if there are bad rows.
         shop: Turns the rows of a shop system's export into ours, and collects its sale prices.
         writes: Called when all rows are read, before existing products are written.
+        tried_by: Opens the transactions in which the changes are tried on a sample first; None: they are not tried.
 
     Raises:
+        PlanFirst: by the sample, it would move too many prices too far.
         RefusedFile: the source cannot be read, is neither CSV nor JSON Lines, has no rows, or was changed during the
             import; or the active policy was replaced.
     """
@@ -110,6 +116,9 @@ def run(
     is_refused = staged.rejected == staged.rows or (staged.rejected > 0 and not skip_bad)
     written, changes = Written(0, 0), None
     if not is_refused:
+        if tried_by is not None:
+            changed, number = merging.sample(conn, trial.SAMPLE)
+            trial.check(tried_by, *(Change(product=each) for each in changed), confirm="--confirm", of=number)
         writes()
         written = writing.upsert(conn)
         writing.note_replaced(conn, cause)

@@ -12,6 +12,7 @@ from shared.importing import faults
 from shared.importing.checking import PRODUCT
 from shared.importing.columns import BITS, EVERY_COLUMN, NEW_PRODUCT, REQUIRED
 from shared.postgres.pools import Conn
+from shared.pricing.product import ProductInput
 
 _CHECKED = 1_000
 _NEUTRAL = {"base_price": Decimal(0), "tiers": ()}
@@ -38,6 +39,12 @@ def merge(conn: Conn) -> int:
         conn.execute(_completed("import_before", missing))
         rejected += _check(conn)
     return rejected
+
+
+def sample(conn: Conn, most: int) -> tuple[list[ProductInput], int]:
+    """Up to so many of the products that exist and change, at random, as the file has them; and their number."""
+    [row] = conn.execute("SELECT count(*) AS n FROM import_before").fetchall()
+    return [products.product_of(each) for each in conn.execute(_SAMPLE, [most])], row["n"]
 
 
 def _check(conn: Conn) -> int:
@@ -98,6 +105,11 @@ UPDATE import_rows r SET field = CASE {_LACKS} END,
             THEN '; --currency EUR names that of all rows' ELSE '' END
 WHERE reason IS NULL AND given & {NEW_PRODUCT} <> {NEW_PRODUCT}
     AND NOT EXISTS (SELECT FROM products o WHERE o.product_id = r.product_id)
+"""  # noqa: S608 # only names of columns
+
+_SAMPLE = f"""
+SELECT {_of("r")} FROM import_before JOIN import_rows r USING (product_id)
+WHERE r.reason IS NULL ORDER BY random() LIMIT %s
 """  # noqa: S608 # only names of columns
 
 _COMPLETED = f"""

@@ -110,7 +110,7 @@ def _sample(conn: Conn, changes: tuple[Change, ...], of: int | None) -> _Sample 
         if products <= limit:
             return None  # before the rulebook is compiled
     proposed = proposal.work_out(conn, changes, rulebook.newest(conn))
-    if proposed.public is None and not proposed.writes_sheets:
+    if proposed.public is None and not proposed.moves_published_prices:
         return None
     reach = proposed.reach
     products = of or (catalogue if reach.is_everything else product_set.count(conn, reach))

@@ -40,7 +40,7 @@ def main(products: int, target: Path | None, *, quick: bool) -> None:
             store.change(conn, lambda book: replace(book, price_lists=headers), By("bench", "lists"))
         for each in (1, 3):
             path = entries(folder / f"entries-{each}.csv", products, each)
-            watched, said = ran(known, folder, "import-prices", path, "--list", f"list-{each}")
+            watched, said = ran(known, folder, "import-prices", path, "--list", f"list-{each}", "--confirm")
             query = f"SELECT count(*) FROM price_list_entries WHERE list_id = 'list-{each}'"  # our own id
             assert scalar(known, query) == products * each
             figures[f"entries_a_product_{each}"] = shown(console, products * each, watched, said)
