@@ -15,7 +15,7 @@ from listener.epoch_watch import EpochWatch
 from listener.inbox import Inbox
 from listener.sweep import Sweep
 from shared.access import idempotency
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries
 from shared.errors import retryable, translate
 from shared.market_events import signal_sources
 from shared.market_events.records import EventRecord
@@ -37,7 +37,7 @@ SWEEP_EVERY_S = 0.25
 BEAT_EVERY_S = 1.0
 PURGE_EVERY_S = 10.0
 PURGED_AT_ONCE = 1_000
-PURGES = (idempotency.purge, holds.purge, signal_sources.purge, price_lists.purge)
+PURGES = (idempotency.purge, holds.purge, signal_sources.purge, former_entries.purge)
 PULL_EVERY_S = 1.0
 MAINTAIN_EVERY_S, RETRY_MAINTENANCE_S = 3_600.0, 60.0
 PAUSE_S = 0.5

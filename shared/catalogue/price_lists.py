@@ -108,6 +108,9 @@ def replace(conn: Conn, list_id: str, revision: int, pairs: Iterable[Pair], rows
         keys["customer_ids"] = arrays.texts(pair[1] for pair in stale)
         conn.execute(_DELETE_PAIRS, key | keys)
     add(conn, list_id, revision, [row for row in given if (row.product_id, row.customer_id) in changed])
+    keys = {"product_ids": arrays.texts(pair[0] for pair in changed)}
+    keys["customer_ids"] = arrays.texts(pair[1] for pair in changed)
+    conn.execute(_NOTE_EDITED, key | keys)
     return changed
 
 
@@ -168,11 +171,6 @@ def page(
     query = _PAGE.format("" if product_id is None else "AND product_id = %(product_id)s")
     rows = _rows(conn, query, values | {"p": first[0], "c": first[1], "o": first[2]})
     return [(row, written(row)) for row in (EntryRow(*values) for values in rows)]
-
-
-def purge(conn: Conn, limit: int) -> int:
-    """Delete up to this many rows of replaced revisions and of deleted lists; returns their number."""
-    return conn.execute(_PURGE, {"limit": limit}).rowcount
 
 
 def public_products(conn: Conn, list_id: str, revision: int, most: int) -> list[str] | None:
@@ -275,6 +273,14 @@ SELECT %(list_id)s, %(revision)s, * FROM unnest(
     %(product_ids)s::text[], %(customer_ids)s::text[], %(ordinals)s::bigint[], %(documents)s::text[])
 """
 
+_NOTE_EDITED = f"""
+INSERT INTO edited_entries (list_id, revision, product_id, customer_id)
+SELECT %(list_id)s, %(revision)s, w.* FROM {_PAIRS} WHERE EXISTS (
+    SELECT FROM former_revisions f
+    WHERE f.list_id = %(list_id)s AND f.replaced_by = %(revision)s AND f.import_id IS NOT NULL)
+ON CONFLICT DO NOTHING
+"""  # noqa: S608 # only our own parts
+
 _OF_PRODUCTS = """
 SELECT product_id, '[' || string_agg(document, ',' ORDER BY list_id, revision, ordinal) || ']'
 FROM price_list_entries e WHERE product_id = ANY(%(product_ids)s::text[]) AND customer_id = '' AND NOT EXISTS (
@@ -299,15 +305,6 @@ ORDER BY product_id, customer_id, ordinal LIMIT %(limit)s
 _PUBLIC = """
 SELECT DISTINCT product_id FROM price_list_entries
 WHERE list_id = %(list_id)s AND revision = %(revision)s AND customer_id = '' ORDER BY product_id LIMIT %(limit)s
-"""
-
-# Rows that a request has locked wait for the next purge. A deleted list has a revision in force without rows.
-_PURGE = """
-DELETE FROM price_list_entries WHERE ctid = ANY(ARRAY(
-    SELECT former.ctid FROM price_list_revisions r CROSS JOIN LATERAL (
-        SELECT ctid FROM price_list_entries e WHERE e.list_id = r.list_id AND e.revision < r.in_force
-        LIMIT %(limit)s FOR UPDATE SKIP LOCKED) former
-    LIMIT %(limit)s))
 """
 
 _COUNT = """

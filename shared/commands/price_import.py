@@ -85,6 +85,8 @@ def import_prices(
                 note_write(conn)
         report_rejects(console, done, rejects)
         print_line(summary(done))
+        if done.import_id:
+            print_line(f"just undo --import {done.import_id} takes it back")
         code = done.exit_code
     except ValueError as error:
         raise click.UsageError(printable(str(error))) from None

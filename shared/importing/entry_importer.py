@@ -5,6 +5,7 @@ Rows and sheets are loaded in batches beside those in force. A killed import lea
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from shared.jobs import tasks
 from shared.plans import trial
 from shared.plans.changes import Change, EntriesChange
 from shared.plans.trial import Transaction
+from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices.new_versions import Cause
 from shared.pricing.entries import EntryWrite
@@ -42,6 +44,7 @@ class EntriesImported(msgspec.Struct, frozen=True):
         kept: The number of bad rows in the rejects file.
         is_refused: Whether nothing was imported because of bad rows.
         is_dry: Whether it was a dry run.
+        import_id: Its id, in the price history and for an undo; empty: nothing is in force.
     """
 
     rows: int
@@ -53,6 +56,7 @@ class EntriesImported(msgspec.Struct, frozen=True):
     is_refused: bool
     seconds: float
     is_dry: bool = False
+    import_id: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -115,6 +119,7 @@ def run(
         RefusedFile: the source cannot be read or has another form; or a later load of the list is in force.
     """
     began = time.monotonic()
+    cause, began_at = Cause("import", str(uuid4())), clock.now(conn)
     revision, currency = revisions.begin(conn, list_id), revisions.currency(conn, list_id)
     conn.commit()
     try:
@@ -136,12 +141,11 @@ def run(
         else:
             if tried_by is not None:
                 _try(conn, tried_by, list_id, revision)
-            cause = Cause("import", str(uuid4()))
             for count in entry_loading.put_into_sheets(conn, connect, list_id, revision, cause, publish):
                 products += count
                 writes(products)
             time.sleep(settle_s)
-            announce(_put_in_force(conn, list_id, revision, author))
+            announce(_put_in_force(conn, list_id, revision, author, cause.id, began_at))
     except (PlanFirst, RefusedFile, KeyboardInterrupt):
         entry_loading.drop(conn, list_id, revision)
         raise
@@ -155,6 +159,7 @@ def run(
         is_refused,
         time.monotonic() - began,
         dry_run,
+        "" if is_refused or dry_run else cause.id,
     )
 
 
@@ -172,9 +177,10 @@ def _try(conn: Conn, tried_by: Transaction, list_id: str, revision: int) -> None
         trial.check(tried_by, change, confirm="--confirm", of=number)
 
 
-def _put_in_force(conn: Conn, list_id: str, revision: int, author: str) -> int:
+def _put_in_force(conn: Conn, list_id: str, revision: int, author: str, import_id: str, began_at: datetime) -> int:
+    by = By(author, f"entries of price list {list_id}")
     try:
-        made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
+        made = revisions.switch(conn, list_id, revision, by, import_id, began_at)
     except Superseded as error:
         raise RefusedFile(str(error)) from None
     if reductions.is_reducing(made.rulebook, list_id):

@@ -122,6 +122,7 @@ def write(conn: Conn, gathered: Gathered, made: Made, proposed: Proposal, cause:
     gone = [one.product for one in gathered.found if one.product.product_id in proposed.deleted]
     replaced_facts.note(conn, cause.id, [replaced_facts.of_deletion(product) for product in gone])
     ids = [product.product_id for product in gone]
+    replaced_facts.note(conn, cause.id, entry_writes.of_deletion(conn, ids) if ids else [])
     deletions = published.delete_all(conn, ids, cause).sheets if ids else ()
     sheets = repriced.sheets | {sheet.product_id: sheet for sheet in deletions}
     changed = repriced.changed + tuple(sheet.product_id for sheet in deletions)

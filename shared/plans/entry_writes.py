@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.catalogue.price_lists import EntryRow
 from shared.errors import InvalidInput
 from shared.plans.proposal import Proposal
@@ -59,6 +59,15 @@ def write(conn: Conn, found: Sequence[PricingInputs], proposal: Proposal, repric
     sheets = repriced.sheets | {sheet.product_id: sheet for sheet in put.sheets}
     new = tuple(sheet.product_id for sheet in put.sheets if sheet.product_id not in repriced.changed)
     return replace(repriced, sheets=sheets, changed=repriced.changed + new, failed=(*repriced.failed, *put.failed))
+
+
+def of_deletion(conn: Conn, product_ids: Sequence[str]) -> list[Replaced]:
+    """The entries of products that are deleted with them."""
+    return [
+        Replaced(pair[0], "entries", _json(rows), None, list_id, pair[1])
+        for list_id, of_list in sorted(former_entries.in_force(conn, product_ids).items())
+        for pair, rows in sorted(of_list.items())
+    ]
 
 
 def _replace(conn: Conn, list_id: str, own: Mapping[str, Sequence[EntryWrite]], cause: Cause) -> set[str]:

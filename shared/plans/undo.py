@@ -12,6 +12,14 @@ UndoKind = Literal["run", "event", "plan", "import", "since"]
 _CAUSES = {"run": "task", "plan": "plan", "import": "import"}
 
 
+class FormerList(Struct, frozen=True):
+    """A list whose entries of the revision `old` come back; `new` replaced them, None: the list was deleted."""
+
+    list: str
+    old: int
+    new: int | None = None
+
+
 class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The subject of an undo.
 
@@ -23,6 +31,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         version: Of an event: the version of the sheet that includes it.
         product_id: Of an event: its product; empty: its market.
         source: Of an event: its source.
+        lists: The lists whose former entries come back: of an import of prices, or of a plan that deleted lists.
     """
 
     kind: UndoKind
@@ -32,6 +41,7 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int | None = None
     product_id: str = ""
     source: str = ""
+    lists: tuple[FormerList, ...] = ()
 
     @property
     def pauses(self) -> bool:
@@ -59,6 +69,8 @@ class Undo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether a change of a price is the subject's."""
         if self.kind == "since":
             return change.cause in AUTOMATION
+        if self.kind == "import" and self.lists:
+            return False  # entries decide no published price
         if self.kind == "event":
             return change.cause == "event" and change.version == self.version
         return (change.cause, change.cause_id) == (_CAUSES[self.kind], self.id)

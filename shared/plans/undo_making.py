@@ -6,9 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from shared.catalogue import imports
+from shared.catalogue import former_entries, imports
+from shared.catalogue.former_entries import Former
 from shared.catalogue.product_set import ProductSet
-from shared.errors import InvalidInput, NoHistory, StillInUse
+from shared.errors import InvalidInput, NoHistory, NotFound, StillInUse
 from shared.jobs import tasks
 from shared.jobs import views as task_views
 from shared.market_events import views as event_views
@@ -16,7 +17,7 @@ from shared.plans import contents, making, reverse, store
 from shared.plans.changes import Change
 from shared.plans.making import Made
 from shared.plans.store import Author, Options
-from shared.plans.undo import Undo
+from shared.plans.undo import FormerList, Undo
 from shared.postgres import clock
 from shared.postgres.pools import Conn
 from shared.prices import replaced_facts
@@ -137,16 +138,31 @@ def _event(conn: Conn, event_id: str, source: str | None) -> Subject:
 
 
 def _import(conn: Conn, import_id: str) -> Subject:
-    made = imports.find(conn, import_id)
+    if (former := former_entries.of_import(conn, import_id)) is not None:
+        return _entries(conn, import_id, former)
+    try:
+        made = imports.find(conn, import_id)
+    except NotFound as error:
+        raise NotFound(f"{error}; of imports of prices the last one of each list is kept, for a week") from None
     undo = Undo(kind="import", id=import_id, since=made.began_at, until=made.ended_at)
     found = replaced_facts.products_of_cause(conn, import_id, made.began_at, MOST_NAMED + 1)
     is_few = not made.created and 0 < len(found) <= MOST_NAMED
     return Subject(undo, ProductSet(tuple(sorted(found))) if is_few else ProductSet())
 
 
+def _entries(conn: Conn, import_id: str, former: Former) -> Subject:
+    """An import of prices of a list: the entries that it replaced come back."""
+    lists = (FormerList(former.list_id, former.revision, former.replaced_by),)
+    undo = Undo(kind="import", id=import_id, since=former.began_at, until=former.ended_at, lists=lists)
+    found = former_entries.product_ids(conn, former, MOST_NAMED + 1)
+    return Subject(undo, ProductSet(tuple(sorted(found))) if 0 < len(found) <= MOST_NAMED else ProductSet())
+
+
 def _plan(conn: Conn, plan_id: UUID) -> Subject:
     plan = store.locked(conn, plan_id)
     if plan.apply_task_id is not None and tasks.status(conn, plan.apply_task_id) not in (None, *tasks.ENDED):
         raise StillInUse("the plan is being applied; wait for its end")
-    undo = Undo(kind="plan", id=str(plan_id), since=plan.created_at, until=plan.applied_at)
-    return Subject(undo, plan.options.product_set, reverse.of(conn, plan))
+    changes = reverse.of(conn, plan)
+    lists = reverse.lists_of(conn, plan, changes)
+    undo = Undo(kind="plan", id=str(plan_id), since=plan.created_at, until=plan.applied_at, lists=lists)
+    return Subject(undo, ProductSet() if lists else plan.options.product_set, changes)

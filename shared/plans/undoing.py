@@ -77,7 +77,8 @@ def publish_part(conn: Conn, work: Work, part: Stored, chosen: ProductFilter, ca
     plan, proposal = work
     undo = _subject(work)
     if undo.writes_facts:  # before the products, as every writer of entries
-        for list_id in replaced_facts.lists_of_cause(conn, undo.id, undo.since):
+        written = replaced_facts.lists_of_cause(conn, undo.id, undo.since)
+        for list_id in sorted({*written, *(each.list for each in undo.lists)}):
             price_lists.lock(conn, list_id)
     gathered = _gather(conn, undo, chosen)
     active = rulebook.active_policy(conn)

@@ -1,16 +1,16 @@
 """The facts, manual prices and entries that an undo brings back: those that are still as its subject wrote them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.market_events import signals
 from shared.plans.contents import Entries
-from shared.plans.undo import Undo
+from shared.plans.undo import FormerList, Undo
 from shared.postgres.pools import Conn
 from shared.prices import replaced_facts
 from shared.prices.inputs import PricingInputs
@@ -87,6 +87,13 @@ def find(conn: Conn, found: Sequence[PricingInputs], undo: Undo, after: Rulebook
         return back
     by_id = {one.product.product_id: one for one in found}
     written = replaced_facts.of_cause(conn, undo.id, list(by_id), undo.since)
+    edited: set[tuple[str, str, str]] = set()
+    for former in undo.lists:
+        if former.new is not None:
+            pairs = former_entries.edited(conn, former.list, former.new, list(by_id))
+            edited |= {(former.list, *pair) for pair in pairs}
+        for row in _of_list(conn, former, list(by_id)):
+            written[row.product_id].append(row)
     if not written:
         return back
     measured = signals.measured(conn, list(written))
@@ -98,8 +105,21 @@ def find(conn: Conn, found: Sequence[PricingInputs], undo: Undo, after: Rulebook
             elif row.kind == "manual_price":
                 _manual_price(back, by_id[product_id].state.manual, row)
             elif row.list_id in held:
-                _entries(back, held[row.list_id].get((product_id, row.customer_id), []), row)
+                now = held[row.list_id].get((product_id, row.customer_id), [])
+                _entries(back, now, row, is_edited=(row.list_id, product_id, row.customer_id) in edited)
     return back.without(back.left)
+
+
+def _of_list(conn: Conn, former: FormerList, product_ids: Sequence[str]) -> Iterator[Replaced]:
+    """The entries of products that differ between a list's former revision and the one that replaced it."""
+    old = former_entries.of_products(conn, former.list, former.old, product_ids)
+    new = {} if former.new is None else former_entries.of_products(conn, former.list, former.new, product_ids)
+    for pair in sorted({*old, *new}):
+        before, after = (
+            replaced_facts.encoded_entries([*map(price_lists.as_write, of.get(pair, ()))]) for of in (old, new)
+        )
+        if before != after:
+            yield Replaced(pair[0], "entries", before, after, former.list, pair[1])
 
 
 def _facts(back: Back, one: PricingInputs, row: Replaced, measured: Mapping[Pair, datetime]) -> None:
@@ -128,9 +148,9 @@ def _manual_price(back: Back, manual: ManualPrice | None, row: Replaced) -> None
         back.left.add(row.product_id)
 
 
-def _entries(back: Back, held: Sequence[EntryWrite], row: Replaced) -> None:
+def _entries(back: Back, held: Sequence[EntryWrite], row: Replaced, *, is_edited: bool) -> None:
     old, new = replaced_facts.entries(row.old), replaced_facts.entries(row.new)
-    if held == new:
+    if held == new and not is_edited:
         gone = EntryWrite(product_id=row.product_id, customer_id=row.customer_id or None, delete=True)
         back.entries.setdefault(row.list_id, {}).setdefault(row.product_id, []).extend(old or [gone])
     elif held != old:
@@ -147,8 +167,10 @@ def _entries_now(conn: Conn, rows: Sequence[Replaced], after: Rulebook) -> dict[
     found = {}
     for list_id, of_list in pairs.items():
         header = parts.find(active, PartName("price_list", list_id))
-        if isinstance(header, PriceList) and parts.find(after, PartName("price_list", list_id)) is not None:
-            held = price_lists.of_pairs(conn, list_id, header.revision, of_list)
+        if parts.find(after, PartName("price_list", list_id)) is not None:
+            # A list that the undo brings back has no entries yet.
+            revision = header.revision if isinstance(header, PriceList) else None
+            held = {} if revision is None else price_lists.of_pairs(conn, list_id, revision, of_list)
             found[list_id] = {pair: [price_lists.as_write(each) for each in own] for pair, own in held.items()}
     return found
 

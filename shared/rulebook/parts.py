@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.errors import InvalidInput, NotFound, StillInUse
 from shared.postgres.pools import Conn
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
@@ -149,11 +149,13 @@ def _with_revisions(conn: Conn, rulebook: Rulebook, lists: Sequence[PriceList]) 
 
 
 def _end_revisions(conn: Conn, before: Rulebook, after: Rulebook) -> None:
-    """No entry of a deleted list counts any more."""
+    """No entry of a deleted list counts any more; those in force are kept for a week."""
     left = {part.id for part in after.price_lists}
     for part in before.price_lists:
         if part.id not in left:
-            price_lists.note_in_force(conn, part.id, price_lists.next_revision(conn, part.id, part.revision))
+            revision = price_lists.next_revision(conn, part.id, part.revision)
+            former_entries.note(conn, part.id, part.revision, revision, None, None)
+            price_lists.note_in_force(conn, part.id, revision)
 
 
 def _with(rulebook: Rulebook, part: Part, key: str) -> Rulebook:

@@ -1,8 +1,10 @@
 """Revisions of price lists: the header in the rulebook names the revision of its entries that is in force."""
 
+from datetime import datetime
+
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.errors import NotFound, Superseded
 from shared.postgres.pools import Conn
 from shared.pricing.rulebook import PriceList, Rulebook
@@ -38,8 +40,23 @@ def begin(conn: Conn, list_id: str) -> int:
     return price_lists.next_revision(conn, list_id, in_force(conn, list_id))
 
 
-def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
-    """Put a loaded revision in force, for every product at once.
+def switch(
+    conn: Conn,
+    list_id: str,
+    revision: int,
+    by: By,
+    import_id: str | None = None,
+    began_at: datetime | None = None,
+) -> RulebookVersion:
+    """Put a loaded revision in force, for every product at once; the one before is kept for a week.
+
+    Args:
+        conn: In a transaction.
+        list_id: The list.
+        revision: The loaded revision.
+        by: The author.
+        import_id: The import that loaded it, which an undo names; None: another writer.
+        began_at: When the import began; None: now.
 
     Raises:
         NotFound: the rulebook has no such list any more.
@@ -53,6 +70,7 @@ def switch(conn: Conn, list_id: str, revision: int, by: By) -> RulebookVersion:
         headers = (replace(one, revision=revision) if one.id == list_id else one for one in rulebook.price_lists)
         return replace(rulebook, price_lists=tuple(headers))
 
+    former_entries.note(conn, list_id, in_force(conn, list_id), revision, import_id, began_at)
     price_lists.note_in_force(conn, list_id, revision)
     return store.change(conn, revise, by)
 

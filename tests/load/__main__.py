@@ -104,7 +104,9 @@ def _remove(stack: RunningStack, cold_count: int) -> None:
     try:
         console.print(f"· {catalogue.remove(stack, cold_count)} products {catalogue.PREFIX}… are deleted again")
     except httpx.HTTPError as error:
-        console.print(f"· the products {catalogue.PREFIX}… stay: {error}; `just delete product --category load --confirm`")
+        console.print(
+            f"· the products {catalogue.PREFIX}… stay: {error}; `just delete product --category load --confirm`"
+        )
 
 
 def _locust(stack: RunningStack, cold_count: int) -> list[str]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.importing import entry_importer, exported_prices, source, tables
 from shared.importing.columns import RefusedFile
 from shared.importing.entry_importer import EntriesImported
@@ -92,7 +92,7 @@ class Shop:
     def rows(self) -> int:
         """The rows that are left once the listener has deleted those of former revisions."""
         with self.pool.connection() as conn:
-            price_lists.purge(conn, 1_000_000)
+            former_entries.purge(conn, 1_000_000, keeps_days=0)
             query = "SELECT count(*) AS n FROM price_list_entries WHERE list_id = %s"
             [row] = conn.execute(query, [self.list_id]).fetchall()
         return int(row["n"])

@@ -42,7 +42,7 @@ def shop(own_services: Services, lasting_marks: None) -> Shop:  # it is only in 
             "TRUNCATE products, prices, deleted_prices, signals, price_history, holds, repricing_queue, breaker_moves,"
             " tasks, run_partitions, plans, plan_parts, plan_items, pauses, replaced_signals,"
             " restored_prices, replaced_facts, staged_imports, staged_products, imports, market_values,"
-            " price_list_entries, price_list_revisions"
+            " price_list_entries, price_list_revisions, former_revisions, edited_entries"
         )
         rulebook.ensure_default(conn)
         rulebook.publish(conn, NEUTRAL, BY)

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from shared.errors import InvalidInput, StalePlan, StillInUse
-from shared.plans.changes import Change, Deletion
-from shared.pricing.rulebook import PriceList, Promotion
+from shared.errors import StalePlan, StillInUse
+from shared.plans.changes import Change
+from shared.pricing.rulebook import Promotion
 from tests.integration.catalogue_examples import product
 from tests.integration.plans.shop import Shop
 from tests.integration.plans.undo_shop import UndoShop
@@ -83,7 +83,3 @@ def test_a_plan_that_cannot_be_undone_is_refused(undo_shop: UndoShop) -> None:
     plan = shop.plan(shop.policy(min_margin=FULL))
     with pytest.raises(StillInUse, match="not applied"):
         shop.plan_undo(plan=plan.plan_id)
-    shop.apply(shop.plan(Change(price_list=PriceList(id="sale", kind="sale"))).plan_id)
-    gone = shop.apply(shop.plan(Change(delete=Deletion(price_list="sale"))).plan_id)
-    with pytest.raises(InvalidInput, match="entries are not kept"):
-        shop.plan_undo(plan=gone.plan_id)

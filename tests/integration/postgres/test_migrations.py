@@ -46,6 +46,8 @@ TABLES = {
     "deleted_prices",
     "price_list_entries",
     "price_list_revisions",
+    "former_revisions",
+    "edited_entries",
     "idempotency_keys",
     "alembic_version",
 }

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from shared.cache import sheets
-from shared.catalogue import price_lists
+from shared.catalogue import former_entries, price_lists
 from shared.postgres.pools import Conn, Pool
 from shared.prices import list_entries, published
 from shared.prices.history import price_changes
@@ -98,11 +98,11 @@ def test_rows_of_replaced_revisions_and_deleted_lists_are_purged_unless_a_reques
     kept = {replaced: [1], deleted: [], first: [0], loading: [0, 1]}
     with pool.connection() as request, pool.connection() as conn:
         request.execute("SELECT FROM price_list_entries WHERE list_id = %s AND revision = 0 FOR UPDATE", [replaced])
-        price_lists.purge(conn, 1_000)
+        former_entries.purge(conn, 1_000, keeps_days=0)
         conn.commit()
         assert left() == kept | {replaced: [0, 1]}
     with pool.connection() as conn:
-        assert price_lists.purge(conn, 1_000) == 1
+        assert former_entries.purge(conn, 1_000, keeps_days=0) == 1
     assert left() == kept
 
 
