@@ -83,7 +83,7 @@ def written_since(conn: Conn, import_ids: Sequence[UUID], at: datetime, most: in
 
 def purge(conn: Conn, limit: int, keeps_days: int) -> int:
     """Delete up to this many products of old imports, and the imports without any; returns the larger number."""
-    return max(conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in _PURGE)
+    return max(conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in PURGE)
 
 
 _product = msgspec.json.Decoder(ProductInput)
@@ -114,8 +114,8 @@ SELECT DISTINCT p.product_id FROM staged_products s JOIN products p USING (produ
 WHERE s.import_id = ANY(%(ids)s) AND p.updated_at > %(at)s ORDER BY p.product_id LIMIT %(most)s
 """
 
-_OLD = "SELECT import_id FROM staged_imports WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)"
-_PURGE = (
+_OLD = "SELECT import_id FROM staged_imports WHERE created_at < now() - make_interval(days => %(days)s)"
+PURGE = (
     f"""
     DELETE FROM staged_products WHERE (import_id, product_id) IN (
         SELECT import_id, product_id FROM staged_products WHERE import_id IN ({_OLD}) LIMIT %(limit)s)

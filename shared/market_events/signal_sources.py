@@ -80,7 +80,7 @@ FROM signal_sources ORDER BY newest_at DESC LIMIT %s
 _PURGE = """
 DELETE FROM signal_sources WHERE (kind, source) IN (
     SELECT kind, source FROM signal_sources
-    WHERE newest_at < clock_timestamp() - make_interval(days =>
+    WHERE newest_at < now() - make_interval(days =>
         CASE WHEN newest_at < first_at + make_interval(hours => %(once_h)s) THEN %(once_days)s ELSE %(days)s END)
     LIMIT %(limit)s)
 """

@@ -9,7 +9,7 @@ def purge(conn: Conn, limit: int, keeps_days: int) -> int:
 
     Items of old plans go with their month's partition. Plans that failed or were aborted or discarded stay in the list.
     """
-    deleted = [conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in _PURGE]
+    deleted = [conn.execute(query, {"limit": limit, "days": keeps_days}).rowcount for query in PURGE]
     deleted.append(staged_imports.purge(conn, limit, keeps_days))
     return max(deleted)
 
@@ -19,7 +19,10 @@ SELECT p.plan_id, p.created_at FROM plans p LEFT JOIN tasks t ON t.task_id = p.t
 WHERE p.applied_version IS NULL AND (p.discarded_at IS NOT NULL OR t.status IN ('failed', 'aborted'))
 """
 
-_PURGE = (
+# `now()` does not change in a transaction, so an index bounds the search.
+_OLD = "SELECT plan_id FROM plans WHERE created_at < now() - make_interval(days => %(days)s)"
+
+PURGE = (
     f"""
     DELETE FROM plan_items WHERE (planned_at, ctid) IN (
         SELECT i.planned_at, i.ctid FROM ({_UNUSED}) u JOIN plan_items i
@@ -27,14 +30,11 @@ _PURGE = (
     """,  # noqa: S608 # only our own parts
     f"""
     DELETE FROM plan_parts WHERE (plan_id, number) IN (
-        SELECT plan_id, number FROM plan_parts WHERE plan_id IN (SELECT plan_id FROM ({_UNUSED}) u)
-            OR plan_id IN (SELECT plan_id FROM plans
-                WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)) LIMIT %(limit)s)
+        SELECT s.plan_id, s.number FROM (SELECT plan_id FROM ({_UNUSED}) u UNION ALL {_OLD}) over
+            JOIN plan_parts s USING (plan_id) LIMIT %(limit)s)
     """,  # noqa: S608 # as above
-    """
-    DELETE FROM plans WHERE plan_id IN (
-        SELECT plan_id FROM plans WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)
-        ORDER BY created_at LIMIT %(limit)s)
+    f"""
+    DELETE FROM plans WHERE plan_id IN ({_OLD} ORDER BY created_at LIMIT %(limit)s)
         AND NOT EXISTS (SELECT FROM plan_parts s WHERE s.plan_id = plans.plan_id)
-    """,
+    """,  # noqa: S608 # as above
 )

@@ -197,5 +197,5 @@ WHERE status = 'open' AND hold_id = ANY(%s)
 
 _PURGE = """
 DELETE FROM holds WHERE hold_id IN (
-    SELECT hold_id FROM holds WHERE ended_at < clock_timestamp() - make_interval(days => %s) ORDER BY ended_at LIMIT %s)
+    SELECT hold_id FROM holds WHERE ended_at < now() - make_interval(days => %s) ORDER BY ended_at LIMIT %s)
 """

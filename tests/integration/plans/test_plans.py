@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from shared.catalogue import staged_imports
 from shared.catalogue.product_set import ProductSet
 from shared.errors import AlreadyEnded, InvalidInput, StalePlan
 from shared.plans import retention, store, views
@@ -163,3 +164,13 @@ def test_items_of_a_discarded_plan_and_old_plans_are_purged(shop: Shop) -> None:
         conn.execute("UPDATE plans SET created_at = created_at - interval '100 days'")
         assert retention.purge(conn, 100, 90)
         assert views.page(conn, 10, None) == []
+
+
+def test_an_index_bounds_the_search_for_old_plans_and_imports(shop: Shop) -> None:
+    queries = [query for query in (*retention.PURGE, *staged_imports.PURGE) if "now()" in query]
+    assert len(queries) == 4
+    with shop.services.pool.connection() as conn:
+        conn.execute("SET LOCAL enable_seqscan = off")
+        for query in queries:
+            rows = conn.execute(f"EXPLAIN {query}".encode(), {"limit": 1_000, "days": 90})
+            assert "Index Cond: (created_at < (now()" in str(rows.fetchall()), query
