@@ -6,6 +6,8 @@ Exit code 0: every bar was met, 1: one was not.
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.judge import Bar
-from tests.bench.recalculation import arena, catalogue, runs
+from tests.bench.recalculation import arena, catalogue, event_latency, runs
 from tests.bench.recalculation.arena import Arena
+from tests.bench.recalculation.report import READS_RATIO
 from tests.support.ending import ends_once
 
 LARGE, SMALL = 1_000_000, 10_000
-LARGE_S, SMALL_S, QUERY_S, RATIO, MEMORY_MB = 45, 1, 35, 0.8, 250
+LARGE_S, SMALL_S, QUERY_S, RATIO, MEMORY_MB, GROWTH_MB = 45, 1, 35, 0.8, 250, 10
 TIMEOUT_S = 600
 QUERY = {"name": "members", "is_prime_member": True, "quantity": 3, "volume": "10"}
 
@@ -30,10 +33,11 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 @click.command()
 @click.option("--quick", is_flag=True, help="With 100,000 products in place of a million.")
 @click.option("--products", default=0, type=click.IntRange(0), help="With so many; 0: a million.")
+@click.option("--beside", "is_beside", is_flag=True, help="Also reads beside a plan.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
 )
-def main(quick: bool, products: int, json_file: Path | None) -> None:
+def main(quick: bool, products: int, is_beside: bool, json_file: Path | None) -> None:
     """Plan and apply changes of the policy on servers of its own, beside a recalculation."""
     ends_once()
     large = products or (100_000 if quick else LARGE)
@@ -41,6 +45,8 @@ def main(quick: bool, products: int, json_file: Path | None) -> None:
         small = _measured(place, SMALL)
     with arena.running() as place:
         found = _measured(place, large)
+        if is_beside:
+            found["reads_ms"] = event_latency.reads_beside(place, "plan", _planning(place), _say)
     bars = _bars(found, small)
     console.print(_table(found, small), _judged(bars))
     if json_file is not None:
@@ -61,6 +67,9 @@ def _measured(place: Arena, products: int) -> dict[str, Any]:
     catalogue.tidy(place.engine)
     found: dict[str, Any] = {"products": products, "run": run, "memory_before_mb": max(place.worker_peaks_mb())}
     found["one in ten"] = _plan(place, _markup(place, "0.6"))
+    peak = max(place.worker_peaks_mb())
+    found["again"] = _plan(place, _markup(place, "0.6"))
+    found["memory_growth_mb"] = max(place.worker_peaks_mb()) - peak
     found["with a query"] = _plan(place, _markup(place, "0.6"), queries=[QUERY])
     found["all"] = _plan(place, _undercut(place, "5"))
     found["applied"] = _applied(place, found["one in ten"]["plan_id"])
@@ -101,6 +110,22 @@ def _plan(place: Arena, change: dict[str, Any], **options: Any) -> dict[str, Any
     }
 
 
+@contextmanager
+def _planning(place: Arena) -> Iterator[Callable[[], bool]]:
+    """A plan that moves nearly every price, being made within the block; whether it still is."""
+    answer = place.engine.http.post("/api/v1/plans", json={"changes": [_undercut(place, "6")]})
+    assert answer.status_code == 202, answer.text
+    path = f"/api/v1/plans/{answer.json()['plan_id']}"
+    while not place.engine.http.get(path).json()["progress"]["done"]:
+        time.sleep(runs.POLL_S)
+    yield lambda: place.engine.http.get(path).json()["status"] == "running"
+    _reached(place, answer.json()["plan_id"], "ready")
+
+
+def _say(what: str) -> None:
+    console.print(f"· {what}")
+
+
 def _applied(place: Arena, plan_id: str) -> dict[str, Any]:
     begun = time.monotonic()
     answer = place.engine.http.post(f"/api/v1/plans/{plan_id}/apply")
@@ -137,7 +162,12 @@ def _bars(found: dict[str, Any], small: dict[str, Any]) -> list[Bar]:
         Bar(f"{SMALL:,} products planned", small["one in ten"]["seconds"], "≤", SMALL_S, " s"),
         Bar("prices that differ from the applied plan's", found["applied"]["differing"], "≤", 0),
         Bar("memory of a worker", found["memory_mb"], "≤", MEMORY_MB, " MB"),
+        Bar("growth of a worker's memory by a second plan", found["memory_growth_mb"], "≤", GROWTH_MB, " MB"),
     ]
+    if "reads_ms" in found:
+        reads = found["reads_ms"]
+        ratio = reads["beside_plan"]["p99"] / reads["beside_cpu_work"]["p99"]
+        bars.append(Bar("warm reads beside a plan, p99 against equal CPU work", ratio, "≤", READS_RATIO))
     if found["products"] == LARGE:
         bars.append(Bar(f"{LARGE:,} products planned", found["one in ten"]["seconds"], "≤", LARGE_S, " s"))
         bars.append(Bar("a query of the shop's own, more", query, "≤", QUERY_S, " s"))

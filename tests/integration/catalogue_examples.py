@@ -1,7 +1,7 @@
 """Products, sheets and competitors to start from, and what a test asks of the tables about them."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -55,10 +55,16 @@ def write(pool: Pool, policy: ActivePolicy, *inputs: ProductInput) -> Repriced:
 
 
 def add_competitor(conn: Conn, product_id: str, price: str, currency: str = "USD") -> None:
-    competitor = CompetitorPriceChanged(
-        product_id=product_id, competitor="acme", price=Decimal(price), currency=currency
-    )
-    assert signals.apply(conn, [SignalUpdate.of(competitor, "test", NOON, str(uuid4()))])
+    add_competitors(conn, {product_id: price}, currency)
+
+
+def add_competitors(conn: Conn, prices: Mapping[str, str], currency: str = "USD") -> None:
+    asked = [
+        CompetitorPriceChanged(product_id=product_id, competitor="acme", price=Decimal(price), currency=currency)
+        for product_id, price in prices.items()
+    ]
+    won = signals.apply(conn, [SignalUpdate.of(competitor, "test", NOON, str(uuid4())) for competitor in asked])
+    assert len(won) == len(prices)
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:

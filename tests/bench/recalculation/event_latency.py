@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from statistics import quantiles
 from typing import Any
 
@@ -33,19 +33,26 @@ def measured(arena: Arena, products: int, say: Callable[[str], None]) -> dict[st
             if not is_running():
                 break
             during.append(_latency_ms(arena, number))
-    say("warm reads beside a run")
+    return {
+        "event_latency_ms": {"idle": _quantiles(idle), "during_run": _quantiles(during)},
+        "reads_ms": reads_beside(arena, "run", _a_run(arena, "0.04"), say),
+    }
+
+
+def reads_beside(
+    arena: Arena, what: str, work: AbstractContextManager[Callable[[], bool]], say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Warm reads beside work that is under way within its block, and beside equal CPU work, in milliseconds."""
+    say(f"warm reads beside a {what}")
     hot = _warm(arena)
-    with _a_run(arena, "0.04") as is_running:
+    with work as is_running:
         before, since = arena.cpu_s(), time.monotonic()
-        beside_run = _reads(arena, hot, is_running)
+        beside = _reads(arena, hot, is_running)
         cores = sum(_used(arena, before, ("worker", "postgres", "redis"))) / (time.monotonic() - since)
     say(f"warm reads beside equal CPU work, {cores:.2f} cores")
     with _burning(cores):
         control = _reads(arena, _warm(arena), lambda: True)
-    return {
-        "event_latency_ms": {"idle": _quantiles(idle), "during_run": _quantiles(during)},
-        "reads_ms": {"beside_run": _quantiles(beside_run), "beside_cpu_work": _quantiles(control), "cores": cores},
-    }
+    return {f"beside_{what}": _quantiles(beside), "beside_cpu_work": _quantiles(control), "cores": cores}
 
 
 def idle(arena: Arena, products: int, events: int) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """A shop whose prices are decided, planned and published, each call in a transaction of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -21,11 +22,13 @@ from shared.prices.new_versions import Cause
 from shared.pricing.product import ProductInput
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import By
-from tests.integration.catalogue_examples import add_competitor, product
+from tests.integration.catalogue_examples import add_competitors, product
 from workers.jobs import plans
 from workers.services import Services
 
 BY = By("shop", "a test")
+BATCH = 5_000
+T = TypeVar("T")
 
 
 class NoQueue(Enqueuer):
@@ -58,8 +61,9 @@ class Shop:
 
     def write(self, *written: ProductInput) -> None:
         """A person writes products."""
-        with self.services.pool.connection() as conn:
-            published.write_products(conn, written, rulebook.active_policy(conn), Cause("write", str(uuid4())))
+        for some in batched(written, BATCH):
+            with self.services.pool.connection() as conn:
+                published.write_products(conn, some, rulebook.active_policy(conn), Cause("write", str(uuid4())))
 
     def stock(self, number: int, **fields: Any) -> list[str]:
         """New products of 100.00 USD, whose competitor asks 95.00; their ids in order."""
@@ -70,10 +74,11 @@ class Shop:
 
     def offer(self, prices: dict[str, str]) -> None:
         """A competitor asks these prices, and automation decides."""
-        with self.services.pool.connection() as conn:
-            for product_id, price in prices.items():
-                add_competitor(conn, product_id, price)
-            published.reprice(conn, list(prices), rulebook.active_policy(conn), Cause("event", str(uuid4())))
+        for some in batched(prices.items(), BATCH):
+            with self.services.pool.connection() as conn:
+                add_competitors(conn, dict(some))
+                ids = [product_id for product_id, _ in some]
+                published.reprice(conn, ids, rulebook.active_policy(conn), Cause("event", str(uuid4())))
 
     def policy(self, **fields: Any) -> Change:
         """A change of the policy in force."""
@@ -111,7 +116,7 @@ class Shop:
     def items(self, plan_id: UUID, **chosen: Any) -> list[ItemView]:
         """All items of a plan, by product."""
         with self.services.pool.connection() as conn:
-            return views.items(conn, plan_id, ItemFilter(**chosen), "product_id", 100_000, None)
+            return views.items(conn, plan_id, ItemFilter(**chosen), "product_id", 1_000_000, None)
 
     def planned(self, plan_id: UUID) -> dict[str, Price]:
         """The prices after the plan, moved or not, by product."""
@@ -135,6 +140,12 @@ class Shop:
         cached = commands.run(self.services.cache, [Command("", ("GET", sheets.key(product_id))) for product_id in ids])
         return [*(tuple(map(str, rows)) for rows in found), tuple(map(str, cached))]
 
+    def digest(self) -> list[str]:
+        """As `sheets`, as a digest of each table, for many products; without Redis."""
+        with self.services.pool.connection() as conn:
+            rows = [conn.execute(_DIGEST.format(query).encode()).fetchone() for query in _TABLES]
+        return [row["digest"] for row in rows if row]
+
 
 def _held(row: dict[str, Any]) -> Decimal | None:
     hold = states.state_of(row["state"], row["published_price"], row["computed_at"]).hold
@@ -145,6 +156,13 @@ def ids_of(items: Sequence[ItemView]) -> list[str]:
     return [item.product_id for item in items]
 
 
+def batched(rows: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(rows)
+    while some := list(islice(left, size)):
+        yield some
+
+
+_DIGEST = "SELECT md5(string_agg(md5(t::text), '')) AS digest FROM ({}) t"
 _TABLES: tuple[Any, ...] = (
     "SELECT product_id, version, sheet, state, next_due, cause FROM prices ORDER BY product_id",
     "SELECT product_id, version, new_price FROM price_history ORDER BY product_id, version",
