@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from api import cache_sync
 from api.services import Services
 from shared.cache import contracts
-from shared.catalogue import price_lists
+from shared.catalogue import listed_products, price_lists
 from shared.catalogue.price_lists import EntryRow
 from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
@@ -74,7 +74,7 @@ def replace(services: Services, list_id: str, entries: Sequence[EntryWrite], aut
         time.sleep(contracts.TTL_MS / 1000)  # until no cache holds a contract without the loaded entries
     with services.transaction() as conn:
         made = revisions.switch(conn, list_id, revision, By(author, f"entries of price list {list_id}"))
-        changed = price_lists.pairs_of(conn, list_id, [former, revision])
+        changed = listed_products.pairs_of(conn, list_id, [former, revision])
         _recalculate(conn, list_id, put)
     announce_rulebook(services.events, made.version)
     return EntriesWritten(made.version, changed)

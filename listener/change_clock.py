@@ -12,7 +12,7 @@ from datetime import datetime
 import redis
 import structlog
 
-from shared.catalogue import price_lists
+from shared.catalogue import listed_products
 from shared.changes import log as change_log
 from shared.changes import webhooks
 from shared.errors import retryable, translate
@@ -110,7 +110,7 @@ class ChangeClock:
         passed += change_log.values_in_force_since(conn, since, now)
 
         def entries(list_id: str, revision: int) -> list[str] | None:
-            return price_lists.public_products(conn, list_id, revision, MOST_NAMED)
+            return listed_products.public_products(conn, list_id, revision, MOST_NAMED)
 
         for products in reductions.edges(self._rulebook, since, now, entries).values():
             tasks.create(conn, "recalculation", products, "")

@@ -173,18 +173,6 @@ def page(
     return [(row, written(row)) for row in (EntryRow(*values) for values in rows)]
 
 
-def public_products(conn: Conn, list_id: str, revision: int, most: int) -> list[str] | None:
-    """The products that have entries for everybody in a revision; None: more than `most`."""
-    rows = _rows(conn, _PUBLIC, {"list_id": list_id, "revision": revision, "limit": most + 1})
-    return [product_id for (product_id,) in rows] if len(rows) <= most else None
-
-
-def pairs_of(conn: Conn, list_id: str, revisions: Sequence[int]) -> int:
-    """The number of products and customers that have entries in one of these revisions."""
-    [(count,)] = _rows(conn, _COUNT, {"list_id": list_id, "revisions": arrays.numbers(revisions)})
-    return int(count)
-
-
 def delete_products(conn: Conn, product_ids: Sequence[str]) -> int:
     """Delete all entries of products; returns their number."""
     return conn.execute("DELETE FROM price_list_entries WHERE product_id = ANY(%s)", [list(product_ids)]).rowcount
@@ -300,16 +288,6 @@ SELECT product_id, customer_id, ordinal, document FROM price_list_entries
 WHERE list_id = %(list_id)s AND revision = %(revision)s {}
     AND (product_id, customer_id, ordinal) > (%(p)s, %(c)s, %(o)s)
 ORDER BY product_id, customer_id, ordinal LIMIT %(limit)s
-"""
-
-_PUBLIC = """
-SELECT DISTINCT product_id FROM price_list_entries
-WHERE list_id = %(list_id)s AND revision = %(revision)s AND customer_id = '' ORDER BY product_id LIMIT %(limit)s
-"""
-
-_COUNT = """
-SELECT count(*) FROM (SELECT DISTINCT product_id, customer_id FROM price_list_entries
-    WHERE list_id = %(list_id)s AND revision = ANY(%(revisions)s::bigint[])) AS pairs
 """
 
 _KNOWN = "SELECT product_id, currency FROM products WHERE product_id = ANY(%(product_ids)s::text[])"

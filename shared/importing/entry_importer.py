@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
-from shared.catalogue import price_lists
+from shared.catalogue import listed_products, price_lists
 from shared.catalogue.product_set import ProductSet
 from shared.errors import PlanFirst, Superseded
 from shared.importing import entry_loading, staging
@@ -166,7 +166,7 @@ def run(
 def _try(conn: Conn, tried_by: Transaction, list_id: str, revision: int) -> None:
     """Try a sample of the products that have entries in the loaded revision, or in the one that it replaces."""
     either = [revision, revisions.in_force(conn, list_id)]
-    chosen, number = entry_loading.sample(conn, list_id, either, trial.SAMPLE)
+    chosen, number = listed_products.sample(conn, list_id, either, trial.SAMPLE)
     loaded = price_lists.of_pairs(conn, list_id, revision, [(each, price_lists.EVERYONE) for each in chosen])
     conn.commit()
     entries = [price_lists.as_write(row) for rows in loaded.values() for row in rows]

@@ -86,13 +86,6 @@ def put_into_sheets(
             yield waiting.popleft().result()
 
 
-def sample(conn: Conn, list_id: str, revisions: Sequence[int], most: int) -> tuple[list[str], int]:
-    """Up to so many products with entries for everyone in any of these revisions, at random; and their number."""
-    values = {"list_id": list_id, "revisions": list(revisions), "most": most}
-    found = conn.execute(_SAMPLE, values).fetchall()
-    return [row["product_id"] for row in found], found[0]["n"] if found else 0
-
-
 def drop(conn: Conn, list_id: str, revision: int) -> None:
     """Delete the rows of a revision that is not to be put in force; nothing where it is in force already."""
     conn.rollback()
@@ -168,13 +161,6 @@ def _copy(conn: Conn, table: str, columns: Sequence[str], lines: bytes) -> None:
 _BAD_ROWS = """
 CREATE TEMPORARY TABLE IF NOT EXISTS import_rows (line bigint, raw text, field text, reason text);
 TRUNCATE import_rows
-"""
-
-_SAMPLE = """
-SELECT product_id, count(*) OVER () AS n FROM (
-    SELECT DISTINCT product_id FROM price_list_entries
-    WHERE list_id = %(list_id)s AND revision = ANY(%(revisions)s) AND customer_id = '') AS either
-ORDER BY random() LIMIT %(most)s
 """
 
 _DROP = """

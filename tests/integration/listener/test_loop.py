@@ -16,7 +16,7 @@ from listener.inbox import Inbox
 from listener.loop import LEASE, STANDBY_KEEPS_S, Loop
 from listener.sweep import Sweep
 from shared.access import idempotency
-from shared.catalogue import price_lists
+from shared.catalogue import listed_products, price_lists
 from shared.market_events.records import EventRecord
 from shared.postgres import leases
 from shared.postgres.pools import Pool
@@ -211,7 +211,7 @@ def test_the_active_listener_deletes_the_entries_of_a_deleted_list(pool: Pool) -
 
     def left() -> int:
         with pool.connection() as conn:
-            return price_lists.pairs_of(conn, entry.product_id, [0])
+            return listed_products.pairs_of(conn, entry.product_id, [0])
 
     assert left() == 1
     with Listener(pool).running():
