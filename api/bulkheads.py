@@ -13,14 +13,16 @@ from shared.telemetry.metrics import REQUESTS_SHED
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Traffic = Literal["console", "health", "metrics", "prices", "reads", "streams", "writes"]
+Traffic = Literal["console", "health", "metrics", "overviews", "prices", "reads", "streams", "writes"]
 Threads = Traffic | Literal["feed"]
 # Callers of /metrics share scrapes, and need no more.
 MOST_SCRAPES = 64
 READ_THREADS = WRITE_THREADS = 8
 FEED_THREADS = 2
 # People read pages one at a time: the console takes little from everything else.
-MOST_PAGES, CONSOLE_THREADS = 32, 3
+MOST_PAGES, MOST_OVERVIEWS, CONSOLE_THREADS = 32, 32, 3
+# Pages, and the stream of the overview.
+OF_CONSOLE: tuple[Traffic, ...] = ("console", "overviews")
 
 _current: ContextVar[Threads] = ContextVar("kind", default="reads")
 
@@ -32,7 +34,7 @@ def is_write() -> bool:
 
 def is_of_console() -> bool:
     """Whether the current request is one of the console, to read or to write."""
-    return _current.get() == "console"
+    return _current.get() in OF_CONSOLE
 
 
 @contextmanager
@@ -59,6 +61,7 @@ class Bulkheads:
             ("prices", "reads", "writes"), most
         )
         self._most |= {"metrics": min(MOST_SCRAPES, most), "console": min(MOST_PAGES, most)}
+        self._most["overviews"] = min(MOST_OVERVIEWS, most_streams)
         self._under_way: Counter[Traffic] = Counter()
 
     @property
@@ -93,8 +96,8 @@ class BulkheadThreads(ThreadPoolExecutor):
         self._others: dict[Threads, ThreadPoolExecutor] = {
             "writes": ThreadPoolExecutor(WRITE_THREADS, "writes"),
             "feed": ThreadPoolExecutor(FEED_THREADS, "feed"),
-            "console": ThreadPoolExecutor(CONSOLE_THREADS, "console"),
         }
+        self._others |= dict.fromkeys(OF_CONSOLE, ThreadPoolExecutor(CONSOLE_THREADS, "console"))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a call on a thread of the current request's kind."""

@@ -65,7 +65,11 @@ class Client:
 
 
 class ChangeStreams:
-    """The streams of one process."""
+    """The streams of one process.
+
+    Attributes:
+        ending: Set when the process shuts down.
+    """
 
     def __init__(
         self, database: AsyncPool, port: int, is_live: Callable[[LiveKey], bool], timeout_s: float = 30.0
@@ -83,7 +87,8 @@ class ChangeStreams:
         self._clients: set[Client] = set()
         self._ring: Ring | None = None
         self._keys_checked_at = 0.0
-        self._is_ending, self._is_up = False, True
+        self.ending = asyncio.Event()
+        self._is_up = True
 
     async def open(self, key: LiveKey | None, wanted: Wanted, after: int | None, peer: Peer) -> AsyncIterator[bytes]:
         """A new stream of the entries behind an id; None: behind the newest one.
@@ -106,7 +111,7 @@ class ChangeStreams:
 
     def end(self) -> None:
         """End all streams, and each new one at once: the process shuts down."""
-        self._is_ending = True
+        self.ending.set()
         for client in self._clients:
             client.end("shutdown")
 
@@ -131,7 +136,7 @@ class ChangeStreams:
     async def _chunks(self, client: Client) -> AsyncIterator[bytes]:
         self._clients.add(client)
         STREAMS.inc()
-        if self._is_ending:
+        if self.ending.is_set():
             client.end("shutdown")
         try:
             while not client.reason:

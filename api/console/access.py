@@ -50,13 +50,22 @@ async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
     """
     services: Services = connection.app.state.services
     token = connection.cookies.get(COOKIE, "")
-    session = await asyncio.to_thread(_find, services, token) if token else None
+    session = await session_in_force(services, token)
     if session is None:
         request = cast(Request[Any, Any, Any], connection)
         raise NoSession(await _typed(request) if request.method == "POST" else None)
     services.keys.note(session.key)
     connection.scope["user"] = session.key
     connection.scope["state"][_SESSION] = session
+
+
+async def session_in_force(services: Services, token: str) -> Session | None:
+    """The session of a token; None: there is none, or it or its key is over.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL is away.
+    """
+    return await asyncio.to_thread(_find, services, token) if token else None
 
 
 async def before(request: Request[Any, Any, Any]) -> None:

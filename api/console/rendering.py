@@ -64,6 +64,11 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **va
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
 
 
+def part(template: str, **values: object) -> str:
+    """A part of a page that is the same for everyone."""
+    return _templates().get_template(template).render(values)
+
+
 def is_results(request: Request[Any, Any, Any]) -> bool:
     """Whether a list is asked for without the page around it."""
     return request.headers.get("hx-target", "").endswith("results")

@@ -17,6 +17,7 @@ from api.console.pages import (
     holds,
     jobs,
     keys,
+    live,
     overview,
     plans,
     product,
@@ -26,11 +27,13 @@ from api.console.pages import (
     trying,
 )
 from api.console.rendering import HEADERS, page, to
-from api.http.answers import CONSOLE_PATH, SIGN_IN_PATH
+from api.http.answers import CONSOLE_PATH, LIVE_PATH, SIGN_IN_PATH
+from api.http.negotiation import EVENT_STREAM
 from api.http.problems import render
 
 HANDLERS: tuple[ControllerRouterHandler, ...] = (
     *overview.HANDLERS,
+    *live.HANDLERS,
     *products.HANDLERS,
     *exports.HANDLERS,
     *product.HANDLERS,
@@ -94,6 +97,8 @@ def _sign_in_first(request: Request[Any, Any, Any], error: NoSession) -> Respons
     if error.form is not None:
         # The text that was typed goes along, and is shown again behind the sign-in.
         return signing_in.shown(request, "Your session has ended. Sign in again; nothing is lost.", 401, error.form)
+    if request.url.path == LIVE_PATH:
+        return Response(live.END, media_type=EVENT_STREAM, headers=HEADERS)
     if "hx-request" in request.headers:
         return Response("", status_code=401, headers=HEADERS | {"hx-redirect": SIGN_IN_PATH})
     return to(signing_in.address(address))

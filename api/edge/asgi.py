@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 
 from api.edge.cors import Cors
 from api.edge.fast_path import JSON, FastPath
-from api.edge.limits import STREAM_PATH, Limits, answer_whole
+from api.edge.limits import STREAM_PATHS, Limits, answer_whole
 from api.edge.metrics import SOURCE, observe, series
 from api.edge.protocol import NOSNIFF
 from api.edge.rates import Rates
@@ -149,7 +149,7 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if status == 200 and scope["path"] == STREAM_PATH:
+                if status == 200 and scope["path"] in STREAM_PATHS:
                     note()  # a stream has no end: what counts is the time to its beginning
                 more = [(name.encode(), value.encode()) for name, value in limit.items()]
                 if trace is not None:

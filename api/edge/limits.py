@@ -14,7 +14,7 @@ from litestar.types import HTTPScope, Receive, ReceiveMessage, Send
 
 from api.bulkheads import Bulkheads, BulkheadThreads, Traffic
 from api.edge.protocol import NOSNIFF
-from api.http.answers import CONSOLE_PATH, READ_PATHS
+from api.http.answers import CONSOLE_PATH, LIVE_PATH, READ_PATHS
 from api.http.problems import Rendered
 from shared.errors import PricingError, SlowBody, UrlTooLong
 
@@ -22,6 +22,7 @@ MAX_URL_BYTES = 8_192
 # A body may take a second longer for each of these bytes.
 BYTES_PER_S = 50_000
 STREAM_PATH = "/api/v1/price-changes"
+STREAM_PATHS: dict[str, Traffic] = {STREAM_PATH: "streams", LIVE_PATH: "overviews"}
 SWEEP_S = 0.25
 # After SIGTERM: the time for bodies on their way, and then between looks at the requests under way.
 DRAIN_S, DRAIN_POLL_S = 1.0, 0.1
@@ -160,8 +161,8 @@ def kind_of(scope: HTTPScope) -> Traffic:
         return "metrics"
     if path in READ_PATHS:
         return "prices"
-    if path == STREAM_PATH:
-        return "streams"
+    if path in STREAM_PATHS:
+        return STREAM_PATHS[path]
     if path.startswith(CONSOLE_PATH):
         return "console"
     return "reads" if scope["method"] in {"GET", "HEAD", "OPTIONS"} else "writes"

@@ -20,6 +20,7 @@ VERIFY_PATH = "/api/v1/offers/verify"
 # They change nothing, though they are sent by POST.
 READ_PATHS = (PRICE_PATH, PRICES_PATH, VERIFY_PATH)
 CONSOLE_PATH = "/console"
+LIVE_PATH = f"{CONSOLE_PATH}/live"
 SIGN_IN_PATH = f"{CONSOLE_PATH}/sign-in"
 _SOURCES: dict[Source, bytes] = {"cache": b',"source":"cache"}', "database": b',"source":"database"}'}
 _encoder = msgspec.json.Encoder()

@@ -35,7 +35,7 @@ REQUESTS_SHED = Counter(
     "pricing_requests_shed", "Requests refused with 503 because too many of their kind were under way", ["kind"]
 )
 # From the start, so that an increase from nothing is one.
-for _kind in ("prices", "reads", "writes", "metrics", "streams", "console"):
+for _kind in ("prices", "reads", "writes", "metrics", "streams", "console", "overviews"):
     REQUESTS_SHED.labels(_kind)
 RATE_LIMITED = Counter("pricing_rate_limited", "Requests refused with 429", ["kind"])
 RATE_LIMITS_SKIPPED = Counter(

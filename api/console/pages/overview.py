@@ -12,6 +12,7 @@ from api.console.pages.products import PATH
 from api.console.rendering import page
 from api.console.traffic import Watch
 from api.edge.identity import needs
+from api.http.answers import LIVE_PATH
 from api.routes import health
 from api.routes.health import Readiness
 from api.services import Services
@@ -52,11 +53,20 @@ class Alarm(NamedTuple):
 
 @get("/", guards=[needs("catalogue:read")])
 async def overview(request: Request[Any, Any, Any], services: Services) -> Response[str]:
-    """Show the overview. Its changing part asks for itself again."""
+    """Show the overview. A stream brings its changing part again."""
+    return page(request, "overview.html", live=LIVE_PATH, **await current(services))
+
+
+async def current(services: Services) -> dict[str, Any]:
+    """The values of the changing part.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL is away.
+    """
     state, figures, traffic = await asyncio.gather(
         health.readiness(services), asyncio.to_thread(_figures, services), _watch.traffic(services.scrapes)
     )
-    values = {
+    return {
         "alarms": list(alarms(state, figures)),
         "state": state,
         "servers": SERVERS,
@@ -64,7 +74,6 @@ async def overview(request: Request[Any, Any, Any], services: Services) -> Respo
         "traffic": traffic,
         "now": datetime.now(UTC),
     }
-    return page(request, "overview-now.html" if "hx-request" in request.headers else "overview.html", **values)
 
 
 def alarms(state: Readiness, figures: Figures) -> Iterator[Alarm]:

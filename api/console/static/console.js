@@ -42,3 +42,21 @@ const tell = (isLost) => { document.getElementById("lost").hidden = !isLost; };
 document.addEventListener("htmx:error", () => tell(true));
 document.addEventListener("htmx:response:error", () => tell(true));
 document.addEventListener("htmx:after:swap", () => tell(false));
+
+// The overview comes again and again over one stream, which the browser opens anew when it ends.
+const follow = (element) => {
+  const source = new EventSource(element.dataset.live);
+  let late = 0;
+  source.addEventListener("now", (event) => {
+    clearTimeout(late);
+    late = 0;
+    tell(false);
+    htmx.swap({ target: element, sourceElement: element, text: event.data, swap: "innerMorph" });
+  });
+  source.addEventListener("end", () => { source.close(); location.reload(); });
+  source.addEventListener("error", () => {
+    late ||= setTimeout(tell, 3000, true);
+    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000, element);
+  });
+};
+document.querySelectorAll("[data-live]").forEach(follow);

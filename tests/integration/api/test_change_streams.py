@@ -10,6 +10,9 @@ import httpx
 import msgspec
 import pytest
 
+from api.console import access
+from api.http.answers import LIVE_PATH
+from shared.access import keys, sessions
 from shared.changes import entries, log
 from shared.changes.entries import MOST_PRODUCTS
 from shared.postgres.pools import Pool
@@ -109,11 +112,21 @@ def test_one_stream_too_many_is_refused(server: ApiServer) -> None:
 
 
 def test_at_the_end_of_the_process_each_stream_is_told_and_none_holds_it_up(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+    settings: Settings, pool: Pool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    with pool.connection() as conn:
+        cookies = {access.COOKIE: sessions.begin(conn, keys.create(conn, "overview", ["catalogue:read"], "just")[0])}
     with serving(settings, tmp_path_factory.mktemp("ending"), PRICING_DRAIN_TIMEOUT_S=60) as server:
-        with client(server) as http, opened(http) as first, opened(http) as second:
+        with (
+            client(server) as http,
+            opened(http) as first,
+            opened(http) as second,
+            httpx.stream("GET", server.url + LIVE_PATH, cookies=cookies, timeout=60, trust_env=False) as overview,
+        ):
+            lines = overview.iter_lines()
+            assert "event: now" in lines
             server.process.terminate()
             for stream in (first, second):
                 assert list(stream)[-1] == Received("end", None, {"reason": "shutdown"})
+            assert "event: end" not in lines  # the browser connects to the next process
         assert server.process.wait(timeout=30) == 0

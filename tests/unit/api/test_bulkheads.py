@@ -8,7 +8,16 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from api.bulkheads import MOST_SCRAPES, READ_THREADS, Bulkheads, BulkheadThreads, Traffic, on_feed_threads
+from api.bulkheads import (
+    MOST_OVERVIEWS,
+    MOST_SCRAPES,
+    READ_THREADS,
+    Bulkheads,
+    BulkheadThreads,
+    Traffic,
+    is_of_console,
+    on_feed_threads,
+)
 from api.edge.asgi import Edge
 from api.edge.limits import Limits, kind_of
 from api.edge.tracing import RequestTraces
@@ -29,6 +38,8 @@ MOST = 3
         ("GET", "/metrics", "metrics"),
         ("POST", PRICE_PATH, "prices"),
         ("POST", PRICES_PATH, "prices"),
+        ("GET", "/console/products", "console"),
+        ("GET", "/console/live", "overviews"),
         ("GET", "/api/v1/products/P-1", "reads"),
         ("HEAD", "/docs", "reads"),
         ("OPTIONS", "/api/v1/recalculate", "reads"),
@@ -39,6 +50,17 @@ MOST = 3
 )
 def test_each_request_has_its_kind(method: str, path: str, kind: Traffic) -> None:
     assert kind_of(cast(Any, {"method": method, "path": path})) == kind
+
+
+def test_open_overviews_are_few_and_take_no_page_from_the_console() -> None:
+    bulkheads = Bulkheads()
+    with ExitStack() as stack:
+        for _ in range(MOST_OVERVIEWS):
+            stack.enter_context(bulkheads.taken("overviews"))
+        with pytest.raises(Overloaded, match="overviews"), bulkheads.taken("overviews"):
+            pass
+        with bulkheads.taken("console"):
+            assert is_of_console()
 
 
 @pytest.mark.parametrize("kind", ["metrics", "prices", "reads", "writes"])
