@@ -13,11 +13,11 @@ from deploy.compose.addresses import port
 from deploy.native import environment, programs
 from deploy.running import running
 from deploy.trace.drawing import draw
-from deploy.trace.files import TraceFiles
 from deploy.trace.jaeger import Jaeger
-from deploy.trace.spans import Span, Unavailable
 from shared.printable import printable
 from shared.settings import TRACE_FOLDER
+from shared.telemetry.recorded_spans import Span, Unavailable
+from shared.telemetry.trace_files import TraceFiles
 
 WIDTH = 150  # where the output is not a terminal
 # Spans arrive half a second after their end.

@@ -6,28 +6,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deploy.trace.spans import Line, Span, tree
 from shared.printable import printable
+from shared.telemetry.recorded_spans import Line, Span, duration, extent, tree
 
 COLOURS = {"pricing-api": "cyan", "pricing-listener": "magenta", "pricing-worker": "green"}
 OTHER, FAILED = "yellow", "bold red"
-# The attributes that are drawn, in this order; a zero is left out.
-TELLING = {
-    "http.response.status_code": "status",
-    "pricing.event_id": "event",
-    "pricing.task_id": "task",
-    "pricing.product_id": "product",
-    "pricing.actor": "actor",
-    "pricing.retries": "retry",
-}
 AXIS_CELLS = range(20, 61)
 DURATION_CELLS = 8
 
 
 def draw(spans: Sequence[Span], width: int) -> RenderableType:
     """The trace for a terminal of this width; `·` marks the wait of a message in its queue."""
-    begin = min(span.start_ns - span.waited_ns for span in spans)
-    end = max(span.end_ns for span in spans)
+    begin, end = extent(spans)
     cells = min(max(width - 90, AXIS_CELLS.start), AXIS_CELLS.stop - 1)
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
@@ -36,7 +26,7 @@ def draw(spans: Sequence[Span], width: int) -> RenderableType:
     table.add_row("", _axis(end - begin, cells), "")
     for line in tree(spans):
         span = line.span
-        table.add_row(_label(line), _bar(span, begin, end, cells), _duration(span.end_ns - span.start_ns))
+        table.add_row(_label(line), _bar(span, begin, end, cells), duration(span.end_ns - span.start_ns))
         for note in _notes(span):
             table.add_row(Text(" " * len(line.guide) + "  ").append(note), "", "")
     return Group(_heading(spans, end - begin), Text(), table)
@@ -44,7 +34,7 @@ def draw(spans: Sequence[Span], width: int) -> RenderableType:
 
 def _heading(spans: Sequence[Span], total_ns: int) -> Text:
     services = sorted({span.service for span in spans})
-    text = Text(f"trace {printable(spans[0].trace_id)}  {len(spans)} spans, {_duration(total_ns)}  ")
+    text = Text(f"trace {printable(spans[0].trace_id)}  {len(spans)} spans, {duration(total_ns)}  ")
     for service in services:
         text.append(f"■ {printable(service)}  ", COLOURS.get(service, OTHER))
     failed = sum(span.error is not None for span in spans)
@@ -58,9 +48,8 @@ def _label(line: Line) -> Text:
         .append(line.guide, "dim")
         .append(printable(span.name), FAILED if span.error else COLOURS.get(span.service, OTHER))
     )
-    for attribute, name in TELLING.items():
-        if (value := span.attributes.get(attribute, "0")) != "0":
-            text.append(f"  {name} ", "dim").append(printable(value))
+    for name, value in span.telling:
+        text.append(f"  {name} ", "dim").append(printable(value))
     return text
 
 
@@ -77,13 +66,9 @@ def _bar(span: Span, begin: int, end: int, cells: int) -> Text:
 
 
 def _axis(total_ns: int, cells: int) -> Text:
-    ends = "0", _duration(total_ns)
+    ends = "0", duration(total_ns)
     return Text(ends[0] + " " * (cells - len(ends[0]) - len(ends[1])) + ends[1], "dim")
 
 
 def _cell(at: int, begin: int, end: int, cells: int) -> int:
     return min(round((at - begin) * cells / max(end - begin, 1)), cells - 1)
-
-
-def _duration(ns: int) -> str:
-    return f"{ns / 1e9:.2f} s" if ns >= 1e9 else f"{ns / 1e6:.1f} ms"

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from deploy.trace.spans import Span, Unavailable
+from shared.telemetry.recorded_spans import Span, Unavailable
 
 TIMEOUT_S = 10
 # Every event has such a span of the listener, also an event that another service published.

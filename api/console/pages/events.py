@@ -8,6 +8,7 @@ from litestar.params import Parameter, QueryParameter
 
 from api.console.rendering import back, is_results, page
 from api.console.shown import segment
+from api.console.trace_chart import trace_chart
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
@@ -16,6 +17,8 @@ from shared.market_events import views
 from shared.market_events.events import EVENT_TYPES
 from shared.market_events.views import EventStatus
 from shared.pricing.product import MAX_ID
+from shared.settings import TRACE_FOLDER
+from shared.telemetry.trace_files import TraceFiles
 
 PATH = f"{CONSOLE_PATH}/events"
 PAGE = 50
@@ -59,7 +62,8 @@ def event(
     with services.transaction() as conn:
         found = views.view(conn, event_id, source)
         traceback = views.traceback_of(conn, event_id, found.source) if found.status == "failed" else None
-    return page(request, "event.html", event=found, traceback=traceback)
+    drawn = trace_chart(TraceFiles(services.settings.home_dir / TRACE_FOLDER).trace(found.trace_id))
+    return page(request, "event.html", event=found, traceback=traceback, trace=drawn)
 
 
 @post("/events/{event_id:str}/replay", guards=[needs("operate")], sync_to_thread=True)

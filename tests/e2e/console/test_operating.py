@@ -60,6 +60,7 @@ def test_an_event_that_was_rejected_is_shown_with_its_reason_and_accepted_again(
             assert "Accept it again" in person.page(f"/console/events/{each}")
         page = person.page(f"/console/events/{event_id}")
         assert "index" in page
+        assert "no spans of this trace" in page  # they are sent to a collector
         assert "Accept it again" in page
         [action] = re.findall(r'action="(/console/events/[^"]+/replay[^"]*)"', page)
         assert person.send(action).status_code == 422

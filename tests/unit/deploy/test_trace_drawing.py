@@ -8,7 +8,7 @@ from rich.console import Console
 
 from deploy.trace.drawing import draw
 from deploy.trace.jaeger import Jaeger
-from deploy.trace.spans import Span, Unavailable, tree
+from shared.telemetry.recorded_spans import Span, Unavailable, tree
 from tests.unit.deploy.json_server import answering
 
 MS = 1_000_000

@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Span, StatusCode
 
-from deploy.trace.files import TraceFiles
-from deploy.trace.spans import Unavailable
 from shared.telemetry import exporters
 from shared.telemetry.exporters import BoundedSpanProcessor, FileSpanExporter
+from shared.telemetry.recorded_spans import Unavailable
+from shared.telemetry.trace_files import TraceFiles
 from tests.support.waiting import eventually
 
 

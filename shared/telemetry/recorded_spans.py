@@ -4,6 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+# The attributes that are drawn, in this order; a zero is left out.
+TELLING = {
+    "http.response.status_code": "status",
+    "pricing.event_id": "event",
+    "pricing.task_id": "task",
+    "pricing.product_id": "product",
+    "pricing.actor": "actor",
+    "pricing.retries": "retry",
+}
+
 
 class Unavailable(Exception):
     """The trace cannot be read; the text has the reason and the remedy."""
@@ -33,12 +43,28 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         """The time of its message in the queue, before the span."""
         return int(float(self.attributes.get("pricing.queue_wait_ms", 0)) * 1e6)
 
+    @property
+    def telling(self) -> list[tuple[str, str]]:
+        """The names and values of the attributes that are drawn."""
+        found = ((name, self.attributes.get(attribute, "0")) for attribute, name in TELLING.items())
+        return [(name, value) for name, value in found if value != "0"]
+
 
 class Line(msgspec.Struct, frozen=True):
     """A span in the tree; `guide` is the drawing on its left."""
 
     span: Span
     guide: str
+
+
+def extent(spans: Sequence[Span]) -> tuple[int, int]:
+    """The instants between which a trace is drawn, with the waits in its queues."""
+    return min(span.start_ns - span.waited_ns for span in spans), max(span.end_ns for span in spans)
+
+
+def duration(ns: int) -> str:
+    """A duration: 12.3 ms, 4.56 s."""
+    return f"{ns / 1e9:.2f} s" if ns >= 1e9 else f"{ns / 1e6:.1f} ms"
 
 
 def tree(spans: Sequence[Span]) -> list[Line]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from deploy.trace.spans import Span, Unavailable
+from shared.telemetry.recorded_spans import Span, Unavailable
 
 # Every trace of an event has one of these: the sending over HTTP, or the receipt where another service published it.
 EVENT_SPANS = {"send market_events", "process market_events"}
