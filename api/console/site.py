@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from litestar import Request, Response, Router, get
 from litestar.di import Provide
@@ -27,7 +28,7 @@ from api.console.pages import (
     trying,
 )
 from api.console.rendering import HEADERS, page, to
-from api.http.answers import CONSOLE_PATH, LIVE_PATH, SIGN_IN_PATH
+from api.http.answers import CONSOLE_PATH, LIVE_PATH
 from api.http.negotiation import EVENT_STREAM
 from api.http.problems import render
 
@@ -100,5 +101,7 @@ def _sign_in_first(request: Request[Any, Any, Any], error: NoSession) -> Respons
     if request.url.path == LIVE_PATH:
         return Response(live.END, media_type=EVENT_STREAM, headers=HEADERS)
     if "hx-request" in request.headers:
-        return Response("", status_code=401, headers=HEADERS | {"hx-redirect": SIGN_IN_PATH})
+        shown = urlsplit(request.headers.get("hx-current-url", ""))
+        here = urlunsplit(("", "", shown.path, shown.query, ""))
+        return Response("", status_code=401, headers=HEADERS | {"hx-redirect": signing_in.address(here)})
     return to(signing_in.address(address))

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from shared.pricing.rulebook import Rulebook
-from shared.rulebook import documents
+from shared.rulebook import documents, parts
+from shared.rulebook.parts import PartName
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -20,6 +21,16 @@ class Difference(msgspec.Struct, frozen=True):
 def differences(before: Rulebook, after: Rulebook) -> list[Difference]:
     """The smallest parts that differ. Price lists and promotions are compared by id, as `$.promotions.ID.percent`."""
     return list(_compared("$", _by_id(before), _by_id(after)))
+
+
+def of_part(before: Rulebook, after: Rulebook, name: PartName) -> list[Difference]:
+    """The smallest parts of one part that differ; of a part that only one rulebook has, the part itself."""
+    one, other = (parts.find(rulebook, name) for rulebook in (before, after))
+    return list(_compared("$", _document(one), _document(other)))
+
+
+def _document(part: parts.Part | None) -> Any:
+    return msgspec.UNSET if part is None else documents.builtins(part)
 
 
 def _by_id(rulebook: Rulebook) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The rules: markets, price lists, promotions and the policy; each change becomes a plan."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -23,6 +24,7 @@ from api.services import Services
 from shared.errors import InvalidInput, NotFound, PricingError
 from shared.plans.requested import NewPlan
 from shared.rulebook import diff, documents, parts, store, values
+from shared.rulebook.diff import Difference
 from shared.rulebook.parts import KINDS, Kind, PartName
 
 PATH = f"{CONSOLE_PATH}/rules"
@@ -32,6 +34,7 @@ BACK, AHEAD, MARKS = timedelta(days=14), timedelta(days=76), 6
 TITLES = {"policy": "Policy", "market": "Market", "price_list": "Price list", "promotion": "Promotion"}
 # The field that names a part in a change.
 KEYS = {"market": "code", "price_list": "id", "promotion": "id"}
+LONGEST_VERSION = len(str(LARGEST_VERSION))
 ItemKind = Annotated[str, Parameter(pattern="^(market|price_list|promotion)$")]
 Version = Annotated[int, Parameter(ge=1, le=LARGEST_VERSION)]
 
@@ -86,6 +89,8 @@ def plan(request: Request[Any, Any, Any], services: Services, form: Form) -> Res
     if kind not in KINDS:
         raise InvalidInput("names no kind of rule", "$.part_kind")
     try:
+        if moved := _moved(services, PartName(kind, key), form.text("seen")):
+            return _part(request, services, kind, key or None, form=form, moved=moved)
         change: dict[str, Any] = {"delete": {kind: key}} if form.text("delete") else {kind: _written(kind, key, form)}
         made = _planned(request, services, change, kind)
     except PricingError as error:
@@ -128,6 +133,18 @@ def _written(kind: Kind, key: str, form: Form) -> dict[str, Any]:
     return document if kind == "policy" else document | {KEYS[kind]: key or form.text(KEYS[kind]).strip()}
 
 
+def _moved(services: Services, name: PartName, seen: str) -> list[Difference]:
+    """What others changed of a part since the version that its form shows."""
+    if not seen.isdecimal() or len(seen) > LONGEST_VERSION:
+        return []
+    with services.transaction() as conn:
+        held = store.active(conn)
+        if held.version == int(seen):
+            return []
+        before = store.by_version(conn, int(seen))
+    return diff.of_part(before.rulebook, held.rulebook, name)
+
+
 def _planned(request: Request[Any, Any, Any], services: Services, change: dict[str, Any], kind: str) -> PlanAccepted:
     try:
         wanted = documents.read(documents.NUMBERS.encode({"changes": [change]}), NewPlan)
@@ -146,12 +163,13 @@ def _part(
     key: str | None,
     form: Form = EMPTY,
     cursor: str | None = None,
+    moved: Sequence[Difference] = (),
 ) -> Response[str]:
     with services.transaction() as conn:
         held = store.active(conn)
         name = PartName(kind, key or "")
         found = None if key is None else parts.find(held.rulebook, name)
-        if key is not None and found is None and not form.problem:
+        if key is not None and found is None and form is EMPTY:
             raise NotFound(f"no {name}")
     entries = None
     if kind == "price_list" and found is not None:
@@ -166,13 +184,16 @@ def _part(
         "document": documents.NUMBERS.encode(document).decode() if document else "{}",
         "as_json": request.query_params.get("as") == "json" or form.text("as") == "json",
         "form": form,
+        "seen": held.version,
+        "moved": moved,
         "entries": entries,
         "first": f"{PATH}/{kind}/{segment(key or '')}" if cursor else "",
         "following": f"?{urlencode({'cursor': entries.next})}" if entries is not None and entries.next else "",
         "here": request.url.path if request.method == "GET" else f"{PATH}/{kind}/{segment(key or 'new')}",
     }
     shown["document"] = msgspec.json.format(shown["document"])
-    return page(request, "rule.html", form.problem.status if form.problem else 200, **shown)
+    status = form.problem.status if form.problem else 409 if moved else 200
+    return page(request, "rule.html", status, **shown)
 
 
 HANDLERS = (rules, policy, versions, difference, new_part, part, plan)

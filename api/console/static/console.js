@@ -28,14 +28,32 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A form is sent once: a second click while the first answer is on its way does nothing.
-document.addEventListener("submit", (event) => {
+// A form is sent once: a second click while the first answer is on its way does nothing. While the server does not
+// answer, it is not sent: the browser's own page of the error would take the place of what was typed.
+document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (form.method !== "post") return;
-  if (form.dataset.sent) { event.preventDefault(); return; }
-  form.dataset.sent = "yes";
+  if (form.method !== "post" || form.dataset.sent === "now") return;
+  event.preventDefault();
+  if (form.dataset.sent) return;
+  form.dataset.sent = "asked";
   setTimeout(() => { delete form.dataset.sent; }, 5000);
+  try {
+    await fetch("/health/live", { signal: AbortSignal.timeout(4000) });
+  } catch {
+    delete form.dataset.sent;
+    tell(true);
+    return;
+  }
+  form.dataset.sent = "now";
+  isTyped = false;
+  form.requestSubmit(event.submitter);
+  form.dataset.sent = "asked";
 });
+
+// Leaving a page in which something was typed is asked about first.
+let isTyped = false;
+document.addEventListener("input", (event) => { isTyped ||= event.target.form?.method === "post"; });
+addEventListener("beforeunload", (event) => { if (isTyped) event.preventDefault(); });
 
 // A lost connection is told, and what was shown stays.
 const tell = (isLost) => { document.getElementById("lost").hidden = !isLost; };

@@ -80,6 +80,28 @@ def test_the_policy_is_a_form_and_a_document_that_say_the_same(engine: Engine) -
         assert person.send("/console/rules/plan", **sent, document="{}").status_code == 403
 
 
+def test_a_rule_that_another_one_changed_meanwhile_is_shown_with_the_difference(engine: Engine) -> None:
+    name, path = f"sale-{uuid4().hex[:8]}", "/console/rules/plan"
+    promotion = {"id": name, "percent": "10", "applies_to": {"categories": [name]}}
+    assert engine.http.put(f"/api/v1/promotions/{name}", json=promotion).status_code in {200, 201}
+    with visitor(engine, "rules:write", "catalogue:read") as person:
+        form = person.page(f"/console/rules/promotion/{name}")
+        [seen] = re.findall(r'name="seen" value="(\d+)"', form)
+        assert engine.http.put(f"/api/v1/promotions/{name}", json=promotion | {"percent": "15"}).status_code == 200
+        fields = {
+            "part_kind": "promotion", "part_key": name, "seen": seen, "percent": "12", "exclusive": "false",
+            "of": "price", "applies_to": json.dumps(promotion["applies_to"]), "priority": "0", "zone": "UTC",
+        }  # fmt: skip
+        refused = person.send(path, **fields)
+        assert (refused.status_code, "changed since you opened it" in refused.text) == (409, True)
+        assert re.search(r"<code>percent</code></td><td[^>]*>\D*10\D*</td><td[^>]*>\D*15\D*</td>", refused.text)
+        assert 'value="12"' in refused.text
+        [now] = re.findall(r'name="seen" value="(\d+)"', refused.text)
+        assert person.send(path, **fields | {"seen": now}).status_code == 303
+        other = fields | {"seen": seen, "part_key": "", "id": f"{name}-new"}
+        assert person.send(path, **other).status_code == 303, "another part's change is no conflict"
+
+
 def test_changes_as_json_are_planned_and_a_wrong_one_names_its_place(engine: Engine) -> None:
     with visitor(engine, "admin") as person:
         wrong = person.send("/console/plans", changes='[{"multiplier": {"market": "NY"}}]')
