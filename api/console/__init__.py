@@ -5,7 +5,7 @@ A page is one file in `pages/` and one template in `templates/`:
 1. Write a handler that returns `page(request, "things.html", things=…)`, with the guard of the API's own operation:
    `@get("/things", guards=[needs("catalogue:read")], sync_to_thread=True)`. Parameters of the query are the page's
    filters, so that an address shows the same view to a colleague.
-2. Read through the stores and call the API's handlers (`manual_prices.put_manual_price.fn(…)`): the console has no
+2. Read through the stores and call the functions of the API's handlers (`manual_prices.begin(…)`): the console has no
    rules of its own. Its calls run on the console's threads, and `services.transaction()` uses its connections.
 3. A form sends `POST`. `layout.html`'s macro `form` adds the CSRF token, which is checked before the handler. The
    handler takes `form: Form`, reads it by `form.read(Body)`, where `Body` is the struct of the API, and answers

@@ -1,5 +1,6 @@
 """Pages: their templates, headers and common values; and redirects back to a page with a note."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from litestar import MediaType, Request, Response
 
 from api.console import access, assets, navigation, shown
 from api.console.forms import EMPTY
+from api.http import cursors
 from shared import VERSION
 from shared.access import scopes
 from shared.access.scopes import Scope
@@ -62,6 +64,21 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **va
     }
     text = _templates().get_template(template).render(common | values)
     return Response(text, status_code=status, media_type=MediaType.HTML, headers=HEADERS)
+
+
+def links(path: str, filters: Mapping[str, object], cursor: str | None, position: object | None) -> dict[str, Any]:
+    """The values of a list's links: its `filters`, and the addresses `first`, `following` and `live`.
+
+    Args:
+        path: The list's path.
+        filters: Those of the address; empty ones are left out.
+        cursor: The address's cursor; None: this is the first page, which may ask for itself again.
+        position: Of the last item; None: no page follows.
+    """
+    given = {name: value for name, value in filters.items() if value}
+    here = f"{path}?{urlencode(given)}" if given else path
+    following = f"{path}?{urlencode(given | {'cursor': cursors.encode(position)})}" if position else ""
+    return {"filters": filters, "first": here if cursor else "", "following": following, "live": "" if cursor else here}
 
 
 def part(template: str, **values: object) -> str:

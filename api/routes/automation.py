@@ -115,10 +115,19 @@ def pause_automation(
     request: Request[LiveKey, Any, Any], services: Services, data: Annotated[AutomationPause, _EXAMPLE]
 ) -> Paused:
     """Pause automation."""
+    return pause(services, request.user, data)
+
+
+def pause(services: Services, key: LiveKey, data: AutomationPause) -> Paused:
+    """Pause automation.
+
+    Raises:
+        InvalidInput: the end is past.
+    """
     with services.transaction() as conn:
         if data.until is not None and data.until <= services.clock.now():
             raise InvalidInput("must be in the future", "$.until")
-        pauses.pause(conn, data.reach, data.reason, request.user.name, data.until)
+        pauses.pause(conn, data.reach, data.reason, key.name, data.until)
     return Paused(data.until)
 
 
@@ -132,6 +141,11 @@ def pause_automation(
 )
 def resume_automation(services: Services, data: Annotated[AutomationResume, _EXAMPLE]) -> Resumed:
     """Resume automation."""
+    return resume(services, data)
+
+
+def resume(services: Services, data: AutomationResume) -> Resumed:
+    """End the pauses of exactly this reach; what they kept is decided again."""
     reach = data.reach
     with services.transaction() as conn:
         ended = pauses.resume(conn, reach)

@@ -64,8 +64,13 @@ def reset_breaker(
     data: Annotated[BreakerReset, Body(examples=[Example(value={"reason": "the feed is corrected"})])],
 ) -> BreakerView:
     """Reset the breaker."""
+    return reset(services, request.user, data)
+
+
+def reset(services: Services, key: LiveKey, data: BreakerReset) -> BreakerView:
+    """Let automation go on; what the breaker held is decided again."""
     with services.transaction() as conn:
-        if not breaker.reset(conn, data.reason, request.user.name):
+        if not breaker.reset(conn, data.reason, key.name):
             tasks.create(conn, "recalculation", ProductSet(), propagation.current()["traceparent"])
         return breaker.view(conn, rulebook.active_policy(conn).policy.breaker)
 

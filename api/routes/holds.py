@@ -127,7 +127,7 @@ ManyAnswers = Annotated[HoldsAnswer, Body(examples=[Example(value={"reason": "a 
 )
 def approve_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id: HoldId, data: OneAnswer) -> Answered:
     """Approve a hold."""
-    return _approve(services, [hold_id], _answer(request, services, data.reason))
+    return _approve(services, [hold_id], _answer(request.user, services, data.reason))
 
 
 @post(
@@ -140,7 +140,7 @@ def approve_hold(request: Request[LiveKey, Any, Any], services: Services, hold_i
 def refuse_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id: HoldId, data: OneAnswer) -> Answered:
     """Refuse a hold."""
     with services.transaction() as conn:
-        return Answered(len(hold_answers.refuse(conn, [hold_id], _answer(request, services, data.reason))))
+        return Answered(len(hold_answers.refuse(conn, [hold_id], _answer(request.user, services, data.reason))))
 
 
 @post(
@@ -153,11 +153,16 @@ def refuse_hold(request: Request[LiveKey, Any, Any], services: Services, hold_id
 )
 def approve_holds(request: Request[LiveKey, Any, Any], services: Services, data: ManyAnswers) -> Answered:
     """Approve holds."""
-    chosen, own = _fitting(data), None if not services.settings.four_eyes else request.user.id
+    return approve(services, request.user, data)
+
+
+def approve(services: Services, key: LiveKey, data: HoldsAnswer) -> Answered:
+    """Publish the targets of the chosen holds; with four eyes, those of other keys."""
+    chosen, own = _fitting(data), None if not services.settings.four_eyes else key.id
     with services.transaction() as conn:
         found = hold_answers.chosen(conn, replace(chosen, not_key_id=own))
         left = 0 if own is None else holds.count(conn, "open", replace(chosen, key_id=own))
-    return replace(_approve(services, found, _answer(request, services, data.reason)), left=left)
+    return replace(_approve(services, found, _answer(key, services, data.reason)), left=left)
 
 
 @post(
@@ -169,13 +174,18 @@ def approve_holds(request: Request[LiveKey, Any, Any], services: Services, data:
 )
 def refuse_holds(request: Request[LiveKey, Any, Any], services: Services, data: ManyAnswers) -> Answered:
     """Refuse holds."""
+    return refuse(services, request.user, data)
+
+
+def refuse(services: Services, key: LiveKey, data: HoldsAnswer) -> Answered:
+    """Keep the prices of the chosen holds."""
     with services.transaction() as conn:
         found = hold_answers.chosen(conn, _fitting(data))
-        return Answered(len(hold_answers.refuse(conn, found, _answer(request, services, data.reason))) if found else 0)
+        return Answered(len(hold_answers.refuse(conn, found, _answer(key, services, data.reason))) if found else 0)
 
 
-def _answer(request: Request[LiveKey, Any, Any], services: Services, reason: str) -> Answer:
-    return Answer(reason, request.user.name, request.user.id, services.settings.four_eyes)
+def _answer(key: LiveKey, services: Services, reason: str) -> Answer:
+    return Answer(reason, key.name, key.id, services.settings.four_eyes)
 
 
 def _fitting(data: HoldsAnswer) -> HoldFilter:

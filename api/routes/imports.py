@@ -13,7 +13,7 @@ from litestar.params import Parameter, QueryParameter
 
 from api.edge.identity import needs
 from api.http.problems import documented
-from api.routes.plans import PlanAccepted, enqueue
+from api.plan_writes import PlanAccepted, enqueue
 from api.routes.rule_parts import Confirm
 from api.services import Services
 from shared.access.keys import LiveKey

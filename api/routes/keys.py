@@ -77,12 +77,19 @@ def create_key(
     data: Annotated[NewKey, Body(examples=[Example(value={"name": "crawler", "scopes": ["events:write"]})])],
 ) -> MadeKey:
     """Make a key."""
+    return make(services, request.user, data)
+
+
+def make(services: Services, by: LiveKey, data: NewKey) -> MadeKey:
+    """Make a key.
+
+    Raises:
+        InvalidInput: its end is past.
+    """
     if data.expires_at is not None and data.expires_at <= datetime.now(UTC):
         raise InvalidInput("must be in the future", "$.expires_at")
     with services.transaction() as conn:
-        key_id, key = keys.create(
-            conn, data.name, data.scopes, f"key {request.user.id}", data.expires_at, data.prices_per_s
-        )
+        key_id, key = keys.create(conn, data.name, data.scopes, f"key {by.id}", data.expires_at, data.prices_per_s)
         return MadeKey(key, keys.view(conn, key_id))
 
 
@@ -120,6 +127,11 @@ def list_keys(
     description="Every process refuses it within 2 seconds. A key that was revoked before stays so.",
 )
 def revoke_key(services: Services, key_id: KeyId) -> KeyView:
+    """Revoke a key."""
+    return revoke(services, key_id)
+
+
+def revoke(services: Services, key_id: int) -> KeyView:
     """Revoke a key."""
     with services.transaction() as conn:
         keys.revoke(conn, key_id)

@@ -63,6 +63,15 @@ def put_manual_price(
     data: Annotated[NewManualPrice, Body(examples=[Example(value={"price": "39.90", "reason": "a clearance"})])],
 ) -> ManualPriceAnswer:
     """Set a manual price."""
+    return begin(services, product_id, data)
+
+
+def begin(services: Services, product_id: str, data: NewManualPrice) -> ManualPriceAnswer:
+    """Publish a manual price.
+
+    Raises:
+        InvalidInput: its end is past.
+    """
     if data.until is not None and data.until <= services.clock.now():
         raise InvalidInput("must be in the future", "$.until")
     manual = ManualPrice(price=data.price, reason=data.reason, until=data.until, below_floor=data.below_floor)
@@ -82,6 +91,11 @@ def put_manual_price(
 )
 def delete_manual_price(services: Services, product_id: ProductPath) -> ManualPriceAnswer:
     """End a manual price."""
+    return end(services, product_id)
+
+
+def end(services: Services, product_id: str) -> ManualPriceAnswer:
+    """Let automation decide again."""
     return _set(services, product_id, None)
 
 

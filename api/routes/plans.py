@@ -1,11 +1,10 @@
 """Plans: proposed changes with their measured effect, and their application."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-import redis
 import structlog
 from litestar import Request, Router, get, post
 from litestar.openapi.spec import Example
@@ -13,41 +12,26 @@ from litestar.params import Body, Parameter
 from litestar.response import Stream
 from msgspec import Meta
 
-from api.edge.identity import needs, require
+from api import plan_writes
+from api.edge.identity import needs
 from api.http import cursors
 from api.http.bodies import RuleBody
 from api.http.negotiation import ALSO, CSV, prefers
 from api.http.problems import documented
+from api.plan_writes import PlanAccepted
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
-from shared.access.scopes import Scope
-from shared.errors import Forbidden
 from shared.importing import plan_items
-from shared.jobs import tasks
-from shared.messaging.channel import announce_rulebook
-from shared.plans import application, making, store, views
+from shared.plans import views
 from shared.plans.requested import NewPlan
-from shared.plans.store import Author
-from shared.plans.views import ItemFilter, ItemView, Order, PlanStatus, PlanView, UndoNote
+from shared.plans.views import ItemFilter, ItemView, Order, PlanView, UndoNote
 from shared.pricing.product import MAX_CATEGORY
-from shared.rulebook.store import By
-from shared.telemetry import propagation, spans
-from shared.telemetry.tracing import current_trace_id
-from shared.wire.fields import TraceId
 
 log = structlog.get_logger(__name__)
 
 Caller = Request[LiveKey, Any, Any]
 PlanPath = Annotated[UUID, Parameter(description="The plan's id")]
-
-
-class PlanAccepted(msgspec.Struct, frozen=True):
-    """The plan is stored; its job goes on by itself."""
-
-    plan_id: Annotated[UUID, Meta(description="The plan's id", examples=[views.PLAN_ID])]
-    status: Annotated[PlanStatus, Meta(description="Its status", examples=["queued"])]
-    trace_id: TraceId
 
 
 class PlanList(msgspec.Struct, frozen=True):
@@ -93,21 +77,7 @@ def create_plan(
     ],
 ) -> PlanAccepted:
     """Queue a plan."""
-    check_scopes(request, sorted({change.scope for change in data.changes}))
-    author = Author(request.user.name, request.user.id)
-    with services.transaction() as conn:
-        made = making.make(
-            conn,
-            data.changes,
-            author,
-            propagation.current()["traceparent"],
-            data.chosen,
-            data.sample,
-            data.queries,
-        )
-    spans.annotate(plan_id=str(made.plan_id))
-    enqueue(services, "plan", made.task_id)
-    return PlanAccepted(made.plan_id, "queued", current_trace_id())
+    return plan_writes.make(services, request.user, data)
 
 
 @get(
@@ -208,21 +178,7 @@ def _csv(
 )
 def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAccepted:
     """Apply a plan."""
-    with services.transaction() as conn:
-        plan = store.locked(conn, plan_id)
-        check_scopes(request, plan.scopes)
-        if services.settings.four_eyes and plan.key_id == request.user.id:
-            raise Forbidden("PRICING_FOUR_EYES: another key than the plan's author must apply it")
-        by = By(request.user.name, f"plan {plan_id}", current_trace_id())
-        begun = application.begin(conn, plan, by, propagation.current()["traceparent"])
-        if begun.task_id is not None:
-            tasks.claim_one(conn, begun.task_id)
-    if begun.is_new or begun.values_version is not None:
-        announce_rulebook(services.events, begun.made.version if begun.is_new else None, begun.values_version)
-    if begun.task_id is None:
-        return PlanAccepted(plan_id, "applied", current_trace_id())
-    enqueue(services, "apply", begun.task_id)
-    return PlanAccepted(plan_id, "applying", current_trace_id())
+    return plan_writes.apply(services, request.user, plan_id)
 
 
 @post(
@@ -235,36 +191,7 @@ def apply_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAc
 )
 def discard_plan(request: Caller, services: Services, plan_id: PlanPath) -> PlanAccepted:
     """Discard a plan."""
-    with services.transaction() as conn:
-        plan = store.locked(conn, plan_id)
-        check_scopes(request, plan.scopes)
-        running = store.discard(conn, plan)
-    if running:
-        _abort(services, plan.task_id)
-    return PlanAccepted(plan_id, "discarded", current_trace_id())
-
-
-def check_scopes(request: Caller, scopes: Sequence[Scope]) -> None:
-    """Refuse a key that lacks one of these scopes."""
-    for scope in scopes:
-        require(request.user, scope)
-
-
-def enqueue(services: Services, kind: str, task_id: UUID) -> None:
-    """Enqueue the task of a plan; without Redis the sweep finds it."""
-    try:
-        services.enqueue.task(kind, task_id)
-    except redis.RedisError as error:
-        log.warning("queue away, the sweep will find the task", task_id=str(task_id), error=str(error))
-        with services.transaction() as conn:
-            tasks.release(conn, [task_id])
-
-
-def _abort(services: Services, task_id: UUID) -> None:
-    try:
-        services.enqueue.abort(task_id)
-    except redis.RedisError as error:
-        log.warning("queue away, the task ends at its next step", task_id=str(task_id), error=str(error))
+    return plan_writes.discard(services, request.user, plan_id)
 
 
 router = Router(

@@ -68,6 +68,11 @@ def list_entries(
     cursor: Cursor = None,
 ) -> EntryList:
     """List entries."""
+    return page(services, list_id, product_id, limit, cursor)
+
+
+def page(services: Services, list_id: str, product_id: str | None, limit: int, cursor: str | None) -> EntryList:
+    """One page of the entries in force."""
     after: tuple[str, str, int] | None = cursors.decode(cursor, tuple[str, str, int])
     with services.transaction() as conn:
         revision = revisions.in_force(conn, list_id)

@@ -120,6 +120,18 @@ async def get_price(
     explain: Explain = False,
 ) -> PriceAnswer:
     """Price one query."""
+    return await price(request, services, data, explain)
+
+
+async def price(
+    request: Request[Any, Any, Any], services: Services, data: PriceQuery, explain: bool = False
+) -> PriceAnswer:
+    """Price one query of a caller.
+
+    Raises:
+        PricingError: the caller may not ask for it, or there is no price.
+        NotQuoted: the query has no price.
+    """
     limit_prices(request, 1)
     explained = await _explained(request, explain)
     await may_ask(request, data.is_for_keys or data.offer_s is not None)

@@ -16,6 +16,7 @@ from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.catalogue.product_set import ProductSet
 from shared.jobs import tasks
 from shared.market_events.events import RecalculationRequested
 from shared.telemetry import propagation, spans
@@ -61,10 +62,14 @@ def recalculate(
     ] = None,
 ) -> Queued:
     """Queue a recalculation."""
-    product_set = (data or RecalculationRequested()).product_set
+    return begin(services, request.user, (data or RecalculationRequested()).product_set)
+
+
+def begin(services: Services, key: LiveKey, product_set: ProductSet) -> Queued:
+    """Queue a recalculation."""
     with services.transaction() as conn:
-        traceparent, key_id = propagation.current()["traceparent"], request.user.id
-        task_id = tasks.create(conn, "recalculation", product_set, traceparent, key_id=key_id)
+        traceparent = propagation.current()["traceparent"]
+        task_id = tasks.create(conn, "recalculation", product_set, traceparent, key_id=key.id)
         tasks.claim_one(conn, task_id)
     spans.annotate(task_id=str(task_id))
     _enqueue(services, task_id)

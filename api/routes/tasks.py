@@ -57,6 +57,11 @@ def get_task(services: Services, task_id: TaskId) -> TaskView:
 )
 def abort_task(services: Services, task_id: TaskId) -> AbortAccepted:
     """Request an abort."""
+    return abort(services, task_id)
+
+
+def abort(services: Services, task_id: UUID) -> AbortAccepted:
+    """Request an abort."""
     with services.transaction() as conn:
         is_running = tasks.request_abort(conn, task_id)
     if is_running:

@@ -10,18 +10,16 @@ from litestar.openapi.spec import Example
 from litestar.params import Body
 from msgspec import Meta
 
+from api import plan_writes
 from api.edge.identity import needs
 from api.http.bodies import StrictBody
 from api.http.problems import documented
-from api.routes.plans import Caller, PlanAccepted, check_scopes, enqueue
+from api.plan_writes import PlanAccepted
+from api.routes.plans import Caller
 from api.services import Services
 from shared.errors import InvalidInput
-from shared.plans import store, undo_making
-from shared.plans.store import Author
 from shared.plans.undo_making import Asked
 from shared.plans.views import PLAN_ID
-from shared.telemetry import propagation, spans
-from shared.telemetry.tracing import current_trace_id
 from shared.wire.fields import AT, TASK_ID
 
 EventName = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -44,6 +42,18 @@ class NewUndo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(description="Everything that automation did since this instant", examples=[AT]),
     ] = None
+
+    @property
+    def asked(self) -> Asked:
+        """The subject.
+
+        Raises:
+            InvalidInput: there is none, or several.
+        """
+        try:
+            return Asked(**msgspec.structs.asdict(self))
+        except ValueError as error:
+            raise InvalidInput(str(error)) from None
 
 
 @post(
@@ -68,18 +78,7 @@ def create_undo(
     data: Annotated[NewUndo, Body(examples=[Example(value={"run": TASK_ID})])],
 ) -> PlanAccepted:
     """Queue the plan of an undo."""
-    try:
-        asked = Asked(**msgspec.structs.asdict(data))
-    except ValueError as error:
-        raise InvalidInput(str(error)) from None
-    author = Author(request.user.name, request.user.id)
-    traceparent = propagation.current()["traceparent"]
-    with services.transaction() as conn:
-        made = undo_making.make(conn, asked, author, traceparent, services.settings.history_days)
-        check_scopes(request, store.locked(conn, made.plan_id).scopes)
-    spans.annotate(plan_id=str(made.plan_id))
-    enqueue(services, "plan", made.task_id)
-    return PlanAccepted(made.plan_id, "queued", current_trace_id())
+    return plan_writes.make_undo(services, request.user, data.asked)
 
 
 router = Router("/api/v1", route_handlers=[create_undo], tags=["Plans"])

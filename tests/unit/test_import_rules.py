@@ -60,8 +60,8 @@ ONLY = {
             # These catch redis.RedisError: what is stored already, the sweep rings for later.
             "api.cache_sync",
             "api.event_intake",
+            "api.plan_writes",
             "api.product_writes",
-            "api.routes.plans",
             "api.routes.recalculations",
             "api.routes.tasks",
             "listener.change_clock",

@@ -1,12 +1,11 @@
 """Market events: listed as they come, and one event's way."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 from litestar.params import Parameter, QueryParameter
 
-from api.console.rendering import back, is_results, page
+from api.console.rendering import back, is_results, links, page
 from api.console.shown import segment
 from api.console.trace_chart import trace_chart
 from api.edge.identity import needs
@@ -41,15 +40,11 @@ def events(
         )
     found, last = cursors.split(found, PAGE)
     filters = {"status": status, "type": type_, "product_id": product_id}
-    given = urlencode({name: value for name, value in filters.items() if value})
-    following = urlencode({"cursor": cursors.encode((last.received_at, last.source, last.event_id))}) if last else ""
+    position = (last.received_at, last.source, last.event_id) if last else None
     values: dict[str, Any] = {
         "events": found,
         "types": list(EVENT_TYPES),
-        "filters": filters,
-        "live": f"{PATH}?{given}" if after is None else "",
-        "first": f"{PATH}?{given}" if after else "",
-        "following": f"{PATH}?{given}&{following}" if following else "",
+        **links(PATH, filters, cursor, position),
     }
     return page(request, "events-results.html" if is_results(request) else "events.html", **values)
 

@@ -1,14 +1,12 @@
 """Holds: the targets that wait for a person, approved or refused one by one or several at once."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
-from api.console.calls import call
 from api.console.forms import EMPTY, Form
-from api.console.rendering import back, page
+from api.console.rendering import back, links, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
@@ -41,16 +39,15 @@ def holds(
     cursor: str | None = None,
 ) -> Response[str]:
     """List the holds that fit the filters in the address, the longest waiting first."""
-    after: store.Position | None = cursors.decode(cursor, store.Position)
     chosen = HoldFilter(product_id=product_id or None, category=category or None, code=code or None)
-    return _shown(request, services, status, chosen, after)
+    return _shown(request, services, status, chosen, cursor)
 
 
 @post("/holds/approve", guards=[needs("operate")], sync_to_thread=True)
 def approve(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
     """Publish the targets of the ticked holds."""
     try:
-        done = call(api.approve_holds, request, services, _answer(form))
+        done = api.approve(services, request.user, _answer(form))
     except PricingError as error:
         return _shown(request, services, "open", HoldFilter(), None, form.failed(error))
     return back(PATH, _said(done, "published"))
@@ -60,7 +57,7 @@ def approve(request: Request[Any, Any, Any], services: Services, form: Form) -> 
 def refuse(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
     """Keep the prices of the ticked holds."""
     try:
-        done = call(api.refuse_holds, request, services, _answer(form))
+        done = api.refuse(services, request.user, _answer(form))
     except PricingError as error:
         return _shown(request, services, "open", HoldFilter(), None, form.failed(error))
     return back(PATH, _said(done, "refused: the price stays until the next decision"))
@@ -70,7 +67,7 @@ def refuse(request: Request[Any, Any, Any], services: Services, form: Form) -> R
 def reset_breaker(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
     """Let automation go on."""
     try:
-        call(breaker_api.reset_breaker, request, services, form.read(BreakerReset))
+        breaker_api.reset(services, request.user, form.read(BreakerReset))
     except PricingError as error:
         return _shown(request, services, "open", HoldFilter(), None, reset=form.failed(error))
     return back(PATH, "Automation goes on. The prices that the breaker held are decided again.")
@@ -94,10 +91,11 @@ def _shown(
     services: Services,
     status: HoldStatus,
     chosen: HoldFilter,
-    after: store.Position | None,
+    cursor: str | None,
     form: Form = EMPTY,
     reset: Form = EMPTY,
 ) -> Response[str]:
+    after: store.Position | None = cursors.decode(cursor, store.Position)
     with services.transaction() as conn:
         found, last = cursors.split(store.page(conn, status, chosen, PAGE + 1, after), PAGE)
         categories = listing.categories(conn)
@@ -108,18 +106,14 @@ def _shown(
         "category": chosen.category or "",
         "code": chosen.code or "",
     }
-    given = urlencode({name: value for name, value in filters.items() if value})
-    following = f"&{urlencode({'cursor': cursors.encode((last.since, last.hold_id))})}" if last else ""
     values: dict[str, Any] = {
         "holds": found,
-        "filters": filters,
         "categories": categories,
         "form": form,
         "breaker": stopped,
         "reset": reset,
         "own": request.user.id if services.settings.four_eyes else None,
-        "first": f"{PATH}?{given}" if after else "",
-        "following": f"{PATH}?{given}{following}" if following else "",
+        **links(PATH, filters, cursor, (last.since, last.hold_id) if last else None),
     }
     return page(request, "holds.html", 422 if form.problem or reset.problem else 200, **values)
 

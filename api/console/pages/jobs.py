@@ -1,13 +1,11 @@
 """Background jobs: listed, and one job with its progress, failed products, abort and replay."""
 
 from typing import Any, Literal
-from urllib.parse import urlencode
 from uuid import UUID
 
 from litestar import Request, Response, get, post
 
-from api.console.calls import call
-from api.console.rendering import back, is_results, page
+from api.console.rendering import back, is_results, links, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
@@ -34,16 +32,8 @@ def jobs(
         found = views.page(conn, [status] if status else [], [kind] if kind else [], PAGE + 1, after)
     found, last = cursors.split(found, PAGE)
     filters = {"status": status, "kind": kind}
-    given = urlencode({name: value for name, value in filters.items() if value})
-    following = urlencode({"cursor": cursors.encode((last.created_at, last.task_id))}) if last else ""
-    values: dict[str, Any] = {
-        "jobs": found,
-        "filters": filters,
-        "live": f"{PATH}?{given}" if after is None else "",
-        "first": f"{PATH}?{given}" if after else "",
-        "following": f"{PATH}?{given}&{following}" if following else "",
-    }
-    return page(request, "jobs-results.html" if is_results(request) else "jobs.html", **values)
+    shown = links(PATH, filters, cursor, (last.created_at, last.task_id) if last else None)
+    return page(request, "jobs-results.html" if is_results(request) else "jobs.html", jobs=found, **shown)
 
 
 @get("/jobs/{task_id:uuid}", guards=[needs("catalogue:read")], sync_to_thread=True)
@@ -59,7 +49,7 @@ def job(request: Request[Any, Any, Any], services: Services, task_id: UUID) -> R
 @post("/jobs/{task_id:uuid}/abort", guards=[needs("operate")], sync_to_thread=True)
 def abort(services: Services, task_id: UUID) -> Response[str]:
     """Abort a job."""
-    call(tasks.abort_task, services, task_id)
+    tasks.abort(services, task_id)
     return back(f"{PATH}/{task_id}", "The abort is requested.")
 
 

@@ -1,14 +1,12 @@
 """Access: API keys, made and revoked, and the audit log."""
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
-from api.console.calls import call
 from api.console.forms import EMPTY, Form
-from api.console.rendering import back, page
+from api.console.rendering import back, links, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
@@ -45,7 +43,7 @@ def create_key(request: Request[Any, Any, Any], services: Services, form: Form) 
     try:
         if not form.all("scopes"):
             raise InvalidInput("tick at least one scope", "$.scopes")
-        made = call(api.create_key, request, services, form.read(NewKey, scopes=form.all("scopes")))
+        made = api.make(services, request.user, form.read(NewKey, scopes=form.all("scopes")))
     except PricingError as error:
         return _shown(request, services, None, form.failed(error))
     return _shown(request, services, None, made=made)
@@ -54,7 +52,7 @@ def create_key(request: Request[Any, Any, Any], services: Services, form: Form) 
 @post("/access/keys/{key_id:int}/revoke", guards=[needs("admin")], sync_to_thread=True)
 def revoke_key(services: Services, key_id: int) -> Response[str]:
     """Revoke a key."""
-    found = call(api.revoke_key, services, key_id)
+    found = api.revoke(services, key_id)
     return back(PATH, f"The key {found.name} is revoked. Every process refuses it within two seconds.")
 
 
@@ -70,15 +68,8 @@ def audit_log(
     with services.transaction() as conn:
         wanted = audit.Filter(key_id)
         entries, last = cursors.split(audit.listed(conn, wanted, ENTRIES + 1, before), ENTRIES)
-    given: dict[str, object] = {"key_id": key_id} if key_id else {}
-    following = urlencode(given | {"cursor": cursors.encode(last.id)}) if last else ""
-    values: dict[str, Any] = {
-        "entries": entries,
-        "key_id": key_id,
-        "first": f"{PATH}/audit?{urlencode(given)}" if cursor else "",
-        "following": f"{PATH}/audit?{following}" if following else "",
-    }
-    return page(request, "audit.html", **values)
+    shown = links(f"{PATH}/audit", {"key_id": key_id}, cursor, last.id if last else None)
+    return page(request, "audit.html", entries=entries, key_id=key_id, **shown)
 
 
 def _shown(
@@ -96,8 +87,7 @@ def _shown(
         "form": form,
         "made": made,
         "scopes": [(scope, ALLOWS[scope]) for scope in SCOPES],
-        "first": PATH if cursor else "",
-        "following": f"{PATH}?{urlencode({'cursor': cursors.encode(last.id)})}" if last else "",
+        **links(PATH, {}, cursor, last.id if last else None),
     }
     return page(request, "access.html", 422 if form.problem else 200, **values)
 

@@ -1,23 +1,19 @@
 """Plans: what proposed changes would do to every price; applied, discarded, or taken back."""
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
+from api import plan_writes
 from api.console import charts
-from api.console.calls import call
 from api.console.forms import EMPTY, Form
-from api.console.rendering import back, page
+from api.console.rendering import back, links, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
-from api.routes import plans as api
-from api.routes import undo as undo_api
-from api.routes.plans import PlanAccepted
 from api.routes.undo import NewUndo
 from api.services import Services
 from shared.errors import PricingError
@@ -43,7 +39,7 @@ def create(request: Request[Any, Any, Any], services: Services, form: Form) -> R
     """Plan the changes that were typed as JSON."""
     try:
         changes = form.text("changes").encode()
-        made: PlanAccepted = call(api.create_plan, request, services, read(b'{"changes": ' + changes + b"}", NewPlan))
+        made = plan_writes.make(services, request.user, read(b'{"changes": ' + changes + b"}", NewPlan))
     except PricingError as error:
         return _listed(request, services, None, form.failed(error))
     return back(f"{PATH}/{made.plan_id}", "The plan is made. Nothing is changed before you apply it.")
@@ -71,23 +67,15 @@ def prices(
     with services.transaction() as conn:
         found, last = cursors.split(views.items(conn, plan_id, chosen, order, ITEMS + 1, after), ITEMS)
     filters = {"order": order, "category": category, "held": held}
-    given = urlencode({name: value for name, value in filters.items() if value})
-    following = urlencode({"cursor": cursors.encode(views.position_of(last))}) if last else ""
-    values: dict[str, Any] = {
-        "plan_id": plan_id,
-        "items": found,
-        "filters": filters,
-        "first": f"{PATH}/{plan_id}/prices?{given}" if after else "",
-        "following": f"{PATH}/{plan_id}/prices?{given}&{following}" if following else "",
-    }
-    return page(request, "plan-prices.html", **values)
+    shown = links(f"{PATH}/{plan_id}/prices", filters, cursor, views.position_of(last) if last else None)
+    return page(request, "plan-prices.html", plan_id=plan_id, items=found, **shown)
 
 
 @post("/plans/{plan_id:uuid}/apply", guards=[needs("catalogue:read")], sync_to_thread=True)
 def apply(request: Request[Any, Any, Any], services: Services, form: Form, plan_id: UUID) -> Response[str]:
     """Publish a plan."""
     try:
-        call(api.apply_plan, request, services, plan_id)
+        plan_writes.apply(services, request.user, plan_id)
     except PricingError as error:
         return _shown(request, services, plan_id, form.failed(error))
     return back(f"{PATH}/{plan_id}", "The rules are in force; the prices follow.")
@@ -97,7 +85,7 @@ def apply(request: Request[Any, Any, Any], services: Services, form: Form, plan_
 def discard(request: Request[Any, Any, Any], services: Services, form: Form, plan_id: UUID) -> Response[str]:
     """Drop a plan."""
     try:
-        call(api.discard_plan, request, services, plan_id)
+        plan_writes.discard(services, request.user, plan_id)
     except PricingError as error:
         return _shown(request, services, plan_id, form.failed(error))
     return back(PATH, "The plan is discarded.")
@@ -107,7 +95,7 @@ def discard(request: Request[Any, Any, Any], services: Services, form: Form, pla
 def undo(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
     """Plan to take something back."""
     try:
-        made: PlanAccepted = call(undo_api.create_undo, request, services, form.read(NewUndo))
+        made = plan_writes.make_undo(services, request.user, form.read(NewUndo).asked)
     except PricingError as error:
         return _listed(request, services, None, form.failed(error))
     return back(f"{PATH}/{made.plan_id}", "This plan takes it back. Nothing is changed before you apply it.")
@@ -124,8 +112,7 @@ def _listed(
         "titles": {one.plan_id: title(one) for one in found},
         "form": form,
         "example": EXAMPLE,
-        "first": PATH if after else "",
-        "following": f"{PATH}?{urlencode({'cursor': cursors.encode((last.created_at, last.plan_id))})}" if last else "",
+        **links(PATH, {}, cursor, (last.created_at, last.plan_id) if last else None),
     }
     return page(request, "plans.html", 422 if form.problem else 200, **values)
 

@@ -21,9 +21,9 @@ from api.routes.automation import AutomationPause, AutomationResume
 from api.routes.manual_prices import NewManualPrice
 from api.services import Services
 from shared.catalogue import price_lists, products
+from shared.catalogue.product_set import ProductSet
 from shared.catalogue.products import ProductView
 from shared.errors import PricingError
-from shared.market_events.events import RecalculationRequested
 from shared.prices import history, pauses, states
 from shared.prices.history import PriceChange
 from shared.prices.states import Standing
@@ -83,7 +83,7 @@ async def set_manual_price(
     """Set a manual price."""
     try:
         new = form.read(NewManualPrice)
-        await asyncio.to_thread(manual_prices.put_manual_price.fn, services, product_id, new)
+        await asyncio.to_thread(manual_prices.begin, services, product_id, new)
     except PricingError as error:
         return await _shown(request, services, product_id, ("manual-price", form.failed(error)))
     return _back(product_id, "The manual price is published.")
@@ -92,7 +92,7 @@ async def set_manual_price(
 @post("/products/{product_id:str}/end-manual-price", guards=[needs("catalogue:write")])
 async def end_manual_price(services: Services, product_id: str) -> Response[str]:
     """End the manual price."""
-    await asyncio.to_thread(manual_prices.delete_manual_price.fn, services, product_id)
+    await asyncio.to_thread(manual_prices.end, services, product_id)
     return _back(product_id, "The manual price has ended. Automation goes on.")
 
 
@@ -101,7 +101,7 @@ async def pause(request: Request[Any, Any, Any], services: Services, form: Form,
     """Pause automation for the product."""
     try:
         wanted = form.read(AutomationPause, product_ids=[product_id])
-        await asyncio.to_thread(automation.pause_automation.fn, request, services, wanted)
+        await asyncio.to_thread(automation.pause, services, request.user, wanted)
     except PricingError as error:
         return await _shown(request, services, product_id, ("pause", form.failed(error)))
     return _back(product_id, "Automation is paused for this product.")
@@ -111,15 +111,14 @@ async def pause(request: Request[Any, Any, Any], services: Services, form: Form,
 async def resume(services: Services, product_id: str) -> Response[str]:
     """End the product's own pause."""
     wanted = AutomationResume(reason="resumed in the console", product_ids=(product_id,))
-    await asyncio.to_thread(automation.resume_automation.fn, services, wanted)
+    await asyncio.to_thread(automation.resume, services, wanted)
     return _back(product_id, "Automation goes on for this product.")
 
 
 @post("/products/{product_id:str}/recalculate", guards=[needs("operate")])
 async def recalculate(request: Request[Any, Any, Any], services: Services, product_id: str) -> Response[str]:
     """Decide the product's price anew."""
-    wanted = RecalculationRequested(product_ids=(product_id,))
-    await asyncio.to_thread(recalculations.recalculate.fn, request, services, wanted)
+    await asyncio.to_thread(recalculations.begin, services, request.user, ProductSet((product_id,)))
     return _back(product_id, "The price is decided anew.")
 
 
@@ -158,7 +157,7 @@ async def _price(
     groups = [group.strip() for group in context.text("customer_groups").split(",") if group.strip()]
     try:
         query = context.read(PriceQuery, product_id=product_id, customer_groups=groups)
-        answer: PriceAnswer = await prices.get_price.fn(request, services, query, explain=True)
+        answer = await prices.price(request, services, query, explain=True)
     except (PricingError, NotQuoted) as error:
         return context.failed(error), None
     return context, answer

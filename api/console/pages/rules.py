@@ -9,16 +9,16 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
+from api import plan_writes
 from api.console import charts, rule_forms
-from api.console.calls import call
 from api.console.forms import EMPTY, Form
-from api.console.rendering import back, page
+from api.console.rendering import back, links, page
 from api.console.shown import segment
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
-from api.routes import plans, price_list_entries
-from api.routes.plans import PlanAccepted
+from api.plan_writes import PlanAccepted
+from api.routes import price_list_entries
 from api.routes.rulebook import LARGEST_VERSION
 from api.services import Services
 from shared.errors import InvalidInput, NotFound, PricingError
@@ -104,13 +104,8 @@ def versions(request: Request[Any, Any, Any], services: Services, cursor: str | 
     before: int | None = cursors.decode(cursor, int)
     with services.transaction() as conn:
         found, last = cursors.split(store.listed(conn, PAGE + 1, before), PAGE)
-    following = f"{PATH}/versions?{urlencode({'cursor': cursors.encode(last.version)})}" if last else ""
-    shown: dict[str, Any] = {
-        "versions": found,
-        "first": f"{PATH}/versions" if cursor else "",
-        "following": following,
-    }
-    return page(request, "rule-versions.html", **shown)
+    shown = links(f"{PATH}/versions", {}, cursor, last.version if last else None)
+    return page(request, "rule-versions.html", versions=found, **shown)
 
 
 @get("/rules/diff", guards=[needs("catalogue:read")], sync_to_thread=True)
@@ -148,7 +143,7 @@ def _moved(services: Services, name: PartName, seen: str) -> list[Difference]:
 def _planned(request: Request[Any, Any, Any], services: Services, change: dict[str, Any], kind: str) -> PlanAccepted:
     try:
         wanted = documents.read(documents.NUMBERS.encode({"changes": [change]}), NewPlan)
-        made: PlanAccepted = call(plans.create_plan, request, services, wanted)
+        made = plan_writes.make(services, request.user, wanted)
     except InvalidInput as error:
         # The field of the form, in place of its path in the plan.
         path = error.path.replace(f"$.changes[0].{kind}", "$", 1)
@@ -173,7 +168,7 @@ def _part(
             raise NotFound(f"no {name}")
     entries = None
     if kind == "price_list" and found is not None:
-        entries = call(price_list_entries.list_entries, services, key, None, ENTRIES, cursor)
+        entries = price_list_entries.page(services, key or "", None, ENTRIES, cursor)
     document = documents.builtins(found) if found is not None else {}
     shown: dict[str, Any] = {
         "kind": kind,

@@ -34,7 +34,7 @@ async def try_it(request: Request[Any, Any, Any], services: Services) -> Respons
             groups = [group.strip() for group in form.text("customer_groups").split(",") if group.strip()]
             query = form.read(PriceQuery, customer_groups=groups)
             body = NUMBERS.encode(_given(query, form)).decode()
-            answer = await prices.get_price.fn(request, services, query)
+            answer = await prices.price(request, services, query)
         except (PricingError, NotQuoted) as error:
             form = form.failed(error)
     url = f"{request.base_url}".rstrip("/") + PRICE_PATH

@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from api.console.calls import call
 from api.routes import holds as api
-from api.routes.holds import Answered, HoldAnswer, HoldsAnswer
+from api.routes.holds import HoldAnswer, HoldsAnswer
 from shared.cache.near import NearCache
 from shared.errors import Forbidden
 from shared.prices import hold_answers, holds
@@ -102,9 +101,9 @@ def test_of_several_those_that_the_key_is_behind_are_left(undo_shop: UndoShop) -
         writer=shop.services.writer,
     )
     caller: Any = SimpleNamespace(user=SimpleNamespace(id=SENDER, name="crawler"))
-    answered: Answered = call(api.approve_holds, caller, services, HoldsAnswer("a clearance"))
+    answered = api.approve(services, caller.user, HoldsAnswer("a clearance"))
     assert (answered.answered, answered.left, list(opened(shop))) == (1, 1, [own])
     with pytest.raises(Forbidden):
-        call(api.approve_hold, caller, services, opened(shop)[own].hold_id, HoldAnswer("a clearance"))
-    call(api.refuse_hold, caller, services, opened(shop)[own].hold_id, HoldAnswer("too low"))
+        api.approve_hold.fn(caller, services, opened(shop)[own].hold_id, HoldAnswer("a clearance"))
+    api.refuse_hold.fn(caller, services, opened(shop)[own].hold_id, HoldAnswer("too low"))
     assert not opened(shop)
