@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 import msgspec
 import redis
@@ -16,7 +17,6 @@ from shared.access.known import KnownKeys
 from shared.access.price_limits import PriceLimits
 from shared.access.rate_limits import Kind, RateLimits
 from shared.cache import changes
-from shared.cache.commands import AsyncCache
 from shared.cache.near import NearCache
 from shared.cache.reader import PriceReader
 from shared.cache.writer import SheetWriter
@@ -81,7 +81,8 @@ class Services(msgspec.Struct, frozen=True):
     writes: Pool
     lookups: Pool
     console: Pool
-    cache: AsyncCache
+    # An `AsyncCache`. Litestar reads the types of these fields, and refuses a union of two classes.
+    cache: Any
     events: redis.Redis
     enqueue: Enqueuer
     writer: SheetWriter

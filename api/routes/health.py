@@ -17,6 +17,7 @@ from api.http.problems import documented
 from api.services import Services
 from shared import VERSION
 from shared.access import scopes
+from shared.cache.commands import AsyncCache
 from shared.errors import DatabaseUnavailable, RedisUnavailable
 from shared.messaging.cluster import AsyncCluster
 from shared.postgres.pools import bounded, require_writes
@@ -145,9 +146,10 @@ async def _automation(services: Services) -> Literal["on", "stopped", "unknown"]
 
 
 async def _redis_version(services: Services) -> str:
-    if isinstance(services.cache, AsyncCluster):
-        return await _cluster_version(services.cache)
-    server = await services.cache.info()
+    cache: AsyncCache = services.cache
+    if isinstance(cache, AsyncCluster):
+        return await _cluster_version(cache)
+    server = await cache.info()
     if server["role"] != "master":
         raise RedisUnavailable("Redis: this server is a replica, it takes no writes")
     return _version(server)
