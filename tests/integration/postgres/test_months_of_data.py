@@ -54,6 +54,13 @@ def test_ended_jobs_go_but_not_those_of_plans(pool: Pool) -> None:
         assert conn.execute("SELECT task_id FROM tasks ORDER BY finished_at LIMIT 1").fetchall() == oldest
 
 
+@pytest.mark.parametrize("table", ["market_events", "tasks"])
+def test_autovacuum_waits_for_two_percent_of_a_table_that_grows(pool: Pool, table: str) -> None:
+    with pool.connection() as conn:
+        [row] = conn.execute("SELECT reloptions FROM pg_class WHERE oid = %s::regclass", [table]).fetchall()
+    assert "autovacuum_vacuum_scale_factor=0.02" in row["reloptions"]
+
+
 @pytest.fixture(scope="module")
 def large(new_database: Callable[[], Settings]) -> Iterator[Settings]:
     """A database with two years of events and jobs, all of them ended."""
