@@ -203,8 +203,9 @@ def _product(row: tuple[Any, ...]) -> ProductInput:
 
 def _signals(conn: Conn, ids: str) -> Mapping[str, list[Signal]]:
     found: dict[str, list[Signal]] = defaultdict(list)
-    for product_id, *fields in _rows(conn, _SIGNALS, {"ids": ids}):
-        kind, source, value, currency, in_stock, shipping, at, expires_at = fields
+    for product_id, kind, source, value, currency, in_stock, shipping, at, expires_at in _rows(
+        conn, _SIGNALS, {"ids": ids}
+    ):
         found[product_id].append(
             StoredSignal(
                 kind=kind,

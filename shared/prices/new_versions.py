@@ -118,8 +118,9 @@ def _columns(batch: Sequence[NewVersion]) -> dict[str, Any]:
     }
 
 
+# Read once by an update, which then takes it row by row; read twice by an insert, which keeps it.
 _FRESH = f"""
-WITH fresh AS MATERIALIZED (
+WITH fresh AS (
     SELECT * FROM unnest(%(product_id)s::text[], %(version)s::bigint[], %(old)s::numeric[], %(new)s::numeric[],
         %(currency)s::text[], %(cause)s::text[], %(cause_id)s::text[], %(trace_id)s::text[], %(sheet)s::text[],
         %(old_sheet)s::bytea[], %(state)s::text[], %(next_due)s::timestamptz[])
@@ -127,6 +128,9 @@ WITH fresh AS MATERIALIZED (
         next_due)
 ), {log.PRICES_LOGGED}, """  # noqa: S608 # only our own parts
 
+# The sheet and the state of a row stay behind: they would be copied once more.
+_WRITTEN = """f.product_id, f.version, f.old_price, f.new_price, f.currency, f.cause, f.cause_id, f.trace_id,
+    f.old_sheet"""
 _PAST = """
 INSERT INTO price_history (product_id, version, old_price, new_price, currency, cause, cause_id, policy_version,
     trace_id, recorded_at, old_sheet)
@@ -147,12 +151,12 @@ _UPDATE = f"""{_FRESH} written AS (
         computed_at = %(at)s, cause = f.cause, cause_id = f.cause_id, sheet = f.sheet,
         state = f.state, next_due = f.next_due
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
-    RETURNING f.*
+    RETURNING {_WRITTEN}
 ) {_PAST.format(rows="written", **_DECIDED)}"""  # noqa: S608 # only our own parts
 
 # The cause of a price is that of its decision.
 _UPDATE_UNDECIDED = f"""{_FRESH} written AS (
     UPDATE prices p SET version = f.version, sheet = f.sheet
     FROM fresh f WHERE p.product_id = f.product_id AND p.version < f.version
-    RETURNING f.*, p.policy_version
+    RETURNING {_WRITTEN}, p.policy_version
 ) {_PAST.format(rows="written", policy_version="policy_version", at="clock_timestamp()")}"""  # noqa: S608 # only our own parts

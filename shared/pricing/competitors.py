@@ -15,6 +15,7 @@ from shared.pricing.signal import Signal
 _ONE, _TWO, _HUNDRED = Decimal(1), Decimal(2), Decimal(100)
 _UNIT = Decimal("0.0001")
 _MOST_NAMED = 3
+_MOST_KNOWN = 1_000
 
 Offer = tuple[Decimal, str]
 """The amount that is compared, and the competitor."""
@@ -91,13 +92,14 @@ def _usable(draft: Draft, rule: CompetitorRule, signals: Iterable[Signal], at: d
 class _Ready:
     """A competitor rule with what its decisions share."""
 
-    __slots__ = ("except_", "is_named", "max_age", "only", "own", "within", "words")
+    __slots__ = ("_strangers", "except_", "is_named", "max_age", "only", "own", "within", "words")
 
     def __init__(self, rule: CompetitorRule) -> None:
         self.own, self.except_, self.only = folded(rule.own), folded(rule.except_), folded(rule.only)
         self.is_named = bool(rule.own or rule.except_ or rule.only)
         self.max_age = None if rule.max_age_h is None else timedelta(hours=rule.max_age_h)
         self.within = rule.within
+        self._strangers: dict[str, Passed | None] = {}
         position = rule.position
         self.words = "" if position is None or position.percent is None else f", {plain(position.percent)} % "
 
@@ -107,7 +109,16 @@ class _Ready:
         return None if within is None or not list_price else (list_price * within.lowest, list_price * within.highest)
 
     def stranger(self, source: str) -> Passed | None:
-        """Why the competitor does not count; None: it does."""
+        """Why the competitor does not count; None: it does. All products have the same few competitors."""
+        try:
+            return self._strangers[source]
+        except KeyError:
+            if len(self._strangers) >= _MOST_KNOWN:
+                self._strangers.clear()
+            self._strangers[source] = made = self._stranger(source)
+            return made
+
+    def _stranger(self, source: str) -> Passed | None:
         name = source.casefold()
         if name in self.own:
             return f"{source} is our own offer", "own_offer"

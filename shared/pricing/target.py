@@ -9,12 +9,14 @@ from shared.pricing.draft import Draft
 from shared.pricing.market_rules import CostPlusRule, DemandRule, StockRule
 from shared.pricing.money import percent, plain, shown
 from shared.pricing.policy import Policy, strategy_of
+from shared.pricing.prepared import Prepared
 from shared.pricing.price_bounds import PriceBounds
 from shared.pricing.product import ProductInput
 from shared.pricing.signal import Signal
 
 _ONE = Decimal(1)
 _UNIT = Decimal("0.0001")
+_MOST_STOCKS = 10_000
 
 
 def draft_of(product: ProductInput, policy: Policy) -> tuple[Draft, str]:
@@ -82,8 +84,8 @@ def _follow_stock(draft: Draft, rule: StockRule, stock: int | None) -> None:
     if stock is None:
         draft.reject("stock", "no_signal", "the stock is not counted")
         return
-    factor = multiplier_at(rule, stock)
-    draft.move("stock", draft.price * factor, f"stock {stock} × {plain(factor)}")
+    factor, reason = _stocks.of(rule).at(stock)
+    draft.move("stock", draft.price * factor, reason)
 
 
 def multiplier_at(rule: StockRule, stock: int) -> Decimal:
@@ -98,6 +100,27 @@ def multiplier_at(rule: StockRule, stock: int) -> Decimal:
             return (before.multiplier + rise).quantize(_UNIT, ROUND_HALF_UP)
         before = point
     return before.multiplier
+
+
+class _Stocks:
+    """The multipliers of a stock rule with their reasons: many products have the same stock."""
+
+    def __init__(self, rule: StockRule) -> None:
+        self._rule = rule
+        self._known: dict[int, tuple[Decimal, str]] = {}
+
+    def at(self, stock: int) -> tuple[Decimal, str]:
+        """The multiplier at a stock, and the reason of its step; threads may share this."""
+        if (held := self._known.get(stock)) is not None:
+            return held
+        if len(self._known) >= _MOST_STOCKS:
+            self._known.clear()
+        factor = multiplier_at(self._rule, stock)
+        self._known[stock] = made = factor, f"stock {stock} × {plain(factor)}"
+        return made
+
+
+_stocks = Prepared(_Stocks)
 
 
 def _add_to_cost(draft: Draft, rule: CostPlusRule, cost: Decimal | None) -> None:
