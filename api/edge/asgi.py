@@ -17,6 +17,7 @@ from api.edge.tracing import RequestTrace, RequestTraces
 from api.http.answers import PRICE_PATH, READ_PATHS
 from api.http.problems import render
 from shared.errors import Overloaded, RateLimited, UrlTooLong
+from shared.pricing.query import PriceQuery
 
 # Of a refused URL.
 INSTANCE_CHARACTERS = 200
@@ -74,14 +75,14 @@ class Edge:
             waiting.discard(coming)
         plain = self._fast_path.plain_body(scope, message)
         trace = self._traces.begin_read(scope) if plain is None else self._traces.begin_new(scope)
-        body = self._fast_path.remembered(plain) if plain is not None and trace.span is None else None
-        if body is None:
-            await self._price(scope, message, receive, send, trace, started, plain)
+        found = self._fast_path.at_once(scope, plain) if plain is not None and trace.span is None else None
+        if not isinstance(found, bytes):
+            await self._price(scope, message, receive, send, trace, started, plain, found)
             return
         try:
             # The server counts the length of a body that comes at once.
             await send({"type": "http.response.start", "status": 200, "headers": [JSON, NOSNIFF, trace.header]})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
+            await send({"type": "http.response.body", "body": found, "more_body": False})
         finally:
             observe(self._cached_series, started)
 
@@ -105,12 +106,13 @@ class Edge:
         trace: RequestTrace,
         started: float,
         plain: bytes | None,
+        query: PriceQuery | None,
     ) -> None:
-        """Answer a price query whose answer is not remembered, or whose trace is recorded."""
+        """Answer a price query that has no answer at once, or whose trace is recorded."""
         # The status of a request that ends without an answer.
         status, source, is_left = 500, "", False
         try:
-            answer = await self._fast_path.answer(scope, message, trace, plain)
+            answer = await self._fast_path.answer(scope, message, trace, plain, query)
             if answer is None:
                 is_left = True
             else:

@@ -103,13 +103,41 @@ class FastPath:
         # Comparing all headers at once takes less time than looking for one of them.
         return body if scope["headers"] == self._plain.get(len(body)) or self._is_plain(scope, message) else None
 
-    def remembered(self, body: bytes) -> bytes | None:
-        """The answer to the same bytes as before, where it is the answer still."""
+    def at_once(self, scope: HTTPScope, body: bytes) -> bytes | PriceQuery | None:
+        """The answer to a `plain_body`, where no server is needed for it; else the query, or None where it is none.
+
+        The same bytes as before have the same answer, while that holds.
+        """
         known = self._remembered.get(body)
-        return known.answer if known is not None and self._still_holds(known) else None
+        if known is not None and self._still_holds(known):
+            return known.answer
+        query = _decoded(body)
+        if query is None or query.customer_id is not None:
+            return query
+        now = datetime.fromtimestamp(self._now(), UTC)
+        is_for_keys = query.is_for_keys
+        if is_for_keys and (is_past(query, now) or not self._allows(scope)):
+            return query
+        try:
+            basis = self._started().reader.held(query.product_id)
+            if basis is None:
+                return query
+            priced = quote(basis.terms, basis.bound, query, query.at or now)
+        except Exception:  # noqa: BLE001 # `answer` meets it again, and renders it
+            return query
+        answer = encoded(priced, "cache")
+        if not is_for_keys and len(body) <= ANSWERED_BYTES:
+            until = None if priced.valid_until is None else priced.valid_until.timestamp()
+            self._remember(body, _Remembered(basis, answer, until))
+        return answer
 
     async def answer(
-        self, scope: HTTPScope, message: ReceiveMessage, trace: RequestTrace, plain: bytes | None = None
+        self,
+        scope: HTTPScope,
+        message: ReceiveMessage,
+        trace: RequestTrace,
+        plain: bytes | None = None,
+        query: PriceQuery | None = None,
     ) -> Rendered | None:
         """The answer to a request that `takes` allows; None: the framework is to answer it.
 
@@ -117,51 +145,43 @@ class FastPath:
             scope: The request.
             message: Its first message.
             trace: Its trace.
-            plain: Its `plain_body`, whose answer is not `remembered` or whose trace is recorded.
+            plain: Its `plain_body`, which has no answer `at_once` or whose trace is recorded.
+            query: The query in it, where it was decoded.
         """
-        asked = plain if plain is not None else self._usual_body(scope, message)
-        if asked is None:
+        if query is None:
+            asked = plain if plain is not None else self._usual_body(scope, message)
+            if asked is None:
+                return None
+            found = self.at_once(scope, asked) if trace.span is None else _decoded(asked)
+            if found is None:
+                return None
+            if isinstance(found, bytes):
+                return Rendered(200, (JSON,), found, "cache")
+            query = found
+        now = datetime.fromtimestamp(self._now(), UTC)
+        if query.is_for_keys and (is_past(query, now) or not self._allows(scope)):
             return None
-        if plain is None and trace.span is None and (known := self.remembered(asked)) is not None:
-            return Rendered(200, (JSON,), known, "cache")
-        try:
-            query = _decoder.decode(asked)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        now = self._instant()
-        is_for_keys = query.is_for_keys
-        if is_for_keys and (is_past(query, now) or not self._allows(scope)):
-            return None
-        to_remember = None if is_for_keys or len(asked) > ANSWERED_BYTES else asked
         try:
             if trace.span is None:
-                return await self._price(query, now, to_remember)
+                return await self._price(query, now)
             with trace.entered():
-                answer = await self._price(query, now, to_remember)
+                answer = await self._price(query, now)
             trace.span.set_attribute("pricing.source", answer.source)
             return answer
         except Exception as error:  # noqa: BLE001 # every error has its answer, as behind the framework
             with trace.entered():
                 return render(error, PRICE_PATH)
 
-    async def _price(self, query: PriceQuery, now: datetime, to_remember: bytes | None) -> Rendered:
+    async def _price(self, query: PriceQuery, now: datetime) -> Rendered:
         reader, at = self._started().reader, query.at or now
         if basis := reader.held(query.product_id):
             contract = await self._contract(reader, query, basis.terms) if query.customer_id is not None else ()
-            priced = quote(basis.terms, basis.bound, query, at, contract=contract)
-            answer = _rendered(priced, "cache")
-            if to_remember is not None:
-                until = None if priced.valid_until is None else priced.valid_until.timestamp()
-                self._remember(to_remember, _Remembered(basis, answer.body, until))
-            return answer
+            return _rendered(quote(basis.terms, basis.bound, query, at, contract=contract), "cache")
         with self._bulkheads.taken("prices"):
             found, terms = await reader.find_one(query.product_id)
             contract = await self._contract(reader, query, terms) if query.customer_id is not None else ()
         bound, source = sheet_for(query, found)
         return _rendered(quote(terms, bound, query, at, contract=contract), source)
-
-    def _instant(self) -> datetime:
-        return datetime.fromtimestamp(self._now(), UTC)
 
     async def _contract(self, reader: PriceReader, query: PriceQuery, terms: Terms) -> tuple[PriceEntry, ...]:
         """The entries of the query's customer for its product."""
@@ -224,6 +244,14 @@ class FastPathForKeys(FastPath):
         found = [value for name, value in scope["headers"] if name == b"authorization"]
         key = self._services().keys.held(key_in(found[0].decode("latin-1"))) if len(found) == 1 else None
         return key is not None and scopes.allow(key.scopes, "prices:read")
+
+
+def _decoded(body: bytes) -> PriceQuery | None:
+    """The query in a body; None: it is no valid one."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _rendered(priced: Quote, source: Source) -> Rendered:

@@ -1,12 +1,12 @@
 """From the exact price of one unit to the price charged: ending, bounds, rounding and total, in the form shown."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from shared.pricing.bounds import Bounds
 from shared.pricing.endings import ended
 from shared.pricing.lowest_price import Reduction, ShownLow, reduction_by, shown
 from shared.pricing.price_lists import Situation
-from shared.pricing.promotions import Outcome
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import PriceList
@@ -49,11 +49,11 @@ def with_ending(here: Situation, unit: Ratio, header: PriceList | None, limits: 
     return Ratio(price)
 
 
-def reference_price(here: Situation, rule: Rule[PriceList] | None, unit: Ratio, limits: Bounds, places: int) -> Decimal:
-    """The reference price as it would be charged by itself; `rule` is the list that it comes from."""
-    header = None if rule is None else rule.part
-    unit = inside(with_ending(here, unit, header, limits, None), limits, None)
-    return rounded(unit, places, here.rounding)
+def charged(here: Situation, unit: Ratio, header: PriceList | None, limits: Bounds, trail: Trail | None) -> Ratio:
+    """The price of a list, or the published one, with its ending and within its bounds."""
+    if here.terms.rules.policy.ending is not None:
+        unit = with_ending(here, unit, header, limits, trail)
+    return inside(unit, limits, trail)
 
 
 def inside(unit: Ratio, limits: Bounds, trail: Trail | None) -> Ratio:
@@ -91,10 +91,12 @@ def advertised(here: Situation, map_price: Decimal, final: Decimal, places: int)
     return amount if amount is not None and amount > final else None
 
 
-def lowest_price(here: Situation, header: PriceList | None, off: Outcome, final: Decimal) -> ShownLow | None:
+def lowest_price(
+    here: Situation, header: PriceList | None, promotions: Sequence[str], final: Decimal
+) -> ShownLow | None:
     """The lowest price before the public reduction; it is not shown to a customer or group with own prices."""
     query = here.query
     if query.customer_id or query.customer_groups or query.attributes or query.channel:
         return None
-    name = reduction_by(header, [one.promotion.id for one in off.applied])
+    name = reduction_by(header, promotions)
     return shown(here.sheet.lows, Reduction(market=here.local.market, currency=here.currency, name=name), final)

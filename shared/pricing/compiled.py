@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Generic
 
 from msgspec import Struct
 
@@ -14,57 +13,19 @@ from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
 from shared.pricing.local_terms import LocalTerms, Shown
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
-from shared.pricing.product import ProductInput
+from shared.pricing.product import Tier
+from shared.pricing.promotions import Together, together
 from shared.pricing.query import PriceQuery
-from shared.pricing.ratio import ONE
+from shared.pricing.ratio import ONE, Ratio, multiply, reduced
+from shared.pricing.reach import Reach
 from shared.pricing.rule_pool import Part, Pool, Rule, Segment
-from shared.pricing.rulebook import AppliesTo, MarketRules, PriceList, Promotion, Rulebook
+from shared.pricing.rulebook import MarketRules, PriceList, Promotion, Rulebook
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import UNCHANGED, tax_form
 
 _NO_MARKET = MarketRules()
-# Of a product, by market; and of a rulebook, by market, currencies and tax class, and by the rules of products.
-_MOST_SHOWN, _MOST_LOCAL_TERMS, _MOST_POOLS = 8, 4_096, 4_096
-
-
-class _Reach(Generic[Part]):
-    """Rules by the products to which they apply."""
-
-    def __init__(self, rules: Iterable[tuple[Rule[Part], AppliesTo | None]]) -> None:
-        everything: list[Rule[Part]] = []
-        self._named: dict[tuple[str, str], list[Rule[Part]]] = defaultdict(list)
-        for rule, applies_to in rules:
-            if applies_to is None:
-                everything.append(rule)
-                continue
-            for field in AppliesTo.__struct_fields__:
-                for name in getattr(applies_to, field) or ():
-                    self._named[field, name].append(rule)
-        self.everything = Pool(everything) if everything else None
-        # By the rules in them: most products of a category share one.
-        self._pools: dict[tuple[int, ...], Pool[Part]] = {}
-
-    def of(self, sheet: PriceSheet | ProductInput) -> list[Rule[Part]]:
-        """The rules that name the product, its category, its brand or one of its tags, each once."""
-        if not self._named:
-            return []
-        names = [("products", sheet.product_id), ("categories", sheet.category)]
-        names += [("brands", sheet.brand)] if sheet.brand is not None else []
-        names += [("tags", tag) for tag in sheet.tags]
-        return list({id(rule): rule for name in names for rule in self._named.get(name, ())}.values())
-
-    def pools(self, sheet: PriceSheet) -> Iterator[Pool[Part]]:
-        """The rules that can touch the product, in one or two pools."""
-        if rules := self.of(sheet):
-            key = tuple(map(id, rules))
-            pool = self._pools.get(key)
-            if pool is None:
-                if len(self._pools) >= _MOST_POOLS:
-                    self._pools.clear()
-                pool = self._pools[key] = Pool(rules)
-            yield pool
-        if self.everything is not None:
-            yield self.everything
+# Of a product, by market; and of a rulebook, by market, currencies and tax class, and by the promotions that fit.
+_MOST_SHOWN, _MOST_LOCAL_TERMS, _MOST_TOGETHER = 8, 4_096, 4_096
 
 
 class CompiledRulebook:
@@ -78,13 +39,22 @@ class CompiledRulebook:
         adjusted = (
             (rule, part.adjustment) for rule, part in zip(self.lists.values(), rulebook.price_lists, strict=True)
         )
-        self.adjustments = _Reach((rule, formula.applies_to) for rule, formula in adjusted if formula is not None)
-        self.promotions = _Reach((Rule(part), part.applies_to) for part in rulebook.promotions)
+        self.adjustments = Reach((rule, formula.applies_to) for rule, formula in adjusted if formula is not None)
+        self.promotions = Reach((Rule(part), part.applies_to) for part in rulebook.promotions)
+        self._together: dict[tuple[Rule[Promotion], ...], Together | None] = {}
 
     def of_entry(self, entry: PriceEntry) -> Rule[PriceList] | None:
         """The list of an entry; None where the entry is not of the revision in force."""
         rule = self.lists.get(entry.list)
         return rule if rule is not None and rule.part.revision == entry.revision else None
+
+    def together(self, promotions: tuple[Rule[Promotion], ...]) -> Together | None:
+        """What promotions that fit take off together; None: it depends on the price."""
+        if promotions not in self._together:
+            if len(self._together) >= _MOST_TOGETHER:
+                self._together.clear()
+            self._together[promotions] = together(promotions, self.policy.stacking)
+        return self._together[promotions]
 
 
 class Fitting(Struct, frozen=True, gc=False):
@@ -98,8 +68,8 @@ class Fitting(Struct, frozen=True, gc=False):
 class _InForce(Struct, frozen=True, gc=False):
     """The rules that can touch a product, between two edges of windows."""
 
-    lists: tuple[Segment[PriceList], ...]
-    promotions: tuple[Segment[Promotion], ...]
+    lists: Segment[PriceList] | None
+    promotions: Segment[Promotion] | None
     begins: datetime
     ends: datetime
 
@@ -121,6 +91,10 @@ class BoundSheet:
         self._in_force: _InForce | None = None
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
         self._shown: dict[tuple[LocalTerms, int], Shown] = {}
+        self._in_market: dict[LocalTerms, Ratio | None] = {}
+        self._proportions: dict[int | None, Ratio] = {}
+        # Where nothing of the product stands beside its price.
+        self.bare = sheet.content is None and sheet.map_price is None and not sheet.lows
         # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
         self.plain = (
             sheet.content is None
@@ -139,15 +113,15 @@ class BoundSheet:
             rules = self._in_force = _in_force(self.lists, self.promotions, at)
         until = self.sheet.valid_until
         lists: tuple[Rule[PriceList], ...] = ()
-        for segment in rules.lists:
-            found, edge = segment.fitting(query)
-            lists += found
-            until = earliest(until, edge)
+        if rules.lists is not None:
+            lists, edge = rules.lists.fitting(query)
+            if edge is not None:
+                until = earliest(until, edge)
         promotions: tuple[Rule[Promotion], ...] = ()
-        for of_promotions in rules.promotions:
-            off, edge = of_promotions.fitting(query)
-            promotions += off
-            until = earliest(until, edge)
+        if rules.promotions is not None:
+            promotions, edge = rules.promotions.fitting(query)
+            if edge is not None:
+                until = earliest(until, edge)
         return Fitting(lists, promotions, until)
 
     def shown(self, local: LocalTerms, places: int) -> Shown:
@@ -159,6 +133,22 @@ class BoundSheet:
             list_price = local.shown(self.sheet.list_price, places, self.rules.policy.rounding)
             shown = self._shown[local, places] = Shown(list_price, local.bounds(self.bounds, places))
         return shown
+
+    def in_market(self, local: LocalTerms) -> Ratio | None:
+        """The published price in a market and the query's currency, before the product's tiers; None without a rate."""
+        if local not in self._in_market:
+            if len(self._in_market) >= _MOST_SHOWN:
+                self._in_market.clear()
+            price = Ratio(multiply(self.sheet.published_price, local.multiplier))
+            self._in_market[local] = None if local.factor is None else price.by(local.factor)
+        return self._in_market[local]
+
+    def proportion(self, tier: Tier) -> Ratio:
+        """The price in a tier of the product, as a share of its list price, which is not 0."""
+        share = self._proportions.get(tier.up_to)
+        if share is None:
+            share = self._proportions[tier.up_to] = reduced(Ratio(tier.unit_price, self.sheet.list_price))
+        return share
 
     def contract(self, entries: Iterable[PriceEntry]) -> Iterator[Rule[PriceList]]:
         """The lists with the entries of the query's customer; they are more specific by one attribute."""
@@ -179,7 +169,16 @@ def _in_force(lists: Iterable[Pool[PriceList]], promotions: Iterable[Pool[Promot
     of_promotions = tuple(pool.segment(at) for pool in promotions)
     segments: tuple[Segment[PriceList] | Segment[Promotion], ...] = (*of_lists, *of_promotions)
     begins, ends = max(one.begins for one in segments), min(one.ends for one in segments)
-    return _InForce(of_lists, of_promotions, begins, ends)
+    return _InForce(_joined(of_lists), _joined(of_promotions), begins, ends)
+
+
+def _joined(segments: Iterable[Segment[Part]]) -> Segment[Part] | None:
+    """One segment of all; None: there are no rules in them."""
+    joined: Segment[Part] | None = None
+    for segment in segments:
+        if not segment.is_empty:
+            joined = segment if joined is None else joined.beside(segment)
+    return joined
 
 
 class Place:

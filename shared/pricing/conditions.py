@@ -98,6 +98,8 @@ def reader(attribute: str) -> Reader:
     if attribute.startswith("attributes."):
         name = attribute.partition(".")[2]
         return lambda query: _values(query.attributes.get(name))
+    if attribute == "channel":
+        return lambda query: () if query.channel is None else (query.channel,)
     read = attrgetter(attribute)
     if attribute in _TEXTS:
         return lambda query: () if (value := read(query)) is None else (value,)
@@ -121,7 +123,9 @@ def predicate(condition: Condition) -> Predicate:
         (compare, bound) for name, compare in _ORDERINGS.items() if (bound := getattr(condition, name)) is not None
     ]
     if condition.attribute == _NUMBERS and wanted is None and condition.not_in is None and len(orderings) == 1:
-        ((compare, bound),) = orderings
+        ((compare, exact_bound),) = orderings
+        # Python compares whole numbers with one another in a third of the time.
+        bound = int(exact_bound) if exact_bound == int(exact_bound) else exact_bound
         return lambda query: compare(query.quantity if type(query.quantity) is int else exact(query.quantity), bound)
     tests: list[Callable[[tuple[Key, ...]], bool]] = []
     if wanted is not None:

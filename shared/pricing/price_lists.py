@@ -18,7 +18,6 @@ from shared.pricing.query import PriceQuery, exact
 from shared.pricing.ratio import ONE, ZERO, Ratio, add, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Adjustment, OfList, PriceList
-from shared.pricing.sheet import PriceSheet
 from shared.pricing.tiers import Line, tiered
 
 Missing = Literal["other_currency", "no_rate", "no_price"]
@@ -71,10 +70,10 @@ class Situation:
         self.local = local
         self.currency = local.currency
         self.tax = local.tax
-        self.quantity = exact(query.quantity)
+        self.quantity = Decimal(query.quantity) if type(query.quantity) is int else exact(query.quantity)
         self.rounding = terms.rules.policy.rounding
         self.fitting = fitting
-        self.until = earliest(fitting.until, local.until)
+        self.until = fitting.until if local.until is None else earliest(fitting.until, local.until)
 
     def convert(self, amount: Ratio, currency: str) -> Ratio | None:
         """The amount in the query's currency; None where the policy or a missing rate forbids it."""
@@ -93,15 +92,15 @@ class Situation:
 
     def in_tier(self, price: Decimal, multiplier: Decimal) -> tuple[Ratio, Tier | None]:
         """The published price in the market, after the product's own tier, in proportion to the list price."""
-        tier = tier_of(self.sheet.tiers, self.quantity)
-        return (Ratio(price) if tier is None else Ratio(*in_proportion(self.sheet, tier, price, multiplier))), tier
+        tier = tier_of(self.sheet.tiers, self.query.quantity)
+        return (Ratio(price) if tier is None else in_proportion(self.bound, tier, price, multiplier)), tier
 
     def missing(self) -> Missing:
         """Why an amount in another currency has no price here."""
         return "no_rate" if self.terms.rules.policy.convert else "other_currency"
 
 
-def tier_of(tiers: tuple[Tier, ...], quantity: int | Decimal) -> Tier | None:
+def tier_of(tiers: tuple[Tier, ...], quantity: float) -> Tier | None:
     """The product's own tier whose range holds the whole quantity (`up_to` is inclusive); None: it has no tiers."""
     for tier in tiers:
         if tier.up_to is None or quantity <= tier.up_to:
@@ -109,14 +108,14 @@ def tier_of(tiers: tuple[Tier, ...], quantity: int | Decimal) -> Tier | None:
     return None
 
 
-def in_proportion(sheet: PriceSheet, tier: Tier, price: Decimal, multiplier: Decimal) -> tuple[Decimal, Decimal]:
-    """A price in a tier, as numerator and denominator: in proportion to the list price.
+def in_proportion(bound: BoundSheet, tier: Tier, price: Decimal, multiplier: Decimal) -> Ratio:
+    """A price in a tier, in proportion to the list price.
 
     A list price of 0 has no proportion: the tier's own price in the market applies.
     """
-    if sheet.list_price:
-        return multiply(price, tier.unit_price), sheet.list_price
-    return multiply(tier.unit_price, multiplier), ONE
+    if bound.sheet.list_price:
+        return bound.proportion(tier).times(price)
+    return Ratio(multiply(tier.unit_price, multiplier))
 
 
 def line_of(rule: Rule[PriceList], here: Situation, published: Line | None) -> Line | Missing:
@@ -126,10 +125,22 @@ def line_of(rule: Rule[PriceList], here: Situation, published: Line | None) -> L
     if currency != here.currency:
         return "other_currency"
     if entry is not None:
-        return _entry_line(entry, here.quantity) or "no_price"
+        return rule.line or _entry_line(entry, here.quantity) or "no_price"
     if header.adjustment is None:
         return "no_price"
     return _adjusted(header.adjustment, here, published)
+
+
+def choose_each(candidates: Iterable[Candidate]) -> tuple[Candidate | None, Candidate | None]:
+    """The `override` list and the `sale` list that precede the others of their kind."""
+    override: Candidate | None = None
+    sale: Candidate | None = None
+    for one in candidates:
+        if one.rule.part.kind == "sale":
+            sale = one if sale is None or _before(one, sale) else sale
+        else:
+            override = one if override is None or _before(one, override) else override
+    return override, sale
 
 
 def choose(candidates: Iterable[Candidate]) -> Candidate | None:

@@ -1,13 +1,14 @@
 """Promotions: what comes off a price, in which order, and which one excludes the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import Literal
 
 from msgspec import Struct
 
 from shared.pricing.money import plain
-from shared.pricing.ratio import ZERO, Ratio, multiply, subtract
+from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, subtract
 from shared.pricing.rule_pool import Rule
 from shared.pricing.rulebook import Promotion
 
@@ -41,6 +42,26 @@ class Outcome(Struct, frozen=True, gc=False):
 
 
 NO_PROMOTION = Outcome([], [], False)
+
+
+class Together(Struct, frozen=True, gc=False):
+    """The ids of promotions that all apply, in order, and the factor of any price above 0."""
+
+    ids: tuple[str, ...]
+    factor: Decimal
+
+
+def together(fitting: Iterable[Rule[Promotion]], stacking: Literal["all", "best"]) -> Together | None:
+    """What promotions that fit take off together; None: it depends on the price, or on one another."""
+    ordered = sorted(fitting, key=_ORDER)
+    factor = ONE
+    for rule in ordered:
+        if rule.factor is None or not ZERO < rule.factor < ONE or rule.part.of != "price" or rule.part.exclusive:
+            return None
+        factor = multiply(factor, rule.factor)
+    return (
+        None if stacking == "best" and len(ordered) > 1 else Together(tuple(rule.part.id for rule in ordered), factor)
+    )
 
 
 class Discounting(Struct, frozen=True, gc=False):

@@ -72,6 +72,13 @@ def rounded(amount: Ratio, places: int, mode: Mode) -> Decimal:
     return whole(num.scaleb(places, _WIDE), den, mode).scaleb(-places, _WIDE)
 
 
+def reduced(amount: Ratio) -> Ratio:
+    """The same amount without a divisor, where the division has an end within 40 digits."""
+    num, den = amount.num, amount.den
+    quotient = _SHOWN.divide(num, den)
+    return Ratio(quotient) if multiply(quotient, den) == num else amount
+
+
 def approximate(amount: Ratio) -> Decimal:
     """The amount for an explanation: exact, or with 40 digits where a division has no end."""
     num, den = amount.num, amount.den

@@ -10,8 +10,9 @@ from shared.pricing.conditions import Key, Predicate, Reader, is_of_keys_alone, 
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
 from shared.pricing.query import PriceQuery
-from shared.pricing.ratio import ONE, multiply, subtract
+from shared.pricing.ratio import ONE, Ratio, multiply, subtract
 from shared.pricing.rulebook import PriceList, Promotion
+from shared.pricing.tiers import Line
 
 EVER, NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _MOST_SEGMENTS = 8
@@ -23,7 +24,8 @@ Part = TypeVar("Part", bound=PriceList | Promotion)
 class Rule(Generic[Part]):
     """A price list or a promotion with its window and compiled conditions; of a list, perhaps the product's entry.
 
-    `share` is the share that a promotion takes off, and `factor` the rest of the price.
+    `share` is the share that a promotion takes off, and `factor` the rest of the price. `line` is the line of an entry
+    with one amount, for any quantity.
     """
 
     __slots__ = (
@@ -32,6 +34,7 @@ class Rule(Generic[Part]):
         "conditions",
         "entry",
         "factor",
+        "line",
         "named",
         "opens",
         "order",
@@ -45,6 +48,7 @@ class Rule(Generic[Part]):
     def __init__(self, part: Part) -> None:
         self.part = part
         self.entry: PriceEntry | None = None
+        self.line: Line | None = None
         self.opens, self.closes = part.opens, part.closes
         if (part.from_ is None) != (self.opens is None) or (part.until is None) != (self.closes is None):
             raise ValueError(f"{part.id} has a window without instants: the rulebook was not checked")
@@ -70,6 +74,7 @@ class Rule(Generic[Part]):
         rule.opens = max(self.opens, entry.opens) if self.opens and entry.opens else self.opens or entry.opens
         rule.closes = earliest(self.closes, entry.closes)
         rule.specificity, rule.order = self.specificity + more_specific, self.order
+        rule.line = None if entry.amount is None else Line(Ratio(entry.amount), True)
         rule.share = rule.factor = None
         rule.attribute, rule.named = self.attribute, self.named
         rule.predicates, rule.rest = self.predicates, self.rest
@@ -115,7 +120,7 @@ class Segment(Generic[Part]):
         ends: The edge after, exclusive.
     """
 
-    __slots__ = ("_always", "_tables", "_tested", "begins", "ends")
+    __slots__ = ("_always", "_tables", "_tested", "begins", "ends", "is_empty")
 
     def __init__(self, rules: Iterable[Rule[Part]], at: datetime, begins: datetime, ends: datetime) -> None:
         self.begins, self.ends = begins, ends
@@ -139,6 +144,17 @@ class Segment(Generic[Part]):
         self._tables: list[tuple[Reader, dict[Key, list[_Group[Part]]]]] = [
             (reader(attribute), table) for attribute, table in tables.items()
         ]
+        self.is_empty = not alike
+
+    def beside(self, other: "Segment[Part]") -> "Segment[Part]":
+        """The rules of both pools, where both are in force."""
+        joined: Segment[Part] = object.__new__(Segment)
+        joined.begins, joined.ends = max(self.begins, other.begins), min(self.ends, other.ends)
+        (_, mine, edge), (_, theirs, other_edge) = self._always, other._always
+        joined._always = _Group((), mine + theirs, earliest(edge, other_edge))
+        joined._tested, joined._tables = self._tested + other._tested, self._tables + other._tables
+        joined.is_empty = self.is_empty and other.is_empty
+        return joined
 
     def fitting(self, query: PriceQuery) -> tuple[tuple[Rule[Part], ...], datetime | None]:
         """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
@@ -149,17 +165,21 @@ class Segment(Generic[Part]):
                     break
             else:
                 found += is_open
-                until = earliest(until, edge)
+                if edge is not None:
+                    until = earliest(until, edge)
         for read, table in self._tables:
             values = read(query)
             for value in values:
-                for rest, is_open, edge in table.get(value, ()):
+                if value not in table:
+                    continue
+                for rest, is_open, edge in table[value]:
                     for fits in rest:
                         if not fits(query):
                             break
                     else:
                         found += is_open
-                        until = earliest(until, edge)
+                        if edge is not None:
+                            until = earliest(until, edge)
             if len(values) > 1:  # a rule may name several of the values
                 found = tuple(dict.fromkeys(found))
         return found, until

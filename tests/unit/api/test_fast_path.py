@@ -17,6 +17,7 @@ from api.http.answers import PRICE_PATH
 from api.services import Services
 from shared.pricing.compiled import BoundSheet, Terms
 from shared.pricing.exchange import MarketValues, Since
+from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
 from shared.settings import Settings
 from tests.support.pricing_examples import NOON
@@ -37,11 +38,11 @@ def asked(answering: FastPath, body: bytes = BODY, key: str = "") -> Any:
     headers = [(b"authorization", b"Bearer " + key.encode())] if key else []
     scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": headers}
     plain = answering.plain_body(scope, message)
-    answer = None if plain is None else answering.remembered(plain)
-    if answer is None:
-        computed = asyncio.run(answering.answer(scope, message, UNRECORDED, plain))
-        answer = None if computed is None else computed.body
-    return None if answer is None else msgspec.json.decode(answer)
+    found = None if plain is None else answering.at_once(scope, plain)
+    if not isinstance(found, bytes):
+        computed = asyncio.run(answering.answer(scope, message, UNRECORDED, plain, found))
+        found = None if computed is None else computed.body
+    return None if found is None else msgspec.json.decode(found)
 
 
 def quoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -181,3 +182,11 @@ def test_a_long_question_is_computed_each_time(answering: FastPath, monkeypatch:
     for _ in range(2):
         asked(answering, BODY + b" " * fast_path.ANSWERED_BYTES)
     assert len(computed) == 2
+
+
+def test_an_error_at_once_is_left_to_the_answer_that_renders_it(
+    answering: FastPath, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "held", lambda _: 1 / 0)
+    scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": []}
+    assert answering.at_once(scope, BODY) == PriceQuery(product_id="P-1", user_location="NY")

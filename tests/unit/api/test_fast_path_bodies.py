@@ -26,7 +26,6 @@ def answered(
     """The answer to a request with this first message."""
     fast_path = FastPath(lambda: cast(Services, Running(reader)))
     plain = fast_path.plain_body(scope(headers=headers), first)
-    assert plain is None or fast_path.remembered(plain) is None
     return asyncio.run(fast_path.answer(scope(headers=headers), first, trace, plain))
 
 

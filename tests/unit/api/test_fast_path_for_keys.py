@@ -71,10 +71,11 @@ class Answering:
         scope: Any = {"path": PRICE_PATH, "method": "POST", "query_string": b"", "headers": headers}
         message: Any = {"type": "http.request", "body": BODY, "more_body": False}
         plain = self.path.plain_body(scope, message)
-        if plain is not None and self.path.remembered(plain) is not None:
+        found = None if plain is None else self.path.at_once(scope, plain)
+        if isinstance(found, bytes):
             return True
         trace = RequestTrace(None, (b"traceresponse", b""))
-        return asyncio.run(self.path.answer(scope, message, trace, plain)) is not None
+        return asyncio.run(self.path.answer(scope, message, trace, plain, found)) is not None
 
 
 @dataclass

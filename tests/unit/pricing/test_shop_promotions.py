@@ -141,3 +141,28 @@ def test_a_window_whose_conditions_do_not_hold_changes_nothing_and_ends_no_answe
     got = quoted(rulebook(promotions=[promotion]), shop_sheet(), explain=True)
     assert (got.final_price, got.valid_until, codes(got)) == (100, None, [("a", "condition_unmet")])
     assert quoted(rulebook(promotions=[promotion]), shop_sheet(), channel="app").valid_until == CLOSES
+
+
+@pytest.mark.parametrize("price", ["100", "0"])
+@pytest.mark.parametrize("stacking", ["all", "best"])
+@pytest.mark.parametrize(
+    "promotions",
+    [
+        [off("a", percent=10), off("b", percent=20, priority=1)],
+        [off("a", percent=10), off("b", percent=100), off("c", percent=20)],
+        [off("a", percent=10), off("b", percent=20, exclusive=True)],
+        [off("a", percent=10), off("b", percent=20, of="reference")],
+        [off("a", percent=10), off("b", amount=5, currency="USD")],
+    ],
+)
+def test_promotions_take_off_together_as_one_by_one(
+    promotions: list[dict[str, Any]], stacking: str, price: str
+) -> None:
+    """An explanation applies them one by one."""
+    book, sheet = (
+        rulebook(promotions=promotions, stacking=stacking),
+        shop_sheet(published_price=Decimal(price), floor=Decimal(0)),
+    )
+    together, each = (quoted(book, sheet, is_prime_member=True, explain=explain) for explain in (False, True))
+    assert (together.final_price, together.promotions) == (each.final_price, each.promotions)
+    assert together.discount_rate == each.discount_rate
