@@ -148,21 +148,11 @@ async def _automation(services: Services) -> Literal["on", "stopped", "unknown"]
 async def _redis_version(services: Services) -> str:
     cache: AsyncCache = services.cache
     if isinstance(cache, AsyncCluster):
-        return await _cluster_version(cache)
-    server = await cache.info()
-    if server["role"] != "master":
-        raise RedisUnavailable("Redis: this server is a replica, it takes no writes")
-    return _version(server)
-
-
-async def _cluster_version(cluster: AsyncCluster) -> str:
-    state = await cluster.execute_command("CLUSTER INFO", target_nodes=AsyncCluster.RANDOM)
-    if state["cluster_state"] != "ok":
-        raise RedisUnavailable("Redis: the cluster is down")
-    return _version(await cluster.execute_command("INFO", target_nodes=AsyncCluster.RANDOM))
-
-
-def _version(server: dict[str, Any]) -> str:
+        server = await cache.state()
+    else:
+        server = await cache.info()
+        if server["role"] != "master":
+            raise RedisUnavailable("Redis: this server is a replica, it takes no writes")
     # Valkey also reports the version of Redis that it replaces.
     return f"valkey {server['valkey_version']}" if "valkey_version" in server else str(server["redis_version"])
 

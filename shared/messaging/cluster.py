@@ -8,7 +8,7 @@ redis.ConnectionError; redis-py's own error for this is no RedisError.
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -166,6 +166,21 @@ class AsyncCluster(redis.asyncio.RedisCluster):
         with _away_is_a_connection_error():
             await self.initialize()
             return await super().execute_command(*words, **options)
+
+    async def state(self) -> dict[str, Any]:
+        """INFO of a primary by whose word the cluster is up; nodes that are away are passed over.
+
+        Raises:
+            redis.ConnectionError: there is none.
+        """
+        with _away_is_a_connection_error():
+            await self.initialize()
+        for node in self.get_primaries():
+            with suppress(redis.RedisError):
+                if (await self.execute_command("CLUSTER INFO", target_nodes=node))["cluster_state"] == "ok":
+                    found: dict[str, Any] = await self.execute_command("INFO", target_nodes=node)
+                    return found
+        raise redis.ConnectionError("no primary of the cluster is up")
 
     async def nodes_of(self, commands: Sequence[Command]) -> dict[AsyncNode, list[int]]:
         """The node of each command: node → numbers of commands."""

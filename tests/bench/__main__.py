@@ -30,6 +30,7 @@ BENCHMARKS = {
     "plans": "products planned per second, and applied (also --products N)",
     "import": "rows imported per second (also --rows N)",
     "import-prices": "price-list entries imported per second (also --products N)",
+    "cache": "what one node of a Redis Cluster carries (also --sheets N)",
     "offers": "offers issued and verified, beside raw verifications (also --offers N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
 }
@@ -39,6 +40,7 @@ OF_THEIR_OWN = {
     "plans": "tests.bench.plans",
     "import": "tests.bench.importing",
     "import-prices": "tests.bench.entry_importing",
+    "cache": "tests.bench.cache",
     "offers": "tests.bench.offers",
     "events": "tests.bench.events",
 }

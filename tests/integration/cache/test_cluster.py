@@ -21,7 +21,7 @@ from shared.cache.sheets import Fill
 from shared.cache.writer import SheetWriter
 from shared.errors import RedisUnavailable, translate
 from shared.messaging import clients
-from shared.messaging.cluster import Cluster, Command, mget
+from shared.messaging.cluster import AsyncCluster, Cluster, Command, mget
 from shared.messaging.lock import RecalculationLock
 from shared.postgres import pools
 from shared.postgres.pools import Pool
@@ -288,6 +288,11 @@ def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
             await eventually(lambda: _is(versions(reader, ids, "cache"), {2}), "the cache serves all")
             to_postgres.shut()
             assert await versions(reader, ids, "cache") == {2}
+            # Readiness passes the dead node over.
+            probe = clients.cache_client(cluster.url, "tests")
+            assert isinstance(probe, AsyncCluster)
+            assert all([(await probe.state())["redis_version"] for _ in range(10)])
+            await probe.aclose()
 
     with clients.client(settings.redis_for("events"), "tests") as events:
         writer = SheetWriter(writing, events, TTL_S)

@@ -1,6 +1,7 @@
 """Redis behind Sentinel: after a failover the same clients reach the new primary, and a demoted one is left."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import redis.asyncio
 from shared.errors import RedisUnavailable, translate
 from shared.messaging import clients
 from shared.messaging.subscription import Subscription
-from tests.support import private_stack
+from tests.support import private_stack, tls_servers
+from tests.support.prerequisites import need
 from tests.support.sentinels import Failovers, failovers
 from tests.support.waiting import eventually
 
@@ -95,6 +97,25 @@ def test_the_engine_answers_and_decides_while_its_primary_is_killed(servers: Fai
         )
         assert engine.settled(event["event_id"])["status"] == "applied"
         eventually(lambda: engine.http.get("/health/ready").json()["status"] == "ready", "the engine is ready", 60)
+
+
+def test_over_tls_a_killed_primary_is_replaced_and_other_certificates_are_refused(tmp_path: Path) -> None:
+    need("openssl", shutil.which("openssl"), "apt install openssl")
+    known, other = (tls_servers.authority(tmp_path / name) for name in ("authority", "other"))
+    with failovers(tmp_path, known) as servers:
+        client = clients.client(servers.url, "tests")
+        assert writes(client, "before")
+        servers.kill_primary()
+        eventually(lambda: writes(client, "after"), "writes are accepted again", 60)
+        client.close()
+        for mistaken in (
+            servers.url.replace(str(known.root), str(other.root)),
+            servers.url.partition("?")[0].replace("rediss", "redis"),
+        ):
+            stranger = clients.client(mistaken, "tests")
+            with pytest.raises(redis.ConnectionError):
+                stranger.ping()
+            stranger.close()
 
 
 def test_without_a_sentinel_every_command_fails_in_time_as_redis_away() -> None:
