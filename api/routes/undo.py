@@ -36,7 +36,10 @@ class NewUndo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     plan: Annotated[UUID | None, Meta(description="An applied plan", examples=[PLAN_ID])] = None
     import_: Annotated[
         UUID | None,
-        Meta(description="An import of products, by the id of its cause in the history", examples=[PLAN_ID]),
+        Meta(
+            description="An import of products, or of prices of a list, by the id of its cause in the history",
+            examples=[PLAN_ID],
+        ),
     ] = msgspec.field(default=None, name="import")
     since: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,

@@ -26,7 +26,7 @@ SHOWN = 20
 @click.option("--event", help="A market event, by its id.")
 @click.option("--source", help="The event's source, where several have the id.")
 @click.option("--plan", type=click.UUID, help="An applied plan.")
-@click.option("--import", "import_", type=click.UUID, help="An import of products, by its id.")
+@click.option("--import", "import_", type=click.UUID, help="An import of products, or of prices of a list, by its id.")
 @click.option("--since", type=INSTANT, help="Everything that automation did since this time, as 2026-11-27T09:00Z.")
 @click.option("--apply", "applies", is_flag=True, help="Apply it once it is shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")

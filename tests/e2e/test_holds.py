@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+from shared.access.keys import digest_of
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
 
@@ -33,6 +34,8 @@ def test_a_price_goes_down_by_itself_and_the_way_up_waits_for_a_person(engine: E
     offer(engine, product_id, "110.00")
     [hold] = held(engine, product_id)
     assert (Decimal(hold["target"]), hold["code"], asked(engine, product_id)) == (Decimal(110), "hold_above", "50.00")
+    [key] = engine.sql("SELECT id FROM api_keys WHERE key_hash = %s", digest_of(engine.key))
+    assert hold["key_ids"] == [key["id"]]
     path, body = f"/api/v1/holds/{hold['hold_id']}/approve", {"reason": "the market has moved"}
     answer = engine.http.post(path, json=body, headers=engine.authorized)
     assert (answer.status_code, answer.json()) == (200, {"answered": 1, "failed": 0, "left": 0})

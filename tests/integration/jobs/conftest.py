@@ -24,9 +24,15 @@ class Tasks:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def create(self, product_set: ProductSet = ONE, kind: str = "recalculation", task_id: UUID | None = None) -> UUID:
+    def create(
+        self,
+        product_set: ProductSet = ONE,
+        kind: str = "recalculation",
+        task_id: UUID | None = None,
+        key_id: int | None = None,
+    ) -> UUID:
         with self._pool.connection() as conn:
-            return tasks.create(conn, kind, product_set, TRACEPARENT, task_id)
+            return tasks.create(conn, kind, product_set, TRACEPARENT, task_id, key_id)
 
     def start(self, task_id: UUID) -> RunningTask | None:
         with self._pool.connection() as conn:

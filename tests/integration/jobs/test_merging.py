@@ -32,6 +32,17 @@ def test_a_request_for_everything_makes_the_follow_up_one_for_everything(jobs: T
     assert jobs.view(jobs.merged_into(first)).product_set.is_everything
 
 
+def test_the_keys_of_merged_requests_are_those_of_the_task_that_includes_them(jobs: Tasks) -> None:
+    running = jobs.started()
+    for asked in (jobs.create(ONE, key_id=7), jobs.create(TWO, key_id=8), jobs.create(TWO, key_id=8), jobs.create(ONE)):
+        jobs.skip_into_follow_up(asked)
+        follow_up = jobs.merged_into(asked)
+    jobs.succeed(running)
+    taken = jobs.start(follow_up)
+    assert taken is not None
+    assert taken.key_ids == (7, 8)
+
+
 def test_the_follow_up_itself_waits_for_its_turn(jobs: Tasks) -> None:
     running = jobs.started()
     asked = jobs.create()
