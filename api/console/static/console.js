@@ -50,6 +50,9 @@ document.addEventListener("submit", async (event) => {
   form.dataset.sent = "asked";
 });
 
+// In a narrow window, the navigation begins where this page is.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Leaving a page in which something was typed is asked about first.
 let isTyped = false;
 document.addEventListener("input", (event) => { isTyped ||= event.target.form?.method === "post"; });
