@@ -91,7 +91,8 @@ class Columns(msgspec.Struct, frozen=True):
         required = REQUIRED if self.replaces else self.required
         if missing := [name for name in required if name not in known and name not in self.constants]:
             where = "--map names" if self.theirs else "the header has"
-            raise RefusedFile(f"{where} no column {', '.join(missing)}; {_ours(self.names)}")
+            hint = "" if self.theirs else f"; --map {missing[0]}=THEIRS,… names the file's columns"
+            raise RefusedFile(f"{where} no column {', '.join(missing)}{hint}; {_ours(self.names)}")
 
 
 def parse_map(text: str, names: Sequence[str] = NAMES) -> dict[str, str]:
