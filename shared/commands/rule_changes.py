@@ -76,16 +76,19 @@ def drop(settings: Settings, name: PartName, *, confirm: bool) -> None:
     Raises:
         ClickException: there is no such part, another one refers to it, or it moves too many prices unconfirmed.
     """
-    check(settings, contents.changes_of(name, None), confirm=confirm)
+    with connection(settings) as conn:
+        rulebook = store.active(conn).rulebook
+        is_part = parts.find(rulebook, name) is not None
+        if not is_part and not _has_multiplier(conn, name):
+            raise failure(f"the rulebook has no {name}{did_you_mean(name.key, _names(rulebook, name))}")
+    if is_part:
+        check(settings, contents.changes_of(name, None), confirm=confirm)
     values_version = None
     with changing(settings, f"{name} deleted") as (conn, held, by):
         made, name = held, parts.spelled(held.rulebook, name)
         if parts.find(held.rulebook, name) is not None:
             made = parts.drop(conn, held, name, by)
             recalculate(conn, held, made)
-        elif not _has_multiplier(conn, name):
-            known = _names(held.rulebook, name)
-            raise failure(f"the rulebook has no {name}{did_you_mean(name.key, known)}")
         if name.kind == "price_list":
             print_line("its entries count no more; the listener deletes them")
         if name.kind == "market":

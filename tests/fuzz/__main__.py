@@ -6,6 +6,7 @@ Exit code 0: it held, 1: it did not, 2: wrong usage, 3: the stack did not start.
 import json
 import sys
 import time
+from math import ceil
 from pathlib import Path
 
 import click
@@ -103,7 +104,7 @@ def _send(
     """Send one way's share of these inputs; returns their number, and what failed."""
     if name == OPENAPI:
         return openapi.run(stack.engine, max(2, round(inputs * OPENAPI_SHARE)), first_seed)
-    count = max(1, round(inputs * SHARES[name] / sum(SHARES.get(each, 0) for each in names)))
+    count = max(1, ceil(inputs * SHARES[name] / sum(SHARES.get(each, 0) for each in names)))
     target = TARGETS[name](stack.engine)
     try:
         drive(target, count, first_seed)

@@ -35,7 +35,7 @@ LEFT_OUT = {
     "streamPriceChanges", "putWebhook", "deleteWebhook", "testWebhook",
     "replayWebhook", "resumeWebhook", "rotateWebhookSecret",
     "deleteManualPrice", "pauseAutomation", "resumeAutomation", "resetBreaker", "createImport",
-    "revokeOffers", "createPlan", "applyPlan", "discardPlan", "createUndo",
+    "revokeOffers", "createPlan", "applyImport", "applyPlan", "discardPlan", "createUndo",
 }  # fmt: skip
 
 

@@ -108,7 +108,11 @@ def test_a_new_product_needs_more_and_the_reject_says_what(pool: Pool, file: Wri
     [
         ("product_id,max_price\n{},50.00\n", "min_price", "must not be above max_price"),
         ("product_id,base_price\n{},9.9951\n", "base_price", "must have at most 2 decimals in USD"),
-        ("product_id,base_price,max_price\n{},9.9951,50.00\n", "base_price", "; min_price: must not be above max"),
+        (
+            "product_id,base_price,max_price\n{},9.9951,50.00\n",
+            "base_price",
+            "; min_price: `min_price` must not be above max",
+        ),
         ("product_id,name\n{},\n", "name", "is missing; every product has one"),
     ],
 )
