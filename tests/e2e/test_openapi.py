@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import jsonschema_rs
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -181,6 +182,32 @@ def test_an_answer_has_the_fields_that_the_document_says(engine: Engine, documen
     documented = document["components"]["schemas"]["PriceAnswer"]
     assert set(answer) <= set(documented["properties"])
     assert set(documented["required"]) <= set(answer)
+
+
+def test_plans_events_tasks_and_differences_are_as_the_document_says(engine: Engine, document: Document) -> None:
+    product_id = engine.put_product(category="toys")["product_id"]
+    source, name = f"openapi-{product_id}", f"o-{product_id.lower()}"
+    engine.publish("stock_changed", {"product_id": product_id, "stock": 3}, source=source)
+    engine.broadcast("nonsense", {"any": [1, [None, {"text": "x"}]], "nothing": None}, source=source)
+    promotion = {"id": name, "percent": "20", "conditions": [{"attribute": "quantity", "gte": 2}]}
+    query = {"name": "two", "quantity": 2, "volumes": {product_id: "3"}}
+    made = engine.http.post("/api/v1/plans", json={"changes": [{"promotion": promotion}], "queries": [query]}).json()
+    path = f"/api/v1/plans/{made['plan_id']}"
+    eventually(lambda: engine.http.get(path).json()["status"] == "ready", "the plan is ready")
+    version = engine.http.put(f"/api/v1/promotions/{name}", json=promotion).json()["version"]
+    engine.http.delete(f"/api/v1/promotions/{name}")
+
+    def events() -> list[Document]:
+        items: list[Document] = engine.http.get("/api/v1/market-events", params={"limit": 100}).json()["items"]
+        return [item for item in items if item["source"] == source]
+
+    eventually(lambda: {event["status"] for event in events()} == {"applied", "rejected"}, "both events have ended")
+    diff = engine.http.get("/api/v1/rulebook/diff", params={"from": version - 1, "to": version}).json()
+    tasks = engine.http.get("/api/v1/tasks", params={"limit": 20}).json()["items"]
+    answers = [("PlanView", engine.http.get(path).json()), ("Diff", diff), *(("TaskView", task) for task in tasks)]
+    for schema, answer in [*answers, *(("EventView", event) for event in events())]:
+        whole = {"$ref": f"#/components/schemas/{schema}", "components": document["components"]}
+        assert [error.message for error in jsonschema_rs.iter_errors(whole, answer)] == [], answer
 
 
 def links(page: str) -> list[str]:
