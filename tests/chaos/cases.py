@@ -17,6 +17,7 @@ from tests.chaos import (
     run_holder,
     slow_callers,
     terminated,
+    webhook_faults,
     worker_killed,
     writer_killed,
 )
@@ -39,6 +40,7 @@ ALL: tuple[Case, ...] = (
     *poison.CASES,
     *terminated.CASES,
     *slow_callers.CASES,
+    *webhook_faults.CASES,
     *plan_killed.CASES,
     *accidents.CASES,
 )

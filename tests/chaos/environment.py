@@ -76,6 +76,8 @@ def _by_proxies(direct: Settings, to_postgres: Proxy, to_redis: Proxy) -> dict[s
         "PRICING_DATABASE_URL": to_postgres.url(),
         "PRICING_REDIS_URL": to_redis.url(),
         "PRICING_BROKER_URL": to_redis.url(urlsplit(direct.redis_for("broker")).path),
+        # Receivers of webhooks listen there; every other address of this machine is private to them.
+        "PRICING_WEBHOOK_NETWORKS": "127.0.0.1/32",
         # Above the delays by which cases make a run last.
         "PRICING_FEED_TIMEOUT_S": "5",
     }
