@@ -33,6 +33,7 @@ BENCHMARKS = {
     "cache": "what one node of a Redis Cluster carries (also --sheets N)",
     "offers": "offers issued and verified, beside raw verifications (also --offers N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
+    "changes": "how soon a change reaches the stream and a webhook, and in which order",
 }
 # These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {
@@ -43,6 +44,7 @@ OF_THEIR_OWN = {
     "cache": "tests.bench.cache",
     "offers": "tests.bench.offers",
     "events": "tests.bench.events",
+    "changes": "tests.bench.changes",
 }
 console = report.console()
 

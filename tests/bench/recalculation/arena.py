@@ -48,13 +48,13 @@ class Arena:
 
 
 @contextmanager
-def running() -> Iterator[Arena]:
-    """Start the engine with its usual settings; stop it and remove all of it after the block."""
+def running(**settings_: str) -> Iterator[Arena]:
+    """Start the engine with its usual settings, and with these; stop it and remove all of it after the block."""
     with ExitStack() as undo:
         folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="pricing-"))
         home = Path(folder).resolve() / "home"
         undo.callback(stack.down, home)
-        stack.up(home, _environ(), [name for name in programs.NAMES if name != "jaeger"])
+        stack.up(home, _environ() | settings_, [name for name in programs.NAMES if name != "jaeger"])
         known = settings.load({**environment.load(home), "PRICING_HOME": str(home)})
         engine = Engine(home, known)
         undo.callback(engine.close)
