@@ -42,6 +42,34 @@ def _restored(context: Context) -> Figure:
     )
 
 
+def _under_load(context: Context) -> Figure:
+    """Updates are accepted and a run is going on while the backup is restored; what came after the backup is lost."""
+    context.traffic.stop()
+    assert not (wrong := judgement.settled(context)), wrong
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "backup.dump"
+        _deploy(context, "backup", file)
+        before = context.plain_price
+        with context.more_traffic("during", context.catalogue.hot[FLOWING:]) as traffic:
+            eventually(lambda: len(traffic.accepted) >= AFTERWARDS, "updates are accepted")
+            context.recalculate()
+            context.restored_from = len(context.reader.reads)
+            _deploy(context, "restore", file)
+            context.plain_price = before
+            took = context.seconds_until(lambda: _is_served(context), "the prices of the backup are served")
+            context.restored_to = len(context.reader.reads)
+            accepted = len(traffic.accepted)
+            # One may have been under way to the old database.
+            eventually(lambda: len(traffic.accepted) >= accepted + 2, "updates are accepted again")
+            traffic.forget()
+            eventually(lambda: len(traffic.accepted) >= AFTERWARDS, "more updates are accepted")
+    refused = sum(traffic.statuses().values())
+    return Figure(
+        f"{refused} updates were refused and repeated; the backup's prices are served after {took:.1f} s",
+        at_most("the backup's prices are served", took, RIGHT_S),
+    )
+
+
 def _killed(context: Context) -> Figure:
     """Kill restores of an older backup at random moments; the last one that is killed may have replaced it or not."""
     context.traffic.stop()
@@ -119,6 +147,13 @@ CASES = (
         "a backup restored under the running engine",
         "the backup's prices ≤ 5 s from every process and from Redis, no failed read",
         _restored,
+        products=(1_000, 16),
+    ),
+    Case(
+        "restore-under-load",
+        "a backup restored while updates are accepted and a run is going on",
+        "the backup's prices ≤ 5 s from every process, later updates all applied, no failed read",
+        _under_load,
         products=(1_000, 16),
     ),
     Case(

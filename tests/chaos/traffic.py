@@ -60,6 +60,11 @@ class Traffic:
         if self._thread.is_alive():
             self._thread.join(timeout=GIVE_UP_S + 20)
 
+    def forget(self) -> None:
+        """Expect nothing of what was accepted so far: a restored backup does not have it."""
+        self.accepted.clear()
+        self.last.clear()
+
     def burst(self, count: int) -> None:
         """Publish so many one after the other, as fast as the answers come; in place of the steady stream."""
         for number in range(1, count + 1):
