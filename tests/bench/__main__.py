@@ -34,6 +34,7 @@ BENCHMARKS = {
     "offers": "offers issued and verified, beside raw verifications (also --offers N)",
     "events": "market events: latency, a backlog, a burst, and the idle queue",
     "changes": "how soon a change reaches the stream and a webhook, and in which order",
+    "streams": "a thousand slow readers of the stream of changes beside price queries",
 }
 # These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {
