@@ -46,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=lambda name: f"
         trust_callers: Whether price queries may name customers, groups, attributes, instants and offers without a key.
         offer_keys: Keys of offers, with commas between them; the first one signs, all verify; empty: no offers.
         audit_days: How long the audit log keeps its entries, rounded up to whole months.
-        events_days: How long settled market events, and their identities, are kept.
+        events_days: How long ended market events, and their identities, are kept.
         tasks_days: How long ended jobs are kept.
         plan_days: How long plans are kept; their items are dropped by whole months.
         history_days: How long the price history goes back; its rows are dropped by whole months.

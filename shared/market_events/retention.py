@@ -4,7 +4,7 @@ from shared.postgres.pools import Conn
 
 
 def purge(conn: Conn, limit: int, keeps_days: int) -> int:
-    """Delete up to this many settled events, the oldest first; returns their number."""
+    """Delete up to this many ended events, the oldest first; returns their number."""
     return conn.execute(_PURGE, {"limit": limit, "days": keeps_days}).rowcount
 
 
