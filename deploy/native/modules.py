@@ -8,7 +8,7 @@ from deploy.native.programs import REPOSITORY
 
 
 def run(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `python -m` with these arguments; errors are in its output, and its files are for nobody else."""
+    """Run `python -m` with these arguments. Its output has the errors; only this user can read its files."""
     return subprocess.run(  # noqa: S603 - our own arguments, no shell
         [sys.executable, "-m", *arguments],
         cwd=REPOSITORY,
