@@ -23,6 +23,7 @@ from shared.pricing.tiers import Line, tiered
 Missing = Literal["other_currency", "no_rate", "no_price"]
 
 _HUNDREDTH = Decimal("0.01")
+_SAME = Ratio(ONE)
 
 
 class Candidate(Struct, frozen=True, gc=False):
@@ -128,7 +129,7 @@ def line_of(rule: Rule[PriceList], here: Situation, published: Line | None) -> L
         return rule.line or _entry_line(entry, here.quantity) or "no_price"
     if header.adjustment is None:
         return "no_price"
-    return _adjusted(header.adjustment, here, published)
+    return _adjusted(header, header.adjustment, here, published)
 
 
 def choose_each(candidates: Iterable[Candidate]) -> tuple[Candidate | None, Candidate | None]:
@@ -174,22 +175,27 @@ def _entry_line(entry: PriceEntry, quantity: Decimal) -> Line | None:
     return tiered(entry.tier_mode, entry.tiers, quantity)
 
 
-def _adjusted(formula: Adjustment, here: Situation, published: Line | None) -> Line | Missing:
+def _adjusted(header: PriceList, formula: Adjustment, here: Situation, published: Line | None) -> Line | Missing:
     """Base, less percent or amount, to a multiple, plus a surcharge, within margins; never below 0, and 0 stays 0."""
     base = _base(formula, here, published)
     if not isinstance(base, Line):
         return base
+    # Its amounts are in the list's currency, else in the product's.
+    factor = here.convert(_SAME, header.currency or here.sheet.currency) if formula.has_amounts else _SAME
+    if factor is None:
+        return here.missing()
     price = base.unit
     if formula.percent:
         price = price.times(subtract(ONE, multiply(formula.percent, _HUNDREDTH)))
     if formula.amount:
-        price = less(price, Ratio(formula.amount))
+        price = less(price, Ratio(formula.amount).by(factor))
     if not price.num:
         return Line(Ratio(ZERO), base.by_unit)
     if formula.multiple_of is not None:
-        price = Ratio(multiple(price, formula.multiple_of, ZERO, "HALF_UP"))
+        own = price if factor is _SAME else Ratio(multiply(price.num, factor.den), multiply(price.den, factor.num))
+        price = Ratio(multiple(own, formula.multiple_of, ZERO, "HALF_UP")).by(factor)
     if formula.plus:
-        price = less(price, Ratio(formula.plus.copy_negate()))
+        price = less(price, Ratio(formula.plus.copy_negate()).by(factor))
     return Line(_within_margins(formula, price, here), base.by_unit)
 
 
@@ -222,7 +228,7 @@ def _other_list(list_id: str, here: Situation, published: Line | None) -> Line |
     here.until = earliest(here.until, rule.edge(here.at))
     if rule.part.adjustment is None or rule.state(here.at) is not None or not here.bound.adjusts(rule.part):
         return "no_price"
-    return _adjusted(rule.part.adjustment, here, published)
+    return _adjusted(rule.part, rule.part.adjustment, here, published)
 
 
 def _within_margins(formula: Adjustment, price: Ratio, here: Situation) -> Ratio:

@@ -105,8 +105,9 @@ class OfList(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Adjustment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A price by formula: the base, less percent or amount, to a multiple, plus a surcharge, within margins.
 
-    `percent` and `amount` (in the list's currency) are taken off; negative ones are added. `min_margin` and
-    `max_margin` are shares over the cost, in [0, 100]. The result is never below 0, and 0 stays 0.
+    `percent` and `amount` are taken off; negative ones are added. `amount`, `multiple_of` and `plus` are in the list's
+    currency, else in the product's. `min_margin` and `max_margin` are shares over the cost, in [0, 100]. The result is
+    never below 0, and 0 stays 0.
     """
 
     of: Literal["published", "list_price", "cost"] | OfList = "published"
@@ -117,6 +118,11 @@ class Adjustment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     plus: Decimal = Decimal(0)
     min_margin: Decimal | None = None
     max_margin: Decimal | None = None
+
+    @property
+    def has_amounts(self) -> bool:
+        """Whether it has amounts of a currency, not shares alone."""
+        return bool(self.amount or self.multiple_of or self.plus)
 
     def __post_init__(self) -> None:
         if self.percent is not None and self.amount is not None:

@@ -111,6 +111,40 @@ def test_an_adjustment_of_a_list_in_another_currency_converts_its_base() -> None
         quoted(rulebook(lists=lists), priced, world=world, currency="EUR")
 
 
+@pytest.mark.parametrize(
+    ("formula", "price"),
+    [
+        ({"amount": "5"}, "14250"),
+        ({"amount": "-5"}, "15750"),
+        ({"percent": 10, "multiple_of": "20"}, "15000"),
+        ({"percent": 10, "plus": "-0.5"}, "13425"),
+        ({"amount": "3.5", "multiple_of": "1", "plus": "-0.01"}, "14549"),
+        ({"percent": 10, "min_margin": "0.1"}, "13500"),
+    ],
+)
+def test_amounts_of_an_adjustment_are_in_the_lists_currency_else_in_the_products(
+    formula: dict[str, Any], price: str
+) -> None:
+    """100 USD are 15,000 JPY; a list of the product's currency and one without have the same price."""
+    world, priced = values(rates={"USD/JPY": "150"}), shop_sheet(cost=Decimal(40))
+    book = rulebook(lists=[a_list("a", currency=None, adjustment=formula)], convert=True)
+    assert quoted(book, priced, world=world, currency="JPY").final_price == Decimal(price)
+    lists = [
+        a_list("j", currency="JPY", adjustment={"of": {"list": "u"}}),
+        a_list("u", currency="USD", adjustment=formula),
+    ]
+    other = quoted(rulebook(lists=lists, convert=True), priced, world=world, currency="JPY")
+    assert (other.price_list, other.final_price) == ("j", Decimal(price))
+
+
+def test_an_adjustment_whose_amounts_have_no_rate_is_rejected() -> None:
+    formula = {"of": {"list": "j"}, "amount": "5"}
+    lists = [a_list("a", priority=1, currency=None, adjustment=formula), a_list("j", currency="JPY")]
+    priced = shop_sheet([entry("j", "9000")])
+    got = quoted(rulebook(lists=lists), priced, currency="JPY", explain=True)
+    assert (got.price_list, ("a", "other_currency") in codes(got)) == ("j", True)
+
+
 def test_a_list_in_the_querys_currency_needs_no_rate() -> None:
     book = rulebook(lists=[a_list("e", currency="EUR")])
     got = quoted(book, shop_sheet([entry("e", "50")], floor=Decimal("60.00")), currency="EUR", explain=True)
