@@ -119,12 +119,15 @@ def put_rates(services: Services, caller: LiveKey, rates: Sequence[NewRate], *, 
     return version
 
 
-def delete_rate(services: Services, caller: LiveKey, pair: Pair) -> int:
+def delete_rate(services: Services, caller: LiveKey, pair: Pair, *, confirm: bool = True) -> int:
     """Let a pair have no rate from now on; returns the version of the market values.
 
     Raises:
         NotFound: it has none.
+        PlanFirst: it is not confirmed, and too many prices would move too far, or be gone.
     """
+    if not confirm:
+        trial.check(services.transaction, contents.value_change("exchange_rate", "/".join(pair), None))
     with services.transaction() as conn:
         version = exchange_rates.delete(conn, pair, _by(caller, f"exchange rate {'/'.join(pair)} deleted"))
         _convert_again(conn, caller)

@@ -83,15 +83,19 @@ def put_rates(
     security=[{"key": ["rules:write"]}],
     sync_to_thread=True,
     operation_id="deleteExchangeRate",
-    responses=documented(401, 403, 404, 422, 503),
+    responses=documented(401, 403, 404, 409, 422, 503),
     summary="Let a pair of currencies have no rate",
     description="From now on. Prices that need it are then no price, with the reason.",
 )
 def delete_rate(
-    request: Request[LiveKey, Any, Any], services: Services, source: Currency, target: Currency
+    request: Request[LiveKey, Any, Any],
+    services: Services,
+    source: Currency,
+    target: Currency,
+    confirm: Confirm = False,
 ) -> ValuesWritten:
     """Delete a rate."""
-    return ValuesWritten(rulebook_writes.delete_rate(services, request.user, (source, target)))
+    return ValuesWritten(rulebook_writes.delete_rate(services, request.user, (source, target), confirm=confirm))
 
 
 router = Router("/api/v1", route_handlers=[put_rates, delete_rate], tags=["Rulebook"])

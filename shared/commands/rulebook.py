@@ -140,8 +140,9 @@ def policy(settings: Settings, file: Path | None, *, confirm: bool) -> None:
 
 @click.command("import-rates")
 @click.argument("file", type=FILE)
+@CONFIRM
 @click.pass_obj
-def import_rates(settings: Settings, file: Path) -> None:
+def import_rates(settings: Settings, file: Path, *, confirm: bool) -> None:
     """Put the exchange rates of a FILE in force, or of standard input: `-`.
 
     CSV with the columns from,to,rate; or a file of the European Central Bank: eurofxref.csv or eurofxref-hist.csv. Of
@@ -152,18 +153,21 @@ def import_rates(settings: Settings, file: Path) -> None:
         exchange_rates.check(rates)
     except (InvalidInput, UnicodeDecodeError) as error:
         raise failure(f"{file}: {error}") from None
-    by = By(audit.commander(), "exchange rates")
     past = [rate for rate in rates if rate.since is not None]
+    current = [rate for rate in rates if rate.since is None]
+    changes = [contents.value_change("exchange_rate", f"{one.source}/{one.target}", one.rate) for one in current]
+    rule_changes.check(settings, changes, confirm=confirm)
+    by = By(audit.commander(), "exchange rates")
     # Some at a time: market events wait for the lock meanwhile. After a crash the import is repeated.
     for start in range(0, len(past), RATES):
         with connection(settings) as conn:
             exchange_rates.put(conn, past[start : start + RATES], by)
     with writing(settings) as conn:
-        version = exchange_rates.put(conn, [rate for rate in rates if rate.since is None], by)
+        version = exchange_rates.put(conn, current, by)
         if inputs.are_converted(conn):
             tasks.create(conn, "recalculation", ProductSet(), "")
     rule_changes.announce(settings, values_version=version)
-    print_line(f"in force: {plural(len(rates) - len(past), 'rate')}, and {len(past):,} of the past; version {version}")
+    print_line(f"in force: {plural(len(current), 'rate')}, and {len(past):,} of the past; version {version}")
 
 
 def _kind(kind: str) -> Kind:

@@ -40,6 +40,11 @@ class _Sample(NamedTuple):
     limit: int
 
 
+class _Effect(NamedTuple):
+    far: set[str]
+    lost: set[str]
+
+
 def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=true`", of: int | None = None) -> None:
     """Try changes on up to 1,000 of their products.
 
@@ -50,7 +55,8 @@ def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=
         of: The number of products of which the changes are a sample; None: the changes are the whole write.
 
     Raises:
-        PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`.
+        PlanFirst: by the sample, more products than the breaker allows would move by more than its `change`, or would
+            have no price any more in a market that stays.
     """
     # One at a time in a process: trials at once would hold its connections, while each takes longer.
     if not _turn.acquire(timeout=TURN_S):
@@ -63,7 +69,7 @@ def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=
                 sample = _sample(conn, changes, of)
             if sample is not None:
                 with transaction() as conn:
-                    moved = _moved(conn, sample)
+                    effect = _effect(conn, sample)
     except StatementTimeout:
         log.warning("a write is not tried: the sample took too long", changes=[change.kind for change in changes])
         return
@@ -73,11 +79,14 @@ def check(transaction: Transaction, *changes: Change, confirm: str = "`?confirm=
         _turn.release()
     if sample is None:
         return
-    far = round(moved / len(sample.ids) * sample.products)
+    far = round(len(effect.far | effect.lost) / len(sample.ids) * sample.products)
     if far > sample.limit:
         share = percent(sample.proposal.before.policy.breaker.change)
+        lost = " or have no price any more" if effect.lost else ""
         raise _refused(
-            f"about {far:,} of {sample.products:,} products would move by more than {share}", sample.limit, confirm
+            f"about {far:,} of {sample.products:,} products would move by more than {share}{lost}",
+            sample.limit,
+            confirm,
         )
 
 
@@ -119,8 +128,10 @@ def _sample(conn: Conn, changes: tuple[Change, ...], of: int | None) -> _Sample 
     return _Sample(proposed, product_set.sample(conn, reach, SAMPLE), products, limit)
 
 
-def _moved(conn: Conn, sample: _Sample) -> int:
-    """The number of products of the sample whose price moves too far."""
-    most = sample.proposal.before.policy.breaker.change
+def _effect(conn: Conn, sample: _Sample) -> _Effect:
+    """The products of the sample whose price moves too far, and those that lose one in a market that stays."""
+    most, after = sample.proposal.before.policy.breaker.change, sample.proposal.terms.after
     part = planning.plan_part(conn, sample.proposal, product_set.of_ids(sample.ids))
-    return len({item.product_id for item in part.items if abs(item.change) > most})
+    far = {item.product_id for item in part.items if abs(item.change) > most}
+    gone = (item for item in part.items if item.old_price is not None and item.new_price is None)
+    return _Effect(far, {item.product_id for item in gone if item.market and after.place(item.market) is not None})

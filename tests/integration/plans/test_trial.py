@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from shared.commands.rulebook import put_part
+from shared.commands.rulebook import import_rates, put_part
 from shared.errors import PlanFirst
 from shared.plans import contents, trial
-from shared.plans.changes import Change, Deletion, EntriesChange, MultiplierChange
+from shared.plans.changes import Change, Deletion, EntriesChange, MarketChange, MultiplierChange, RateChange
 from shared.pricing.entries import EntryWrite
 from shared.pricing.policy import Breaker
 from shared.pricing.rulebook import AppliesTo, PriceList, Promotion
@@ -98,3 +98,29 @@ def test_a_command_says_how_to_confirm(shop: Shop, tmp_path: Path) -> None:
     assert (refused.exit_code, "repeat the write with --confirm" in refused.output) == (1, True)
     done = CliRunner().invoke(put_part, ["promotion", str(file), "--confirm"], obj=settings)
     assert done.exit_code == 0, done.output
+
+
+def test_rates_of_a_file_are_tried_and_so_is_a_rate_that_goes(shop: Shop, tmp_path: Path) -> None:
+    shop.stock(60)
+    german, rate = MarketChange(code="DE", currency="EUR"), RateChange(source="USD", target="EUR", rate=Decimal(1))
+    shop.apply(shop.plan(shop.policy(convert=True), Change(market=german), Change(exchange_rate=rate)).plan_id)
+    settings, file = shop.services.settings, tmp_path / "rates.csv"
+    file.write_text("from,to,rate\nUSD,EUR,1.2\n")
+    assert CliRunner().invoke(import_rates, [str(file)], obj=settings).exit_code == 0
+    file.write_text("from,to,rate\nUSD,EUR,0.012\n")
+    refused = CliRunner().invoke(import_rates, [str(file)], obj=settings)
+    assert (refused.exit_code, "repeat the write with --confirm" in refused.output) == (1, True), refused.output
+    with pytest.raises(PlanFirst, match="would move by more than 30 % or have no price any more, and 50 are allowed"):
+        check(shop, contents.value_change("exchange_rate", "USD/EUR", None))
+    done = CliRunner().invoke(import_rates, [str(file), "--confirm"], obj=settings)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_write_that_takes_the_prices_of_a_market_away_needs_a_plan(shop: Shop) -> None:
+    """A market gets a currency to which there is no rate."""
+    shop.stock(60)
+    shop.apply(shop.plan(Change(market=MarketChange(code="DE"))).plan_id)
+    with pytest.raises(PlanFirst, match="have no price any more"):
+        check(shop, Change(market=MarketChange(code="DE", currency="EUR")))
+    check(shop, Change(delete=Deletion(market="DE")))
+    check(shop, Change(market=MarketChange(code="FR", currency="EUR")))
