@@ -80,6 +80,11 @@ def in_force(conn: Conn, product_ids: Sequence[str]) -> dict[str, dict[Pair, lis
     return found
 
 
+def forget(conn: Conn, customer_id: str) -> None:
+    """Delete the notes about a customer's entries."""
+    conn.execute("DELETE FROM edited_entries WHERE customer_id = %s AND customer_id <> ''", [customer_id])
+
+
 def purge(conn: Conn, limit: int, keeps_days: int = KEPT_DAYS) -> int:
     """Delete up to this many rows of revisions that are over and not kept; returns their number."""
     values = {"limit": limit, "days": keeps_days}

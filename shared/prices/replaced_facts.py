@@ -87,6 +87,11 @@ def note(conn: Conn, cause_id: str, replaced: Sequence[Replaced]) -> None:
         conn.execute(_NOTE, columns | {"cause_id": cause_id})
 
 
+def forget(conn: Conn, customer_id: str) -> None:
+    """Delete what was replaced about a customer's entries: no undo brings them back."""
+    conn.execute("DELETE FROM replaced_facts WHERE customer_id = %s AND customer_id <> ''", [customer_id])
+
+
 def of_cause(conn: Conn, cause_id: str, product_ids: Sequence[str], since: datetime) -> dict[str, list[Replaced]]:
     """What a cause replaced about these products, by product, in its order; it wrote nothing before `since`."""
     values = {"cause_id": cause_id, "ids": arrays.texts(product_ids), "since": since}
