@@ -70,6 +70,13 @@ def currencies(conn: Conn, product_ids: Sequence[str]) -> dict[str, str]:
     return {row["product_id"]: row["currency"] for row in rows}
 
 
+def money_of(conn: Conn, product_id: str) -> tuple[str, int | None] | None:
+    """The currency of a product, and the decimals of its unit price where they are its own; None: no such product."""
+    query = "SELECT currency, price_decimals FROM products WHERE product_id = %s"
+    row = conn.execute(query, [product_id]).fetchone()
+    return None if row is None else (row["currency"], row["price_decimals"])
+
+
 def written_since(conn: Conn, product_ids: Iterable[str], at: datetime) -> list[str]:
     """Those of the products whose facts changed after an instant."""
     query = "SELECT product_id FROM products WHERE product_id = ANY(%s) AND updated_at > %s ORDER BY product_id"

@@ -14,7 +14,7 @@ from shared.plans.proposal import Proposal, work_out
 from shared.plans.queries import ShopQuery
 from shared.plans.store import Author, Options
 from shared.postgres.pools import Conn
-from shared.pricing.money import amount_in_currency
+from shared.prices import manual_prices
 from shared.rulebook import store as rulebook
 
 # Products of imports that have more are found among all.
@@ -112,10 +112,9 @@ def _check_products(conn: Conn, proposal: Proposal) -> None:
             if gone in {*proposal.products, *proposal.manual_prices}:
                 raise InvalidInput("the other changes write it", f"{place}.product")
         if (manual := change.manual_price) is not None:
-            currency = products.currencies(conn, [manual.product_id]).get(manual.product_id)
-            if currency is None:
-                raise InvalidInput("no such product", f"{place}.product_id")
             try:
-                amount_in_currency("price", manual.price, currency)
-            except ValueError as error:
-                raise InvalidInput(str(error), f"{place}.price") from None
+                manual_prices.check(conn, manual.product_id, manual.price)
+            except NotFound:
+                raise InvalidInput("no such product", f"{place}.product_id") from None
+            except InvalidInput as error:
+                raise InvalidInput(error.reason, f"{place}.price") from None

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.errors import InvalidInput, StalePlan
@@ -169,6 +170,16 @@ def test_a_manual_price_and_its_end_are_planned(shop: Shop) -> None:
     shop.apply(ended.plan_id)
     assert shop.prices() == planned
     assert shop.prices()[product_id].price != Decimal(60)
+
+
+def test_a_manual_price_may_have_the_decimals_of_its_product(shop: Shop) -> None:
+    [product_id] = shop.stock(1, price_decimals=4)
+    manual = ManualPriceChange(product_id=product_id, price=Decimal("99.0625"), reason="a clearance")
+    plan = shop.plan(Change(manual_price=manual))
+    assert [str(item.new_price) for item in shop.items(plan.plan_id)] == ["99.0625"]
+    with pytest.raises(InvalidInput) as refused:
+        shop.request(Change(manual_price=msgspec.structs.replace(manual, price=Decimal("99.06251"))))
+    assert refused.value.path == "$.changes[0].manual_price.price"
 
 
 def test_changes_of_products_that_do_not_exist_are_refused(shop: Shop) -> None:

@@ -110,6 +110,14 @@ def test_a_manual_price_keeps_the_floor_unless_it_says_otherwise(pool: Pool, pro
     assert manual(pool, product_id, "20.00", below=True) == "20.00"
 
 
+def test_a_manual_price_may_have_the_decimals_of_its_product(pool: Pool, policy: ActivePolicy) -> None:
+    product_id = new_id()
+    write(pool, policy, product(product_id, base_price=Decimal("1.7995"), price_decimals=4))
+    assert manual(pool, product_id, "1.7495") == "1.7495"
+    with pytest.raises(InvalidInput, match="at most 4 decimals"):
+        manual(pool, product_id, "1.74951")
+
+
 def test_a_manual_price_that_is_no_amount_or_has_no_product_is_refused(pool: Pool, product_id: str) -> None:
     with pytest.raises(InvalidInput):
         manual(pool, product_id, "1.005")
