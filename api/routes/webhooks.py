@@ -24,7 +24,7 @@ from shared.changes.sending import CallFailed, Message
 from shared.changes.webhooks import MOST_WEBHOOKS, Endpoint, WebhookView
 from shared.errors import InvalidInput, NotFound
 from shared.postgres import clock
-from shared.pricing.product import ProductId
+from shared.pricing.product import MAX_CATEGORY, ProductId
 
 WebhookId = Annotated[
     str,
@@ -52,7 +52,7 @@ class NewWebhook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         Meta(max_length=1_000, description="Prices and holds of these products only; empty: of all", examples=[[]]),
     ] = ()
     category: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Annotated[str, Meta(min_length=1, max_length=MAX_CATEGORY)] | None,
         Meta(description="Prices of this category only; null: of all", examples=["toys"]),
     ] = None
 

@@ -25,7 +25,8 @@ class Hook:
 
     def __init__(self, engine: Engine, receiver: Receiver) -> None:
         self.engine, self.receiver = engine, receiver
-        self.id, self.category = f"h-{uuid4().hex[:8]}", f"c-{uuid4().hex[:8]}"
+        # Of the longest category that products have.
+        self.id, self.category = f"h-{uuid4().hex[:8]}", f"c-{uuid4().hex[:8]}".ljust(256, "x")
         self.path = f"/api/v1/webhooks/{self.id}"
         body = {"url": receiver.url(), "types": ["prices"], "category": self.category}
         answer = engine.http.put(self.path, json=body)
