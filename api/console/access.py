@@ -49,11 +49,12 @@ async def signed_in(connection: Connection, _: BaseRouteHandler) -> None:
         DatabaseUnavailable: PostgreSQL is away.
     """
     services: Services = connection.app.state.services
-    token = connection.cookies.get(COOKIE, "")
-    session = await session_in_force(services, token)
+    request = cast(Request[Any, Any, Any], connection)
+    # First of all, so that it is shown again whatever fails.
+    form = await _typed(request) if request.method == "POST" else None
+    session = await session_in_force(services, connection.cookies.get(COOKIE, ""))
     if session is None:
-        request = cast(Request[Any, Any, Any], connection)
-        raise NoSession(await _typed(request) if request.method == "POST" else None)
+        raise NoSession(form)
     services.keys.note(session.key)
     connection.scope["user"] = session.key
     connection.scope["state"][_SESSION] = session
@@ -79,7 +80,6 @@ async def before(request: Request[Any, Any, Any]) -> None:
     if request.method != "POST":
         return
     form = await _typed(request)
-    request.scope["state"][_FORM] = form
     if not hmac.compare_digest(form.text("csrf").encode(), csrf_of(token_of(request)).encode()):
         raise StaleForm(form)
 
@@ -88,6 +88,11 @@ def form_of(request: Request[Any, Any, Any]) -> Form:
     """The form of a request that `before` has checked."""
     form: Form = request.scope["state"][_FORM]
     return form
+
+
+def typed_in(request: Request[Any, Any, Any]) -> Form | None:
+    """The form of a request, checked or not; None: it has none."""
+    return request.scope["state"].get(_FORM)
 
 
 def session_of(request: Request[Any, Any, Any]) -> Session | None:
@@ -134,7 +139,9 @@ def guest(request: Request[Any, Any, Any]) -> Cookie:
 async def _typed(request: Request[Any, Any, Any]) -> Form:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         raise HTTPException(status_code=415, detail=f"a form is sent as {FORM_TYPE}")
-    return Form.of_body(await request.body())
+    form = Form.of_body(await request.body())
+    request.scope["state"][_FORM] = form
+    return form
 
 
 def _find(services: Services, token: str) -> Session | None:

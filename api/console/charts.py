@@ -6,9 +6,9 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from api.console import shown
 from shared.prices.history import PriceChange
 from shared.pricing.explanation import Step
-from shared.pricing.money import percent
 
 # The unit of a step chart is a thousandth of its width, and of its height.
 UNIT = 1000
@@ -118,10 +118,10 @@ def span(opens: datetime | None, closes: datetime | None, since: datetime, until
 
 def _between(first: str | None, last: str | None) -> str:
     if first is None:
-        return f"below {percent(Decimal(last or 0))}"
+        return f"below {shown.percent(Decimal(last or 0))}"
     if last is None:
-        return f"above {percent(Decimal(first))}"
-    return f"{percent(Decimal(first))} to {percent(Decimal(last))}"
+        return f"above {shown.percent(Decimal(first))}"
+    return f"{shown.percent(Decimal(first))} to {shown.percent(Decimal(last))}"
 
 
 def steps(

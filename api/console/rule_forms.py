@@ -1,6 +1,8 @@
 """Parts of the rulebook as forms: every field of their structs, with its help, and read back as a document."""
 
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -15,6 +17,7 @@ from shared.wire import amounts
 
 # Instants that the write computes, and the revision that the loading of entries writes.
 NOT_WRITTEN = ("opens", "closes", "revision")
+_is_short_number = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII).fullmatch
 _SCALARS = (inspect.StrType, inspect.IntType, inspect.FloatType, inspect.DecimalType)
 
 
@@ -117,9 +120,18 @@ def _value(one: inspect.Field, text: str) -> Any:
         return {"true": True, "false": False}.get(text, text)
     if isinstance(bare, inspect.IntType):
         return int(text) if text.lstrip("-").isdecimal() else text
+    if isinstance(bare, inspect.DecimalType) and text.endswith("%"):
+        return _in_percent(one.encode_name, text[:-1].strip())
     if isinstance(bare, (inspect.LiteralType, *_SCALARS)):
         return text
     return json(text, one.encode_name)
+
+
+def _in_percent(name: str, text: str) -> str:
+    """A number that was typed with a percent sign: 25 % is the share 0.25, and 25 where the field counts percents."""
+    if not _is_short_number(text):
+        return f"{text} %"
+    return text if name == "percent" else f"{Decimal(text).scaleb(-2):f}"
 
 
 def json(text: str, name: str) -> Any:

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from shared.pricing import money as money_rules
 from shared.pricing.currencies import exponent
 from shared.pricing.money import round_to
 from shared.rulebook.documents import NUMBERS
@@ -46,7 +47,18 @@ def change(before: Decimal | None, after: Decimal | None) -> str:
 
 def share(change: str | Decimal) -> str:
     """A share as a change in percent, with its sign: +4.8 %."""
-    return f"{round(Decimal(change) * 100, 1):+,f} %".replace("-", "−")
+    rounded = round(Decimal(change) * 100, 1)
+    return f"{rounded:+,f} %".replace("-", "−") if rounded else "0.0 %"
+
+
+def percent(part: Decimal | None) -> str:
+    """A share in percent: 0.05 is 5 %; None is empty."""
+    return "" if part is None else money_rules.percent(part).replace("-", "−")
+
+
+def words(name: str) -> str:
+    """A name of the API as words: list_price is list price."""
+    return name.replace("_", " ")
 
 
 def document(part: object) -> str:
@@ -102,5 +114,21 @@ def segment(text: str) -> str:
 
 FILTERS = {
     function.__name__: function
-    for function in (money, whole, plain, change, share, document, span, lasted, ago, exact, machine, local, segment)
+    for function in (
+        money,
+        whole,
+        plain,
+        change,
+        share,
+        percent,
+        words,
+        document,
+        span,
+        lasted,
+        ago,
+        exact,
+        machine,
+        local,
+        segment,
+    )
 }

@@ -28,7 +28,7 @@ from api.console.pages import (
     trying,
 )
 from api.console.rendering import HEADERS, page, to
-from api.http.answers import CONSOLE_PATH, LIVE_PATH
+from api.http.answers import CONSOLE_PATH, LIVE_PATH, SIGN_IN_PATH
 from api.http.negotiation import EVENT_STREAM
 from api.http.problems import render
 
@@ -85,10 +85,15 @@ def _as_page(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
         case StaleForm() if access.session_of(request) is not None:
             return page(request, "again.html", 409, form=error.form, action=request.url.path)
         case StaleForm():
-            return signing_in.shown(request, "The page was open for too long. Try again.", 409)
+            return signing_in.again(request, "The page was open for too long. Try again.", 409, error.form)
     rendered = render(error, request.url.path, getattr(error, "headers", None))
     problem = json.loads(rendered.body)
-    answer = page(request, "problem.html", rendered.status, problem=problem)
+    typed = access.typed_in(request)
+    if typed is not None and request.url.path == SIGN_IN_PATH:
+        answer = signing_in.again(request, f"{problem['detail']}. Try again.", rendered.status, typed)
+    else:
+        csrf = access.csrf_of(request.cookies.get(access.COOKIE, ""))
+        answer = page(request, "problem.html", rendered.status, problem=problem, typed=typed, csrf=csrf)
     answer.headers.update({name.decode(): value.decode() for name, value in rendered.headers if name == b"retry-after"})
     return answer
 
@@ -97,7 +102,8 @@ def _sign_in_first(request: Request[Any, Any, Any], error: NoSession) -> Respons
     address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     if error.form is not None:
         # The text that was typed goes along, and is shown again behind the sign-in.
-        return signing_in.shown(request, "Your session has ended. Sign in again; nothing is lost.", 401, error.form)
+        why, typed = "Your session has ended. Sign in again; nothing is lost.", signing_in.in_json(error.form)
+        return signing_in.shown(request, why, 401, behind=request.url.path, typed=typed)
     if request.url.path == LIVE_PATH:
         return Response(live.END, media_type=EVENT_STREAM, headers=HEADERS)
     if "hx-request" in request.headers:

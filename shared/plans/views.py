@@ -133,6 +133,12 @@ def page(conn: Conn, limit: int, after: Position | None) -> list[PlanView]:
     return [_of(row | {"result": None}) for row in rows]
 
 
+def among(conn: Conn, plan_ids: Sequence[UUID]) -> list[PlanView]:
+    """The plans with these ids that there are, in any order, without their results."""
+    rows = conn.execute(f"{_SELECT} WHERE p.plan_id = ANY(%s)".encode(), [plan_ids])
+    return [_of(row | {"result": None}) for row in rows]
+
+
 def items(
     conn: Conn, plan_id: UUID, chosen: ItemFilter, order: Order, limit: int, after: ItemPosition | None
 ) -> list[ItemView]:

@@ -28,8 +28,8 @@ RUNS = 8
 # Work that waits longer than this is late: usual work waits for a second or two.
 LATE_S = 60
 SERVERS = {"postgres": "PostgreSQL", "redis": "Redis"}
-# Of the backlog: what waits, and the page that shows it.
-QUEUES = {"events": ("market events", "Events"), "tasks": ("jobs", "Jobs")}
+# Of the backlog: what waits, the page that shows it, and the status that waits there.
+QUEUES = {"events": ("market events", "Events", "received"), "tasks": ("jobs", "Jobs", "queued")}
 
 
 class Figures(NamedTuple):
@@ -84,14 +84,16 @@ def alarms(state: Readiness, figures: Figures) -> Iterator[Alarm]:
     if figures.breaker.is_open:
         yield Alarm("bad", "The breaker has stopped automation", figures.breaker.reason, navigation.path_of("Holds"))
     backlog = figures.backlog
-    for name, (what, page_title) in QUEUES.items():
+    for name, (what, page_title, _) in QUEUES.items():
         if failed := backlog[f"{name}_failed"]:
             why = "their reasons are kept; they can be replayed"
-            yield Alarm("bad", f"{shown.whole(failed)} {what} failed", why, navigation.path_of(page_title))
-    for name, (what, page_title) in QUEUES.items():
+            path = f"{navigation.path_of(page_title)}?status=failed"
+            yield Alarm("bad", f"{shown.whole(failed)} {what} failed", why, path)
+    for name, (what, page_title, waiting) in QUEUES.items():
         if (age_s := backlog[f"{name}_age_s"]) > LATE_S:
             why = f"the oldest waits for {shown.span(float(age_s))}"
-            yield Alarm("warn", f"{what.capitalize()} are late", why, navigation.path_of(page_title))
+            path = f"{navigation.path_of(page_title)}?status={waiting}"
+            yield Alarm("warn", f"{what.capitalize()} are late", why, path)
     if figures.holds:
         title = f"{shown.whole(figures.holds)} {'price waits' if figures.holds == 1 else 'prices wait'} for a person"
         yield Alarm("warn", title, "approve or refuse the targets", navigation.path_of("Holds"))

@@ -16,15 +16,21 @@ from api.http import cursors
 from api.http.answers import CONSOLE_PATH
 from api.routes.undo import NewUndo
 from api.services import Services
-from shared.errors import PricingError
-from shared.plans import views
+from shared.errors import InvalidInput, PricingError
+from shared.plans import contents, store, views
 from shared.plans.requested import NewPlan
 from shared.plans.views import ItemFilter, Order
+from shared.postgres.pools import Conn
 from shared.pricing.product import MAX_CATEGORY
+from shared.rulebook import diff
+from shared.rulebook import store as rulebook
+from shared.rulebook.diff import Difference
 from shared.rulebook.documents import read
 
 PATH = f"{CONSOLE_PATH}/plans"
 PAGE, ITEMS = 50, 100
+# Of a plan with more changes, the rules before and after are not compared.
+MOST_COMPARED = 100
 EXAMPLE = '[{"promotion": {"id": "spring", "percent": "10", "applies_to": {"categories": ["grocery"]}}}]'
 
 
@@ -120,11 +126,13 @@ def _listed(
 def _shown(request: Request[Any, Any, Any], services: Services, plan_id: UUID, form: Form = EMPTY) -> Response[str]:
     with services.transaction() as conn:
         found = views.view(conn, plan_id)
+        differences = _of_rules(conn, found)
     result = found.result
     values: dict[str, Any] = {
         "plan": found,
         "title": title(found),
         "changes": msgspec.json.format(msgspec.json.encode(found.changes)).decode(),
+        "differences": differences,
         "form": form,
         "bars": charts.histogram(result["histogram"]) if result else [],
         "public_bars": charts.histogram(result["public"]["histogram"]) if result else [],
@@ -132,6 +140,23 @@ def _shown(request: Request[Any, Any, Any], services: Services, plan_id: UUID, f
     is_part = request.headers.get("hx-target", "").endswith("now")
     status = form.problem.status if form.problem else 200
     return page(request, "plan-now.html" if is_part else "plan.html", status, **values)
+
+
+def _of_rules(conn: Conn, plan: views.PlanView) -> list[Difference]:
+    """What a plan changes of the rules: of those in force while it can be applied, else of those that it was made for.
+
+    A plan writes whole parts: one that was made again also puts back what another person changed of its parts.
+    """
+    if plan.result is None or not 0 < len(plan.changes) <= MOST_COMPARED:
+        return []
+    changes = store.of_task(conn, plan.task_id).changes
+    ready = plan.status == "ready"
+    before = rulebook.active(conn) if ready else rulebook.by_version(conn, plan.rulebook_version)
+    try:
+        after = contents.revised(before.rulebook, changes)
+    except InvalidInput:  # they no longer fit: its application says so
+        return []
+    return diff.differences(before.rulebook, after)
 
 
 def title(plan: views.PlanView) -> str:

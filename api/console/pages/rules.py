@@ -1,9 +1,11 @@
 """The rules: markets, price lists, promotions and the policy; each change becomes a plan."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, get, post
@@ -12,6 +14,7 @@ from litestar.params import Parameter
 from api import plan_writes
 from api.console import charts, rule_forms
 from api.console.forms import EMPTY, Form
+from api.console.pages import plans
 from api.console.rendering import back, links, page
 from api.console.shown import segment
 from api.edge.identity import needs
@@ -22,10 +25,13 @@ from api.routes import price_list_entries
 from api.routes.rulebook import LARGEST_VERSION
 from api.services import Services
 from shared.errors import InvalidInput, NotFound, PricingError
+from shared.plans import views
 from shared.plans.requested import NewPlan
+from shared.postgres.pools import Conn
 from shared.rulebook import diff, documents, parts, store, values
 from shared.rulebook.diff import Difference
 from shared.rulebook.parts import KINDS, Kind, PartName
+from shared.rulebook.store import RulebookVersion, VersionView
 
 PATH = f"{CONSOLE_PATH}/rules"
 PAGE, ENTRIES = 30, 50
@@ -47,12 +53,14 @@ def rules(request: Request[Any, Any, Any], services: Services) -> Response[str]:
     with services.transaction() as conn:
         found = store.active(conn)
         versions = store.listed(conn, 8)
+        titles = _titles(conn, versions)
         multipliers = values.in_force(conn, "multiplier")
         rates = values.in_force(conn, "exchange_rate")
     promotions = sorted(found.rulebook.promotions, key=lambda one: (one.closes or until, one.id))
     shown: dict[str, Any] = {
         "rules": found.rulebook,
         "versions": versions,
+        "titles": titles,
         "multipliers": multipliers,
         "rates": rates,
         "promotions": [(one, charts.span(one.opens, one.closes, since, until)) for one in promotions],
@@ -104,8 +112,9 @@ def versions(request: Request[Any, Any, Any], services: Services, cursor: str | 
     before: int | None = cursors.decode(cursor, int)
     with services.transaction() as conn:
         found, last = cursors.split(store.listed(conn, PAGE + 1, before), PAGE)
+        titles = _titles(conn, found)
     shown = links(f"{PATH}/versions", {}, cursor, last.version if last else None)
-    return page(request, "rule-versions.html", versions=found, **shown)
+    return page(request, "rule-versions.html", versions=found, titles=titles, **shown)
 
 
 @get("/rules/diff", guards=[needs("catalogue:read")], sync_to_thread=True)
@@ -113,8 +122,15 @@ def difference(request: Request[Any, Any, Any], services: Services, one: Version
     """Compare two versions, field by field."""
     with services.transaction() as conn:
         before, after = store.by_version(conn, one), store.by_version(conn, other)
+        titles = _titles(conn, [after])
     changes = diff.differences(before.rulebook, after.rulebook)
-    return page(request, "rule-diff.html", before=before, after=after, changes=changes)
+    return page(request, "rule-diff.html", before=before, after=after, changes=changes, titles=titles)
+
+
+def _titles(conn: Conn, versions: Sequence[VersionView | RulebookVersion]) -> dict[str, str]:
+    """The titles of the plans that made these versions, by their ids."""
+    found = re.findall(r"(?m)^plan ([0-9a-f-]{36})$", "\n".join(one.cause for one in versions))
+    return {str(plan.plan_id): plans.title(plan) for plan in views.among(conn, [UUID(each) for each in found])}
 
 
 def _written(kind: Kind, key: str, form: Form) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from api.http.answers import CONSOLE_PATH, SIGN_IN_PATH
 from api.services import Services
 from shared.access import sessions
 from shared.access.keys import LiveKey
-from shared.errors import Unauthorized
+from shared.errors import Unauthorized, translated
 
 _A_YEAR_S = 365 * 86_400
 
@@ -26,19 +26,37 @@ def address(behind: str) -> str:
 
 
 def shown(
-    request: Request[Any, Any, Any], problem: str = "", status: int = 200, typed: Form | None = None
+    request: Request[Any, Any, Any], problem: str = "", status: int = 200, *, behind: str = "", typed: str = ""
 ) -> Response[str]:
-    """The page to sign in; `typed` is a form that waits for a session."""
+    """The page to sign in.
+
+    Args:
+        request: The request.
+        problem: Why a person must sign in, or sign in again.
+        status: Of the answer.
+        behind: The page that the sign-in leads to; of a form that waits for a session, the path that takes it.
+        typed: The fields of that form, in JSON.
+    """
     cookie = access.guest(request)
     values = {
         "problem": problem,
         "csrf": access.csrf_of(str(cookie.value)),
-        "next": request.url.path if typed else _own(request.query_params.get("next", CONSOLE_PATH)),
-        "typed": msgspec.json.encode(typed.items()).decode() if typed else "",
+        "next": _own(behind or request.query_params.get("next", CONSOLE_PATH)),
+        "typed": typed,
     }
     answer = page(request, "sign-in.html", status, **values)
     answer.set_cookie(cookie)
     return answer
+
+
+def again(request: Request[Any, Any, Any], problem: str, status: int, form: Form) -> Response[str]:
+    """The page to sign in once more, with all that the form to sign in had but the key."""
+    return shown(request, problem, status, behind=form.text("next"), typed=form.text("typed"))
+
+
+def in_json(form: Form) -> str:
+    """What was typed into a form that waits for a session."""
+    return msgspec.json.encode(form.items()).decode()
 
 
 @get("/sign-in")
@@ -53,13 +71,14 @@ async def sign_in(request: Request[Any, Any, Any], services: Services, form: For
     try:
         key = await services.keys.find(form.text("key").strip())
     except Unauthorized:
-        return shown(request, "This key is not known, has expired or was revoked.", 401)
+        return again(request, "This key is not known, has expired or was revoked.", 401, form)
     request.scope["user"] = key  # for the audit log
     token = await asyncio.to_thread(_begin, services, key)
     if form.text("typed"):
-        again = Form(_by_name(msgspec.json.decode(form.text("typed"), type=list[tuple[str, str]])))
+        with translated():
+            waiting = Form(_by_name(msgspec.json.decode(form.text("typed"), type=list[tuple[str, str]])))
         csrf = access.csrf_of(token)
-        answer = page(request, "again.html", form=again, action=_own(form.text("next")), csrf=csrf)
+        answer = page(request, "again.html", form=waiting, action=_own(form.text("next")), csrf=csrf)
     else:
         answer = to(_own(form.text("next", CONSOLE_PATH)))
     return _with_session(request, answer, token)

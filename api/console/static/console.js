@@ -45,7 +45,7 @@ document.addEventListener("submit", async (event) => {
     return;
   }
   form.dataset.sent = "now";
-  isTyped = false;
+  typed.delete(form);
   form.requestSubmit(event.submitter);
   form.dataset.sent = "asked";
 });
@@ -53,10 +53,12 @@ document.addEventListener("submit", async (event) => {
 // In a narrow window, the navigation begins where this page is.
 document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
-// Leaving a page in which something was typed is asked about first.
-let isTyped = false;
-document.addEventListener("input", (event) => { isTyped ||= event.target.form?.method === "post"; });
-addEventListener("beforeunload", (event) => { if (isTyped) event.preventDefault(); });
+// Leaving a page with something typed that is not sent is asked about first, also when another form is sent. A form
+// that comes back with a problem, or with the change of another person, is not sent.
+const typed = new Set([...document.querySelectorAll("main form[method=post]")].filter((form) =>
+  form.querySelector("[aria-invalid=true], .error.whole, [role=alert]")));
+document.addEventListener("input", (event) => { if (event.target.form?.method === "post") typed.add(event.target.form); });
+addEventListener("beforeunload", (event) => { if (typed.size) event.preventDefault(); });
 
 // A lost connection is told, and what was shown stays.
 const tell = (isLost) => { document.getElementById("lost").hidden = !isLost; };

@@ -47,7 +47,7 @@ def test_a_merchant_finds_a_product_and_publishes_a_price(page: Page, engine: En
     page.get_by_label("Price, USD").fill("80.00")
     page.get_by_role("button", name="Publish").click()
     expect(page.get_by_role("status")).to_contain_text("published")
-    expect(page.locator("#history ~ .scroll tbody tr").first).to_contain_text("manual_price")
+    expect(page.locator("#history ~ .scroll tbody tr").first).to_contain_text("manual price")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_focused()
 
@@ -73,6 +73,17 @@ def test_the_keyboard_alone_reaches_a_product(page: Page, engine: Engine, watche
             break
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("P-101")
+
+
+def test_another_form_does_not_drop_what_was_typed(page: Page, engine: Engine, watched: Watched) -> None:
+    sign_in(page, engine)
+    page.goto("/console/rules/policy")
+    page.get_by_label("Min margin").fill("0.3")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        page.get_by_role("button", name="Dark").click()
+    assert asked.value.type == "beforeunload"
+    expect(page.get_by_label("Min margin")).to_have_value("0.3")
 
 
 def test_the_overview_goes_on_by_itself(page: Page, engine: Engine, watched: Watched) -> None:

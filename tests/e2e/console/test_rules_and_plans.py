@@ -37,6 +37,7 @@ def test_a_promotion_is_planned_looked_at_applied_and_taken_back(engine: Engine)
         page = person.page(plan)
         assert f"Promotion {name}" in page
         assert "Largest falls of public prices" in page
+        assert f"<code>promotions.{name}</code>" in page
         assert product_id in person.page(f"{plan}/prices?order=falls")
         assert person.send(f"{plan}/apply").status_code == 303
         plan_of(person, plan, "applied")
@@ -99,7 +100,9 @@ def test_a_rule_that_another_one_changed_meanwhile_is_shown_with_the_difference(
         assert re.search(difference, unescape(refused.text))
         assert 'value="12"' in refused.text
         [now] = re.findall(r'name="seen" value="(\d+)"', refused.text)
-        assert person.send(path, **fields | {"seen": now}).status_code == 303
+        made = person.send(path, **fields | {"seen": now})
+        plan = person.page(plan_of(person, made.headers["location"], "ready"))
+        assert re.search(rf'<code>promotions.{name}.percent</code></td><td[^>]*>"15"</td><td[^>]*>"12"</td>', plan)
         other = fields | {"seen": seen, "part_key": "", "id": f"{name}-new"}
         assert person.send(path, **other).status_code == 303, "another part's change is no conflict"
 

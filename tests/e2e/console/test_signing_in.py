@@ -113,10 +113,23 @@ def test_what_was_typed_in_a_session_that_has_ended_is_sent_behind_the_next_one(
         assert answer.status_code == 401
         typed = '[["price","55.00"],["reason","typed before"]]'
         assert typed in unescape(answer.text)
+        wrong = person.sign_in("pricing_wrong", next=path, typed=typed)
+        assert (wrong.status_code, typed in unescape(wrong.text), f'value="{path}"' in wrong.text) == (401, True, True)
+        stale = person.http.post("/console/sign-in", data={"csrf": "old", "next": path, "typed": typed})
+        assert (stale.status_code, typed in unescape(stale.text), f'value="{path}"' in stale.text) == (409, True, True)
+        assert person.sign_in(engine.key, next=path, typed="[").status_code == 400
         again = person.sign_in(engine.key, next=path, typed=typed)
         assert (again.status_code, "typed before" in again.text) == (200, True)
         assert person.send(path, price="55.00", reason="typed before").status_code == 303
     assert engine.price(product, user_location="CHI")["final_price"] == "55.00"
+
+
+def test_a_form_that_fails_as_a_whole_is_offered_to_be_sent_again(engine: Engine) -> None:
+    with visitor(engine, "admin") as person:
+        failed = person.send("/console/rules/plan", part_kind="nothing", percent="12")
+        assert failed.status_code == 422
+        assert '<form method="post" action="/console/rules/plan">' in failed.text
+        assert '<input type="hidden" name="percent" value="12">' in failed.text
 
 
 def test_a_body_that_is_no_form_is_refused(engine: Engine) -> None:

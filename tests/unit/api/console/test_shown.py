@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,21 @@ def test_an_amount_has_the_decimals_of_its_currency(amount: str, currency: str, 
 )
 def test_a_change_is_a_percentage_with_its_sign(before: str, after: str, text: str) -> None:
     assert shown.change(Decimal(before), Decimal(after)) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [("0.048", "+4.8 %"), ("-0.04", "−4.0 %"), ("0.0001", "0.0 %"), ("-0.0001", "0.0 %")]
+)
+def test_a_share_is_a_percentage_with_its_sign(share: str, text: str) -> None:
+    assert shown.share(share) == text
+
+
+def test_classes_of_a_histogram_have_the_sign_of_other_changes() -> None:
+    classes: list[dict[str, Any]] = [
+        {"from": "-0.05", "to": "-0.02", "products": 3},
+        {"from": "0.2", "to": None, "products": 1},
+    ]
+    assert [column.label for column in charts.histogram(classes)] == ["−5 % to −2 %", "above 20 %"]
 
 
 @pytest.mark.parametrize(
