@@ -22,7 +22,7 @@ document.addEventListener("keydown", (event) => {
     if (reason) { event.preventDefault(); reason.focus(); }
   } else if (event.key === "/") {
     const search = document.querySelector("[data-search]");
-    if (search) { event.preventDefault(); search.focus(); search.select(); }
+    if (search) { event.preventDefault(); search.focus(); search.select(); } else location.assign("/console/products#q");
   } else if (event.key === "?") {
     document.getElementById("keys").showModal();
   }
@@ -49,6 +49,9 @@ document.addEventListener("submit", async (event) => {
   form.requestSubmit(event.submitter);
   form.dataset.sent = "asked";
 });
+
+// A search that was begun on another page.
+if (location.hash === "#q") document.getElementById("q")?.focus();
 
 // In a narrow window, the navigation begins where this page is.
 document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
