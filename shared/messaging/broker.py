@@ -1,6 +1,8 @@
 """The Dramatiq broker on Redis, with this engine's bounds in place of Dramatiq's defaults."""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 from uuid import uuid4
@@ -26,6 +28,9 @@ MAINTENANCE_PER_MILLION = 100_000
 # Longer than a message can wait between two attempts.
 ABORT_TTL_MS = 600_000
 
+# The server is looked at so often.
+LOOK_EVERY_S = 1.0
+
 # Dramatiq's maintenance looks for the messages that a crashed worker held by KEYS, which stops Redis for as long as it
 # passes every key of the database. Their names are known.
 _KEYS = 'local ack_queues = redis.call("keys", dead_worker_acks .. "*")'
@@ -42,20 +47,35 @@ class LossProofBroker(RedisBroker):
 
     Redis assigns a message to the id of a worker, and redelivers it once that id has no heartbeat. If the reply to a
     fetch is lost, no worker works on the message, and the id keeps its heartbeat: the message would wait for ever. So
-    the worker changes its id. Messages held under the old id are redelivered after 15 s, as after a crash. The lost
-    reply to any other command becomes a ConnectionError, and so does the refusal of a Redis that is full or a replica;
-    Dramatiq then repeats an acknowledgement until it succeeds.
+    the worker changes its id. Messages held under the old id are redelivered after 15 s, as after a crash. It does the
+    same when the server is another one: a promoted replica may lack acknowledgements. The lost reply to any other
+    command becomes a ConnectionError, and so does the refusal of a Redis that is full or a replica; Dramatiq then
+    repeats an acknowledgement until it succeeds.
     """
 
     def __init__(self, client: redis.Redis, **options: Any) -> None:
         """A broker on this client; the other options are Dramatiq's."""
         super().__init__(client=client, **options)  # type: ignore[no-untyped-call] # Dramatiq has no types here
         self.scripts["dispatch"] = client.register_script(_DISPATCH)
+        self._server: str | None = None
+        self._look_at = 0.0
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         """A consumer of a queue, which waits for its messages."""
         consumer = super().consume(queue_name, prefetch, timeout)
-        return WaitingConsumer(consumer, self.client, f"{self.namespace}:{queue_name}", queue_name)
+        key = f"{self.namespace}:{queue_name}"
+        return WaitingConsumer(consumer, self.client, key, queue_name, self._notice_failover)
+
+    def _notice_failover(self) -> None:
+        """Change the id of this worker if the server is another one than a second ago."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        with suppress(redis.RedisError):
+            server = self.client.info("server").get("run_id")
+            if server != self._server and self._server is not None:
+                self.broker_id = str(uuid4())
+            self._server = server
 
     def _dispatch(self, command: str) -> Callable[..., Any]:
         dispatch = super()._dispatch(command)  # type: ignore[no-untyped-call] # Dramatiq has no types here

@@ -1,6 +1,6 @@
 """A consumer that waits in Redis for messages, and whose turns are heartbeats."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import redis
@@ -18,7 +18,9 @@ class WaitingConsumer(Consumer):
     It also notes each turn, also those that only find all threads of the process at work.
     """
 
-    def __init__(self, consumer: Any, client: redis.Redis, key: str, loop: str) -> None:
+    def __init__(
+        self, consumer: Any, client: redis.Redis, key: str, loop: str, before_turn: Callable[[], None]
+    ) -> None:
         """A consumer.
 
         Args:
@@ -26,14 +28,16 @@ class WaitingConsumer(Consumer):
             client: Connected to the Redis of the queues.
             key: The list with the ids of the queue's messages.
             loop: The name of the heartbeat.
+            before_turn: Called before each turn.
         """
         self._consumer, self._client, self._key, self._loop = consumer, client, key, loop
-        self._is_idle = False
+        self._is_idle, self._before_turn = False, before_turn
         heartbeats.turned(loop)
 
     def __next__(self) -> MessageProxy | None:
         """The next message, or None."""
         with heartbeats.turn(self._loop):
+            self._before_turn()
             if self._is_idle:
                 self._wait()
             found: MessageProxy | None = next(self._consumer)

@@ -71,7 +71,13 @@ CHANGES_LOGGED = Counter("pricing_changes_logged", "Entries of the log of change
 EPOCH_CHANGES = Counter(
     "pricing_epoch_changes", "Changes of the database's epoch that a process noticed; its near cache was emptied"
 )
-EPOCHS_BEGUN = Counter("pricing_epochs_begun", "Epochs begun because the data in PostgreSQL went back")
+EPOCHS_BEGUN = Counter(
+    "pricing_epochs_begun",
+    "Epochs begun because the data in PostgreSQL went back, or the cache has another primary",
+    ["reason"],
+)
+for _reason in ("database", "cache"):
+    EPOCHS_BEGUN.labels(_reason)
 CACHE_READS = Counter(
     "pricing_cache_reads",
     "Price sheets looked up in Redis: hit, missing (no such product), miss, corrupt (did not decode) or error (away)",

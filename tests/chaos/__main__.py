@@ -20,6 +20,7 @@ from rich.table import Table
 from deploy.errors import StackError
 from tests.chaos.cases import ALL
 from tests.chaos.report import Outcome, play
+from tests.chaos.topologies import missing
 from tests.support.ending import ends_once
 
 WIDTH = 140  # of what is not a terminal
@@ -38,14 +39,20 @@ def main(names: tuple[str, ...], seed: int, quick: bool, json_file: Path | None,
     Without a CASE, all of them. Reads and updates go on all the time; at the end of each case every accepted event
     has to be settled, the last value in price and history, nothing doubled, no version gone backwards, the queues
     empty. A case that was too slow while other programs took a quarter of the machine is inconclusive: it is played
-    once more, and is not passed if it stays so.
+    once more, and is not passed if it stays so. A case whose servers are not installed is left out, and named.
     """
     ends_once()
     console = _console()
     if only_list:
         console.print(_list())
         return
-    chosen = [BY_NAME[name] for name in dict.fromkeys(names)] or list(ALL)
+    wanted = [BY_NAME[name] for name in dict.fromkeys(names)] or list(ALL)
+    chosen = [case for case in wanted if not missing(case.topology)]
+    for case in wanted:
+        if case not in chosen:
+            console.print(f"[yellow]{case.name} is left out:[/] {missing(case.topology)}")
+    if not chosen:
+        sys.exit(3)
     outcomes: list[Outcome] = []
     began = time.monotonic()
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.chaos.context import Context
+from tests.chaos.topologies import Topology
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Case:
         play: Makes the fault and measures; raises AssertionError where something never happens.
         products: How many there are, and how many of them hot.
         limit_s: The most that it may take with everything around it.
+        topology: The servers that it needs.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Case:
     play: Callable[[Context], Figure]
     products: tuple[int, int] = (1_000, 8)
     limit_s: float = 300.0
+    topology: Topology = "single"
 
 
 def at_most(what: str, seconds: float, limit_s: float) -> list[str]:

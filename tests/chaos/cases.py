@@ -4,6 +4,7 @@ from tests.chaos import (
     aborted,
     accidents,
     api_killed,
+    failovers,
     hot_product,
     listener_faults,
     plan_killed,
@@ -45,4 +46,5 @@ ALL: tuple[Case, ...] = (
     *webhook_faults.CASES,
     *plan_killed.CASES,
     *accidents.CASES,
+    *failovers.CASES,
 )

@@ -80,6 +80,11 @@ class Context:
         catalogue.raise_list_prices(self.environment, self.catalogue, self.plain_price)
         return self.environment.engine.recalculate()
 
+    def all_read(self) -> None:
+        """Wait until every price that the reads are about was read from now on, and is cached."""
+        ids, before = set(self.reader.product_ids), len(self.reader.reads)
+        eventually(lambda: ids <= {read.product_id for read in self.reader.reads[before:]}, "all was read once")
+
     def whole(self) -> None:
         """Wait until every program runs and the stack is ready."""
         eventually(lambda: is_whole(self.environment), "the stack is whole and ready again")

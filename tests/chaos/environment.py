@@ -1,4 +1,7 @@
-"""Where the cases play: a stack of its own, whose way to PostgreSQL and Redis leads through proxies."""
+"""Where the cases play: a stack of its own, whose way to PostgreSQL and Redis leads through proxies.
+
+A topology may put other servers in the place of Redis, or of a role of Redis, or before PostgreSQL.
+"""
 
 import os
 import tempfile
@@ -14,7 +17,10 @@ import redis
 from deploy.native import environment as stack_environment
 from deploy.native import stack, state
 from shared import settings
+from shared.cache.commands import SyncCache
+from shared.messaging import clients
 from shared.settings import Settings
+from tests.chaos.topologies import Added, Topology, added
 from tests.support import private_stack
 from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
@@ -32,7 +38,9 @@ class Environment:
         apps: The processes of api, worker and listener.
         servers: Those of postgres and redis, under a supervisor of their own.
         to_postgres: The engine's way to PostgreSQL.
-        to_redis: Its way to Redis, in all roles.
+        to_redis: Its way to Redis, in all roles that the topology does not lead elsewhere.
+        cache: Redis of the sheets, directly.
+        added: The topology's own servers.
     """
 
     engine: Engine
@@ -42,29 +50,39 @@ class Environment:
     to_postgres: Proxy
     to_redis: Proxy
     feed: FakeFeed
+    cache: SyncCache
+    added: Added
 
 
 @contextmanager
-def standing() -> Iterator[Environment]:
+def standing(topology: Topology = "single") -> Iterator[Environment]:
     """Start everything; stop it and remove all of it after the block.
 
     Raises:
         StackError: it did not start; the text says why.
     """
     with ExitStack() as undo:
-        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))
-        home = Path(folder).resolve() / "servers"
+        place = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="chaos-"))).resolve()
+        home = place / "servers"
         undo.callback(stack.down, home)
         stack.up(home, _machine(), ["postgres", "redis"])
-        direct = settings.load({**stack_environment.load(home), "PRICING_HOME": str(home)})
-        to_postgres = undo.enter_context(proxy_to(direct.database_url))
-        to_redis = undo.enter_context(proxy_to(direct.redis_url))
-        running = undo.enter_context(private_stack.running(**_by_proxies(direct, to_postgres, to_redis)))
-        engine = Engine(running.engine.home, _directly(running.engine.settings, direct))
+        single = settings.load({**stack_environment.load(home), "PRICING_HOME": str(home)})
+        to_postgres = undo.enter_context(proxy_to(single.database_url))
+        to_redis = undo.enter_context(proxy_to(single.redis_url))
+        more = undo.enter_context(added(topology, place, single, to_postgres.url()))
+        running = undo.enter_context(private_stack.running(**_by_proxies(single, to_postgres, to_redis) | more.chosen))
+        engine = Engine(running.engine.home, _directly(running.engine.settings, more.direct))
         undo.callback(engine.close)
-        broker = redis.Redis.from_url(state.load(home).redis_admin_url(1), socket_timeout=2)
+        cache = clients.sheets_client(more.direct.redis_for("cache"), "chaos")
+        undo.callback(cache.close)
+        broker = (
+            clients.client(more.direct.redis_for("broker"), "chaos")
+            if more.sentinel
+            else redis.Redis.from_url(state.load(home).redis_admin_url(1), socket_timeout=2)
+        )
         undo.callback(broker.close)
-        yield Environment(engine, broker, running.processes, Processes(home), to_postgres, to_redis, running.feed)
+        servers = Processes(home)
+        yield Environment(engine, broker, running.processes, servers, to_postgres, to_redis, running.feed, cache, more)
 
 
 def _machine() -> dict[str, str]:

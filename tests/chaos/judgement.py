@@ -3,11 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from operator import itemgetter
 
 import httpx
 import psycopg
 import redis
 
+from shared.cache import sheets, tags
+from shared.cache.commands import is_cluster, run
+from shared.messaging.cluster import mget
 from tests.chaos import judge
 from tests.chaos.context import Context, is_whole
 from tests.chaos.judge import Change, Published
@@ -49,11 +53,11 @@ def settled(context: Context, within_s: float = SETTLED_WITHIN_S) -> list[str]:
 
 
 def _wrong(context: Context) -> Iterator[str]:
-    for check in (_whole, _events, _served, _prices, _history, _sheets, _tasks, _queues):
+    for check in (_whole, _events, _served, _prices, _history, stale_sheets, _tasks, _queues):
         try:
             yield from check(context)
         except (httpx.HTTPError, psycopg.Error, redis.RedisError, OSError) as error:
-            yield f"{check.__name__[1:]} cannot be seen: {error!r}"
+            yield f"{check.__name__.lstrip('_')} cannot be seen: {error!r}"
 
 
 def _whole(context: Context) -> list[str]:
@@ -101,7 +105,8 @@ def _history(context: Context) -> list[str]:
     return [*judge.history(changes, published), *judge.overlapping_runs(changes)]
 
 
-def _sheets(context: Context) -> list[str]:
+def stale_sheets(context: Context) -> list[str]:
+    """What is cached in Redis, would be served, and is not the published sheet."""
     return judge.stale_sheets(_published(context))
 
 
@@ -121,11 +126,14 @@ def _queues(context: Context) -> list[str]:
 def _published(context: Context) -> list[Published]:
     columns = "product_id, version, published_price AS price, sheet, current_epoch() AS epoch"
     rows = context.environment.engine.sql(f"SELECT {columns} FROM prices")
-    cached: list[str | None] = []
+    published: list[Published] = []
+    cache = context.environment.cache
     for start in range(0, len(rows), BATCH):
-        keys = [f"pricing:sheet:{row['product_id']}" for row in rows[start : start + BATCH]]
-        cached += [_text(value) for value in context.environment.engine.redis.mget(keys)]
-    return [Published(**row, cached=value) for row, value in zip(rows, cached, strict=True)]
+        groups = tags.grouped(rows[start : start + BATCH], itemgetter("product_id"), is_cluster(cache))
+        reads = [mget(tag, [sheets.key(row["product_id"], tag) for row in of_tag]) for tag, of_tag in groups.items()]
+        found = tags.each(groups, run(cache, reads))
+        published += [Published(**row, cached=_text(value)) for row, value in found]
+    return published
 
 
 def _text(value: bytes | str | None) -> str | None:

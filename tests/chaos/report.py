@@ -1,5 +1,7 @@
 """Plays cases one after the other: on one stack where it is safe, on a new one after a case that was not passed.
 
+A case of another topology than the one before gets a stack of its own.
+
 A case that misses its bar on a busy machine is inconclusive. It is played once more.
 """
 
@@ -16,6 +18,7 @@ from tests.chaos.case import Case, Figure
 from tests.chaos.context import playing
 from tests.chaos.control import BUSY_SHARE, controlled
 from tests.chaos.environment import Environment, standing
+from tests.chaos.topologies import Topology
 
 Say = Callable[[str], None]
 Verdict = Literal["passed", "failed", "inconclusive"]
@@ -57,7 +60,7 @@ class Outcome:
 
 
 Play = Callable[[Case, Environment, int, bool, Say], Outcome]
-Stand = Callable[[], AbstractContextManager[Environment]]
+Stand = Callable[[Topology], AbstractContextManager[Environment]]
 
 
 def play(
@@ -84,16 +87,20 @@ def play(
     play_one = play_one or _play
     with ExitStack() as undo:
         environment: Environment | None = None
+        topology = cases[0].topology if cases else "single"
         for case in cases:
+            if case.topology != topology:
+                environment, topology = None, case.topology
+                undo.close()
             if environment is None:
                 say("a stack starts")
-                environment = undo.enter_context(stand())
+                environment = undo.enter_context(stand(topology))
             outcome = play_one(case, environment, seed, quick, say)
             if outcome.verdict == "inconclusive":
                 for line in (*outcome.missed, f"{case.name} is inconclusive, and is played once more"):
                     say(line)
                 undo.close()
-                environment = undo.enter_context(stand())
+                environment = undo.enter_context(stand(topology))
                 outcome = play_one(case, environment, seed, quick, say)
             yield outcome
             if outcome.verdict != "passed":

@@ -76,6 +76,30 @@ class Failovers:
             sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
         return port
 
+    def are_level(self) -> bool:
+        """Whether the replica has all writes of its primary."""
+        offsets = set()
+        for port in self.servers:
+            with self._client(port, PASSWORD) as server:
+                offsets.add(server.info("replication")["master_repl_offset"])
+        return len(offsets) == 1
+
+    def cut_replica_off(self) -> None:
+        """Have the replica lag from now on, until it is promoted: its primary refuses it."""
+        primary = self.primary()
+        for port in self.servers.keys() - {primary}:
+            with self._client(port, PASSWORD) as replica:
+                replica.config_set("masterauth", "another")
+        with self._client(primary, PASSWORD) as server:
+            server.client_kill_filter(_type="slave")
+
+    def bring_back(self, killed: int) -> None:
+        """Start a killed server again, and wait until it is a replica and a failover is possible."""
+        with self._client(self.primary(), PASSWORD) as primary:
+            primary.config_set("masterauth", PASSWORD)
+        self.servers[killed] = subprocess.Popen(self.servers[killed].args, stdout=subprocess.DEVNULL)
+        eventually(self.is_whole, "the killed server is a replica")
+
     def clients_of(self, port: int, name: str) -> list[str]:
         """The clients of a server whose name begins so."""
         with self._client(port, PASSWORD) as server:
@@ -114,6 +138,7 @@ def failovers(folder: Path, known: Authority | None = None) -> Iterator[Failover
     """Start everything, and wait until a failover is possible; stop it after the block. With an authority: over TLS."""
     first, second, *sentinels = (ports.free_port() for _ in range(5))
     started: dict[int, subprocess.Popen[bytes]] = {}
+    servers: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(port: int, config: str, *arguments: str) -> None:
         path = folder / f"{port}.conf"
@@ -128,10 +153,11 @@ def failovers(folder: Path, known: Authority | None = None) -> Iterator[Failover
         start(second, f"{_SERVER}replicaof 127.0.0.1 {first}\n")
         for port in sentinels:
             start(port, _SENTINEL, "--sentinel")
-        running = Failovers({port: started[port] for port in (first, second)}, sentinels, known)
+        servers |= {port: started[port] for port in (first, second)}
+        running = Failovers(servers, sentinels, known)
         eventually(running.is_whole, "the Sentinels know each other and the replica", 60)
         yield running
     finally:
-        for process in started.values():
+        for process in (started | servers).values():
             process.kill()
             process.wait()

@@ -12,7 +12,7 @@ import redis
 from listener.epoch_watch import KEY as BEAT
 from listener.epoch_watch import EpochWatch
 from shared.access.rate_limits import RateLimits
-from shared.cache import commands, contracts, sheets, tags
+from shared.cache import commands, contracts, primaries, sheets, tags
 from shared.cache.commands import SyncCache
 from shared.cache.contracts import Contracts
 from shared.cache.near import NearCache
@@ -212,6 +212,7 @@ def test_a_slot_that_moves_fails_no_read_of_a_cached_price_and_no_write(
             known = of_database(pool, ids)
             # From here on a miss is an error.
             to_postgres.shut()
+            primaries.note(writing, primaries.read(writing))
             source = target = 0
 
             def begin() -> None:
@@ -231,6 +232,8 @@ def test_a_slot_that_moves_fails_no_read_of_a_cached_price_and_no_write(
             assert await during(reader, ids, go_on)
             assert await versions(reader, ids, "cache") == {4}
             assert cluster.owner(tag) == target
+            # Nothing was lost: no new epoch begins.
+            assert not primaries.read(writing).are_promoted
 
     with clients.client(settings.redis_for("events"), "tests") as events:
         writer = SheetWriter(writing, events, TTL_S)
@@ -276,6 +279,7 @@ def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
         async with reading(settings, cluster) as (reader, _, to_postgres):
             assert await versions(reader, ids, "database") == {1}
             known = of_database(pool, ids)
+            primaries.note(writing, primaries.read(writing))
 
             def kill() -> None:
                 cluster.kill_owner(tag)
@@ -288,6 +292,10 @@ def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
             await eventually(lambda: _is(versions(reader, ids, "cache"), {2}), "the cache serves all")
             to_postgres.shut()
             assert await versions(reader, ids, "cache") == {2}
+            promoted = primaries.read(writing)
+            assert promoted.are_promoted
+            primaries.note(writing, promoted)
+            assert primaries.read(writing) == primaries.Primaries({}, are_promoted=False)
             # Readiness passes the dead node over.
             probe = clients.cache_client(cluster.url, "tests")
             assert isinstance(probe, AsyncCluster)

@@ -1,4 +1,4 @@
-"""The epoch watch: data that went back within its tables begins a new epoch, once."""
+"""The epoch watch: data that went back within its tables, or a cache that failed over, begins a new epoch, once."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from listener.epoch_watch import KEY, EpochWatch
+from shared.cache import primaries
 from shared.messaging import clients
 from shared.postgres.pools import Pool
 
@@ -15,9 +16,9 @@ def _own_beat(cache: redis.Redis, pool: Pool) -> Iterator[None]:
     """Other tests need the epoch that they began with."""
     with pool.connection() as conn:
         before = conn.execute("SELECT number FROM epoch").fetchone()
-    cache.delete(KEY)
+    cache.delete(KEY, primaries.key())
     yield
-    cache.delete(KEY)
+    cache.delete(KEY, primaries.key())
     with pool.connection() as conn:
         conn.execute("UPDATE epoch SET number = %(number)s", before)
 
@@ -80,3 +81,33 @@ def test_a_foreign_value_in_redis_is_ignored(pool: Pool, cache: redis.Redis, val
     cache.set(KEY, value)
     EpochWatch(pool, cache).beat()
     assert epoch(pool) == before
+
+
+def test_a_cache_with_another_primary_begins_an_epoch_once(pool: Pool, cache: redis.Redis) -> None:
+    watch, before = EpochWatch(pool, cache), epoch(pool)
+    watch.beat()
+    assert epoch(pool) == before
+    # A promoted replica has copied the run id of its former primary.
+    cache.set(primaries.key(), "a" * 40)
+    watch.beat()
+    began = epoch(pool)
+    assert began > before
+    for later in (watch, EpochWatch(pool, cache)):
+        later.beat()
+    assert epoch(pool) == began
+
+
+def test_a_cache_with_another_primary_that_takes_no_writes_begins_an_epoch_once(
+    pool: Pool, cache: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise redis.exceptions.OutOfMemoryError
+
+    watch, before = EpochWatch(pool, cache), epoch(pool)
+    cache.set(primaries.key(), "a" * 40)
+    monkeypatch.setattr(cache, "set", refused)
+    watch.beat()
+    began = epoch(pool)
+    assert began > before
+    watch.beat()
+    assert epoch(pool) == began

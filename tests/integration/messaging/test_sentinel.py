@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
+from dramatiq import Message
+from dramatiq.broker import MessageProxy
 
+from shared.cache import primaries
 from shared.errors import RedisUnavailable, translate
-from shared.messaging import clients
+from shared.messaging import broker, clients
+from shared.messaging.broker import EVENTS_QUEUE, LossProofBroker
 from shared.messaging.subscription import Subscription
 from tests.support import private_stack, tls_servers
 from tests.support.prerequisites import need
@@ -77,10 +81,36 @@ def test_a_killed_primary_is_replaced_for_writers_readers_and_subscribers(server
 def test_a_demoted_primary_is_left_by_connections_that_were_open(servers: Failovers) -> None:
     client = clients.client(servers.url, "tests")
     assert writes(client, "before")
+    primaries.note(client, primaries.read(client))
     demoted = servers.fail_over()
     assert port_of(client) == demoted or servers.primary() != demoted
     eventually(lambda: writes(client, "after") and port_of(client) != demoted, "the new primary has the writes", 60)
+    assert primaries.read(client).are_promoted
     client.close()
+
+
+def test_a_worker_has_another_id_after_a_failover_and_gets_what_it_acknowledged_in_vain(servers: Failovers) -> None:
+    worker = broker.create(clients.client(servers.url, "tests"))
+    worker.declare_queue(EVENTS_QUEUE)
+    assert isinstance(worker, LossProofBroker)
+    consumer = worker.consume(EVENTS_QUEUE, timeout=100)
+    worker.enqueue(Message(EVENTS_QUEUE, "actor", (), {}, {}))
+    message = eventually(lambda: next(consumer), "the message")
+    former = worker.broker_id
+    eventually(lambda: servers.are_level(), "the replica has it")
+    servers.cut_replica_off()
+    consumer.ack(message)
+    servers.kill_primary()
+
+    def turn() -> MessageProxy | None:
+        try:
+            return next(consumer)
+        except redis.RedisError:
+            return None
+
+    again = eventually(turn, "the message comes again")
+    assert again.message_id == message.message_id
+    assert worker.broker_id != former
 
 
 def test_the_engine_answers_and_decides_while_its_primary_is_killed(servers: Failovers) -> None:

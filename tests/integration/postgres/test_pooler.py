@@ -6,13 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import psycopg
 import pytest
-from click.testing import CliRunner
 
-from shared.commands.catalogue import migrate
 from shared.postgres import pools
 from shared.settings import InvalidSettings, Settings
 from tests.support import private_stack
-from tests.support.pgbouncer import PgBouncer, pgbouncer
+from tests.support.pgbouncer import PgBouncer, migrated, pgbouncer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
@@ -37,22 +35,6 @@ def pooled(pooler: PgBouncer, new_database: Callable[[], Settings]) -> Settings:
         database_direct_url=own.database_url,
         database_pooler="transaction",
     )
-
-
-def migrated(settings: Settings, pooler: PgBouncer) -> None:
-    """Migrate, and wait until the pooler's connections are new."""
-    done = CliRunner().invoke(migrate, obj=settings)
-    assert done.exit_code == 0, done.output
-    pooler.reconnect()
-    eventually(lambda: are_in_force(settings), "the limits are in force")
-
-
-def are_in_force(settings: Settings) -> bool:
-    try:
-        pools.check_pooler(settings)
-    except InvalidSettings:
-        return False
-    return True
 
 
 def test_a_process_refuses_to_start_until_the_limits_are_in_force_and_says_what_to_do(

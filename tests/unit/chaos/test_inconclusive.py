@@ -11,6 +11,7 @@ from tests.chaos.case import Case, Figure
 from tests.chaos.control import BUSY_SHARE, Control, Sample
 from tests.chaos.environment import Environment
 from tests.chaos.report import Outcome, Verdict, play
+from tests.chaos.topologies import Topology
 
 CASE = Case("case", "a fault", "a bar", lambda context: Figure("a figure"))
 QUIET, BUSY = BUSY_SHARE / 2, BUSY_SHARE * 2
@@ -28,7 +29,7 @@ class Player:
         self._outcomes, self.stacks = list(outcomes), 0
         self.said: list[str] = []
 
-    def stand(self) -> AbstractContextManager[Environment]:
+    def stand(self, topology: Topology) -> AbstractContextManager[Environment]:
         self.stacks += 1
         return nullcontext(cast(Environment, object()))
 
