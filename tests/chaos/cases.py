@@ -10,6 +10,7 @@ from tests.chaos import (
     plan_killed,
     poison,
     postgres_away,
+    postgres_failover,
     postgres_refuses,
     redis_lost,
     redis_refuses,
@@ -47,4 +48,5 @@ ALL: tuple[Case, ...] = (
     *plan_killed.CASES,
     *accidents.CASES,
     *failovers.CASES,
+    *postgres_failover.CASES,
 )
