@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from msgspec.structs import fields
+
+from shared.settings import Settings
 
 FILE = Path(__file__).parents[3] / "compose.yaml"
 
@@ -41,3 +45,19 @@ def test_an_open_api_opens_no_page_without_a_login() -> None:
     assert pages == {"jaeger", "prometheus", "grafana"}
     assert {name for name in published if "PRICING_HOST" in str(published[name])} == {"gateway"}
     assert set(published) == pages | {"gateway", "api"}
+
+
+# Compose's own addresses, ports, files and secrets; its API speaks no TLS.
+FIXED = {
+    *("PRICING_HOME", "PRICING_HOST", "PRICING_PORT", "PRICING_TLS_CERTIFICATE", "PRICING_TLS_KEY"),
+    *("PRICING_DATABASE_URL", "PRICING_DATABASE_POOLER", "PRICING_DATABASE_DIRECT_URL"),
+    *("PRICING_REDIS_URL", "PRICING_CACHE_URL", "PRICING_EVENTS_URL", "PRICING_BROKER_URL"),
+    *("PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT", "PRICING_ADMIN_KEY", "PRICING_OFFER_KEYS"),
+}
+
+
+@pytest.mark.parametrize("service", ["migrate", "api", "worker", "listener"])
+def test_every_other_setting_is_passed_on_where_it_is_set(service: str) -> None:
+    environment: dict[str, str | None] = yaml.safe_load(FILE.read_text())["services"][service]["environment"]
+    passed_on = {name for name, value in environment.items() if value is None}
+    assert passed_on == {field.encode_name for field in fields(Settings)} - FIXED
