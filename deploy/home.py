@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.errors import StackError
-from shared.access.keys import ADMIN_KEY_FILE
+from shared.secrets import ADMIN_KEY_FILE
 
 STATE_FILE = "native.json"
 ENV_FILE = "stack.env"

@@ -13,6 +13,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 HIDDEN = "***"
 SENTINEL_PORT, REDIS_PORT = 26379, 6379
 POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+# Of several hosts the one that takes writes; a standby, or a primary that was demoted, is no server of the engine.
+PRIMARY = "read-write"
 
 
 def check_database(text: str) -> None:

@@ -1,9 +1,11 @@
-"""Keys, and files of keys, in the settings: their checks."""
+"""Keys, and files of keys: their checks, and the name of the first key's."""
 
 import os
 import re
 from pathlib import Path
 
+# In PRICING_HOME: the first key itself.
+ADMIN_KEY_FILE = "admin.key"
 MIN_KEY_LENGTH, MIN_KEY_CHARACTERS = 32, 8
 
 

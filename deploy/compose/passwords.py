@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy import home as pricing_home
 from deploy.compose.errors import DockerError
 from deploy.offer_keys import OFFER_KEYS, new_offer_key, rotated
-from shared.access.keys import ADMIN_KEY_FILE
+from shared.secrets import ADMIN_KEY_FILE
 
 PROJECT = "COMPOSE_PROJECT_NAME"
 ADMIN_KEY = "PRICING_ADMIN_KEY"

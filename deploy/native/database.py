@@ -10,7 +10,7 @@ from deploy.database import Database
 from deploy.errors import StackError
 from deploy.native import modules, postgres_server, state
 from shared import settings as app_settings
-from shared.postgres.pools import PRIMARY
+from shared.addresses import PRIMARY
 
 CONNECT_TIMEOUT_S = 5
 

@@ -16,10 +16,9 @@ from msgspec import Meta
 from shared.access.scopes import ALL, Scope
 from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import AsyncPool, Conn
-from shared.secrets import check_key
+from shared.secrets import ADMIN_KEY_FILE, check_key
 from shared.wire.fields import AT
 
-ADMIN_KEY_FILE = "admin.key"
 ADMIN_NAME = "admin"
 # Scanners for leaked secrets find keys by it.
 PREFIX = "pricing_"

@@ -1,1 +1,1 @@
-"""Market events: their types, inbox, signals and the repricing queue."""
+"""Market events: their types, inbox and signals."""

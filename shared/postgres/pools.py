@@ -12,6 +12,7 @@ from psycopg.pq.abc import PGconn
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from shared.addresses import PRIMARY
 from shared.errors import DatabaseUnavailable
 from shared.postgres import limits
 from shared.postgres.cursors import AsyncTracedCursor, TracedCursor
@@ -38,8 +39,6 @@ DEAD_AFTER = {
     "keepalives_count": 3,
 }
 
-# Of several hosts the one that takes writes; a standby, or a primary that was demoted, is no server of the engine.
-PRIMARY = "read-write"
 _NO_WRITES = "the server takes no writes"
 _REFUSE_WRITES = (b"in_hot_standby", b"default_transaction_read_only")
 

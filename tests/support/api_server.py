@@ -14,6 +14,7 @@ import msgspec
 from deploy import ports
 from shared.access import keys
 from shared.postgres import pools
+from shared.secrets import ADMIN_KEY_FILE
 from shared.settings import Settings
 from tests.support.waiting import eventually
 
@@ -63,7 +64,7 @@ def serving(settings: Settings, home: Path, **chosen: object) -> Iterator[ApiSer
         keys.ensure_admin_key(conn, home)
     process = subprocess.Popen([sys.executable, "-m", "api"], cwd=REPOSITORY, env=env)
     try:
-        server = ApiServer(process, port, (home / keys.ADMIN_KEY_FILE).read_text().strip())
+        server = ApiServer(process, port, (home / ADMIN_KEY_FILE).read_text().strip())
         eventually(server.answers, "the API answers", deadline_s=180)
         yield server
     finally:

@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from shared.addresses import sentinels_of
 from shared.jobs.tasks import ENDED
 from shared.messaging import clients
-from shared.postgres.pools import PRIMARY
+from shared.addresses import PRIMARY
 from shared.settings import Settings
 from tests.support.waiting import eventually
 

@@ -4,7 +4,7 @@ import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from shared.postgres.pools import PRIMARY
+from shared.addresses import PRIMARY
 
 # An arbitrary number, the same for every migrator of this database.
 MIGRATION_LOCK = 7_203_771

@@ -12,6 +12,7 @@ from shared.access.key_metrics import FormerAdminKeys
 from shared.errors import InvalidInput, NotFound
 from shared.postgres import migrations, pools
 from shared.postgres.pools import Conn, Pool
+from shared.secrets import ADMIN_KEY_FILE
 from shared.settings import Settings
 
 
@@ -27,7 +28,7 @@ def is_live(conn: Conn, key: str) -> bool:
 
 def ensured(conn: Conn, home: Path) -> str:
     keys.ensure_admin_key(conn, home)
-    return (home / keys.ADMIN_KEY_FILE).read_text().strip()
+    return (home / ADMIN_KEY_FILE).read_text().strip()
 
 
 def test_the_key_is_made_once_and_kept(pool: Pool, home: Path) -> None:
@@ -41,7 +42,7 @@ def test_the_key_is_made_once_and_kept(pool: Pool, home: Path) -> None:
 def test_only_its_owner_may_read_it_whatever_the_umask(pool: Pool, home: Path) -> None:
     with pool.connection() as conn:
         ensured(conn, home)
-    assert stat.S_IMODE((home / keys.ADMIN_KEY_FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((home / ADMIN_KEY_FILE).stat().st_mode) == 0o600
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
@@ -55,7 +56,7 @@ def test_another_home_has_another_key_and_both_count(pool: Pool, home: Path) -> 
 
 def test_a_key_from_the_file_is_known_to_a_new_database(pool: Pool, home: Path) -> None:
     home.mkdir()
-    (home / keys.ADMIN_KEY_FILE).write_text("brought-along-by-the-operator-of-the-shop\n")
+    (home / ADMIN_KEY_FILE).write_text("brought-along-by-the-operator-of-the-shop\n")
     with pool.connection() as conn:
         assert ensured(conn, home) == "brought-along-by-the-operator-of-the-shop"
         assert is_live(conn, "brought-along-by-the-operator-of-the-shop")
@@ -64,7 +65,7 @@ def test_a_key_from_the_file_is_known_to_a_new_database(pool: Pool, home: Path) 
 @pytest.mark.parametrize("key", ["a", "short-and-brought-along", "a" * 40])
 def test_a_weak_key_in_the_file_is_refused_by_name(pool: Pool, home: Path, key: str) -> None:
     home.mkdir()
-    (home / keys.ADMIN_KEY_FILE).write_text(f"{key}\n")
+    (home / ADMIN_KEY_FILE).write_text(f"{key}\n")
     with pool.connection() as conn, pytest.raises(InvalidInput, match=r"admin\.key: must be random") as refused:
         ensured(conn, home)
     assert key not in str(refused.value).partition(": ")[2].split()
@@ -155,7 +156,7 @@ def test_an_unknown_key_cannot_be_revoked(pool: Pool) -> None:
 def test_an_empty_key_file_opens_no_door(pool: Pool, home: Path) -> None:
     """As a crash between making the file and writing it leaves it."""
     home.mkdir()
-    (home / keys.ADMIN_KEY_FILE).touch(mode=0o600)
+    (home / ADMIN_KEY_FILE).touch(mode=0o600)
     with pool.connection() as conn:
         key = ensured(conn, home)
         assert key

@@ -15,9 +15,13 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {operation["operationId"]: operation for item in DOCUMENT["paths"].values() for operation in item.values()}
 
 
+REGISTRY = jsonschema_rs.Registry([("urn:api", DOCUMENT)])
+
+
 def faults(schema: Any, value: Any) -> list[str]:
-    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "components": DOCUMENT["components"], **schema}
-    return [f"{error.instance_path}: {error.message}" for error in jsonschema_rs.iter_errors(whole, value)]
+    named = json.loads(json.dumps(schema).replace('"#/components/', '"urn:api#/components/'))
+    validator = jsonschema_rs.Draft202012Validator(named, registry=REGISTRY)
+    return [f"{error.instance_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
 def contents(operation: Any) -> Iterator[tuple[str, Any]]:
