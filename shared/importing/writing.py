@@ -35,6 +35,7 @@ def upsert(conn: Conn) -> Written:
     """
     conn.execute(_WRITTEN)
     conn.execute(_UPSERT)
+    conn.execute("CREATE INDEX ON import_written (product_id)")
     conn.execute("ANALYZE import_written")
     conn.execute(_RENEW)
     query = "SELECT count(*) FILTER (WHERE is_new) AS created, count(*) AS written FROM import_written"
@@ -116,13 +117,13 @@ INSERT INTO import_written SELECT * FROM written
 
 _STATED = BITS["stock"] | BITS["cost"]
 # Another writer's rows are passed over: they get its time. Waiting for them could deadlock, as the rows that this
-# import changes are locked already.
+# import changes are locked already. An array is made once, whatever the planner expects of `products`.
 _RENEW = f"""
-UPDATE products SET updated_at = clock_timestamp() WHERE product_id IN (
+UPDATE products SET updated_at = clock_timestamp() WHERE product_id = ANY(ARRAY(
     SELECT p.product_id FROM products p JOIN import_rows r USING (product_id)
     WHERE r.reason IS NULL AND r.given & {_STATED} > 0
         AND NOT EXISTS (SELECT FROM import_written w WHERE w.product_id = p.product_id)
-    FOR NO KEY UPDATE OF p SKIP LOCKED)
+    FOR NO KEY UPDATE OF p SKIP LOCKED))
 """  # noqa: S608 # only numbers
 
 
@@ -146,8 +147,9 @@ FROM import_before o JOIN products p USING (product_id) JOIN import_written w US
 # Events that came before their products wait for them.
 _WAKE = """
 UPDATE repricing_queue SET has_more = true, due_at = clock_timestamp()
-WHERE target IN (SELECT target FROM repricing_queue JOIN import_written w ON w.product_id = target AND w.is_new
-    ORDER BY target FOR UPDATE OF repricing_queue) AND lease_until <= clock_timestamp()
+WHERE target = ANY(ARRAY(
+    SELECT target FROM repricing_queue JOIN import_written w ON w.product_id = target AND w.is_new
+    ORDER BY target FOR UPDATE OF repricing_queue)) AND lease_until <= clock_timestamp()
 """
 
 # In the order of the ids: each page of a large index is then written once, and not for each row.

@@ -98,6 +98,31 @@ _WRITING = f"{_CONNECTED} AND query ~ 'COPY (products|prices)'"
 
 
 @pytest.mark.long
+def test_a_catalogue_whose_rows_were_not_counted_takes_a_file_as_fast(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    settings = migrated(new_database())
+    rows = 60_000
+    with psycopg.connect(settings.database_url) as filling:
+        filling.execute(_PRODUCTS, [rows])
+        with psycopg.connect(settings.database_url, autocommit=True) as vacuum:
+            vacuum.execute("VACUUM products")
+        filling.rollback()
+    assert scalar(settings, "SELECT reltuples = 0 AND relpages > 0 FROM pg_class WHERE oid = 'products'::regclass")
+    path = generated(tmp_path / "products.csv", rows)
+    # A join that reads all products, or the file's rows, once for each product would take an hour.
+    assert ran(settings, "import", path, cwd=tmp_path).returncode == 0
+    path.write_text(path.read_text().replace("Product", "Renamed"))
+    assert ran(settings, "import", path, cwd=tmp_path).returncode == 0
+
+
+_PRODUCTS = """
+INSERT INTO products (product_id, name, category, currency, base_price)
+SELECT 'X-' || n, 'X', 'x', 'USD', 1 FROM generate_series(1, %s) n
+"""
+
+
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
     settings = migrated(new_database())
     few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (80_000, 240_000))
