@@ -2,6 +2,9 @@
 
 python := ".venv/bin/python"
 
+# Some machines forbid bytecode. Without it each process compiles the engine anew, for half a second.
+export PYTHONDONTWRITEBYTECODE := ""
+
 [private]
 default:
     @{{ just_executable() }} --list --unsorted

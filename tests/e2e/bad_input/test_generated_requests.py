@@ -54,6 +54,7 @@ EXAMPLES = settings(
 )
 
 
+@pytest.fixture(scope="module")
 def operations(engine: Engine) -> dict[str, Operation]:
     schema = schemathesis.openapi.from_dict(engine.http.get("/docs/openapi.json").json())
     found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
@@ -63,10 +64,10 @@ def operations(engine: Engine) -> dict[str, Operation]:
 @pytest.mark.parametrize("has_key", [False, True], ids=["without-a-key", "with-a-key"])
 @pytest.mark.parametrize(("name", "mode"), GENERATED)
 def test_no_generated_request_is_an_error_of_the_engines(
-    engine: Engine, name: str, mode: GenerationMode, has_key: bool
+    engine: Engine, operations: dict[str, Operation], name: str, mode: GenerationMode, has_key: bool
 ) -> None:
     """Requests made from the served document, right ones and wrong ones: errors are problem documents."""
-    operation = operations(engine)[name]
+    operation = operations[name]
     http = engine.http if has_key else engine.anonymous
 
     @given(case=operation.as_strategy(generation_mode=mode))
@@ -101,5 +102,5 @@ def body_of(request: dict[str, Any]) -> bytes | None:
     return data.encode() if isinstance(data, str) else data
 
 
-def test_every_operation_is_generated_or_left_out(engine: Engine) -> None:
-    assert set(operations(engine)) == {name for name, _ in GENERATED} | LEFT_OUT
+def test_every_operation_is_generated_or_left_out(operations: dict[str, Operation]) -> None:
+    assert set(operations) == {name for name, _ in GENERATED} | LEFT_OUT
