@@ -13,10 +13,9 @@ import psycopg
 import redis
 from psycopg.rows import DictRow, dict_row
 
-from shared.addresses import sentinels_of
+from shared.addresses import PRIMARY, sentinels_of
 from shared.jobs.tasks import ENDED
 from shared.messaging import clients
-from shared.addresses import PRIMARY
 from shared.settings import Settings
 from tests.support.waiting import eventually
 
