@@ -33,7 +33,7 @@ class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             "or recalculation_requested",
             examples=["competitor_price_changed"],
         ),
-    ] = "recalculation_requested"
+    ]
     data: Annotated[
         dict[str, Any],
         Meta(

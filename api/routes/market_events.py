@@ -14,9 +14,13 @@ from api.http.problems import documented
 from api.services import Services
 from shared.access.keys import LiveKey
 from shared.market_events import views as event_views
+from shared.market_events.events import RecalculationRequested
 from shared.market_events.views import EventView
 
 log = structlog.get_logger(__name__)
+
+# A request without a body.
+EVERYTHING = MarketEvent(type=RecalculationRequested.type)
 
 
 @post(
@@ -64,7 +68,7 @@ def publish_market_event(
     """Accept an event, or a batch of them."""
     if isinstance(data, EventBatch):
         return event_intake.accept_batch(services, data, request.user)
-    return event_intake.accept(services, data or MarketEvent(), request.user)
+    return event_intake.accept(services, data or EVERYTHING, request.user)
 
 
 @get(

@@ -80,6 +80,14 @@ def publish_nothing_but_the_request(engine: Engine) -> dict[str, Any]:
     return engine.settled(response.json()["event_id"])
 
 
+def test_an_event_without_a_type_is_refused_and_recalculates_nothing(engine: Engine) -> None:
+    before = engine.http.get("/api/v1/tasks?limit=1").json()["items"]
+    for body in ({}, {"data": {"category": "toys"}}):
+        refused = engine.http.post("/api/v1/publish-market-event", json=body)
+        assert (refused.status_code, refused.json()["detail"]) == (422, "the field `type` is missing")
+    assert engine.http.get("/api/v1/tasks?limit=1").json()["items"] == before
+
+
 def included_in(engine: Engine, task: dict[str, Any]) -> dict[str, Any]:
     """The run that did what a task asked for: itself, or the one that it was merged into."""
     return task if task["status"] == "succeeded" else engine.ended(task["result"]["merged_into"])
