@@ -103,6 +103,7 @@ def create_litestar(settings: Settings, limits: Limits) -> Litestar:
                 )
             ),
             openapi.assets(),
+            openapi.usual_address,
             *site.handlers(),
         ],
         dependencies={"services": Provide(running_services, sync_to_thread=False)},

@@ -26,7 +26,7 @@ from litestar.openapi.spec import (
     SecurityScheme,
     Tag,
 )
-from litestar.response import File
+from litestar.response import File, Redirect
 from litestar.routes import HTTPRoute
 
 from api.http import examples, idempotency, schemas
@@ -62,6 +62,12 @@ def assets() -> HTTPRouteHandler:
         return File(files[name], filename=name, content_disposition_type="inline", chunk_size=LARGEST_ASSET)
 
     return asset
+
+
+@get("/openapi.json", include_in_schema=False)
+async def usual_address() -> Redirect:
+    """Lead generators to the document."""
+    return Redirect("/docs/openapi.json", status_code=307)
 
 
 def config() -> OpenAPIConfig:

@@ -36,6 +36,10 @@ def document(engine: Engine) -> Document:
     return found
 
 
+def test_the_usual_address_leads_to_the_document(engine: Engine, document: Document) -> None:
+    assert engine.http.get("/openapi.json", follow_redirects=True).json() == document
+
+
 def operations(document: Document) -> list[Operation]:
     return [
         Operation(method, path, content)
