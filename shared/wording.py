@@ -116,6 +116,7 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = tup
         ),
         (r"Invalid decimal string", lambda _: f"must be {_KINDS['decimal']}"),
         (r"Invalid RFC3339 encoded datetime", lambda _: f"must be {_KINDS['datetime']}"),
+        (r"Expected `datetime` with a timezone component", lambda _: "needs an offset from UTC, such as Z or +01:00"),
         (r"Invalid UUID", lambda _: f"must be {_KINDS['uuid']}"),
     )
 )

@@ -8,7 +8,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Meta
 from msgspec.structs import replace
@@ -149,6 +150,8 @@ def problem_of(error: Exception, instance: str) -> Problem:
     """The problem document of an error; an unforeseen error is a 500 without details."""
     if isinstance(error, ValidationException):
         error = _wrong_parameter(error)
+    if isinstance(error, NotFoundException):
+        error.detail = "nothing is at this path, or an id in it has the wrong form; /docs lists the paths"
     if isinstance(error, HTTPException):
         return _problem(error.status_code, "http", error.detail or HTTPStatus(error.status_code).phrase, instance)
     known = error if isinstance(error, NotQuoted) else translate(error) or error
@@ -189,6 +192,8 @@ def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[b
     """Litestar's exception handler for every error."""
     if isinstance(error, ValidationException):
         _name_as_sent(error, request)
+    elif isinstance(error, RequestEntityTooLarge):
+        error.detail = f"the body has more than {request.route_handler.resolve_request_max_body_size():,} bytes"
     rendered = render(error, request.url.path, getattr(error, "headers", None))
     headers = {name.decode(): value.decode("latin-1") for name, value in rendered.headers}
     return Response(rendered.body, status_code=rendered.status, media_type=MEDIA_TYPE, headers=headers)

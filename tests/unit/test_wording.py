@@ -25,6 +25,7 @@ class Document(Struct, forbid_unknown_fields=True):
     count: Annotated[int, Meta(ge=1, le=5)] = 1
     price: Decimal | None = None
     at: datetime | None = None
+    since: Annotated[datetime, Meta(tz=True)] | None = None
     name: Annotated[str, Meta(min_length=1, max_length=3)] = "a"
     tags: Annotated[tuple[str, ...], Meta(min_length=1, max_length=2)] = ("a",)
     id: UUID | None = None
@@ -54,6 +55,7 @@ class Needing(Struct):
         ("price", "9,90", "must be a number such as 49.90"),
         ("price", [], "must be a number such as 49.90 or null, not a list"),
         ("at", "tomorrow", "must be a time such as 2026-11-27T18:00:00Z"),
+        ("since", "2026-11-27T18:00:00", "needs an offset from UTC, such as Z or +01:00"),
         ("name", "", "must have at least 1 character"),
         ("name", "long", "must have at most 3 characters"),
         ("tags", [], "must have at least 1 entry"),
