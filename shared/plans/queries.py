@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from shared.plans.sums import Money, QuerySums
 from shared.pricing.answer import NotQuoted, Quote
 from shared.pricing.compiled import BoundSheet, Terms
+from shared.pricing.currencies import known_currency
 from shared.pricing.product import ProductId
 from shared.pricing.query import PriceQuery, Text, Value, exact
 from shared.pricing.quote import quote
@@ -48,6 +49,8 @@ class ShopQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     ] = {}
 
     def __post_init__(self) -> None:
+        if self.currency is not None:
+            known_currency("currency", self.currency)
         for volume in (self.volume, *self.volumes.values()):
             if not volume.is_finite() or not 0 <= volume <= 1_000_000_000:
                 raise ValueError("`volume` must be from 0 to 1000000000")

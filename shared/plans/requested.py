@@ -49,6 +49,12 @@ class NewPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         ),
     ] = ()
 
+    def __post_init__(self) -> None:
+        names = [each.name for each in self.queries]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(f"`queries[{index}].name` must be unique: results are shown by name")
+
     @property
     def chosen(self) -> ProductSet:
         """The chosen products; everything where none are chosen."""
