@@ -16,6 +16,7 @@ from api.http.problems import documented
 from api.routes.lists import Cursor, Limit, Next
 from api.services import Services
 from shared.access.keys import LiveKey
+from shared.catalogue import products
 from shared.catalogue.product_set import ProductSet
 from shared.errors import InvalidInput
 from shared.jobs import tasks
@@ -122,9 +123,13 @@ def pause(services: Services, key: LiveKey, data: AutomationPause) -> Paused:
     """Pause automation.
 
     Raises:
-        InvalidInput: the end is past.
+        InvalidInput: the end is past, or there is no such product.
     """
     with services.transaction() as conn:
+        known = products.currencies(conn, data.product_ids or ())
+        for index, product_id in enumerate(data.product_ids or ()):
+            if product_id not in known:
+                raise InvalidInput(f"no product {product_id!r}", f"$.product_ids[{index}]")
         if data.until is not None and data.until <= services.clock.now():
             raise InvalidInput("must be in the future", "$.until")
         pauses.pause(conn, data.reach, data.reason, key.name, data.until)

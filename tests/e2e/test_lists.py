@@ -142,6 +142,14 @@ def test_a_large_list_is_compressed_on_the_way(engine: Engine) -> None:
     assert json.loads(gzip.decompress(packed)) == plain.json()
 
 
+def test_a_pause_of_a_product_that_does_not_exist_is_refused(engine: Engine) -> None:
+    mine = str(engine.put_product()["product_id"])
+    body = {"product_ids": [mine, "T-unknown"], "reason": "stocktaking"}
+    refused = engine.http.post("/api/v1/automation/pause", json=body)
+    assert (refused.status_code, refused.json()["path"]) == (422, "$.product_ids[1]")
+    assert not [one for page in pages(engine, "/api/v1/automation") for one in page if one["product_id"] == mine]
+
+
 def test_pauses_in_force_are_listed_page_by_page(engine: Engine) -> None:
     mine = [str(engine.put_product()["product_id"]) for _ in range(3)]
     body: dict[str, object] = {"product_ids": mine, "reason": "stocktaking"}
