@@ -16,13 +16,13 @@ up *arguments: setup
 
 # Stop the stack; its data is kept
 [no-exit-message]
-down: setup
-    @{{ python }} -m deploy down
+down *arguments: setup
+    @{{ python }} -m deploy down {{ arguments }}
 
 # Show the stack's programs, servers, addresses and waiting work
 [no-exit-message]
-status: setup
-    @{{ python }} -m deploy status
+status *arguments: setup
+    @{{ python }} -m deploy status {{ arguments }}
 
 # Show the last log lines of all services or of one; `just logs api --follow`
 [no-exit-message]
@@ -42,8 +42,8 @@ key:
 
 # Migrate the database's schema to the newest version
 [no-exit-message]
-migrate: setup
-    @{{ python }} -m deploy catalogue migrate
+migrate *arguments: setup
+    @{{ python }} -m deploy catalogue migrate {{ arguments }}
 
 # Write the whole database to a file, also under the running engine: `just backup FILE`
 [no-exit-message]
@@ -167,8 +167,8 @@ history *arguments: setup
 
 # Invalidate every cached price: after rows of the database were set back, or Redis got foreign entries
 [no-exit-message]
-new-epoch: setup
-    @{{ python }} -m deploy catalogue new-epoch
+new-epoch *arguments: setup
+    @{{ python }} -m deploy catalogue new-epoch {{ arguments }}
 
 # Manage API keys: `just keys create --name N --scope S [--expires 90d]`, `just keys list`, `just keys revoke ID`
 [no-exit-message]
@@ -178,8 +178,8 @@ keys *arguments: setup
 
 # Print a link that signs in to the console, once, on this machine
 [no-exit-message]
-console: setup
-    @{{ python }} -m deploy catalogue console
+console *arguments: setup
+    @{{ python }} -m deploy catalogue console {{ arguments }}
 
 # Delete all that is stored under a customer's id: `just forget-customer ID`
 [no-exit-message]
