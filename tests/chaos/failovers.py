@@ -1,4 +1,4 @@
-"""Servers that stand twice: a primary is killed or demoted, a slot moves."""
+"""Servers that stand twice: a primary is killed or demoted, a slot moves, the pooler starts anew."""
 
 import time
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 # Work whose message was lost with the broker is enqueued again after 20 s.
 NORMAL_S = 30.0
 AFTERWARDS = 20  # accepted updates
+AWAY_S = 2.0
 # Products with a single update, after the fault; and others with a single update that the promoted replica lacks, whose
 # prices are not read until the end, so that no reader's near cache notices it.
 ONCE, LOST = 4, 4
@@ -85,6 +86,20 @@ def _slots_moved(context: Context) -> Figure:
             cluster.end_move(tag, source, target)
 
     return _played(context, move)
+
+
+def _pooler_restarted(context: Context) -> Figure:
+    pooler = context.environment.added.pooler
+    assert pooler
+
+    def restart() -> None:
+        for _ in context.times(3, quick=1):
+            pooler.kill()
+            time.sleep(AWAY_S)  # the fault itself
+            pooler.start()
+            _updates_flow(context, AFTERWARDS)
+
+    return _played(context, restart)
 
 
 def _played(context: Context, fault: Callable[[], object], before: Callable[[], None] | None = None) -> Figure:
@@ -159,4 +174,5 @@ CASES = (
     _case("redis-demoted", "Sentinel promotes the replica of a primary that goes on", _primary_demoted, "sentinel"),
     _case("cluster-slot-moved", "slots of the cache's cluster move while they are used", _slots_moved, "cluster"),
     _case("cluster-primary-killed", "a primary of the cache's cluster killed", _node_killed, "cluster"),
+    _case("pooler-restart", "PgBouncer killed, and started again after 2 s, three times", _pooler_restarted, "pooler"),
 )

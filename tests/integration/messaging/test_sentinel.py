@@ -34,10 +34,10 @@ def writes(client: redis.Redis, value: str) -> bool:
     """Whether a write is accepted; a refusal is one that may pass."""
     try:
         client.set("pricing:test", value)
+        return client.get("pricing:test") == value.encode()
     except redis.RedisError as error:
         assert isinstance(translate(error), RedisUnavailable), error
         return False
-    return client.get("pricing:test") == value.encode()
 
 
 def port_of(client: redis.Redis) -> int:
@@ -89,7 +89,11 @@ def test_a_demoted_primary_is_left_by_connections_that_were_open(servers: Failov
     client.close()
 
 
-def test_a_worker_has_another_id_after_a_failover_and_gets_what_it_acknowledged_in_vain(servers: Failovers) -> None:
+def test_a_worker_has_another_id_after_a_failover_and_gets_what_it_acknowledged_in_vain(
+    servers: Failovers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "HEARTBEAT_TIMEOUT_MS", 2_000)
+    monkeypatch.setattr(broker, "MAINTENANCE_PER_MILLION", 1_000_000)
     worker = broker.create(clients.client(servers.url, "tests"))
     worker.declare_queue(EVENTS_QUEUE)
     assert isinstance(worker, LossProofBroker)
