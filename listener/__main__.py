@@ -36,6 +36,7 @@ from shared.plans import retention as plans
 from shared.postgres import clock, partitions, pools
 from shared.postgres.pools import Conn
 from shared.prices.automation_metrics import Automation
+from shared.rulebook import retention as rulebook
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import heartbeats, logs, metrics_server, tracing
 from shared.telemetry.exposition import CachedCollector
@@ -105,6 +106,7 @@ def _run(settings: Settings, stop: threading.Event) -> None:
                 plans.purge(conn, limit, settings.plan_days),
                 market_events.purge(conn, limit, settings.events_days),
                 jobs.purge(conn, limit, settings.tasks_days),
+                rulebook.purge(conn, limit, settings.history_days),
             )
 
         sweep, epoch = Sweep(pool, Enqueuer(queue)), EpochWatch(pool, cache)

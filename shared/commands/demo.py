@@ -169,5 +169,5 @@ def _tiers(price: Decimal, currency: str) -> tuple[Tier, ...]:
 
 _IS_NEW = """
 SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM deleted_prices)
-    AND NOT EXISTS (SELECT FROM market_values) AND (SELECT count(*) < 2 FROM rulebooks) AS is_new
+    AND NOT EXISTS (SELECT FROM market_values) AND NOT EXISTS (SELECT FROM rulebooks WHERE version > 1) AS is_new
 """
