@@ -23,6 +23,8 @@ def record(conn: Conn, records: Sequence[EventRecord]) -> set[Key]:
 
     A requested recalculation becomes a task in the same transaction.
     """
+    if not records:
+        return set()
     numbered = sorted(enumerate(records), key=lambda one: one[1].key)
     ordered = [record for _, record in numbered]
     columns = _columns(ordered) | {"position": [position for position, _ in numbered]}

@@ -9,7 +9,7 @@ from shared.catalogue import price_lists
 from shared.catalogue.failures import ProductFailure
 from shared.catalogue.product_set import ProductFilter
 from shared.postgres.pools import Conn
-from shared.prices import breaker, inputs, pauses
+from shared.prices import inputs, pauses
 from shared.prices.deciding import Setting
 from shared.prices.inputs import PricingInputs
 from shared.prices.pauses import Pauses
@@ -72,7 +72,7 @@ def gather(
         at: The instant of the decisions; None: PostgreSQL's time. Only a replay of the past gives one.
     """
     found, failed = inputs.lock_and_read(conn, chosen, repairs=repairs, locks=locks)
-    now, epoch = _now(conn)
+    now, epoch, is_stopped = _now(conn)
     at = at or now
     first = [one.product.product_id for one in found if one.last is None]
     has_entries = any(one.last is not None and one.last.entries for one in found)
@@ -84,7 +84,7 @@ def gather(
         listed=price_lists.of_products(conn, first) if first else {},
         in_force=price_lists.in_force(conn) if has_entries else {},
         pauses=pauses.read(conn, [one.product.product_id for one in found], at),
-        is_stopped=breaker.is_open(conn),
+        is_stopped=is_stopped,
         terms=terms(conn, at),
     )
 
@@ -98,8 +98,13 @@ def terms(conn: Conn, at: datetime) -> Terms:
     return _terms.as_of(conn, at)
 
 
-def _now(conn: Conn) -> tuple[datetime, int]:
-    """The time and the epoch."""
-    row = conn.execute("SELECT clock_timestamp() AS now, current_epoch() AS epoch").fetchone()
+def _now(conn: Conn) -> tuple[datetime, int, bool]:
+    """The time, the epoch, and whether the breaker is open."""
+    row = conn.execute(_NOW).fetchone()
     assert row  # noqa: S101 # the query always returns a row
-    return row["now"], row["epoch"]
+    return row["now"], row["epoch"], row["is_stopped"]
+
+
+_NOW = """
+SELECT clock_timestamp() AS now, current_epoch() AS epoch, EXISTS (SELECT FROM breaker WHERE is_open) AS is_stopped
+"""

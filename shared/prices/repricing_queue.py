@@ -73,9 +73,9 @@ def take_due(conn: Conn, targets: Sequence[str] | None = None, limit: int = 1000
     With `targets` only these are taken, without it any. In a transaction of its own: if PostgreSQL crashes before it is
     on the disk, they are due again.
     """
-    conn.execute(_SOON_ON_DISK)
     values = {"targets": None if targets is None else list(targets), "limit": limit, "again": REDELIVER_AFTER_S}
-    return [DueTarget(**row) for row in conn.execute(_TAKE_ANY if targets is None else _TAKE_THESE, values)]
+    rows = conn.execute(_TAKE_ANY if targets is None else _TAKE_THESE, values)
+    return [DueTarget(row["target"], row["crashes"]) for row in rows]
 
 
 def not_enqueued(conn: Conn, targets: Iterable[str]) -> None:
@@ -89,9 +89,9 @@ def begin(conn: Conn, targets: Iterable[str]) -> list[Lease]:
     The start is counted before the work: commit at once. A crash of PostgreSQL, which is no crash of the worker, may
     lose the count; it also ends the worker's transaction.
     """
-    conn.execute(_SOON_ON_DISK)
     values = _values(targets)
-    leases = [Lease(**row) for row in conn.execute(_BEGIN, values | {"lease": LEASE_S})]
+    rows = conn.execute(_BEGIN, values | {"lease": LEASE_S})
+    leases = [Lease(row["target"], row["claim"], row["attempts"], row["crashes"]) for row in rows]
     if refused := set(values["targets"]) - {lease.target for lease in leases}:
         conn.execute(_DEFER, _values(refused))
     return sorted(leases, key=lambda lease: lease.target)
@@ -140,8 +140,9 @@ def _of(leases: Sequence[Lease]) -> dict[str, object]:
     return {"targets": [lease.target for lease in leases], "claims": [lease.claim for lease in leases]}
 
 
-# The commit of this transaction does not wait for the disk; the next one that does writes it, too.
-_SOON_ON_DISK = "SET LOCAL synchronous_commit = off"
+# For RETURNING. The commit of this transaction does not wait for the disk; the next one that does writes it, too. A
+# statement of its own would take as long as the work.
+_SOON_ON_DISK = "set_config('synchronous_commit', 'off', true)"
 
 _NEXT = f"q.decided_at + make_interval(secs => {INTERVAL_S})"
 
@@ -176,12 +177,12 @@ DELETE FROM repricing_queue WHERE target IN (SELECT target FROM repricing_queue
 """
 
 # `due_at` is compared with the statement's start, so that the index is used: targets that are due later cost nothing.
-_TAKE = """
+_TAKE = f"""
 UPDATE repricing_queue SET due_at = clock_timestamp() + make_interval(secs => %(again)s), is_enqueued = true
-WHERE target IN (SELECT target FROM repricing_queue WHERE due_at <= statement_timestamp() {}
+WHERE target IN (SELECT target FROM repricing_queue WHERE due_at <= statement_timestamp() {{}}
     ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING target, crashes
-"""
+RETURNING target, crashes, {_SOON_ON_DISK}
+"""  # noqa: S608 # only our own parts
 _TAKE_ANY = _TAKE.format("")
 _TAKE_THESE = _TAKE.format("AND target = ANY(%(targets)s)")
 
@@ -203,12 +204,13 @@ UPDATE repricing_queue q SET claim = claim + 1, attempts = attempts + 1, crashes
     decided_at = free.now, lease_until = free.now + make_interval(secs => %(lease)s),
     due_at = free.now + make_interval(secs => %(lease)s)
 FROM free WHERE q.target = free.target
-RETURNING q.target, q.claim, q.attempts, q.crashes
+RETURNING q.target, q.claim, q.attempts, q.crashes, {_SOON_ON_DISK}
 """  # noqa: S608 # only our own parts
 
 _DEFER = f"""
 UPDATE repricing_queue q SET due_at = greatest({_NEXT}, q.lease_until), is_enqueued = false, has_more = true
 WHERE target IN ({_THESE.format("AND is_enqueued")})
+RETURNING {_SOON_ON_DISK}
 """  # noqa: S608 # only our own parts
 
 _HELD = """

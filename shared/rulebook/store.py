@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -71,7 +72,12 @@ def active_policy(conn: Conn) -> ActivePolicy:
     row = conn.execute(_POLICY).fetchone()
     if row is None:
         raise LookupError("no rulebook in the database: run `just migrate`")
-    return ActivePolicy(row["version"], msgspec.json.decode(row["policy"], type=RulebookPolicy))
+    return ActivePolicy(row["version"], _policy(row["policy"]))
+
+
+@lru_cache(maxsize=4)  # every message and partition reads it; what its rules prepare is kept by their identity
+def _policy(document: str) -> RulebookPolicy:
+    return msgspec.json.decode(document, type=RulebookPolicy)
 
 
 def newest(conn: Conn) -> int:

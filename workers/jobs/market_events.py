@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -134,7 +134,7 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     """Apply events, and decide the price of each product that has a new event it reads, or is due by the clock."""
     events = {event.key: event for of_product in waiting.values() for event in of_product}
     currencies = products.lock(conn, sorted(waiting))
-    latest, outcomes = _latest(waiting, currencies, clock.now(conn))
+    latest, outcomes = _latest(waiting, currencies, _early(conn, waiting, currencies))
     fresh = _apply(conn, latest, outcomes, is_first)
     policy = rulebook.active_policy(conn)
     fresh = _read(conn, policy.policy, latest, fresh)
@@ -153,16 +153,25 @@ def _decide(conn: Conn, waiting: Waiting, *, is_first: bool) -> Decided:
     return Decided([repriced.sheets[product_id] for product_id in put], outcomes)
 
 
-def _latest(waiting: Waiting, currencies: Mapping[str, str], now: datetime) -> tuple[Latest, dict[Key, Outcome]]:
+def _early(conn: Conn, waiting: Waiting, currencies: Mapping[str, str]) -> set[Key]:
+    """The events whose product does not exist yet: they wait for an hour."""
+    missing = [event for product_id, events in waiting.items() if product_id not in currencies for event in events]
+    if not missing:
+        return set()
+    now = clock.now(conn)
+    return {event.key for event in missing if event.recorded_at > now - EARLY}
+
+
+def _latest(waiting: Waiting, currencies: Mapping[str, str], early: Set[Key]) -> tuple[Latest, dict[Key, Outcome]]:
     """The latest event of each register, and the outcomes of the others: superseded unread, or rejected.
 
-    An event whose product does not exist has no outcome for an hour: it waits.
+    An event that is early has no outcome.
     """
     latest: Latest = {}
     outcomes: dict[Key, Outcome] = {}
     for product_id, events in waiting.items():
         for event in reversed(events):
-            if product_id not in currencies and event.recorded_at > now - EARLY:
+            if event.key in early:
                 continue
             try:
                 update = _update(event, currencies.get(product_id))

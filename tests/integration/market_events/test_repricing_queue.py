@@ -179,10 +179,12 @@ def test_targets_that_are_due_later_are_not_taken(queue: Queue, pool: Pool) -> N
 
 @pytest.mark.parametrize("step", [repricing_queue.take_due, repricing_queue.begin])
 def test_only_a_step_that_a_crash_may_undo_does_not_wait_for_the_disk(step: Callable[..., object], pool: Pool) -> None:
-    waits = []
+    target, waits = new_id(), []
     with pool.connection() as conn:
+        repricing_queue.make_due(conn, [target])
+        conn.commit()
         with conn.transaction():
-            step(conn, [new_id()])
+            assert step(conn, [target])
             waits += conn.execute("SHOW synchronous_commit").fetchall()
         waits += conn.execute("SHOW synchronous_commit").fetchall()
     assert [row["synchronous_commit"] for row in waits] == ["off", "on"]
