@@ -17,6 +17,8 @@ from shared.wire import amounts
 
 # Instants that the write computes, and the revision that the loading of entries writes.
 NOT_WRITTEN = ("opens", "closes", "revision")
+# The units at the ends of names.
+UNITS = {"h": "hours", "s": "seconds"}
 _is_short_number = re.compile(r"-?\d{1,9}(\.\d{1,9})?", re.ASCII).fullmatch
 _SCALARS = (inspect.StrType, inspect.IntType, inspect.FloatType, inspect.DecimalType)
 
@@ -84,13 +86,19 @@ def _field(one: inspect.Field, described: Mapping[str, str], document: Mapping[s
         value = msgspec.to_builtins(one.default)
     return RuleField(
         name,
-        name.replace("_", " ").capitalize(),
+        _label(name),
         kind,  # type: ignore[arg-type] # one of the four
         _plain(described.get(one.name, described.get(name, ""))),
         options if one.required or value is not None else [("", "–"), *options],
         _text(value, kind),
         one.required,
     )
+
+
+def _label(name: str) -> str:
+    bare, _, unit = name.rpartition("_")
+    text = f"{bare}, {UNITS[unit]}" if unit in UNITS else name
+    return text.replace("_", " ").capitalize()
 
 
 def _plain(description: str) -> str:
@@ -110,6 +118,8 @@ def _text(value: Any, kind: str) -> str:
     if value is None:
         return ""
     if kind == "json":
+        if isinstance(value, str):
+            return value
         return msgspec.json.format(NUMBERS.encode(value)).decode() if value else ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -123,6 +133,8 @@ def _value(one: inspect.Field, text: str) -> Any:
     if isinstance(bare, inspect.DecimalType) and text.endswith("%"):
         return _in_percent(one.encode_name, text[:-1].strip())
     if isinstance(bare, (inspect.LiteralType, *_SCALARS)):
+        return text
+    if isinstance(bare, inspect.UnionType) and text.isalpha():  # one of its words: on
         return text
     return json(text, one.encode_name)
 

@@ -17,9 +17,9 @@ _JUST_NOW = timedelta(seconds=5)
 _LONGEST = timedelta(days=60)
 
 
-def money(amount: Decimal | None, currency: str) -> str:
+def money(amount: Decimal | str | None, currency: str) -> str:
     """An amount in the currency's decimals, with thousands apart: 1,234.50. None is empty."""
-    return "" if amount is None else f"{round_to(amount, currency):,.{exponent(currency)}f}"
+    return "" if amount is None else f"{round_to(Decimal(amount), currency):,.{exponent(currency)}f}"
 
 
 def whole(amount: Decimal | float | None) -> str:
@@ -62,8 +62,10 @@ def words(name: str) -> str:
 
 
 def document(part: object) -> str:
-    """A part of a rulebook in JSON; empty where it is not there."""
-    return "" if part is msgspec.UNSET else NUMBERS.encode(part).decode()
+    """A part of a rulebook: a text as it is, else in JSON; empty where it is not there."""
+    if part is msgspec.UNSET:
+        return ""
+    return part if isinstance(part, str) else NUMBERS.encode(part).decode()
 
 
 def span(seconds: float) -> str:
@@ -97,6 +99,11 @@ def exact(at: datetime | None) -> str:
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def day(at: datetime) -> str:
+    """The day of an instant, in UTC: 20 Nov."""
+    return f"{at.astimezone(UTC):%d %b}"
+
+
 def machine(at: datetime) -> str:
     """An instant for the attribute `datetime`."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
@@ -127,6 +134,7 @@ FILTERS = {
         lasted,
         ago,
         exact,
+        day,
         machine,
         local,
         segment,

@@ -1,6 +1,7 @@
 """One product: its price now and why, its history, its signals, and what a person may do with it."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
@@ -29,6 +30,10 @@ from shared.prices.history import PriceChange
 from shared.prices.states import Standing
 from shared.pricing.answer import NotQuoted
 from shared.pricing.entries import PriceEntry
+from shared.pricing.product import ProductInput
+from shared.pricing.reach import Reach
+from shared.pricing.rule_pool import Rule
+from shared.pricing.rulebook import Rulebook
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.state import Pause
 from shared.pricing.window_edges import WindowEdge, edges
@@ -36,6 +41,8 @@ from shared.rulebook import store as rulebook
 
 # The changes of the chart, and of the table below it.
 MOST_CHANGES, LISTED = 1_000, 12
+# What begins or ends next.
+SCHEDULED = 4
 DAYS = (7, 30, 90, 365)
 CONTEXT = (
     "user_location",
@@ -177,8 +184,20 @@ def _facts(services: Services, product_id: str, now: datetime, days: int) -> Fac
             changes=history.price_changes(conn, product_id, MOST_CHANGES, since=now - timedelta(days=days)),
             sheet=history.sheet_as_of(conn, product_id, now),
             markets=sorted(rules.markets),
-            edges=[edge for edge in edges(rules) if edge.at > now][:4],
+            edges=_scheduled(rules, view.product, {entry.list for entry in entries}, now),
         )
+
+
+def _scheduled(rules: Rulebook, product: ProductInput, lists: Collection[str], now: datetime) -> list[WindowEdge]:
+    """What begins or ends next of the promotions and price lists that can touch a product; `lists` have its entries."""
+    formulas = [(Rule(one), one.adjustment.applies_to) for one in rules.price_lists if one.adjustment is not None]
+    promotions = [(Rule(one), one.applies_to) for one in rules.promotions]
+    touching = {("price_list", name) for name in lists}
+    touching |= {("price_list", rule.part.id) for rule in Reach(formulas).of(product)}
+    touching |= {("price_list", rule.part.id) for rule, applies_to in formulas if applies_to is None}
+    touching |= {("promotion", rule.part.id) for rule in Reach(promotions).of(product)}
+    touching |= {("promotion", rule.part.id) for rule, applies_to in promotions if applies_to is None}
+    return [edge for edge in edges(rules) if edge.at > now and (edge.part, edge.id) in touching][:SCHEDULED]
 
 
 def _bounds(facts: Facts) -> dict[str, Decimal | None]:

@@ -21,3 +21,16 @@ from shared.rulebook.parts import Kind
 )
 def test_a_share_may_be_typed_in_percent(kind: Kind, field: str, typed: str, read: str) -> None:
     assert rule_forms.document_of(kind, Form({field: [typed]})) == {field: read}
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"), [("observe", "observe"), ('"on"', "on"), ('{"books": "off"}', {"books": "off"})]
+)
+def test_a_word_needs_no_quotes_where_a_document_may_stand(typed: str, read: object) -> None:
+    assert rule_forms.document_of("policy", Form({"automation": [typed]})) == {"automation": read}
+
+
+def test_a_label_names_the_unit() -> None:
+    labels = {one.name: one.label for one in rule_forms.fields("policy", {})}
+    assert labels["hold_expires_h"] == "Hold expires, hours"
+    assert labels["min_margin"] == "Min margin"
