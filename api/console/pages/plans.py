@@ -14,9 +14,10 @@ from api.console.rendering import back, links, page
 from api.edge.identity import needs
 from api.http import cursors
 from api.http.answers import CONSOLE_PATH
+from api.http.problems import problem_of
 from api.routes.undo import NewUndo
 from api.services import Services
-from shared.errors import InvalidInput, PricingError
+from shared.errors import InvalidInput, PricingError, StalePlan
 from shared.plans import contents, store, views
 from shared.plans.requested import NewPlan
 from shared.plans.views import ItemFilter, Order
@@ -31,6 +32,8 @@ PATH = f"{CONSOLE_PATH}/plans"
 PAGE, ITEMS = 50, 100
 # Of a plan with more changes, the rules before and after are not compared.
 MOST_COMPARED = 100
+# The type of the problem of a plan whose inputs have changed.
+STALE = problem_of(StalePlan(), "").type
 EXAMPLE = '[{"promotion": {"id": "spring", "percent": "10", "applies_to": {"categories": ["grocery"]}}}]'
 
 
@@ -133,6 +136,7 @@ def _shown(request: Request[Any, Any, Any], services: Services, plan_id: UUID, f
         "title": title(found),
         "changes": msgspec.json.format(msgspec.json.encode(found.changes)).decode(),
         "differences": differences,
+        "stale": STALE,
         "form": form,
         "bars": charts.histogram(result["histogram"]) if result else [],
         "public_bars": charts.histogram(result["public"]["histogram"]) if result else [],

@@ -96,13 +96,14 @@ def plan(request: Request[Any, Any, Any], services: Services, form: Form) -> Res
     kind, key = form.text("part_kind"), form.text("part_key")
     if kind not in KINDS:
         raise InvalidInput("names no kind of rule", "$.part_kind")
+    shown_key = key if kind == "policy" else key or None
     try:
         if moved := _moved(services, PartName(kind, key), form.text("seen")):
-            return _part(request, services, kind, key or None, form=form, moved=moved)
+            return _part(request, services, kind, shown_key, form=form, moved=moved)
         change: dict[str, Any] = {"delete": {kind: key}} if form.text("delete") else {kind: _written(kind, key, form)}
         made = _planned(request, services, change, kind)
     except PricingError as error:
-        return _part(request, services, kind, key or None, form=form.failed(error))
+        return _part(request, services, kind, shown_key, form=form.failed(error))
     return back(f"{CONSOLE_PATH}/plans/{made.plan_id}", "This plan shows what the change does. Apply it to publish it.")
 
 
@@ -200,7 +201,7 @@ def _part(
         "entries": entries,
         "first": f"{PATH}/{kind}/{segment(key or '')}" if cursor else "",
         "following": f"?{urlencode({'cursor': entries.next})}" if entries is not None and entries.next else "",
-        "here": request.url.path if request.method == "GET" else f"{PATH}/{kind}/{segment(key or 'new')}",
+        "here": f"{PATH}/policy" if kind == "policy" else f"{PATH}/{kind}/{segment(key or 'new')}",
     }
     shown["document"] = msgspec.json.format(shown["document"])
     status = form.problem.status if form.problem else 409 if moved else 200

@@ -73,6 +73,8 @@ def test_the_policy_is_a_form_and_a_document_that_say_the_same(engine: Engine) -
         sent = {"part_kind": "policy", "part_key": "", "as": "json"}
         wrong = person.send("/console/rules/plan", **sent, document=json.dumps(document | {"min_margin": "nothing"}))
         assert (wrong.status_code, "$.min_margin" in wrong.text) == (422, True)
+        assert "<h1>Policy</h1>" in wrong.text
+        assert 'href="/console/rules/policy?as=json"' in wrong.text
         made = person.send("/console/rules/plan", **sent, document=json.dumps(document))
         plan = plan_of(person, made.headers["location"], "ready")
         assert person.send(f"{plan}/discard").status_code == 303
@@ -96,13 +98,13 @@ def test_a_rule_that_another_one_changed_meanwhile_is_shown_with_the_difference(
         }  # fmt: skip
         refused = person.send(path, **fields)
         assert (refused.status_code, "changed since you opened it" in refused.text) == (409, True)
-        difference = r'<code>percent</code></td><td[^>]*>10</td><td[^>]*>15</td>'
+        difference = r"<code>percent</code></td><td[^>]*>10</td><td[^>]*>15</td>"
         assert re.search(difference, unescape(refused.text))
         assert 'value="12"' in refused.text
         [now] = re.findall(r'name="seen" value="(\d+)"', refused.text)
         made = person.send(path, **fields | {"seen": now})
         plan = person.page(plan_of(person, made.headers["location"], "ready"))
-        assert re.search(rf'<code>promotions.{name}.percent</code></td><td[^>]*>15</td><td[^>]*>12</td>', plan)
+        assert re.search(rf"<code>promotions.{name}.percent</code></td><td[^>]*>15</td><td[^>]*>12</td>", plan)
         other = fields | {"seen": seen, "part_key": "", "id": f"{name}-new"}
         assert person.send(path, **other).status_code == 303, "another part's change is no conflict"
 
