@@ -35,6 +35,7 @@ BENCHMARKS = {
     "events": "market events: latency, a backlog, a burst, and the idle queue",
     "changes": "how soon a change reaches the stream and a webhook, and in which order",
     "streams": "a thousand slow readers of the stream of changes beside price queries",
+    "months": "everyday work beside ten million rows a table (also --rows N)",
 }
 # These bring their own command line: what this one does not know is handed over.
 OF_THEIR_OWN = {
@@ -46,6 +47,7 @@ OF_THEIR_OWN = {
     "offers": "tests.bench.offers",
     "events": "tests.bench.events",
     "changes": "tests.bench.changes",
+    "months": "tests.bench.months",
 }
 console = report.console()
 
