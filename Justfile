@@ -203,13 +203,16 @@ setup:
         { {{ sync }} 2>/dev/null || UV_SYSTEM_CERTS=1 {{ sync }}; } && \
         cp requirements-dev.lock .venv/installed.lock; }
 
+# A file's tests run in one process. The slow ones, of whole stacks, come first, so that both processes end together.
+everything := "-n 2 --dist loadfile --no-loadscope-reorder"
+
 # Run the tests, on servers of their own that start on free ports and stop at the end: all in two processes, or chosen ones
 test *arguments: setup
-    @{{ python }} -m pytest {{ if arguments == "" { "-n 2 --dist loadfile" } else { arguments } }}
+    @{{ python }} -m pytest {{ if arguments == "" { everything } else { arguments } }}
 
 # Run the tests that take minutes each or need servers of the system: pages of docs/, TLS, rolling restarts
 test-long *arguments: setup
-    @{{ python }} -m pytest -m long {{ arguments }}
+    @{{ python }} -m pytest -m long {{ if arguments == "" { everything } else { arguments } }}
 
 # Put load on a private stack and judge it: `just load --users 50`; `--here`: on yours; `--ui` opens Locust's own page
 [no-exit-message]

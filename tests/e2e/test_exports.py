@@ -30,7 +30,8 @@ def category(engine: Engine) -> str:
     name = f"exported {uuid4().hex[:8]}"
     for number in range(5):
         engine.put_product(category=name, base_price=f"{number * 37 + 10}.95", tiers=TIERS if number % 2 else [])
-    engine.put_product(category=name, name="=1+1", currency="JPY", base_price="700")
+    # In yen, with an id behind the others': the first product of the list is in dollars.
+    engine.put_product(product_id=f"Y-{uuid4().hex}", category=name, name="=1+1", currency="JPY", base_price="700")
     return name
 
 
