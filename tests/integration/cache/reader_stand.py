@@ -80,3 +80,16 @@ def version_of(found: Found) -> int:
 def sheet_in(found: Found) -> PriceSheet:
     assert found.bound
     return found.bound.sheet
+
+
+async def versions(reader: PriceReader, ids: list[str], source: str) -> set[int]:
+    """The versions of products that all come from a source; none: one came from elsewhere."""
+    found, _ = await reader.find(ids)
+    if len(found) < len(ids) or {hit.source for hit in found.values()} != {source}:
+        return set()
+    return {version_of(hit) for hit in found.values()}
+
+
+async def are_served(reader: PriceReader, ids: list[str], source: str, version: int) -> bool:
+    """Whether all products are read from a source, in a version."""
+    return await versions(reader, ids, source) == {version}

@@ -1,7 +1,7 @@
 """A Redis Cluster as the cache: sheets by hash tags; slots that move, a demoted and a killed primary."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
@@ -29,7 +29,7 @@ from shared.prices import published
 from shared.prices.new_versions import StoredSheet
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
-from tests.integration.cache.reader_stand import TTL_S, eventually, version_of
+from tests.integration.cache.reader_stand import TTL_S, are_served, eventually, versions
 from tests.integration.catalogue_examples import new_id, product, stored, write
 from tests.support import waiting
 from tests.support.proxy import Proxy, proxy_to
@@ -78,14 +78,6 @@ async def reading(settings: Settings, cluster: RedisCluster) -> AsyncIterator[tu
             await cache.aclose()
 
 
-async def versions(reader: PriceReader, ids: list[str], source: str) -> set[int]:
-    """The versions of products that all come from a source; none: one came from elsewhere."""
-    found, _ = await reader.find(ids)
-    if len(found) < len(ids) or {hit.source for hit in found.values()} != {source}:
-        return set()
-    return {version_of(hit) for hit in found.values()}
-
-
 async def during(reader: PriceReader, ids: list[str], change: Callable[[], None]) -> int:
     """Read alone and in bulk, by two readers, while something changes; each product is found. The number of reads."""
     changing = asyncio.create_task(asyncio.to_thread(change))
@@ -120,10 +112,6 @@ def versions_in_redis(cache: SyncCache, ids: list[str]) -> dict[str, bytes]:
     return {id_: sheets.parts(entry).version for id_, entry in tags.each(groups, replies)}
 
 
-def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
-    asyncio.run(test())
-
-
 def test_sheets_are_filled_put_read_and_versions_and_epochs_kept(
     settings: Settings, cluster: RedisCluster, writing: Cluster, pool: Pool, ids: list[str]
 ) -> None:
@@ -149,19 +137,15 @@ def test_sheets_are_filled_put_read_and_versions_and_epochs_kept(
                 ],
             )
             to_postgres.open()
-            await eventually(lambda: _is(versions(reader, ids, "database"), {1}), "PostgreSQL is read again")
+            await eventually(lambda: are_served(reader, ids, "database", 1), "PostgreSQL is read again")
 
     with clients.client(settings.redis_for("events"), "tests") as events:
-        run(test)
+        asyncio.run(test())
     # Many at once are marked where Redis has none.
     new = [stored(new_id(), 3) for _ in range(2 * sheets.BATCH)]
     with clients.client(settings.redis_for("events"), "tests") as events:
         SheetWriter(writing, events, TTL_S).put(new)
     assert set(versions_in_redis(writing, [sheet.product_id for sheet in new]).values()) == {b"3"}
-
-
-async def _is(found: Coroutine[None, None, set[int]], expected: set[int]) -> bool:
-    return await found == expected
 
 
 def test_missing_products_contracts_limits_lock_and_beat_are_kept(
@@ -182,7 +166,7 @@ def test_missing_products_contracts_limits_lock_and_beat_are_kept(
             to_postgres.open()
             write(pool, policy, product(id_))
             SheetWriter(writing, events, TTL_S).created()
-            await eventually(lambda: _is(versions(reader, [id_], "database"), {1}), "the new product is found")
+            await eventually(lambda: are_served(reader, [id_], "database", 1), "the new product is found")
         limited = clients.cache_client(cluster.url, "tests")
         limits = RateLimits(limited, {"writes": 1})
         taken = [await limits.take("writes", new_id()) for _ in range(2)]
@@ -190,7 +174,7 @@ def test_missing_products_contracts_limits_lock_and_beat_are_kept(
         await limited.aclose()
 
     with clients.client(settings.redis_for("events"), "tests") as events:
-        run(test)
+        asyncio.run(test())
     lock = RecalculationLock(writing)
     assert lock.acquire(task, 1)
     assert not lock.acquire(uuid4(), 1)
@@ -237,7 +221,7 @@ def test_a_slot_that_moves_fails_no_read_of_a_cached_price_and_no_write(
 
     with clients.client(settings.redis_for("events"), "tests") as events:
         writer = SheetWriter(writing, events, TTL_S)
-        run(test)
+        asyncio.run(test())
 
 
 def test_a_demoted_primary_fails_no_read_of_a_cached_price(
@@ -261,7 +245,7 @@ def test_a_demoted_primary_fails_no_read_of_a_cached_price(
 
     with clients.client(settings.redis_for("events"), "tests") as events:
         writer = SheetWriter(writing, events, TTL_S)
-        run(test)
+        asyncio.run(test())
 
 
 def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
@@ -289,7 +273,7 @@ def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
                 waiting.eventually(lambda: puts(later(known, 1)), "writes go on", 30)
 
             assert await during(reader, ids, kill)
-            await eventually(lambda: _is(versions(reader, ids, "cache"), {2}), "the cache serves all")
+            await eventually(lambda: are_served(reader, ids, "cache", 2), "the cache serves all")
             to_postgres.shut()
             assert await versions(reader, ids, "cache") == {2}
             promoted = primaries.read(writing)
@@ -304,17 +288,4 @@ def test_a_killed_primary_fails_no_read_and_its_replica_serves_its_prices(
 
     with clients.client(settings.redis_for("events"), "tests") as events:
         writer = SheetWriter(writing, events, TTL_S)
-        run(test)
-
-
-def test_without_any_node_every_command_fails_in_time_as_redis_away() -> None:
-    client = clients.sheets_client("redis+cluster://127.0.0.1:1,127.0.0.1:2", "tests")
-    with pytest.raises(redis.ConnectionError) as failed:
-        commands.run(client, [Command(tags.ALL[0], ("GET", "pricing:beat"))])
-    assert isinstance(translate(failed.value), RedisUnavailable)
-
-    async def read() -> None:
-        reader = clients.cache_client("redis+cluster://127.0.0.1:1,127.0.0.1:2", "tests")
-        assert isinstance((await commands.Guarded().run(reader, [sheets.clock(tags.ALL[0])]))[0], RedisUnavailable)
-
-    asyncio.run(read())
+        asyncio.run(test())
