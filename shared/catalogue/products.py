@@ -30,6 +30,15 @@ class SignalView(msgspec.Struct, frozen=True):
     time: Annotated[datetime, Meta(description="The time of the change.", examples=[AT])]
 
 
+class ManualPriceView(msgspec.Struct, frozen=True):
+    """A price that a person set, in place of the rules' one."""
+
+    price: Annotated[Decimal, Meta(description="The price that was set.", examples=["39.90"])]
+    reason: Annotated[str, Meta(description="The reason.", examples=["a clearance"])]
+    until: Annotated[datetime | None, Meta(description="Its end; null: until it is ended.", examples=[AT])]
+    below_floor: Annotated[bool, Meta(description="Whether it may be below the floor.", examples=[False])]
+
+
 class ProductView(msgspec.Struct, frozen=True):
     """A product with its published price and the signals that a decision would read now."""
 
@@ -41,6 +50,7 @@ class ProductView(msgspec.Struct, frozen=True):
     policy_version: PolicyVersion
     computed_at: ComputedAt
     signals: Annotated[tuple[SignalView, ...], Meta(description="The latest signals.")]
+    manual_price: Annotated[ManualPriceView | None, Meta(description="The manual price in force; null: none.")]
 
 
 def upsert(conn: Conn, products: Sequence[ProductInput]) -> list[str]:
@@ -99,6 +109,7 @@ def view(conn: Conn, product_id: str) -> ProductView:
         policy_version=row["policy_version"],
         computed_at=row["computed_at"],
         signals=msgspec.convert(row["signals"], tuple[SignalView, ...]),
+        manual_price=msgspec.convert(row["manual"], ManualPriceView | None),
     )
 
 
@@ -142,6 +153,9 @@ _VIEW = f"""
 SELECT {_OLD}, r.published_price, r.version, r.policy_version, r.computed_at, coalesce((
     SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'source', s.source, 'value', s.value::text,
         'currency', s.currency, 'in_stock', s.in_stock, 'time', s.occurred_at) ORDER BY s.kind, s.source)
-    FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals
-FROM products p JOIN prices r USING (product_id) WHERE p.product_id = %s
+    FROM signals s WHERE s.product_id = p.product_id), '[]') AS signals, m.manual
+FROM products p JOIN prices r USING (product_id)
+LEFT JOIN LATERAL (SELECT r.state::jsonb->'manual' AS manual) m
+    ON coalesce((m.manual->>'until')::timestamptz, 'infinity') > clock_timestamp()
+WHERE p.product_id = %s
 """  # noqa: S608 # only names of columns

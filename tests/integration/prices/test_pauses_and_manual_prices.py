@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from shared.catalogue import products
+from shared.catalogue.products import ManualPriceView
 from shared.errors import InvalidInput, NotFound
 from shared.postgres.pools import Pool
-from shared.prices import manual_prices, pauses, published
+from shared.prices import manual_prices, pauses, published, states
 from shared.prices.pauses import PauseView, Reach
 from shared.pricing.state import ManualPrice
 from shared.rulebook.store import ActivePolicy
@@ -108,6 +111,23 @@ def test_a_manual_price_is_published_at_once_and_automation_leaves_it(
 def test_a_manual_price_keeps_the_floor_unless_it_says_otherwise(pool: Pool, product_id: str) -> None:
     assert manual(pool, product_id, "20.00") == "63.00"
     assert manual(pool, product_id, "20.00", below=True) == "20.00"
+
+
+def test_a_product_shows_its_manual_price_while_it_is_in_force(pool: Pool, product_id: str) -> None:
+    def shown() -> ManualPriceView | None:
+        with pool.connection() as conn:
+            return products.view(conn, product_id).manual_price
+
+    assert shown() is None
+    manual(pool, product_id, "70.00")
+    assert shown() == ManualPriceView(Decimal("70.00"), "a clearance", None, below_floor=False)
+    manual(pool, product_id, None)
+    assert shown() is None
+    with pool.connection() as conn:
+        over = ManualPrice(price=Decimal(71), reason="a day", until=datetime.now(UTC) - timedelta(seconds=1))
+        manual_prices.put(conn, product_id, over, str(uuid4()))
+        states.set_manual(conn, product_id, msgspec.json.encode(over).decode())
+    assert shown() is None
 
 
 def test_a_manual_price_may_have_the_decimals_of_its_product(pool: Pool, policy: ActivePolicy) -> None:
