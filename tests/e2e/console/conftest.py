@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, expect
 
 from tests.support import chromium
 from tests.support.engine import Engine
@@ -11,6 +11,9 @@ from tests.support.prerequisites import need
 
 # A hint about password managers; the key has no user name.
 HARMLESS = ("verbose", "info", "log", "debug")
+# What a page may take on a busy machine.
+MOST_MS = 15_000
+expect.set_options(timeout=MOST_MS)
 
 
 class Watched:
@@ -59,7 +62,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(engine: Engine, browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context(base_url=str(engine.http.base_url)) as context:
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(MOST_MS)
         yield context
 
 
