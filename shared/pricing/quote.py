@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from shared.pricing import beside, charging
 from shared.pricing.answer import NoPrice, Quote, UnknownMarket, WrongQuantity
-from shared.pricing.compiled import BoundSheet, Fitting, Place, Terms
+from shared.pricing.compiled import BoundSheet, Terms
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
-from shared.pricing.money import divide, round_to
-from shared.pricing.price_lists import Candidate, Situation, choose_each, in_proportion, line_of, own_entries, tier_of
+from shared.pricing.plain import plain_quote
+from shared.pricing.price_lists import Candidate, Situation, choose_each, line_of, own_entries, tier_of
 from shared.pricing.promotions import Discounting
 from shared.pricing.query import PriceQuery, exact
 from shared.pricing.ratio import ONE, ZERO, Ratio, multiply, rounded, subtract
@@ -80,7 +80,7 @@ def quote(
         and not (explain or contract or fitting.lists or fitting.promotions)
         and type(query.quantity) is int
     ):
-        return _plain(terms, bound, query.quantity, query.is_prime_member, at, place, known, fitting)
+        return plain_quote(terms, bound, query.quantity, query.is_prime_member, at, place, known, fitting)
     here = Situation(terms, bound, query, at, terms.local(place, currency, sheet, at), fitting)
     rate = terms.rules.policy.membership_rate
     return _by_rules(here, known, contract, Trail(sheet, currency, rate) if explain else None)
@@ -149,58 +149,6 @@ def _by_rules(here: Situation, known: bool | None, contract: Sequence[PriceEntry
         steps=None if trail is None else trail.steps(),
         rejected=None if trail is None else rejections(here, trail, contract),
     )
-
-
-def _plain(
-    terms: Terms,
-    bound: BoundSheet,
-    quantity: int,
-    is_member: bool,
-    at: datetime,
-    place: Place,
-    known: bool | None,
-    fitting: Fitting,
-) -> Quote:
-    """The same quote in less time, where no list and no promotion fits and only market, tier and membership count."""
-    sheet = bound.sheet
-    multiplier, until = place.multiplier(at)
-    unit, den = multiply(sheet.published_price, multiplier), ONE
-    tier = tier_of(sheet.tiers, quantity) if sheet.tiers else None
-    if tier is not None:
-        exact_unit = in_proportion(bound, tier, unit, multiplier)
-        unit, den = exact_unit.num, exact_unit.den
-    rate = terms.rules.policy.membership_rate if is_member else ZERO
-    final = reference = _charged(bound, unit, den)
-    if rate:
-        final = _charged(bound, multiply(unit, subtract(ONE, rate)), den)
-    return Quote(
-        product_id=sheet.product_id,
-        currency=sheet.currency,
-        quantity=quantity,
-        base_price=sheet.list_price,
-        reference_price=reference,
-        final_price=final,
-        total=multiply(final, quantity),
-        discount_rate=rate,
-        market=place.code,
-        market_known=known,
-        version=sheet.version,
-        rulebook_version=terms.rules.version,
-        computed_at=sheet.computed_at,
-        valid_until=fitting.until if until is None else earliest(fitting.until, until),
-    )
-
-
-def _charged(bound: BoundSheet, unit: Decimal, den: Decimal) -> Decimal:
-    """The unit price `unit` / `den` within its bounds, rounded once: the exact quotient is never shortened before."""
-    if den is not ONE:
-        unit = divide(unit, den)
-    limits = bound.bounds
-    if limits.ceiling is not None and unit > limits.ceiling:
-        unit = limits.ceiling
-    if unit < limits.floor:
-        unit = limits.floor
-    return round_to(unit, bound.sheet.currency, bound.rules.policy.rounding)
 
 
 def _check_quantity(query: PriceQuery, sheet: PriceSheet) -> None:
