@@ -50,7 +50,7 @@ from api.routes import (
 from api.services import Services
 from shared import addresses
 from shared.access.keys import LiveKey
-from shared.processes import exit_with_parent
+from shared.processes import exit_with_parent, prepare_structs
 from shared.settings import Settings, load
 from shared.telemetry import logs
 
@@ -77,6 +77,7 @@ def create_app() -> ASGIApp:
     audited = Audit(Protocol(app, cors), lambda: running_services(app.state).audit_log)
     fast_path = kind(lambda: running_services(app.state), is_usual, limits.bulkheads)
     app.state.leave_limited = fast_path.leave_limited
+    prepare_structs()
     return Edge(audited, fast_path, traces, limits, rates, cors)
 
 

@@ -36,6 +36,7 @@ from shared.plans import retention as plans
 from shared.postgres import clock, partitions, pools
 from shared.postgres.pools import Conn
 from shared.prices.automation_metrics import Automation
+from shared.processes import prepare_structs
 from shared.rulebook import retention as rulebook
 from shared.settings import InvalidSettings, Settings, load
 from shared.telemetry import heartbeats, logs, metrics_server, tracing
@@ -58,6 +59,7 @@ def main() -> None:
     except InvalidSettings as error:
         sys.exit(str(error))
     logs.configure(PROCESS, settings)
+    prepare_structs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,4 +1,4 @@
-"""Processes: the metrics folder of a group, the end of a process with its parent, and the garbage collector."""
+"""Processes: what each does once at its start: metrics, structs, the end with its parent, the garbage collector."""
 
 import gc
 import os
@@ -6,7 +6,10 @@ import shutil
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import msgspec
 
 GARBAGE_THRESHOLDS = (50_000, 10, 5)
 
@@ -22,6 +25,20 @@ def prepare_metrics(home: Path, group: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def prepare_structs() -> None:
+    """Have msgspec build what it knows of every struct that is imported; call before there are threads that decode.
+
+    It builds this at the first use, and shows it to other threads half built: of two threads that decode the first
+    nested struct at once, one reads a null pointer, and the process dies (msgspec 0.22). It takes some 20 ms.
+    """
+    waiting = [msgspec.Struct]
+    for struct in waiting:
+        waiting += struct.__subclasses__()
+        # A struct that msgspec cannot decode is none that threads decode.
+        with suppress(TypeError, NameError):
+            msgspec.json.Decoder(struct)
 
 
 def exit_with_parent(grace_s: float) -> None:

@@ -6,7 +6,7 @@ import dramatiq
 from dramatiq.middleware import AgeLimit, Middleware, Retries, ShutdownNotifications, TimeLimit
 
 from shared.messaging import broker
-from shared.processes import exit_with_parent, freeze_gc
+from shared.processes import exit_with_parent, freeze_gc, prepare_structs
 from shared.settings import load
 from shared.telemetry import logs, tracing
 from workers import actors, services
@@ -30,6 +30,7 @@ def create_broker() -> None:
     settings = load()
     logs.configure(services.PROCESS, settings)
     exit_with_parent(grace_s=settings.drain_timeout_s)
+    prepare_structs()
     provider = tracing.configure(services.PROCESS, settings)
     running = services.build(settings, provider)
     consuming = broker.create(running.queue, middleware(running))

@@ -4,6 +4,7 @@ from importlib import import_module
 
 import click
 
+from shared.processes import prepare_structs
 from shared.settings import InvalidSettings, load
 from shared.telemetry import logs
 
@@ -62,6 +63,7 @@ def main(context: click.Context) -> None:
     except InvalidSettings as error:
         raise click.ClickException(str(error)) from None
     logs.configure("pricing-catalogue", context.obj)
+    prepare_structs()
 
 
 if __name__ == "__main__":
