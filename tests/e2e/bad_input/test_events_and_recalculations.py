@@ -58,7 +58,8 @@ def offer(**fields: str) -> dict[str, Any]:
 )
 def test_a_wrong_event_is_refused_and_not_recorded(engine: Engine, event: dict[str, Any], path: str) -> None:
     event_id = f"bad-{uuid4()}"
-    response = engine.http.post(EVENTS, json={"event_id": event_id, **event}, headers=engine.authorized)
+    event = {"event_id": event_id, "type": "recalculation_requested", **event}
+    response = engine.http.post(EVENTS, json=event, headers=engine.authorized)
     problem(response, 422, path)
     assert engine.sql("SELECT 1 FROM market_events WHERE id = %s", event_id) == []
 
