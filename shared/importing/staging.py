@@ -21,6 +21,8 @@ from shared.importing.spreadsheets import FORMULA
 from shared.postgres.pools import Conn
 
 SHOWN_REJECTS = 20
+# So many new products are worth a count.
+COUNTED = 10_000
 REJECTS_HEADER = b"line,column,reason,raw\n"
 
 
@@ -58,7 +60,9 @@ def stage(conn: Conn, checked: Iterable[Checked], *, skip_bad: bool, inserts: bo
         created += sum(new)
         _copy(conn, "import_rows", STAGED, _waiting(chunk, new))
     # Autovacuum counts no rows in a table that another transaction fills. The planner then expects no products, and
-    # without an index reads all rows of the file for each of them.
+    # reads all rows of another table for each of them: here, and in every query until the next count.
+    if created >= COUNTED:
+        conn.execute("ANALYZE (SKIP_LOCKED) products, prices")
     conn.execute("CREATE INDEX ON import_rows (product_id)")
     conn.execute("ANALYZE import_rows")
     conn.execute(_TWICE)

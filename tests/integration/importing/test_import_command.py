@@ -112,6 +112,9 @@ def test_a_catalogue_whose_rows_were_not_counted_takes_a_file_as_fast(
     path = generated(tmp_path / "products.csv", rows)
     # A join that reads all products, or the file's rows, once for each product would take an hour.
     assert ran(settings, "import", path, cwd=tmp_path).returncode == 0
+    for table in ("products", "prices"):
+        counted = scalar(settings, f"SELECT reltuples::int FROM pg_class WHERE oid = '{table}'::regclass")
+        assert counted == pytest.approx(rows, rel=0.1)
     path.write_text(path.read_text().replace("Product", "Renamed"))
     assert ran(settings, "import", path, cwd=tmp_path).returncode == 0
 
