@@ -32,14 +32,14 @@ FACTS = (
 )
 
 
-@pytest.fixture
-def catalogue(new_database: Callable[[], Settings], tmp_path: Path) -> Settings:
-    """The demo catalogue, with tiers, signals and three currencies, and products with awkward names."""
+@pytest.fixture(scope="module")
+def catalogue(new_database: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The demo catalogue, with tiers, signals, three currencies and awkward names; no test changes it."""
     settings = migrated(new_database())
     with connect(settings, "tests") as conn:
         demo.load(conn)
     for file in (TRICKY, FACTS):
-        done = ran(settings, "import", "-", cwd=tmp_path, stdin=file.encode())
+        done = ran(settings, "import", "-", cwd=tmp_path_factory.mktemp("catalogue"), stdin=file.encode())
         assert done.returncode == 0, done.stderr
     return settings
 
