@@ -55,8 +55,8 @@ class MarketEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ] = None
 
     def __post_init__(self) -> None:
-        clean_text("event_id", self.event_id)
-        clean_text("source", self.source)
+        for field in ("type", "event_id", "source"):
+            clean_text(field, getattr(self, field))
 
 
 class Published(msgspec.Struct, frozen=True):

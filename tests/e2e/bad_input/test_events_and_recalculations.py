@@ -26,6 +26,8 @@ def offer(**fields: str) -> dict[str, Any]:
     [
         ({"type": "price_changed"}, "$.type"),
         ({"type": 5}, "$.type"),
+        ({"type": "\0"}, "$.type"),
+        ({"type": "demand_changed\n"}, "$.type"),
         ({"type": "demand_changed"}, "$.data"),
         ({"type": "demand_changed", "data": {"product_id": "P-100", "index": "NaN"}}, "$.data.index"),
         ({"type": "demand_changed", "data": {"product_id": "P-100", "index": "Infinity"}}, "$.data.index"),
