@@ -28,10 +28,11 @@ def prepare_metrics(home: Path, group: str) -> None:
 
 
 def prepare_structs() -> None:
-    """Have msgspec build what it knows of every struct that is imported; call before there are threads that decode.
+    """Build the decoders of all imported structs; call it before there are threads that decode.
 
-    It builds this at the first use, and shows it to other threads half built: of two threads that decode the first
-    nested struct at once, one reads a null pointer, and the process dies (msgspec 0.22). It takes some 20 ms.
+    msgspec builds a struct's decoder at its first use, and shows it to other threads half built. Of two threads that
+    decode a nested struct for the first time at once, one reads a null pointer, and the process dies (msgspec 0.22).
+    It takes some 20 ms.
     """
     waiting = [msgspec.Struct]
     for struct in waiting:

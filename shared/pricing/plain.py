@@ -31,7 +31,7 @@ def plain_quote(
         at: The instant, aware.
         place: The market; it is plain.
         known: False for a location without a market, None else.
-        fitting: What fits the query, for the end of its validity.
+        fitting: The rules that fit the query; the answer ends when they change.
     """
     sheet = bound.sheet
     multiplier, until = place.multiplier(at)

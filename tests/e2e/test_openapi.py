@@ -1,4 +1,4 @@
-"""The documentation says everything and needs nobody else."""
+"""The OpenAPI document is complete, and its page needs no other host."""
 
 import re
 from collections.abc import Iterator

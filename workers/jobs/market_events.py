@@ -8,7 +8,6 @@ from datetime import timedelta
 import msgspec
 import structlog
 from dramatiq.middleware import Interrupt
-from opentelemetry.trace import get_current_span
 
 from shared.catalogue import products
 from shared.catalogue.failures import ProductFailure
@@ -29,15 +28,13 @@ from shared.rulebook import store as rulebook
 from shared.rulebook import values
 from shared.telemetry import propagation
 from shared.telemetry.metrics import DECISIONS, EVENT_LAG, EVENTS_COMPLETED, PRICES_CHANGED
-from shared.telemetry.tracing import tracer
+from workers.jobs import event_spans
 from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
-MOST_LINKS = 100
 # An event that comes before its product waits this long.
 EARLY = timedelta(hours=1)
-WAITS = Outcome("received")
 Waiting = Mapping[str, Sequence[WaitingEvent]]
 Latest = dict[Register, tuple[SignalUpdate, WaitingEvent]]
 
@@ -69,7 +66,7 @@ def reprice_products(services: Services, product_ids: Sequence[str]) -> None:
         decided = _decided(services, leases, waiting)
         services.writer.put(decided.sheets)
         _complete(services, leases, waiting, decided.outcomes)
-    _trace(waiting, decided.outcomes, started_ns)
+    event_spans.record(waiting, decided.outcomes, started_ns)
 
 
 def change_market(services: Services, code: str) -> None:
@@ -85,7 +82,7 @@ def change_market(services: Services, code: str) -> None:
         if versions := [outcome.version for outcome in outcomes.values() if outcome.version is not None]:
             announce_rulebook(services.events, values_version=max(versions))
         _complete(services, leases, waiting, outcomes)
-    _trace(waiting, outcomes, started_ns)
+    event_spans.record(waiting, outcomes, started_ns)
 
 
 def _begin(services: Services, targets: Sequence[str]) -> tuple[list[Lease], Waiting]:
@@ -273,34 +270,3 @@ def _note(event: CompletedEvent, trace_id: str) -> None:
         version=event.version,
         trace_id=trace_id,
     )
-
-
-def _trace(waiting: Waiting, outcomes: Mapping[Key, Outcome], started_ns: int) -> None:
-    """Record one span per target in the trace of its first event, with links to the other events.
-
-    The SQL statements of a message with several targets are in the message's own trace.
-    """
-    message = get_current_span()
-    for target, events in waiting.items():
-        if not events:
-            continue
-        first, outcome = events[0], outcomes.get(events[-1].key, WAITS)
-        carriers = [{"traceparent": event.traceparent, "tracestate": event.tracestate} for event in events[:MOST_LINKS]]
-        links = [link for carrier in carriers if (link := propagation.link_to(carrier))]
-        is_own = bool(links) and links[0].context.trace_id == message.get_span_context().trace_id
-        attributes: dict[str, str | int] = {
-            "pricing.market" if target.startswith("#") else "pricing.product_id": target.removeprefix("#"),
-            "pricing.event_id": first.id,
-            "pricing.events": len(events),
-            "pricing.outcome": outcome.status,
-        }
-        if outcome.version is not None:
-            attributes["pricing.version"] = outcome.version
-        span = tracer.start_span(
-            "apply events",
-            context=None if is_own else propagation.extract(carriers[0]),
-            attributes=attributes,
-            links=[link for link in links if link.context.trace_id != links[0].context.trace_id],
-            start_time=started_ns,
-        )
-        span.end()

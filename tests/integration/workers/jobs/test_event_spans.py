@@ -17,7 +17,7 @@ from tests.integration.catalogue_examples import NOON, new_id, product, write
 from tests.integration.workers.conftest import Interfering
 from tests.integration.workers.event_examples import Events
 from workers.jobs import market_events
-from workers.jobs.market_events import MOST_LINKS
+from workers.jobs.event_spans import MOST_LINKS
 from workers.services import Services
 
 
