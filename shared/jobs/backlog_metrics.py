@@ -111,8 +111,8 @@ SELECT coalesce(sum(n_tup_ins), 0)::bigint AS n_tup_ins FROM pg_stat_user_tables
 JOIN pg_partition_tree('price_history') t ON t.relid = s.relid
 """
 
-# An event that came before its product waits for up to an hour. It is left out of the age: nobody has to act. Only the
-# thousand oldest events are looked at, and the last of a thousand counts in any case.
+# The age leaves out events that came before their products: they wait for up to an hour, and nobody has to act. The
+# thousand oldest events are read; the last of a thousand counts in any case.
 _BACKLOG = """
 SELECT w.*, a.*, q.*, i.*, r.*,
     (SELECT count(*) FROM tasks WHERE status = 'running') AS running,

@@ -21,7 +21,7 @@ from tests.support.processes import is_alive
 from tests.support.waiting import eventually
 
 API_PROCESSES = 4
-REQUESTS = 100
+REQUESTS = 400
 PRICES = {"method": "POST", "route": "/api/v1/price", "status": "200"}
 API_PROCESS = {"service": "pricing-api", "version": VERSION}
 

@@ -56,7 +56,8 @@ def test_a_command_is_a_recipe(page: Path) -> None:
 
 @pages
 def test_a_variable_is_a_setting(page: Path) -> None:
-    settings = {field.encode_name for field in fields(Settings)} | {"PRICING_TEST_DATA", "PRICING_TEST_WITHOUT"}
+    of_tests = {f"PRICING_TEST_{name}" for name in ("DATA", "WITHOUT", "RESTARTS", "REQUESTS")}
+    settings = {field.encode_name for field in fields(Settings)} | of_tests
     assert set(re.findall(r"\bPRICING_[A-Z_]*[A-Z]\b", page.read_text())) <= settings
 
 
