@@ -56,7 +56,7 @@ def test_a_command_is_a_recipe(page: Path) -> None:
 
 @pages
 def test_a_variable_is_a_setting(page: Path) -> None:
-    of_tests = {f"PRICING_TEST_{name}" for name in ("DATA", "WITHOUT", "RESTARTS", "REQUESTS")}
+    of_tests = {f"PRICING_TEST_{name}" for name in ("DATA", "WITHOUT", "RESTARTS", "REQUESTS", "PRODUCTS")}
     settings = {field.encode_name for field in fields(Settings)} | of_tests
     assert set(re.findall(r"\bPRICING_[A-Z_]*[A-Z]\b", page.read_text())) <= settings
 
