@@ -11,6 +11,7 @@ from shared.jobs import tasks
 from shared.prices import hold_answers, holds
 from shared.prices.hold_answers import Answer
 from shared.prices.holds import HoldFilter
+from shared.pricing.money import round_to
 from shared.settings import Settings
 
 REASON = click.option("--reason", required=True, help="The reason, kept with the hold.")
@@ -29,7 +30,7 @@ def holds_command(context: click.Context, category: str | None, limit: int) -> N
         found = holds.page(conn, "open", HoldFilter(category=category), limit, None)
     rows = table("hold", "product", "price", "target", "code", "since", "reason")
     for hold in found:
-        prices = f"{hold.price} {hold.currency}", f"{hold.target} {hold.currency}"
+        prices = (f"{round_to(each, hold.currency)} {hold.currency}" for each in (hold.price, hold.target))
         add_row(rows, str(hold.hold_id), hold.product_id, *prices, hold.code, f"{hold.since:%F %T}", hold.reason)
     out.print(rows, soft_wrap=False)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from shared.pricing.change_limits import ChangeLimits, quiet_until
 from shared.pricing.draft import Draft
 from shared.pricing.explanation import Code
-from shared.pricing.money import ceil_to, floor_to, percent, shown
+from shared.pricing.money import ceil_to, floor_to, percent, round_to, shown
 from shared.pricing.policy import Policy
 from shared.pricing.price_bounds import PriceBounds
 from shared.pricing.state import DAY, Hold, HoldCode, Pause, PriceState, is_over, price_at
@@ -36,7 +36,7 @@ def limit(
         return _stay(draft, last, "observe", "observed", "the policy only observes"), None
     if (held := _hold(draft, policy, bounds, state, last, at)) is not None:
         if is_over(held.expires_at, at):
-            reason = f"the hold of {shown(held.target, draft.currency)} ended without an answer"
+            reason = f"the hold of {_in_units(held.target, draft)} ended without an answer"
             return _stay(draft, last, "hold_ended", "held", reason), None
         draft.due(held.expires_at)
         return _stay(draft, last, "hold", "held", held.reason), held
@@ -103,14 +103,19 @@ def _reason_to_hold(
     if state.is_stopped:
         return "breaker", "automation is stopped by the breaker"
     if target < bounds.floor:
-        return "below_cost", f"the target {shown(target, draft.currency)} is below cost and margin"
+        return "below_cost", f"the target {_in_units(target, draft)} is below cost and margin"
     if most is None or not last or abs(target - last) <= most * last:
         return None
     # A rise that only reaches the floor is never held, nor is the way back to the list price, which a person wrote.
     if (target == bounds.floor and target > last) or target == draft.list_price:
         return None
-    far = f"more than {percent(most)} from the price {shown(last, draft.currency)}"
-    return "hold_above", f"the target {shown(target, draft.currency)} is {far}"
+    far = f"more than {percent(most)} from the price {_in_units(last, draft)}"
+    return "hold_above", f"the target {_in_units(target, draft)} is {far}"
+
+
+def _in_units(price: Decimal, draft: Draft) -> Decimal:
+    """A price in the currency's decimals, or with up to those of the product."""
+    return shown(round_to(price, draft.currency, decimals=draft.decimals), draft.currency)
 
 
 def _blocked(limits: ChangeLimits, state: PriceState, at: datetime) -> tuple[datetime, Waits, str] | None:

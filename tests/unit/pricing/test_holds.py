@@ -30,6 +30,14 @@ def test_a_target_far_away_waits_for_a_person_and_the_price_stays() -> None:
     assert (got.rejected[-1].code, got.steps[-1].after, got.next_due) == ("held", Decimal(100), NOON + 72 * HOUR)
 
 
+@pytest.mark.parametrize(("decimals", "shown"), [(None, "63.34"), (4, "63.3367")])
+def test_the_reason_of_a_hold_shows_amounts_in_the_decimals_of_the_product(decimals: int | None, shown: str) -> None:
+    shelf = Shelf(product(price_decimals=decimals), careful())
+    held = shelf.take(competitor("63.3367")).hold
+    assert held is not None
+    assert held.reason == f"the target {shown} is more than 30 % from the price 100.00"
+
+
 def test_a_target_at_the_limit_is_published() -> None:
     assert Shelf(rules=careful()).take(competitor("70")).published_price == 70
 
