@@ -19,6 +19,7 @@ MAX_DEPTH = 5
 
 _POINTER = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _FIELD = re.compile(r"`(?P<name>[^`]+)` ")
+_STEPS = re.compile(r"\.([^.\[]+)|\[(\d+)\]").findall
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
 Part = TypeVar("Part", PriceList, Promotion)
@@ -132,10 +133,10 @@ def _with_choices(refused: RulebookRefused, kind: Any) -> str:
 def _named(document: Any, text: str, kind: Any) -> str:
     """The error with keys in place of `[...]`, as msgspec writes it for any value of a map."""
     pieces = text[text.rfind("`$") + 2 :].split("[...]")
-    way: list[str] = []
-    marker = "`$"
+    way: list[str | int] = []
+    marker = path = "`$"
     for piece in pieces[:-1]:
-        way += piece.split(".")[1:]
+        way += [int(index) if index else name for name, index in _STEPS(piece)]
         marker += f"{piece}[...]"
         keys = list(_inside(document, way))
         while len(keys) > 1:  # halved until the one key is left whose value alone is refused
@@ -143,7 +144,8 @@ def _named(document: Any, text: str, kind: Any) -> str:
             keys = half if marker in _fault(_only(document, way, half), kind) else keys[len(half) :]
         document = _only(document, way, keys)
         way += keys
-    return text if len(pieces) == 1 else f"{text[: text.rfind('`$')]}`$.{'.'.join(way)}{pieces[-1]}"
+        path += ".".join([piece, *keys])
+    return text if len(pieces) == 1 else f"{text[: text.rfind('`$')]}{path}{pieces[-1]}"
 
 
 def _fault(document: Any, kind: Any) -> str:
@@ -154,17 +156,20 @@ def _fault(document: Any, kind: Any) -> str:
     return ""
 
 
-def _inside(document: Any, way: Sequence[str]) -> Any:
-    for key in way:
-        document = document[key]
+def _inside(document: Any, way: Sequence[str | int]) -> Any:
+    for step in way:
+        document = document[step]
     return document
 
 
-def _only(document: Any, way: Sequence[str], keys: Sequence[str]) -> Any:
+def _only(document: Any, way: Sequence[str | int], keys: Sequence[str]) -> Any:
     """The document in which the map at the end of `way` has these keys only."""
     if not way:
         return {key: document[key] for key in keys}
-    return {**document, way[0]: _only(document[way[0]], way[1:], keys)}
+    inside = _only(document[way[0]], way[1:], keys)
+    if isinstance(document, list):
+        return [inside if index == way[0] else each for index, each in enumerate(document)]
+    return {**document, way[0]: inside}
 
 
 def _unique(field: str, ids: Sequence[str]) -> None:

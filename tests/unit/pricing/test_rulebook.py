@@ -189,6 +189,8 @@ def test_lists_that_all_lead_to_each_other_are_refused() -> None:
         ({"tax_rates": {"standard": "0.19", "x": "19"}}, MarketRules, "tax_rates.x"),
         ({**POLICY, "strategies": {"list_price": {}, "b": {"demand": {"lowest": 1}}}}, RulebookPolicy,
          "strategies.b.demand"),
+        ([POLICY, {**POLICY, "strategies": {"list_price": {}, "b": {"stock": {"points": [{"stock": 1}]}}}}],
+         tuple[RulebookPolicy, ...], "[1].strategies.b.stock.points[0]"),
         (with_strategy({"competitor": {"lowest": 2, "highest": 3}}), RulebookPolicy, "strategies.x.competitor.lowest"),
         ({**POLICY, "automation": {"toys": "on", "food": "off"}}, RulebookPolicy, "automation.food"),
         ({"markets": {"A.B": {}, "C.D": {"tax_rates": {"x": []}}}}, Rulebook, "markets.C.D.tax_rates.x"),
