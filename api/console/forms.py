@@ -1,7 +1,7 @@
 """Forms of the console: read into the structs of the API's bodies, and shown again with what is wrong."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
@@ -14,7 +14,8 @@ from shared.wire import amounts
 
 T = TypeVar("T")
 
-MOST_FIELDS = 2_000
+# A policy has up to 30 for each strategy, and 2 for each category.
+MOST_FIELDS = 10_000
 # Of the console itself, not of the API's bodies.
 OWN_FIELDS = ("csrf", "next")
 # What a browser's field for an instant sends; the console shows and reads UTC.
@@ -26,10 +27,13 @@ class Form:
 
     Attributes:
         problem: The first fault that was found; None: none was.
+        focus: The name of the field that has the focus when the form is shown; empty: none.
     """
 
-    def __init__(self, values: Mapping[str, Sequence[str]], problem: Problem | None = None) -> None:
-        self._values, self.problem = values, problem
+    def __init__(
+        self, values: Mapping[str, Sequence[str]], problem: Problem | None = None, focus: str = "", fault: str = ""
+    ) -> None:
+        self._values, self.problem, self.focus, self._fault = values, problem, focus, fault
 
     @classmethod
     def of_body(cls, body: bytes) -> "Form":
@@ -46,6 +50,10 @@ class Form:
     def text(self, name: str, default: str = "") -> str:
         """A field's value; the last one of several."""
         return self._values.get(name, [default])[-1]
+
+    def has(self, name: str) -> bool:
+        """Whether the field was sent, empty or not."""
+        return name in self._values
 
     def all(self, name: str) -> Sequence[str]:
         """All values of a field, as of several ticked boxes."""
@@ -80,16 +88,27 @@ class Form:
         """The same form with its problem, in the words of the API."""
         return Form(self._values, problem_of(error, ""))
 
+    def failed_at(self, name: str) -> "Form":
+        """The same form, with its problem at a field, which has the focus."""
+        return Form(self._values, self.problem, name, name)
+
+    def renamed(self, rename: Callable[[str], str | None], focus: str, **added: str) -> "Form":
+        """The same form with other names of fields; those that become None are left out."""
+        renamed = {new: values for name, values in self._values.items() if (new := rename(name)) is not None}
+        return Form(renamed | {name: [text] for name, text in added.items()}, None, focus)
+
     def error_of(self, name: str) -> str:
         """What is wrong with a field; empty: nothing."""
         if self.problem is None or self.problem.path is None:
             return ""
+        if self._fault:
+            return self.problem.detail if name == self._fault else ""
         first = re.split(r"[.\[]", self.problem.path.removeprefix("$").lstrip("."), maxsplit=1)[0]
         return self.problem.detail if first == name else ""
 
     def error_of_none(self, names: Sequence[str]) -> str:
         """What is wrong with the whole form, or with a field that is none of these."""
-        if self.problem is None or any(self.error_of(name) for name in names):
+        if self.problem is None or self._fault or any(self.error_of(name) for name in names):
             return ""
         return self.problem.detail
 

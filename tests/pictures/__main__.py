@@ -13,6 +13,7 @@ PAGES = {
     "console-products": "/console/products?category=electronics",
     "console-product": "/console/products/P-100",
     "console-rules": "/console/rules",
+    "console-policy": "/console/rules/policy",
     "console-plan": "/console/plans",  # and from there to the newest plan
     "console-holds": "/console/holds",
 }

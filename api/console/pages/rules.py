@@ -12,7 +12,7 @@ from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
 from api import plan_writes
-from api.console import charts, rule_forms
+from api.console import charts, rule_forms, rule_rows, rule_values
 from api.console.forms import EMPTY, Form
 from api.console.pages import plans
 from api.console.rendering import back, links, page
@@ -92,11 +92,13 @@ def part(
 
 @post("/rules/plan", guards=[needs("rules:write"), needs("catalogue:read")], sync_to_thread=True)
 def plan(request: Request[Any, Any, Any], services: Services, form: Form) -> Response[str]:
-    """Plan what the form says: a part, whole, or its deletion."""
+    """Plan what the form says: a part, whole, or its deletion. A button of a row only changes the form."""
     kind, key = form.text("part_kind"), form.text("part_key")
     if kind not in KINDS:
         raise InvalidInput("names no kind of rule", "$.part_kind")
     shown_key = key if kind == "policy" else key or None
+    if edited := rule_rows.changed(form):
+        return _part(request, services, kind, shown_key, form=edited, edited=True)
     try:
         if moved := _moved(services, PartName(kind, key), form.text("seen")):
             return _part(request, services, kind, shown_key, form=form, moved=moved)
@@ -136,7 +138,7 @@ def _titles(conn: Conn, versions: Sequence[VersionView | RulebookVersion]) -> di
 
 def _written(kind: Kind, key: str, form: Form) -> dict[str, Any]:
     if form.text("as") == "json":
-        read = rule_forms.json(form.text("document"), "document")
+        read = rule_values.json(form.text("document"), "document")
         if not isinstance(read, dict):
             raise InvalidInput("must be an object: {…}", "$.document")
         document: dict[str, Any] = read
@@ -176,6 +178,7 @@ def _part(
     form: Form = EMPTY,
     cursor: str | None = None,
     moved: Sequence[Difference] = (),
+    edited: bool = False,
 ) -> Response[str]:
     with services.transaction() as conn:
         held = store.active(conn)
@@ -187,16 +190,21 @@ def _part(
     if kind == "price_list" and found is not None:
         entries = price_list_entries.page(services, key or "", None, ENTRIES, cursor)
     document = documents.builtins(found) if found is not None else {}
+    as_json = request.query_params.get("as") == "json" or form.text("as") == "json"
+    fields = [one for one in rule_forms.nodes(kind, form, document) if one.name != KEYS.get(kind)]
+    if form.problem and not as_json and (wrong := rule_forms.name_at(fields, form.problem)):
+        form = form.failed_at(wrong)
     shown: dict[str, Any] = {
         "kind": kind,
         "part_key": key or "",
         "key_field": KEYS.get(kind, ""),
         "title": f"{TITLES[kind]} {key}".strip() if key is not None else f"New {TITLES[kind].lower()}",
-        "fields": [one for one in rule_forms.fields(kind, document) if one.name != KEYS.get(kind)],
+        "fields": fields,
         "document": documents.NUMBERS.encode(document).decode() if document else "{}",
-        "as_json": request.query_params.get("as") == "json" or form.text("as") == "json",
+        "as_json": as_json,
         "form": form,
-        "seen": held.version,
+        "edited": edited,
+        "seen": form.text("seen") if edited else held.version,
         "moved": moved,
         "entries": entries,
         "first": f"{PATH}/{kind}/{segment(key or '')}" if cursor else "",

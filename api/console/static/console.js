@@ -57,9 +57,9 @@ if (location.hash === "#q") document.getElementById("q")?.focus();
 document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Leaving a page with something typed that is not sent is asked about first, also when another form is sent. A form
-// that comes back with a problem, or with the change of another person, is not sent.
+// that comes back with a problem, with the change of another person, or with a row more or less, is not sent.
 const typed = new Set([...document.querySelectorAll("main form[method=post]")].filter((form) =>
-  form.querySelector("[aria-invalid=true], .error.whole, [role=alert]")));
+  "unsent" in form.dataset || form.querySelector("[aria-invalid=true], .error.whole, [role=alert]")));
 document.addEventListener("input", (event) => { if (event.target.form?.method === "post") typed.add(event.target.form); });
 addEventListener("beforeunload", (event) => { if (typed.size) event.preventDefault(); });
 

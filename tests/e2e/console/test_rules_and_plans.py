@@ -22,14 +22,14 @@ def test_a_promotion_is_planned_looked_at_applied_and_taken_back(engine: Engine)
     product_id = str(engine.put_product(category=category)["product_id"])
     fields = {
         "part_kind": "promotion", "part_key": "", "id": name, "percent": "20", "exclusive": "false", "of": "price",
-        "applies_to": json.dumps({"categories": [category]}), "priority": "3", "zone": "UTC",
+        "applies_to": "yes", "applies_to.categories": category, "priority": "3", "zone": "UTC",
     }  # fmt: skip
     with visitor(engine, "admin") as person:
         refused = person.send("/console/rules/plan", **fields | {"percent": "200"})
         assert (refused.status_code, f'value="{name}"' in refused.text) == (422, True)
         assert re.search(r'<input id="percent"[^>]*aria-invalid="true"', refused.text)
-        broken = person.send("/console/rules/plan", **fields | {"applies_to": "{"})
-        assert (broken.status_code, "is no JSON" in broken.text) == (422, True)
+        broken = person.send("/console/rules/plan", **fields | {"conditions": "", "conditions.0": ""})
+        assert re.search(r'<input id="conditions.0.attribute"[^>]*aria-invalid="true" autofocus', broken.text)
 
         made = person.send("/console/rules/plan", **fields)
         plan = plan_of(person, made.headers["location"], "ready")
@@ -75,6 +75,11 @@ def test_the_policy_is_a_form_and_a_document_that_say_the_same(engine: Engine) -
         assert (wrong.status_code, "$.min_margin" in wrong.text) == (422, True)
         assert "<h1>Policy</h1>" in wrong.text
         assert 'href="/console/rules/policy?as=json"' in wrong.text
+        unsent = {"part_kind": "policy", "seen": "1", "min_margin": "much", "categories": "", "add": "categories"}
+        longer = person.send("/console/rules/plan", **unsent)
+        assert (longer.status_code, 'name="min_margin" type="text" value="much"' in longer.text) == (200, True)
+        assert re.search(r'<input id="categories.0"[^>]* value=""[^>]* autofocus', longer.text)
+        assert 'name="seen" value="1"' in longer.text, "a change of another person since then is still found"
         made = person.send("/console/rules/plan", **sent, document=json.dumps(document))
         plan = plan_of(person, made.headers["location"], "ready")
         assert person.send(f"{plan}/discard").status_code == 303
@@ -94,7 +99,7 @@ def test_a_rule_that_another_one_changed_meanwhile_is_shown_with_the_difference(
         assert engine.http.put(f"/api/v1/promotions/{name}", json=promotion | {"percent": "15"}).status_code == 200
         fields = {
             "part_kind": "promotion", "part_key": name, "seen": seen, "percent": "12", "exclusive": "false",
-            "of": "price", "applies_to": json.dumps(promotion["applies_to"]), "priority": "0", "zone": "UTC",
+            "of": "price", "applies_to": "yes", "applies_to.categories": name, "priority": "0", "zone": "UTC",
         }  # fmt: skip
         refused = person.send(path, **fields)
         assert (refused.status_code, "changed since you opened it" in refused.text) == (409, True)
