@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
+from typing import Any
 
 from msgspec import Struct
 
@@ -11,21 +13,23 @@ from shared.pricing.bounds import Bounds
 from shared.pricing.currencies import exponent
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import MarketValues, Timeline, earliest, in_force
-from shared.pricing.local_terms import LocalTerms, Shown
+from shared.pricing.local_terms import InMarket, LocalTerms, Shown
 from shared.pricing.market import DEFAULT_MARKET_CODE, location_key
 from shared.pricing.product import Tier
 from shared.pricing.promotions import Together, together
 from shared.pricing.query import PriceQuery
 from shared.pricing.ratio import ONE, Ratio, multiply, reduced
 from shared.pricing.reach import Reach
-from shared.pricing.rule_pool import Part, Pool, Rule, Segment
+from shared.pricing.rule_pool import Group, Pool, Rule, Segment
 from shared.pricing.rulebook import MarketRules, PriceList, Promotion, Rulebook
 from shared.pricing.sheet import PriceSheet
 from shared.pricing.tax import UNCHANGED, tax_form
 
 _NO_MARKET = MarketRules()
-# Of a product, by market; and of a rulebook, by market, currencies and tax class, and by the promotions that fit.
-_MOST_SHOWN, _MOST_LOCAL_TERMS, _MOST_TOGETHER = 8, 4_096, 4_096
+# Of a product, by market, and by the rules that fit: 10 kB at most beside the sheet.
+_MOST_MARKETS, _MOST_FITTINGS = 8, 16
+# Of a rulebook, by market, currencies and tax class, and by the promotions that fit.
+_MOST_LOCAL_TERMS, _MOST_TOGETHER = 4_096, 4_096
 
 
 class CompiledRulebook:
@@ -58,20 +62,22 @@ class CompiledRulebook:
 
 
 class Fitting(Struct, frozen=True, gc=False):
-    """The rules that fit a query, and the next edge of a window among the rules whose conditions hold."""
+    """The rules that fit a query; the same object for all queries that the same rules of a product fit.
+
+    Attributes:
+        lists: The price lists that fit.
+        promotions: The promotions that fit.
+        until: The next edge of a window among the rules whose conditions hold.
+        together: What the promotions take off together; None: there are none, or it depends on the price.
+        plain: Whether `plain_quote` may apply them: at most one list of each kind, each with an entry and with nothing
+            that changes rounding, bounds or promotions; and promotions that take off a share together.
+    """
 
     lists: tuple[Rule[PriceList], ...]
     promotions: tuple[Rule[Promotion], ...]
     until: datetime | None
-
-
-class _InForce(Struct, frozen=True, gc=False):
-    """The rules that can touch a product, between two edges of windows."""
-
-    lists: Segment[PriceList] | None
-    promotions: Segment[Promotion] | None
-    begins: datetime
-    ends: datetime
+    together: Together | None = None
+    plain: bool = True
 
 
 class BoundSheet:
@@ -88,18 +94,20 @@ class BoundSheet:
         self.lists = (*own, *rules.adjustments.pools(sheet))
         self.promotions = tuple(rules.promotions.pools(sheet))
         self._nothing = None if self.lists or self.promotions else Fitting((), (), sheet.valid_until)
-        self._in_force: _InForce | None = None
+        self._in_force: Segment[Any] | None = None
+        self._fittings: dict[tuple[Group[Any], ...], Fitting] = {}
         self.bounds = Bounds(sheet.floor, sheet.ceiling)
         self._shown: dict[tuple[LocalTerms, int], Shown] = {}
-        self._in_market: dict[LocalTerms, Ratio | None] = {}
+        self._in_market: dict[tuple[Place, str], InMarket] = {}
         self._proportions: dict[int | None, Ratio] = {}
         # Where nothing of the product stands beside its price.
         self.bare = sheet.content is None and sheet.map_price is None and not sheet.lows
-        # Where nothing but market, tier and membership can move the price, and nothing stands beside it.
+        # Where `plain_quote` may answer: nothing stands beside the price, and no setting changes its rounding.
         self.plain = (
             sheet.content is None
             and sheet.map_price is None
             and sheet.price_decimals is None
+            and bool(sheet.list_price or not sheet.tiers)
             and rules.policy.ending is None
             and rules.policy.rounds == "unit"
         )
@@ -110,38 +118,57 @@ class BoundSheet:
             return self._nothing
         rules = self._in_force
         if rules is None or at < rules.begins or at >= rules.ends:
-            rules = self._in_force = _in_force(self.lists, self.promotions, at)
+            rules = self._in_force = _in_force((*self.lists, *self.promotions), at)
+            self._fittings.clear()
+        holding = rules.holding(query)
+        fitting = self._fittings.get(holding)
+        if fitting is None:
+            if len(self._fittings) >= _MOST_FITTINGS:
+                self._fittings.clear()
+            fitting = self._fittings[holding] = self._fitting(holding)
+        return fitting
+
+    def _fitting(self, groups: Iterable[Group[Any]]) -> Fitting:
         until = self.sheet.valid_until
-        lists: tuple[Rule[PriceList], ...] = ()
-        if rules.lists is not None:
-            lists, edge = rules.lists.fitting(query)
-            if edge is not None:
-                until = earliest(until, edge)
-        promotions: tuple[Rule[Promotion], ...] = ()
-        if rules.promotions is not None:
-            promotions, edge = rules.promotions.fitting(query)
-            if edge is not None:
-                until = earliest(until, edge)
-        return Fitting(lists, promotions, until)
+        for group in groups:
+            until = earliest(until, group.edge)
+        rules = dict.fromkeys(rule for group in groups for rule in group.open)
+        lists = tuple(rule for rule in rules if isinstance(rule.part, PriceList))
+        promotions = tuple(rule for rule in rules if isinstance(rule.part, Promotion))
+        off = self.rules.together(promotions) if promotions else None
+        kinds = {rule.part.kind for rule in lists}
+        plain = not rules or (
+            not self.sheet.lows
+            and len(kinds) == len(lists)
+            and all(map(_is_plain, lists))
+            and not (promotions and off is None)
+        )
+        return Fitting(lists, promotions, until, off, plain)
 
     def shown(self, local: LocalTerms, places: int) -> Shown:
         """The product's list price and bounds as a market shows them, in prices of so many decimals."""
         shown = self._shown.get((local, places))
         if shown is None:
-            if len(self._shown) >= _MOST_SHOWN:
+            if len(self._shown) >= _MOST_MARKETS:
                 self._shown.clear()
             list_price = local.shown(self.sheet.list_price, places, self.rules.policy.rounding)
             shown = self._shown[local, places] = Shown(list_price, local.bounds(self.bounds, places))
         return shown
 
-    def in_market(self, local: LocalTerms) -> Ratio | None:
-        """The published price in a market and the query's currency, before the product's tiers; None without a rate."""
-        if local not in self._in_market:
-            if len(self._in_market) >= _MOST_SHOWN:
-                self._in_market.clear()
+    def in_market(self, terms: "Terms", place: "Place", currency: str, at: datetime) -> InMarket:
+        """The product in a market of these terms at an instant, in the query's currency; the same while that holds."""
+        known = self._in_market.get((place, currency))
+        if known is None or not known.local.hold(at):
+            local = terms.local(place, currency, self.sheet, at)
             price = Ratio(multiply(self.sheet.published_price, local.multiplier))
-            self._in_market[local] = None if local.factor is None else price.by(local.factor)
-        return self._in_market[local]
+            price_here = None if local.factor is None else price.by(local.factor)
+            known = InMarket(local, price_here, self.shown(local, local.digits))
+            if len(self._in_market) >= _MOST_MARKETS:
+                self._in_market.clear()
+            # A rate that is missing may come at any instant.
+            if price_here is not None:
+                self._in_market[place, currency] = known
+        return known
 
     def proportion(self, tier: Tier) -> Ratio:
         """The price in a tier of the product, as a share of its list price, which is not 0."""
@@ -164,21 +191,15 @@ class BoundSheet:
         return formula.applies_to is None or any(rule.part is part for rule in self.rules.adjustments.of(self.sheet))
 
 
-def _in_force(lists: Iterable[Pool[PriceList]], promotions: Iterable[Pool[Promotion]], at: datetime) -> _InForce:
-    of_lists = tuple(pool.segment(at) for pool in lists)
-    of_promotions = tuple(pool.segment(at) for pool in promotions)
-    segments: tuple[Segment[PriceList] | Segment[Promotion], ...] = (*of_lists, *of_promotions)
-    begins, ends = max(one.begins for one in segments), min(one.ends for one in segments)
-    return _InForce(_joined(of_lists), _joined(of_promotions), begins, ends)
+def _in_force(pools: Iterable[Pool[Any]], at: datetime) -> Segment[Any]:
+    """The rules of all pools between two edges of windows."""
+    return reduce(Segment.beside, (pool.segment(at) for pool in pools))
 
 
-def _joined(segments: Iterable[Segment[Part]]) -> Segment[Part] | None:
-    """One segment of all; None: there are no rules in them."""
-    joined: Segment[Part] | None = None
-    for segment in segments:
-        if not segment.is_empty:
-            joined = segment if joined is None else joined.beside(segment)
-    return joined
+def _is_plain(rule: Rule[PriceList]) -> bool:
+    part, entry = rule.part, rule.entry
+    of_price = entry is not None and entry.price_decimals is part.price_decimals is None
+    return of_price and part.combinable and part.below_floor == "clamp"
 
 
 class Place:

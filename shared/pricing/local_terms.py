@@ -60,6 +60,20 @@ class LocalTerms(Struct, frozen=True, eq=False, gc=False):
         return bounds(Ratio(own.floor).by(factor).by(tax.floor), ceiling, places)
 
 
+class InMarket(Struct, frozen=True, gc=False):
+    """A product in a market, for queries in one currency.
+
+    Attributes:
+        local: The market's terms.
+        price: The published price, before the product's tiers; None: there is no rate.
+        shown: What is shown in prices with the decimals of the currency.
+    """
+
+    local: LocalTerms
+    price: Ratio | None
+    shown: "Shown"
+
+
 class Shown(Struct, frozen=True, gc=False):
     """A product's list price and bounds as a market shows them; None: there is no rate."""
 

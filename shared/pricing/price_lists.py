@@ -11,7 +11,7 @@ from shared.pricing.compiled import BoundSheet, Fitting, Terms
 from shared.pricing.endings import multiple
 from shared.pricing.entries import PriceEntry
 from shared.pricing.exchange import earliest
-from shared.pricing.local_terms import LocalTerms
+from shared.pricing.local_terms import InMarket
 from shared.pricing.product import Tier
 from shared.pricing.promotions import less
 from shared.pricing.query import PriceQuery, exact
@@ -36,7 +36,8 @@ class Candidate(Struct, frozen=True, gc=False):
 class Situation:
     """One query at one instant: what every line of it is computed from.
 
-    `until` is the next instant at which a window or a value changes that was looked at.
+    `price` is the published price in the market, before the product's tiers. `until` is the next instant at which a
+    window or a value changes that was looked at.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Situation:
         "currency",
         "fitting",
         "local",
+        "price",
         "quantity",
         "query",
         "rounding",
@@ -60,7 +62,7 @@ class Situation:
         bound: BoundSheet,
         query: PriceQuery,
         at: datetime,
-        local: LocalTerms,
+        in_market: InMarket,
         fitting: Fitting,
     ) -> None:
         self.terms = terms
@@ -68,7 +70,8 @@ class Situation:
         self.sheet = bound.sheet
         self.query = query
         self.at = at
-        self.local = local
+        self.price = in_market.price
+        self.local = local = in_market.local
         self.currency = local.currency
         self.tax = local.tax
         self.quantity = Decimal(query.quantity) if type(query.quantity) is int else exact(query.quantity)

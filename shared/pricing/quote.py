@@ -73,15 +73,12 @@ def quote(
         place = terms.default
     currency = query.currency or place.rules.currency or sheet.currency
     fitting = bound.fitting(query, at)
-    if (
-        bound.plain
-        and place.plain
-        and currency == sheet.currency
-        and not (explain or contract or fitting.lists or fitting.promotions)
-        and type(query.quantity) is int
-    ):
-        return plain_quote(terms, bound, query.quantity, query.is_prime_member, at, place, known, fitting)
-    here = Situation(terms, bound, query, at, terms.local(place, currency, sheet, at), fitting)
+    in_market = bound.in_market(terms, place, currency, at)
+    if bound.plain and place.plain and fitting.plain and not (explain or contract):
+        priced = plain_quote(bound, query, in_market, fitting)
+        if priced is not None:
+            return priced if known is None else replace(priced, market_known=known)
+    here = Situation(terms, bound, query, at, in_market, fitting)
     rate = terms.rules.policy.membership_rate
     return _by_rules(here, known, contract, Trail(sheet, currency, rate) if explain else None)
 
@@ -160,7 +157,7 @@ def _published(here: Situation, trail: Trail | None) -> Line | None:
     """The published price in the market, with the product's tier, in the query's currency."""
     sheet = here.sheet
     if trail is None and sheet.list_price:
-        price = here.bound.in_market(here.local)
+        price = here.price
         tier = tier_of(sheet.tiers, here.query.quantity) if sheet.tiers else None
         if tier is not None and price is not None:
             price = price.by(here.bound.proportion(tier))
@@ -235,7 +232,7 @@ def _discounted(
         return unit, (), rate
     promotions, exclusive = tuple[str, ...](), False
     if fitting:
-        together = here.terms.rules.together(fitting) if trail is None and unit.num else None
+        together = here.fitting.together if trail is None and unit.num else None
         if together is not None:
             unit, promotions = unit.times(together.factor), together.ids
         else:

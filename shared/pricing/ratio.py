@@ -63,12 +63,17 @@ def _tie_goes_up(quotient: Decimal, mode: Mode) -> bool:
     return mode == "HALF_UP" or (mode == "HALF_EVEN" and bool(_WIDE.remainder(quotient, Decimal(2))))
 
 
+def to_places(amount: Decimal, places: int, mode: Mode) -> Decimal:
+    """As `rounded`, for an amount without a divisor."""
+    unit = _UNITS[places]
+    return amount if amount.same_quantum(unit) else amount.quantize(unit, _ROUNDINGS[mode], _WIDE)
+
+
 def rounded(amount: Ratio, places: int, mode: Mode) -> Decimal:
     """The amount with that many decimals, 0 to 6; it is not negative."""
     num, den = amount.num, amount.den
     if den is ONE:
-        unit = _UNITS[places]
-        return num if num.same_quantum(unit) else num.quantize(unit, _ROUNDINGS[mode], _WIDE)
+        return to_places(num, places, mode)
     return whole(num.scaleb(places, _WIDE), den, mode).scaleb(-places, _WIDE)
 
 

@@ -4,7 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from shared.pricing.conditions import Key, Predicate, Reader, is_of_keys_alone, keys, predicate, reader, specificity
 from shared.pricing.entries import PriceEntry
@@ -98,7 +100,7 @@ class Rule(Generic[Part]):
         return "not_started" if self.opens is not None and at < self.opens else None
 
 
-class _Group(NamedTuple, Generic[Part]):
+class Group(Struct, Generic[Part], frozen=True, eq=False, gc=False):
     """Rules with the same conditions between two edges of windows.
 
     Attributes:
@@ -120,7 +122,7 @@ class Segment(Generic[Part]):
         ends: The edge after, exclusive.
     """
 
-    __slots__ = ("_always", "_tables", "_tested", "begins", "ends", "is_empty")
+    __slots__ = ("_always", "_tables", "_tested", "begins", "ends")
 
     def __init__(self, rules: Iterable[Rule[Part]], at: datetime, begins: datetime, ends: datetime) -> None:
         self.begins, self.ends = begins, ends
@@ -128,9 +130,9 @@ class Segment(Generic[Part]):
         for rule in rules:
             if rule.state(at) != "expired":
                 alike.setdefault(rule.conditions, []).append(rule)
-        self._always: _Group[Part] = _Group((), (), None)
-        self._tested: list[_Group[Part]] = []
-        tables: dict[str, dict[Key, list[_Group[Part]]]] = {}
+        self._always: tuple[Group[Part], ...] = ()
+        self._tested: list[Group[Part]] = []
+        tables: dict[str, dict[Key, list[Group[Part]]]] = {}
         for members in alike.values():
             group, first = _group(members, at), members[0]
             if first.attribute is not None:
@@ -140,49 +142,39 @@ class Segment(Generic[Part]):
             elif group.rest:
                 self._tested.append(group)
             else:
-                self._always = group
-        self._tables: list[tuple[Reader, dict[Key, list[_Group[Part]]]]] = [
+                self._always = (group,)
+        self._tables: list[tuple[Reader, dict[Key, list[Group[Part]]]]] = [
             (reader(attribute), table) for attribute, table in tables.items()
         ]
-        self.is_empty = not alike
 
     def beside(self, other: "Segment[Part]") -> "Segment[Part]":
         """The rules of both pools, where both are in force."""
         joined: Segment[Part] = object.__new__(Segment)
         joined.begins, joined.ends = max(self.begins, other.begins), min(self.ends, other.ends)
-        (_, mine, edge), (_, theirs, other_edge) = self._always, other._always
-        joined._always = _Group((), mine + theirs, earliest(edge, other_edge))
+        joined._always = self._always + other._always
         joined._tested, joined._tables = self._tested + other._tested, self._tables + other._tables
-        joined.is_empty = self.is_empty and other.is_empty
         return joined
 
-    def fitting(self, query: PriceQuery) -> tuple[tuple[Rule[Part], ...], datetime | None]:
-        """The open rules whose conditions hold, and the next edge of a rule whose conditions hold."""
-        _, found, until = self._always
-        for rest, is_open, edge in self._tested:
-            for fits in rest:
+    def holding(self, query: PriceQuery) -> tuple[Group[Part], ...]:
+        """The rules whose conditions hold; some perhaps twice, where an attribute has several values."""
+        found = self._always
+        for group in self._tested:
+            for fits in group.rest:
                 if not fits(query):
                     break
             else:
-                found += is_open
-                if edge is not None:
-                    until = earliest(until, edge)
+                found += (group,)
         for read, table in self._tables:
-            values = read(query)
-            for value in values:
+            for value in read(query):
                 if value not in table:
                     continue
-                for rest, is_open, edge in table[value]:
-                    for fits in rest:
+                for group in table[value]:
+                    for fits in group.rest:
                         if not fits(query):
                             break
                     else:
-                        found += is_open
-                        if edge is not None:
-                            until = earliest(until, edge)
-            if len(values) > 1:  # a rule may name several of the values
-                found = tuple(dict.fromkeys(found))
-        return found, until
+                        found += (group,)
+        return found
 
 
 class Pool(Generic[Part]):
@@ -205,8 +197,8 @@ class Pool(Generic[Part]):
         return segment
 
 
-def _group(rules: Sequence[Rule[Part]], at: datetime) -> _Group[Part]:
+def _group(rules: Sequence[Rule[Part]], at: datetime) -> Group[Part]:
     until: datetime | None = None
     for rule in rules:
         until = earliest(until, rule.edge(at))
-    return _Group(rules[0].rest, tuple(rule for rule in rules if rule.state(at) is None), until)
+    return Group(rules[0].rest, tuple(rule for rule in rules if rule.state(at) is None), until)
