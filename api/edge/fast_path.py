@@ -109,7 +109,11 @@ class FastPath:
         The same bytes as before have the same answer, while that holds.
         """
         known = self._remembered.get(body)
-        if known is not None and self._still_holds(known):
+        if (
+            known is not None
+            and (known.until is None or known.until > self._now())
+            and self._started().reader.still_holds(known.basis)
+        ):
             return known.answer
         query = _decoded(body)
         if query is None or query.customer_id is not None:
@@ -191,9 +195,6 @@ class FastPath:
         if self._running is None:
             self._running = self._services()
         return self._running
-
-    def _still_holds(self, known: _Remembered) -> bool:
-        return (known.until is None or known.until > self._now()) and self._started().reader.still_holds(known.basis)
 
     def _allows(self, scope: HTTPScope) -> bool:
         """Whether the caller may name customers, groups, attributes and instants."""

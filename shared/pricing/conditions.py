@@ -150,7 +150,9 @@ def _one_of(attribute: str, wanted: frozenset[Key]) -> Predicate:
     """Whether the attribute has one of these values; the kinds of attributes that most conditions name come first."""
     if attribute == "customer_groups":
         return lambda query: not wanted.isdisjoint(query.customer_groups)
-    if attribute in _TEXTS and attribute != "user_location":
+    if attribute == "user_location":
+        return lambda query: query.user_location is not None and location_key(query.user_location) in wanted
+    if attribute in _TEXTS:
         get = attrgetter(attribute)
         return lambda query: get(query) in wanted
     read = reader(attribute)
