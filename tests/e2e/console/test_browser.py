@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.console.conftest import Watched
 from tests.support.engine import Engine
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.long
 
@@ -131,3 +132,25 @@ def test_pages_work_without_scripts(browser: Browser, engine: Engine) -> None:
         page.get_by_role("link", name="P-101").click()
         page.get_by_role("button", name="Dark").click()
         expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_row_of_a_rule_is_added_without_scripts_and_by_keyboard_alone(browser: Browser, engine: Engine) -> None:
+    with browser.new_context(base_url=str(engine.http.base_url), java_script_enabled=False) as context:
+        page = context.new_page()
+        sign_in(page, engine)
+        page.goto("/console/rules/policy")
+        page.get_by_label("Min margin").fill("7 %")
+        page.get_by_role("button", name="Add to categories").press("Enter")
+        expect(page.get_by_label("Category").last).to_be_focused()
+        page.keyboard.type("toys-by-keyboard")
+        page.keyboard.press("Tab")
+        page.keyboard.type("match")
+        page.keyboard.press("Enter")  # plans the change, and presses no button of a row
+        page.wait_for_url("**/console/plans/*")
+
+        def changes(field: str) -> bool:
+            page.reload()
+            return page.locator("td code", has_text=field).is_visible()
+
+        eventually(lambda: changes("categories.toys-by-keyboard"), "the plan has the new row")
+        assert changes("min_margin")
