@@ -16,6 +16,7 @@ from deploy.native import environment, stack
 from shared import settings
 from shared.settings import Settings
 from shared.telemetry.tracing import RootSampler
+from tests.support import unsynced
 from tests.support.collector import Collector
 from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
@@ -41,7 +42,7 @@ def _settings(home: Path) -> Settings:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """PostgreSQL and Redis without the engine's processes, for tests that call the code itself."""
     home = tmp_path_factory.mktemp("servers") / "home"
-    stack.up(home, _environ(), ["postgres", "redis"])
+    unsynced.servers_up(home, _environ())
     yield _settings(home)
     stack.down(home)
 
@@ -75,6 +76,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed:
         PRICING_WEBHOOK_NETWORKS="127.0.0.0/8",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
     )
+    unsynced.servers_up(home, environ)
     stack.up(home, environ)
     engine = Engine(home, _settings(home))
     yield engine

@@ -1,15 +1,10 @@
 """A migrated catalogue on real servers, and clients of it; each test uses products of its own."""
 
 from collections.abc import Callable, Iterator
-from uuid import uuid4
 
-import msgspec
-import psycopg
 import pytest
 import redis
-from psycopg import sql
 
-from deploy.native import state
 from shared.cache import sheets
 from shared.commands import demo
 from shared.messaging import clients
@@ -18,6 +13,7 @@ from shared.postgres.pools import Pool
 from shared.rulebook import store as rulebook
 from shared.rulebook.store import ActivePolicy
 from shared.settings import Settings
+from tests.integration import databases
 
 PROCESS = "tests"
 
@@ -62,20 +58,24 @@ def lasting_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "MARK_TTL_MS", 600_000)
 
 
+@pytest.fixture(scope="session")
+def template(servers: Settings) -> Iterator[str]:
+    """The name of a migrated database without a connection, for copies."""
+    with databases.empty(servers) as make:
+        made = make()
+        migrations.migrate(made)
+        yield made.database_url.rpartition("/")[2]
+
+
 @pytest.fixture(scope="module")
 def new_database(servers: Settings) -> Iterator[Callable[[], Settings]]:
     """Makes empty databases on the running server; they are dropped at the end."""
-    names: list[sql.Identifier] = []
-    address, _, _ = servers.database_url.rpartition("/")
-
-    def make() -> Settings:
-        name = f"t_{uuid4().hex[:12]}"
-        names.append(sql.Identifier(name))
-        server.execute(sql.SQL("CREATE DATABASE {} OWNER pricing").format(names[-1]))
-        return msgspec.structs.replace(servers, database_url=f"{address}/{name}")
-
-    superuser = state.load(servers.home_dir).superuser_url
-    with psycopg.connect(superuser, autocommit=True) as server:
+    with databases.empty(servers) as make:
         yield make
-        for name in names:
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+
+
+@pytest.fixture(scope="module")
+def migrated_database(servers: Settings, template: str) -> Iterator[Callable[[], Settings]]:
+    """Makes databases with the newest schema on the running server; they are dropped at the end."""
+    with databases.migrated(servers, template) as make:
+        yield make

@@ -78,8 +78,13 @@ def ran(
 
 
 def migrated(settings: Settings) -> Settings:
-    """The same, with the schema and the default policy."""
+    """The same, with the schema, the default policy and the shipped markets."""
     migrations.migrate(settings)
+    return with_rules(settings)
+
+
+def with_rules(settings: Settings) -> Settings:
+    """The same, with the default policy and the shipped markets; it has the schema."""
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
         demo.ensure_markets(conn)

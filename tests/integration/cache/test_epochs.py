@@ -18,7 +18,7 @@ from shared.cache.sheets import Fill
 from shared.cache.writer import SheetWriter
 from shared.commands import demo
 from shared.commands.epoch import new_epoch
-from shared.postgres import epochs, migrations, pools
+from shared.postgres import epochs, pools
 from shared.postgres.pools import Pool
 from shared.prices import published
 from shared.prices.new_versions import Cause
@@ -33,10 +33,9 @@ FORGED = 10**15
 
 
 @pytest.fixture
-def own_database(new_database: Callable[[], Settings]) -> Settings:
+def own_database(migrated_database: Callable[[], Settings]) -> Settings:
     """A migrated database of the test's own, beside the shared Redis."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
         demo.ensure_markets(conn)

@@ -12,7 +12,7 @@ from shared.changes import log
 from shared.changes.entries import Entry
 from shared.changes.log import Part
 from shared.errors import ChangesGone
-from shared.postgres import migrations, partitions, pools
+from shared.postgres import partitions, pools
 from shared.postgres.pools import Pool
 from shared.rulebook import store as rulebook
 from shared.settings import Settings
@@ -84,9 +84,8 @@ class TestOfItsOwn:
     """A log of the test's own, without entries of others."""
 
     @pytest.fixture
-    def own(self, new_database: Callable[[], Settings]) -> Iterator[Pool]:
-        settings = new_database()
-        migrations.migrate(settings)
+    def own(self, migrated_database: Callable[[], Settings]) -> Iterator[Pool]:
+        settings = migrated_database()
         with pools.pool(settings, "tests", size=2) as pool:
             pool.wait()
             with pool.connection() as conn:

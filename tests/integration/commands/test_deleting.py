@@ -11,7 +11,7 @@ from shared.commands import demo
 from shared.commands.catalogue import load_demo
 from shared.commands.deleting import delete_command
 from shared.messaging import clients
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.prices.history import price_changes
@@ -27,10 +27,9 @@ BY = By("", "test")
 
 
 @pytest.fixture(scope="module")
-def loaded(new_database: Callable[[], Settings]) -> Settings:
+def loaded(migrated_database: Callable[[], Settings]) -> Settings:
     """A database of its own with the demo, two own products, and rules."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         store.ensure_default(conn)
         demo.load(conn)
@@ -119,9 +118,8 @@ def test_rules_are_deleted_by_name(just: Just, loaded: Settings) -> None:
     assert (book.price_lists, book.promotions, "DE" in book.markets) == ((), (), False)
 
 
-def test_a_start_without_the_demo_stays_without_it(new_database: Callable[[], Settings]) -> None:
-    settings = new_database()
-    migrations.migrate(settings)
+def test_a_start_without_the_demo_stays_without_it(migrated_database: Callable[[], Settings]) -> None:
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         store.ensure_default(conn)
         assert demo.is_wanted(conn)

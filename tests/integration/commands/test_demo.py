@@ -12,7 +12,7 @@ import pytest
 
 from shared.cache import sheets
 from shared.commands import demo
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.prices import published
 from shared.pricing.currencies import EXPONENTS
@@ -33,10 +33,9 @@ print(msgspec.json.encode([products, [list(demo.demo_signals(p)) for p in produc
 
 
 @pytest.fixture
-def conn(new_database: Callable[[], Settings]) -> Iterator[Conn]:
+def conn(migrated_database: Callable[[], Settings]) -> Iterator[Conn]:
     """A database with the demo catalogue, and nothing else."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
         demo.load(conn)

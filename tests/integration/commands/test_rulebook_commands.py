@@ -12,7 +12,7 @@ from shared.commands.rulebook import import_rates, policy, rulebook_command
 from shared.messaging.channel import RULEBOOK
 from shared.messaging.clients import client
 from shared.messaging.subscription import Subscription
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.rulebook import exchange_rates, store
 from shared.settings import Settings
 from tests.support.waiting import eventually
@@ -22,9 +22,8 @@ Just = Callable[..., Result]
 
 
 @pytest.fixture
-def own(new_database: Callable[[], Settings]) -> Settings:
-    settings = new_database()
-    migrations.migrate(settings)
+def own(migrated_database: Callable[[], Settings]) -> Settings:
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         store.ensure_default(conn)
     return settings

@@ -14,7 +14,7 @@ from deploy.compose import database as compose_database
 from deploy.database import Database, DatabaseError
 from deploy.native import database as native_database
 from deploy.native import environment, state
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.settings import Settings
 from tests.support.deploying import deploying
 from tests.support.native_tools import tools
@@ -27,10 +27,9 @@ def name_of(settings: Settings) -> str:
 
 
 @pytest.fixture
-def own(new_database: Callable[[], Settings]) -> Settings:
+def own(migrated_database: Callable[[], Settings]) -> Settings:
     """A migrated database of the test's own, with one row."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     write(settings, "before")
     return settings
 

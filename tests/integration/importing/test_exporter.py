@@ -15,7 +15,7 @@ from shared.commands import demo
 from shared.importing import exporter, tables
 from shared.postgres.pools import connect
 from shared.settings import Settings
-from tests.integration.importing_examples import HEADER, command, environ, migrated, ran, scalar
+from tests.integration.importing_examples import HEADER, command, environ, ran, scalar, with_rules
 
 NAMES = ["products.csv", "products.csv.gz", "products.jsonl", "products.jsonl.gz"]
 TRICKY = (
@@ -33,9 +33,9 @@ FACTS = (
 
 
 @pytest.fixture(scope="module")
-def catalogue(new_database: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def catalogue(migrated_database: Callable[[], Settings], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The demo catalogue, with tiers, signals, three currencies and awkward names; no test changes it."""
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     with connect(settings, "tests") as conn:
         demo.load(conn)
     for file in (TRICKY, FACTS):
@@ -66,10 +66,10 @@ def test_what_was_exported_is_imported_as_unchanged(catalogue: Settings, tmp_pat
 
 
 def test_an_empty_catalogue_takes_it_all_back(
-    catalogue: Settings, new_database: Callable[[], Settings], tmp_path: Path
+    catalogue: Settings, migrated_database: Callable[[], Settings], tmp_path: Path
 ) -> None:
     exported(catalogue, tmp_path / "one.jsonl")
-    other = migrated(new_database())
+    other = with_rules(migrated_database())
     assert ran(other, "import", "one.jsonl", cwd=tmp_path).returncode == 0
     exported(other, tmp_path / "two.jsonl")
     assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()
@@ -153,9 +153,9 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1", "'=1", "''=1"
 
 
 def test_no_text_of_an_export_for_spreadsheets_is_a_formula_and_all_come_back(
-    new_database: Callable[[], Settings], tmp_path: Path
+    migrated_database: Callable[[], Settings], tmp_path: Path
 ) -> None:
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     lines = io.StringIO()
     rows = [(f"F-{at}", text, "USD", "1.00", text) for at, text in enumerate(FORMULAS)]
     csv.writer(lines).writerows([[*HEADER.split(","), "category"], *rows])

@@ -16,7 +16,7 @@ from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
 from tests.integration.importing.import_results import stored
-from tests.integration.importing_examples import HEADER, command, environ, generated, migrated, ran, scalar
+from tests.integration.importing_examples import HEADER, command, environ, generated, ran, scalar, with_rules
 from tests.support.prerequisites import public_data
 from tests.support.waiting import eventually
 
@@ -25,9 +25,9 @@ NewDatabase = Callable[[], Settings]
 BIGBASKET = "product_id=index,name=product,category=category,base_price=market_price"
 
 
-def test_the_catalogue_of_a_grocer_is_imported(new_database: NewDatabase, tmp_path: Path) -> None:
+def test_the_catalogue_of_a_grocer_is_imported(migrated_database: NewDatabase, tmp_path: Path) -> None:
     data = public_data()
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     arguments = ("import", data / "bigbasket_products.csv", "--map", BIGBASKET, "--currency", "INR")
     refused = ran(settings, *arguments, cwd=tmp_path)
     assert refused.returncode == 2
@@ -64,9 +64,9 @@ def test_options_that_make_no_sense_and_a_database_that_is_away_exit_with_2(sett
 
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_an_import_that_is_broken_off_leaves_the_catalogue_as_it_was(
-    new_database: NewDatabase, tmp_path: Path, signal_: signal.Signals, code: int
+    migrated_database: NewDatabase, tmp_path: Path, signal_: signal.Signals, code: int
 ) -> None:
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     path = generated(tmp_path / "products.csv", 200_000)
     (tmp_path / "before.csv").write_text(f"{HEADER}\nG-0,Before,USD,7.00\n")
     assert ran(settings, "import", "before.csv", cwd=tmp_path).returncode == 0
@@ -99,9 +99,9 @@ _WRITING = f"{_CONNECTED} AND query ~ 'COPY (products|prices)'"
 
 @pytest.mark.long
 def test_a_catalogue_whose_rows_were_not_counted_takes_a_file_as_fast(
-    new_database: NewDatabase, tmp_path: Path
+    migrated_database: NewDatabase, tmp_path: Path
 ) -> None:
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     rows = 60_000
     with psycopg.connect(settings.database_url) as filling:
         filling.execute(_PRODUCTS, [rows])
@@ -126,8 +126,8 @@ SELECT 'X-' || n, 'X', 'x', 'USD', 1 FROM generate_series(1, %s) n
 
 
 @pytest.mark.long
-def test_memory_does_not_grow_with_the_file(new_database: NewDatabase, tmp_path: Path) -> None:
-    settings = migrated(new_database())
+def test_memory_does_not_grow_with_the_file(migrated_database: NewDatabase, tmp_path: Path) -> None:
+    settings = with_rules(migrated_database())
     few, many = (_peak_kb(settings, generated(tmp_path / f"{rows}.csv", rows)) for rows in (80_000, 240_000))
     # The same file takes up to 10 MB more in one run than in another. A row that is kept takes 250 bytes or more.
     assert many - few < 160_000 * 250 / 1024

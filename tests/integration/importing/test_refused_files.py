@@ -19,7 +19,7 @@ from shared.rulebook.values import By
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
 from tests.integration.importing.import_results import Writing, stored
-from tests.integration.importing_examples import HEADER, NO_MAP, generated, imported, migrated
+from tests.integration.importing_examples import HEADER, NO_MAP, generated, imported, with_rules
 
 NewDatabase = Callable[[], Settings]
 
@@ -105,9 +105,9 @@ def test_rejects_are_not_written_over_the_file_nor_where_nobody_can(pool: Pool, 
     assert path.read_text().startswith(HEADER)
 
 
-def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(new_database: NewDatabase, tmp_path: Path) -> None:
+def test_a_policy_that_is_replaced_meanwhile_refuses_the_import(migrated_database: NewDatabase, tmp_path: Path) -> None:
     """Its run would not see products that are not committed yet."""
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     path = generated(tmp_path / "products.csv", 3)
 
     def replace() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.postgres.pools import connect
 from shared.settings import Settings
-from tests.integration.importing_examples import migrated, ran
+from tests.integration.importing_examples import ran, with_rules
 from tests.support import shop_exports
 from tests.support.shop_exports import Export
 
@@ -38,9 +38,9 @@ NewDatabase = Callable[[], Settings]
     ids=["shopify", "woocommerce", "excel", "xlsx"],
 )
 def test_an_export_goes_in_with_the_right_prices(
-    new_database: NewDatabase, tmp_path: Path, export: Export, said: list[str]
+    migrated_database: NewDatabase, tmp_path: Path, export: Export, said: list[str]
 ) -> None:
-    settings = migrated(new_database())
+    settings = with_rules(migrated_database())
     (tmp_path / "export").write_bytes(export.content)
     for dry_run in (["--dry-run"], []):
         done = ran(settings, "import", "export", *export.arguments, *dry_run, cwd=tmp_path)
@@ -62,8 +62,8 @@ def test_an_export_goes_in_with_the_right_prices(
         assert {row["category"] for row in found} in ({"Jackets"}, {"Clothing > Hoodies"})
 
 
-def test_sale_dates_are_windows_in_the_zone_of_the_shop(new_database: NewDatabase, tmp_path: Path) -> None:
-    settings = migrated(new_database())
+def test_sale_dates_are_windows_in_the_zone_of_the_shop(migrated_database: NewDatabase, tmp_path: Path) -> None:
+    settings = with_rules(migrated_database())
     export = shop_exports.woocommerce()
     content = export.content.replace(b"2099-12-31 23:59:59", b"2099-06-30")
     done = ran(settings, "import", "-", *export.arguments, "--zone", "Europe/Berlin", cwd=tmp_path, stdin=content)

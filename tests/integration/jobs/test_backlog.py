@@ -10,13 +10,13 @@ from shared.market_events.records import EventRecord
 from shared.postgres import pools
 from shared.settings import Settings
 from tests.integration.catalogue_examples import NOON
-from tests.integration.importing_examples import migrated
+from tests.integration.importing_examples import with_rules
 
 _PRODUCT = "INSERT INTO products (product_id, name, category, currency, base_price) VALUES (%s, 'A', 'a', 'USD', 1)"
 
 
-def test_an_event_before_its_product_waits_and_is_not_late(new_database: Callable[[], Settings]) -> None:
-    with pools.connect(migrated(new_database()), "tests") as conn:
+def test_an_event_before_its_product_waits_and_is_not_late(migrated_database: Callable[[], Settings]) -> None:
+    with pools.connect(with_rules(migrated_database()), "tests") as conn:
         conn.execute(_PRODUCT, ["known"])
         for product_id, minutes in (("not-yet", 30), ("known", 10)):
             record = EventRecord(source="erp", id=product_id, type="demand_changed", occurred_at=NOON)

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from listener.change_clock import ChangeClock
-from shared.postgres import clock, migrations, pools
+from shared.postgres import clock, pools
 from shared.postgres.pools import Pool
 from shared.pricing.rulebook import PriceList, Promotion, Rulebook
 from shared.rulebook import store
@@ -18,9 +18,8 @@ from tests.integration.listener.conftest import Queues
 
 
 @pytest.fixture
-def shop(new_database: Callable[[], Settings]) -> Iterator[Pool]:
-    settings = new_database()
-    migrations.migrate(settings)
+def shop(migrated_database: Callable[[], Settings]) -> Iterator[Pool]:
+    settings = migrated_database()
     with pools.pool(settings, "tests", size=2) as pool:
         with pool.connection() as conn:
             store.ensure_default(conn)

@@ -9,7 +9,7 @@ from shared.jobs import backlog_metrics, merging, tasks
 from shared.jobs import retention as old_tasks
 from shared.market_events import inbox
 from shared.market_events import retention as old_events
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices import repricing_queue
 from shared.settings import Settings
@@ -62,10 +62,9 @@ def test_autovacuum_waits_for_two_percent_of_a_table_that_grows(pool: Pool, tabl
 
 
 @pytest.fixture(scope="module")
-def large(new_database: Callable[[], Settings]) -> Iterator[Settings]:
+def large(migrated_database: Callable[[], Settings]) -> Iterator[Settings]:
     """A database with two years of events and jobs, all of them ended."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         conn.execute("ALTER TABLE market_events SET (autovacuum_enabled = off)")
         for rows in (OLD_EVENTS, OLD_TASKS):

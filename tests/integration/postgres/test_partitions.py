@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from shared.postgres import migrations, partitions, pools
+from shared.postgres import partitions, pools
 from shared.postgres.partitions import TABLES, Month, Partitioned, maintain
 from shared.postgres.pools import Pool
 from shared.settings import Settings
@@ -166,11 +166,10 @@ def test_a_month_follows_another(month: tuple[int, int], following: tuple[int, i
 
 
 def test_every_partitioned_table_is_maintained_and_has_a_default_partition(
-    new_database: Callable[[], Settings],
+    migrated_database: Callable[[], Settings],
 ) -> None:
     """A table that a migration partitions and nobody declares would fill its default partition and keep everything."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     query = "SELECT relname FROM pg_class WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace"
     with pools.pool(settings, "tests", size=2) as pool, pool.connection() as conn:
         assert {row["relname"] for row in conn.execute(query)} == {table.name for table in TABLES}

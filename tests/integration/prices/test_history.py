@@ -10,7 +10,7 @@ import pytest
 from shared.catalogue import price_lists
 from shared.catalogue.price_lists import EntryRow
 from shared.errors import NoHistory, NotFound, UnusableProduct
-from shared.postgres import migrations, partitions, pools
+from shared.postgres import partitions, pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices import history, list_entries, published
 from shared.prices.packing import packed, unpacked
@@ -101,9 +101,8 @@ def test_a_row_of_a_release_before_has_no_sheet(pool: Pool, policy: ActivePolicy
             history.sheet_as_of(conn, product_id, at)
 
 
-def test_a_dropped_month_takes_no_sheet_of_a_kept_instant(new_database: Callable[[], Settings]) -> None:
-    settings = new_database()
-    migrations.migrate(settings)
+def test_a_dropped_month_takes_no_sheet_of_a_kept_instant(migrated_database: Callable[[], Settings]) -> None:
+    settings = migrated_database()
     today, product_id = datetime(2026, 11, 26, tzinfo=UTC), new_id()
     with pools.pool(settings, "tests", size=2) as pool:
         with pool.connection() as conn:

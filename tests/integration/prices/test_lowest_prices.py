@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.catalogue import price_lists
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn, Pool
 from shared.prices import gathering, imported_prices, list_entries, lowest_prices, published
 from shared.prices.imported_prices import ImportedPrice
@@ -100,9 +100,8 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def own_pool(new_database: Callable[[], Settings]) -> Iterator[Pool]:
-    settings = new_database()
-    migrations.migrate(settings)
+def own_pool(migrated_database: Callable[[], Settings]) -> Iterator[Pool]:
+    settings = migrated_database()
     with pools.pool(settings, "tests", size=2) as pool:
         with pool.connection() as conn:
             rulebook.ensure_default(conn)

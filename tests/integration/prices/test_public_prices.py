@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shared.commands.history import history_command, import_history
 from shared.errors import NotFound
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.prices import public_prices
 from shared.pricing.rulebook import AppliesTo, Promotion, Rulebook
 from shared.rulebook import store as rulebook
@@ -30,10 +30,9 @@ def days_ago(days: float) -> datetime:
 
 
 @pytest.fixture
-def shop(new_database: Callable[[], Settings]) -> Settings:
+def shop(migrated_database: Callable[[], Settings]) -> Settings:
     """A shop of 60 days: a promotion of 10 % is open in the last 10, a market's factor is 2 in the last 30."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     summer = Promotion(
         id="summer",
         percent=Decimal(10),

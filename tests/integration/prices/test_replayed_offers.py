@@ -16,7 +16,7 @@ from shared.catalogue import product_set
 from shared.market_events import signals
 from shared.market_events.events import CompetitorPriceChanged
 from shared.market_events.signals import SignalUpdate
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.prices import gathering, history, published
 from shared.prices.new_versions import Cause
@@ -166,7 +166,7 @@ def rules(_: Rulebook) -> Rulebook:
 
 
 @pytest.fixture(scope="module")
-def replay(new_database: Callable[[], Settings]) -> Iterator[Replay]:
+def replay(migrated_database: Callable[[], Settings]) -> Iterator[Replay]:
     dice, offers, base = random.Random(20), list[Offer](), dict[str, Decimal]()
     with (public_data() / "retail_price.csv").open() as file:
         for row in sorted(csv.DictReader(file), key=lambda row: row["month_year"]):
@@ -177,8 +177,7 @@ def replay(new_database: Callable[[], Settings]) -> Iterator[Replay]:
                 at = month + timedelta(seconds=dice.randrange(25 * 86_400))
                 offers.append(Offer(at, product_id, name, Decimal(row[name]).quantize(CENT)))
     assert (len(base), len(offers)) == (52, 2028)
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         rulebook.ensure_default(conn)
         rulebook.change(conn, rules, By("tests", "replay"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Pool
 from shared.prices import inputs, published
 from shared.pricing.rulebook import AppliesTo, Promotion, Rulebook
@@ -24,9 +24,8 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture(scope="module")
-def own_pool(new_database: Callable[[], Settings]) -> Iterator[Pool]:
-    settings = new_database()
-    migrations.migrate(settings)
+def own_pool(migrated_database: Callable[[], Settings]) -> Iterator[Pool]:
+    settings = migrated_database()
     with pools.pool(settings, "tests", size=2) as pool:
         with pool.connection() as conn:
             rulebook.ensure_default(conn)

@@ -4,17 +4,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from shared.postgres import migrations, pools
+from shared.postgres import pools
 from shared.postgres.pools import Conn
 from shared.rulebook import store
 from shared.settings import Settings
 
 
 @pytest.fixture
-def own_settings(new_database: Callable[[], Settings]) -> Settings:
+def own_settings(migrated_database: Callable[[], Settings]) -> Settings:
     """Settings of a migrated database."""
-    settings = new_database()
-    migrations.migrate(settings)
+    settings = migrated_database()
     with pools.connect(settings, "tests") as conn:
         store.ensure_default(conn)
     return settings
