@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from shared.commands.catalogue import import_file
 from shared.postgres.pools import Pool
 from shared.settings import Settings
 from tests.integration.catalogue_examples import new_id
@@ -52,11 +54,12 @@ def test_standard_input_is_read(settings: Settings, pool: Pool, tmp_path: Path) 
 
 
 def test_options_that_make_no_sense_and_a_database_that_is_away_exit_with_2(settings: Settings, tmp_path: Path) -> None:
+    (file := tmp_path / "products.csv").touch()
     for wrong in (
         ("--map", "id=x"), ("--currency", "XXX"), ("--delimiter", "ab"),
         ("--encoding", "nope"), ("--encoding", "base64"),
     ):  # fmt: skip
-        assert ran(settings, "import", "-", *wrong, cwd=tmp_path, stdin=b"").returncode == 2
+        assert CliRunner().invoke(import_file, [str(file), *wrong], obj=settings).exit_code == 2
     away = msgspec.structs.replace(settings, database_url="postgresql://nobody@127.0.0.1:1/none")
     done = ran(away, "import", "-", cwd=tmp_path, stdin=b"")
     assert (done.returncode, b"is it running?" in done.stderr) == (2, True), done
