@@ -50,6 +50,8 @@ def _serve(settings: Settings) -> None:
     from granian.http import HTTP1Settings
     from granian.server import Server
 
+    import api.app  # noqa: F401 # the forked workers have it: no worker imports it anew
+
     Server(
         "api.app:create_app",
         factory=True,
