@@ -35,6 +35,7 @@ BENCHMARKS = {
     "events": "market events: latency, a backlog, a burst, and the idle queue",
     "changes": "how soon a change reaches the stream and a webhook, and in which order",
     "streams": "a thousand slow readers of the stream of changes beside price queries",
+    "console": "the console's searches and pages over a million products (also --products N)",
     "months": "everyday work beside ten million rows a table (also --rows N)",
 }
 # These bring their own command line: what this one does not know is handed over.
@@ -47,6 +48,7 @@ OF_THEIR_OWN = {
     "offers": "tests.bench.offers",
     "events": "tests.bench.events",
     "changes": "tests.bench.changes",
+    "console": "tests.bench.console",
     "months": "tests.bench.months",
 }
 console = report.console()
