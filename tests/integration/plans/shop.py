@@ -27,7 +27,10 @@ from workers.jobs import plans
 from workers.services import Services
 
 BY = By("shop", "a test")
-BATCH = 5_000
+# Of one transaction: PostgreSQL ends one whose process computes for too long, which a busy machine does sooner.
+BATCH = 1_000
+# The most that one call of a job works: a test has nobody who would enqueue its message again.
+JOB_S = 600.0
 T = TypeVar("T")
 
 
@@ -94,7 +97,7 @@ class Shop:
     def plan(self, *proposed: Change, chosen: ProductSet | None = None, **options: Any) -> PlanView:
         """A plan that is made."""
         made = self.request(*proposed, chosen=chosen, **options)
-        plans.make(self.services, made.task_id)
+        plans.make(self.services, made.task_id, JOB_S)
         return self.view(made.plan_id)
 
     def begin(self, plan_id: UUID) -> UUID | None:
@@ -106,7 +109,7 @@ class Shop:
     def apply(self, plan_id: UUID) -> PlanView:
         """Apply a plan to its end."""
         if (task_id := self.begin(plan_id)) is not None:
-            plans.apply(self.services, task_id)
+            plans.apply(self.services, task_id, JOB_S)
         return self.view(plan_id)
 
     def view(self, plan_id: UUID) -> PlanView:
