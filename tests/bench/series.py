@@ -55,6 +55,7 @@ class Series:
         server: Already running.
         queries: The file for the window of each round; the first is for the warm-up.
         connections: How many queries are under way at any time.
+        first_s: For how long it is asked before its first window.
         once: How many queries a file has of which none may be asked twice; 0: they may.
         filled: How many sheets Redis holds for it; every query of a window shall add one.
         faults: Why its figures do not count.
@@ -66,11 +67,18 @@ class Series:
     queries: Callable[[int], Path]
     path: str = PRICE
     connections: int = CONNECTIONS
+    first_s: int = WARM_UP_S
     once: int = 0
     filled: Callable[[], int] | None = None
     windows: list[Window] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     sent: int = 0
+
+    def warm_up(self, seconds: int, where: Cores) -> None:
+        """Ask it before its first window; what that takes is not kept."""
+        if self.first_s > WARM_UP_S:
+            self.sent += self._load(0, self.first_s).requests
+        self.measure(0, seconds, where)
 
     def measure(self, number: int, seconds: int, where: Cores) -> Window:
         """One window, which the caller may keep; where queries may come twice, a second of them goes before."""
@@ -141,7 +149,7 @@ FIGURES: dict[str, Callable[[Window], float]] = {
 def alternate(series: Sequence[Series], rounds: int, seconds: int, where: Cores, say: Callable[[str], None]) -> None:
     """Warm all of them up, then measure each once per round, in another order each time."""
     for one in series:
-        one.measure(0, seconds, where)
+        one.warm_up(seconds, where)
     for number in range(1, rounds + 1):
         start = number % len(series)
         for one in (*series[start:], *series[:start]):
