@@ -51,11 +51,10 @@ class Subscriber:
         was_up = self._subscription.is_up
         try:
             taken = self._subscription.take(POLL_S)
-        except redis.ConnectionError:
-            SUBSCRIPTION_LOSSES.inc(was_up)
-            raise
         finally:
-            MARKET_SUBSCRIPTION_UP.set(self._subscription.is_up)
+            is_up = self._subscription.is_up
+            SUBSCRIPTION_LOSSES.inc(was_up and not is_up)
+            MARKET_SUBSCRIPTION_UP.set(is_up)
         if taken:
             self._backlog.add(taken)
         if not was_up:

@@ -91,6 +91,22 @@ def test_a_call_takes_a_batch_at_most_and_the_next_one_the_rest(stand: Stand) ->
     assert first + stand.taken(len(sent) - len(first)) == sent
 
 
+def test_a_message_that_comes_in_pieces_loses_nothing(stand: Stand) -> None:
+    stand.subscribed()
+    long = b"x" * 300_000
+    stand.proxy.delay_s = 4 * SOON_S  # of each piece
+    stand.publish(b"before", long, b"after")
+    assert stand.taken(3) == [b"before", long, b"after"]
+    assert stand.proxy.visits == 1
+
+
+def test_what_came_before_the_connection_ended_is_taken(stand: Stand) -> None:
+    stand.subscribed()
+    stand.publish(b"one", b"two")
+    assert stand.publisher.client_kill_filter(_type="pubsub")
+    assert stand.taken(2) == [b"one", b"two"]
+
+
 def test_it_is_up_from_the_first_call_until_it_is_closed(stand: Stand) -> None:
     seen = [stand.subscription.is_up]
     stand.subscribed()
