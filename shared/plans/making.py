@@ -15,6 +15,7 @@ from shared.plans.queries import ShopQuery
 from shared.plans.store import Author, Options
 from shared.postgres.pools import Conn
 from shared.prices import manual_prices
+from shared.pricing.rulebook_check import RulebookRefused, check_strategies
 from shared.rulebook import store as rulebook
 
 # Products of imports that have more are found among all.
@@ -54,6 +55,7 @@ def make(
         InvalidInput: a change contradicts itself or the rulebook; the path leads into the change.
     """
     proposal = work_out(conn, tuple(proposed), rulebook.newest(conn))
+    _check_policies(proposed)
     _check_products(conn, proposal)
     imported = _imported(conn, proposal)
     entry_writes.check(conn, proposal)
@@ -97,6 +99,16 @@ def _imported(conn: Conn, proposal: Proposal) -> ProductSet | None:
                 raise InvalidInput(str(error), f"$.changes[{index}].import") from None
             found += staged_imports.ids(conn, change.import_, MOST_NAMED + 1)
     return ProductSet(tuple(sorted(set(found)))) if 0 < len(found) <= MOST_NAMED else ProductSet()
+
+
+def _check_policies(proposed: Sequence[Change]) -> None:
+    """Refuse what a direct write of the policy refuses, too. An undo is not checked: it brings back what was there."""
+    for index, change in enumerate(proposed):
+        if change.policy is not None:
+            try:
+                check_strategies(change.policy, f"changes[{index}].policy.")
+            except RulebookRefused as error:
+                raise InvalidInput(error.reason, f"$.{error.path}") from None
 
 
 def _check_products(conn: Conn, proposal: Proposal) -> None:

@@ -81,14 +81,22 @@ def converted(document: Any, kind: type[T]) -> T:
         raise RulebookRefused(refused.path, _with_choices(refused, kind)) from None
     _check_size(read)
     if isinstance(read, Rulebook):
-        _check_strategies(read.policy, "policy.")
+        check_strategies(read.policy, "policy.")
     elif isinstance(read, Policy):
-        _check_strategies(read)
+        check_strategies(read)
     return read
 
 
-def _check_strategies(policy: Policy, under: str = "") -> None:
-    """Refuse strategies whose every price would be a bound. A policy that is stored already stays valid."""
+def check_strategies(policy: Policy, under: str = "") -> None:
+    """Refuse strategies whose every price would be a bound. A policy that is stored already stays valid.
+
+    Args:
+        policy: A policy that a person wrote.
+        under: The path to it in the person's document, with a point at its end.
+
+    Raises:
+        RulebookRefused: a strategy's figures are beyond the policy's bounds.
+    """
     most, margin = policy.max_over_list, policy.min_margin
     for name, strategy in policy.strategies.items():
         path, rule = f"{under}strategies.{name}", "competitor" if strategy.competitor else "demand"

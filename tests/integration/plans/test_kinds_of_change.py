@@ -20,6 +20,7 @@ from shared.plans.changes import (
 from shared.plans.views import ItemView, PlanView
 from shared.pricing.conditions import Condition
 from shared.pricing.entries import EntryWrite
+from shared.pricing.market_rules import CostPlusRule, Strategy
 from shared.pricing.rulebook import Adjustment, AppliesTo, PriceList, Promotion
 from shared.rulebook import values
 from shared.rulebook.values import By, NewValue
@@ -191,6 +192,16 @@ def test_changes_of_products_that_do_not_exist_are_refused(shop: Shop) -> None:
         with pytest.raises(InvalidInput) as refused:
             shop.request(change)
         assert refused.value.path == path
+
+
+def test_a_policy_is_refused_as_a_direct_write_of_it_is(shop: Shop) -> None:
+    low = {"x": Strategy(cost_plus=CostPlusRule(markup=Decimal("0.01")))}
+    policy = shop.policy(min_margin=Decimal("0.05")).policy
+    assert policy is not None
+    change = Change(policy=msgspec.structs.replace(policy, strategies=policy.strategies | low))
+    with pytest.raises(InvalidInput) as refused:
+        shop.request(shop.policy(), change)
+    assert refused.value.path == "$.changes[1].policy.strategies.x.cost_plus.markup"
 
 
 def test_a_plan_finds_names_that_no_product_has_and_rules_without_an_effect(shop: Shop) -> None:
