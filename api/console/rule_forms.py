@@ -48,7 +48,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         kind: text; lines: one value in each; choice: one of `options`; group: a struct; optional: a struct behind a
             box to tick; rows: a list of structs; pairs: a map, of nodes of the kind pair with one child; variant: a
             choice, the last of which has the fields of its child.
-        value: What stands in its input.
+        value: The text in its input.
         is_sent: Whether the form has it.
         options: The values and labels of a choice.
         type: Its type, without None.
@@ -74,7 +74,7 @@ def nodes(kind: Kind, form: Form, document: Mapping[str, Any]) -> list[Node]:
 
     Args:
         kind: The part's kind.
-        form: What was typed; a field that it lacks has its value of the document.
+        form: The typed values; a field that is missing there has the value of the document.
         document: The part in force, or {}.
     """
     return _fields(form, _struct(inspect.type_info(KINDS[kind])), _Place("", "$"), document)

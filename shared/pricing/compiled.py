@@ -68,7 +68,7 @@ class Fitting(Struct, frozen=True, gc=False):
         lists: The price lists that fit.
         promotions: The promotions that fit.
         until: The next edge of a window among the rules whose conditions hold.
-        together: What the promotions take off together; None: there are none, or it depends on the price.
+        together: The joint factor of the promotions; None: there are none, or it depends on the price.
         plain: Whether `plain_quote` may apply them: at most one list of each kind, each with an entry and with nothing
             that changes rounding, bounds or promotions; and promotions that take off a share together.
     """

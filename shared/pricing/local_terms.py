@@ -66,7 +66,7 @@ class InMarket(Struct, frozen=True, gc=False):
     Attributes:
         local: The market's terms.
         price: The published price, before the product's tiers; None: there is no rate.
-        shown: What is shown in prices with the decimals of the currency.
+        shown: The list price and the bounds, with the decimals of the currency.
     """
 
     local: LocalTerms

@@ -29,7 +29,7 @@ from workers.services import Services
 BY = By("shop", "a test")
 # Of one transaction: PostgreSQL ends one whose process computes for too long, which a busy machine does sooner.
 BATCH = 1_000
-# The most that one call of a job works: a test has nobody who would enqueue its message again.
+# One call of a job works for so long at most. No worker of a test takes a second message.
 JOB_S = 600.0
 T = TypeVar("T")
 
