@@ -38,6 +38,13 @@ def _settings(home: Path) -> Settings:
     return settings.load({**values, "PRICING_HOME": str(home)})
 
 
+def _reductions(engine: Engine) -> set[str]:
+    """The promotions and sale lists in force."""
+    rulebook = engine.http.get("/api/v1/rulebook").raise_for_status().json()
+    sales = [part for part in rulebook["price_lists"] if part["kind"] == "sale"]
+    return {part["id"] for part in [*rulebook["promotions"], *sales]}
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """PostgreSQL and Redis without the engine's processes, for tests that call the code itself."""
@@ -64,8 +71,8 @@ def feed() -> Iterator[FakeFeed]:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed: FakeFeed) -> Iterator[Engine]:
-    """The whole stack with the demo catalogue."""
+def demo_engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed: FakeFeed) -> Iterator[Engine]:
+    """The whole stack with the demo catalogue, for all files."""
     home = tmp_path_factory.mktemp("engine") / "home"
     environ = _environ(
         PRICING_PORT=ports.free_port(),
@@ -82,6 +89,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory, collector: Collector, feed:
     yield engine
     engine.close()
     stack.down(home)
+
+
+@pytest.fixture(scope="module")
+def engine(demo_engine: Engine) -> Iterator[Engine]:
+    """The same for one file. Its promotions and sales end with it: with one in force, other writes recalculate more."""
+    before = _reductions(demo_engine)
+    yield demo_engine
+    assert _reductions(demo_engine) <= before, "the file leaves promotions or sales in force"
 
 
 @pytest.fixture(scope="session")

@@ -29,9 +29,8 @@ WAYS = (*TARGETS, OPENAPI)
 OPENAPI_SHARE = 1 / 1_000
 # Full after the first inputs, so that growth later is a leak.
 NEAR_CACHE_ENTRIES = 200
-# The share of the inputs before memory is measured, and the number of rounds after it.
-WARM_UP = 0.1
-ROUNDS = 4
+# Rounds of one size after the warm-up, which is as long as one of them. Memory is measured after each.
+ROUNDS = 3
 LARGEST_GROWTH_MB = 20.0
 LONGEST_HEALTH_S = 1.0
 
@@ -66,14 +65,13 @@ def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, c
     watch = Watch(stack.processes, str(stack.engine.http.base_url))
     family, failures, sent = watch.family(), list[str](), 0
     memory: list[dict[str, float]] = []
-    rounds = [WARM_UP, *[(1 - WARM_UP) / ROUNDS] * ROUNDS]
-    for number, share in enumerate(rounds):
+    for number in range(ROUNDS + 1):
         # First calls import modules, open connections and begin threads, whose memory stays: before it is measured,
         # each way has sent some of its inputs, and every operation was called.
         for name in [name for name in WAYS if name in names and (name != OPENAPI or number in {0, ROUNDS})]:
             began = time.monotonic()
             with watch.watching():
-                count, found = _send(stack, name, names, inputs * share, seed + 1_000_000 * number)
+                count, found = _send(stack, name, names, inputs / (ROUNDS + 1), seed + 1_000_000 * number)
             sent, failures = sent + count, failures + found
             took = f"round {number} of {ROUNDS}: {name}: {count:,} inputs in {time.monotonic() - began:.0f} s"
             console.print(f"· {took}; MB: {_listed(size := watch.megabytes())}")

@@ -112,6 +112,7 @@ def test_a_rule_that_another_one_changed_meanwhile_is_shown_with_the_difference(
         assert re.search(rf"<code>promotions.{name}.percent</code></td><td[^>]*>15</td><td[^>]*>12</td>", plan)
         other = fields | {"seen": seen, "part_key": "", "id": f"{name}-new"}
         assert person.send(path, **other).status_code == 303, "another part's change is no conflict"
+    assert engine.http.delete(f"/api/v1/promotions/{name}").status_code == 200
 
 
 def test_changes_as_json_are_planned_and_a_wrong_one_names_its_place(engine: Engine) -> None:
