@@ -20,6 +20,7 @@ from tests.chaos import (
     run_holder,
     slow_callers,
     terminated,
+    upgrade,
     webhook_faults,
     worker_killed,
     writer_killed,
@@ -49,4 +50,5 @@ ALL: tuple[Case, ...] = (
     *accidents.CASES,
     *failovers.CASES,
     *postgres_failover.CASES,
+    *upgrade.CASES,
 )

@@ -11,12 +11,13 @@ import msgspec
 
 from deploy import ports
 from shared.settings import Settings
-from tests.support import pgbouncer, standbys
+from tests.support import earlier_release, pgbouncer, standbys
+from tests.support.engine import Engine
 from tests.support.pgbouncer import PgBouncer
 from tests.support.redis_cluster import RedisCluster, redis_cluster
 from tests.support.sentinels import Failovers, failovers
 
-Topology = Literal["single", "sentinel", "cluster", "pooler", "standby"]
+Topology = Literal["single", "sentinel", "cluster", "pooler", "standby", "earlier"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Added:
         cluster: The cluster of the cache.
         pooler: The pooler before PostgreSQL.
         standby_port: Where a case may start PostgreSQL's standby.
+        earlier: A stack of an earlier release on the same servers, which was there first.
     """
 
     chosen: dict[str, str]
@@ -38,10 +40,13 @@ class Added:
     cluster: RedisCluster | None = None
     pooler: PgBouncer | None = None
     standby_port: int = 0
+    earlier: Engine | None = None
 
 
 def missing(topology: Topology) -> str:
     """How to install what a topology needs and this machine lacks; empty: all is there."""
+    if topology == "earlier":
+        return earlier_release.missing()
     return pgbouncer.INSTALL if topology == "pooler" and not pgbouncer.found() else ""
 
 
@@ -84,5 +89,8 @@ def added(topology: Topology, folder: Path, direct: Settings, to_postgres: str) 
         port = ports.free_port()
         both = msgspec.structs.replace(direct, database_url=standbys.both(direct.database_url, port))
         yield Added({"PRICING_DATABASE_URL": standbys.both(to_postgres, port)}, both, standby_port=port)
+    elif topology == "earlier":
+        with earlier_release.running(folder, **earlier_release.on_the_servers_of(direct)) as earlier:
+            yield Added({}, direct, earlier=earlier)
     else:
         yield Added({}, direct)
