@@ -45,9 +45,9 @@ class Watch:
         """The process ids of every program."""
         return {name: [process.pid for process in self.processes.family(name)] for name in PROGRAMS}
 
-    def megabytes(self) -> dict[str, float]:
-        """The memory of every program, of all its processes."""
-        return {name: sum(_rss(process) for process in self.processes.family(name)) / 1e6 for name in PROGRAMS}
+    def megabytes(self) -> dict[str, list[float]]:
+        """The memory of every program's processes, in the order of `family`."""
+        return {name: [_rss(process) / 1e6 for process in self.processes.family(name)] for name in PROGRAMS}
 
     def _ask(self, stop: threading.Event) -> None:
         with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
