@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +114,13 @@ SQL_ALLOWED = (
 )
 
 
-def modules() -> Iterator[Module]:
+@cache
+def modules() -> tuple[Module, ...]:
+    """All of our modules, read by the first test: whoever only collects the tests reads none."""
+    return tuple(_read())
+
+
+def _read() -> Iterator[Module]:
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             relative = path.relative_to(ROOT).with_suffix("")
@@ -144,11 +151,8 @@ def is_in(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-ALL = tuple(modules())
-
-
 def test_the_tree_is_found() -> None:
-    found = {module.name for module in ALL}
+    found = {module.name for module in modules()}
     assert {"api.app", "workers.actors", "listener.sweep", "shared.pricing.quote", "deploy.native.stack"} <= found
 
 
@@ -157,7 +161,7 @@ def test_imported_only_where_allowed(text: str) -> None:
     rule = ONLY[text]
     wrong = [
         f"{module.name} imports {name}"
-        for module in ALL
+        for module in modules()
         if not is_in(module.name, rule.allowed)
         for name in sorted(module.imports)
         if is_in(name, rule.subject)
@@ -174,7 +178,7 @@ def test_no_permission_is_left_over(text: str) -> None:
         for allowed in rule.allowed
         if not any(
             is_in(module.name, (allowed,)) and any(is_in(name, rule.subject) for name in module.imports)
-            for module in ALL
+            for module in modules()
         )
     ]
     assert set(unused) <= {"listener.__main__"}, text
@@ -184,7 +188,7 @@ def test_the_price_is_computed_with_the_standard_library_and_msgspec_only() -> N
     known = {*sys.stdlib_module_names, "msgspec"}
     foreign = [
         f"{module.name} imports {name}"
-        for module in ALL
+        for module in modules()
         if is_in(module.name, ("shared.pricing",))
         for name in sorted(module.imports)
         if not is_in(name, ("shared.pricing",)) and name != "shared" and name.split(".")[0] not in known
@@ -194,13 +198,13 @@ def test_the_price_is_computed_with_the_standard_library_and_msgspec_only() -> N
 
 @pytest.mark.parametrize("name", ["time", "random", "secrets", "os", "socket", "logging", "pathlib", "asyncio"])
 def test_the_price_knows_no_clock_no_dice_and_no_outside(name: str) -> None:
-    assert not [m.name for m in ALL if is_in(m.name, ("shared.pricing",)) and is_in(name, tuple(m.imports))]
+    assert not [m.name for m in modules() if is_in(m.name, ("shared.pricing",)) and is_in(name, tuple(m.imports))]
 
 
 def test_sql_is_written_in_the_catalogue_only() -> None:
     wrong = [
         f"{module.name}: {text.strip()[:60]}"
-        for module in ALL
+        for module in modules()
         if not is_in(module.name, SQL_ALLOWED)
         for text in module.strings
         if SQL.match(text)
@@ -210,7 +214,7 @@ def test_sql_is_written_in_the_catalogue_only() -> None:
 
 def test_importing_every_module_connects_to_nothing() -> None:
     """No client is made at import: no socket is open when all of them are imported."""
-    names = [m.name for m in ALL if not m.name.endswith("__main__") and ".migrations." not in m.name]
+    names = [m.name for m in modules() if not m.name.endswith("__main__") and ".migrations." not in m.name]
     script = (
         "import importlib, psutil, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"

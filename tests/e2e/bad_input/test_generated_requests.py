@@ -61,6 +61,7 @@ def operations(engine: Engine) -> dict[str, Operation]:
     return {str(operation.definition.raw["operationId"]): operation for operation in found}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_key", [False, True], ids=["without-a-key", "with-a-key"])
 @pytest.mark.parametrize(("name", "mode"), GENERATED)
 def test_no_generated_request_is_an_error_of_the_engines(

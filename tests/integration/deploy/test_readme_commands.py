@@ -146,6 +146,7 @@ def shell(stack: Shell, request: pytest.FixtureRequest) -> Iterator[Shell]:
     assert [command for command in here if not is_among(command, own.ran)] == []
 
 
+@pytest.mark.long
 def test_the_first_command_starts_it_from_nothing(shell: Shell) -> None:
     """`just up` again changes nothing that runs; after `just down`, it starts with the data that was there."""
     before = shell.run("just status").stdout
@@ -158,6 +159,7 @@ def test_the_first_command_starts_it_from_nothing(shell: Shell) -> None:
     assert not set(pids.findall(shell.run("just status").stdout)) & set(pids.findall(before))
 
 
+@pytest.mark.long
 def test_a_price_is_asked_for(shell: Shell) -> None:
     first = json.loads(shell.run(block("is_prime_member")).stdout)
     assert set(first) >= {"final_price", "total", "source"}
@@ -167,6 +169,7 @@ def test_a_price_is_asked_for(shell: Shell) -> None:
     assert explained["steps"]
 
 
+@pytest.mark.long
 def test_an_event_is_told(shell: Shell) -> None:
     answer = json.loads(shell.run(block("publish-market-event")).stdout)
     assert answer["status"] == "published"
@@ -187,6 +190,7 @@ def _logged(shell: Shell, service: str, trace_id: str) -> str:
     return shell.run(f"just logs {service} | grep {trace_id}", 0, 1).stdout
 
 
+@pytest.mark.long
 def test_the_stack_is_looked_at(shell: Shell) -> None:
     assert "api" in shell.run("just status").stdout
     assert "worker" in shell.run("just logs").stdout
@@ -203,6 +207,7 @@ def test_the_stack_is_looked_at(shell: Shell) -> None:
     assert all(re.search(rf"^    {name}\b", listed, re.MULTILINE) for name in ("up", "down", "import", "verify"))
 
 
+@pytest.mark.long
 def test_load_is_put_on_it_and_judged(shell: Shell) -> None:
     """Whether the limits hold here is not asked: exit code 1 or 2 is a judgement too."""
     said = shell.run("just load --here --users 5 --seconds 5", 0, 1, 2).stdout
