@@ -15,6 +15,7 @@ from tests.e2e.bad_input.problem_documents import problem
 from tests.support.engine import Engine
 from tests.support.waiting import eventually
 
+CONFIRM = {"confirm": "true"}
 LARGE = {"attribute": "channel", "in": ["c"] * 180_000}
 
 
@@ -25,7 +26,12 @@ def name() -> str:
 
 
 def put(engine: Engine, path: str, body: object, **headers: str) -> httpx.Response:
-    return engine.http.put(f"/api/v1/{path}", json=body, headers={**engine.authorized, **headers})
+    """Put without a trial, which takes half a second; tests/e2e/test_plans.py has it."""
+    return engine.http.put(f"/api/v1/{path}", json=body, params=CONFIRM, headers={**engine.authorized, **headers})
+
+
+def delete(engine: Engine, path: str, **headers: str) -> httpx.Response:
+    return engine.http.delete(f"/api/v1/{path}", params=CONFIRM, headers=headers)
 
 
 def written(response: httpx.Response) -> int:
@@ -58,8 +64,8 @@ def test_a_part_is_written_read_compared_and_deleted(engine: Engine, name: str) 
     assert written(put(engine, f"promotions/{name}", {**mine, "percent": "13"})) == version + 1
     changes = engine.http.get("/api/v1/rulebook/diff", params={"from": version, "to": version + 1}).json()["changes"]
     assert changes == [{"path": f"$.promotions.{name}.percent", "before": "12.5", "after": "13"}]
-    assert written(engine.http.delete(f"/api/v1/promotions/{name}")) == version + 2
-    problem(engine.http.delete(f"/api/v1/promotions/{name}"), 404)
+    assert written(delete(engine, f"promotions/{name}")) == version + 2
+    problem(delete(engine, f"promotions/{name}"), 404)
     assert name in ids(rulebook(engine, version=version)["promotions"])
     assert name not in ids(rulebook(engine)["promotions"])
     assert rulebook(engine, at=found["at"])["version"] == version
@@ -75,7 +81,7 @@ def test_a_window_is_stored_with_its_instants(engine: Engine, name: str) -> None
     written(put(engine, f"promotions/{name}", body))
     [mine] = [part for part in rulebook(engine)["promotions"] if part["id"] == name]
     assert (mine["from"], mine["opens"]) == ("2026-11-27T00:00:00", "2026-11-26T23:00:00Z")
-    written(engine.http.delete(f"/api/v1/promotions/{name}"))
+    written(delete(engine, f"promotions/{name}"))
 
 
 def test_if_match_takes_the_tag_of_the_part_and_of_the_rulebook(engine: Engine, name: str) -> None:
@@ -89,9 +95,9 @@ def test_if_match_takes_the_tag_of_the_part_and_of_the_rulebook(engine: Engine, 
     problem(put(engine, path, {**body, "priority": 1}, **{"if-match": whole}), 412)
     changed = put(engine, path, {**body, "priority": 1}, **{"if-match": f'"other", {part}'})
     written(changed)
-    problem(engine.http.delete(f"/api/v1/{path}", headers={"if-match": part}), 412)
-    written(engine.http.delete(f"/api/v1/{path}", headers={"if-match": changed.headers["etag"]}))
-    written(engine.http.delete(f"/api/v1/promotions/{name}"))
+    problem(delete(engine, path, **{"if-match": part}), 412)
+    written(delete(engine, path, **{"if-match": changed.headers["etag"]}))
+    written(delete(engine, f"promotions/{name}"))
 
 
 def test_writers_at_once_lose_nothing(engine: Engine, name: str) -> None:
@@ -119,7 +125,7 @@ def test_writers_at_once_lose_nothing(engine: Engine, name: str) -> None:
     mine = {part for part in ids(rulebook(engine)["promotions"]) if part.startswith(name)}
     assert mine == {answer.request.url.path.rpartition("/")[2] for answer in good}
     for part in mine:
-        written(engine.http.delete(f"/api/v1/promotions/{part}"))
+        written(delete(engine, f"promotions/{part}"))
 
 
 def test_a_part_that_another_one_needs_stays(engine: Engine, name: str) -> None:
@@ -127,13 +133,13 @@ def test_a_part_that_another_one_needs_stays(engine: Engine, name: str) -> None:
     written(put(engine, f"price-lists/{base}", {"id": base, "kind": "override"}))
     formula = {"of": {"list": base}, "percent": "5"}
     written(put(engine, f"price-lists/{derived}", {"id": derived, "kind": "override", "adjustment": formula}))
-    refused = problem(engine.http.delete(f"/api/v1/price-lists/{base}"), 409)
+    refused = problem(delete(engine, f"price-lists/{base}"), 409)
     assert derived in refused["detail"]
-    problem(engine.http.delete("/api/v1/markets/DEFAULT"), 409)
+    problem(delete(engine, "markets/DEFAULT"), 409)
     cycle = {"id": base, "kind": "override", "adjustment": {"of": {"list": derived}}}
     assert "lead back" in problem(put(engine, f"price-lists/{base}", cycle), 422, "$.adjustment.of.list")["detail"]
     for part in (derived, base):
-        written(engine.http.delete(f"/api/v1/price-lists/{part}"))
+        written(delete(engine, f"price-lists/{part}"))
 
 
 def test_a_market_takes_its_multiplier(engine: Engine, name: str) -> None:
@@ -151,7 +157,7 @@ def test_a_market_takes_its_multiplier(engine: Engine, name: str) -> None:
     eventually(lambda: price() == (name, "140.00"), "the multiplier is in force")
     # A code is one market, in any case.
     assert written(put(engine, f"markets/{name.upper()}", {})) == version
-    written(engine.http.delete(f"/api/v1/markets/{name.upper()}"))
+    written(delete(engine, f"markets/{name.upper()}"))
     assert name not in rulebook(engine)["markets"]
     eventually(lambda: price()[0] == "DEFAULT", "the market has gone")
 
@@ -160,8 +166,8 @@ def test_a_market_of_an_event_can_be_deleted(engine: Engine, name: str) -> None:
     event = engine.publish("market_changed", {"market": name, "multiplier": "1.5"})
     assert engine.settled(event["event_id"])["status"] == "applied"
     version = rulebook(engine)["version"]
-    assert written(engine.http.delete(f"/api/v1/markets/{name}")) == version
-    problem(engine.http.delete(f"/api/v1/markets/{name}"), 404)
+    assert written(delete(engine, f"markets/{name}")) == version
+    problem(delete(engine, f"markets/{name}"), 404)
 
 
 def test_a_policy_that_decides_otherwise_recalculates_everything(engine: Engine) -> None:
@@ -216,7 +222,7 @@ def test_the_same_request_with_an_idempotency_key_is_done_once(engine: Engine, n
     assert (again.json(), again.headers["etag"]) == (first.json(), first.headers["etag"])
     [mine] = [part for part in rulebook(engine)["promotions"] if part["id"] == name]
     assert Decimal(mine["percent"]) == 2
-    written(engine.http.delete(f"/api/v1/promotions/{name}"))
+    written(delete(engine, f"promotions/{name}"))
 
 
 def test_a_change_is_announced_after_its_commit(engine: Engine, name: str) -> None:
@@ -229,7 +235,7 @@ def test_a_change_is_announced_after_its_commit(engine: Engine, name: str) -> No
 
     eventually(announced, "the announcement")
     subscription.close()
-    written(engine.http.delete(f"/api/v1/promotions/{name}"))
+    written(delete(engine, f"promotions/{name}"))
 
 
 def test_an_entry_of_a_deleted_list_is_none_of_a_new_one(engine: Engine, name: str) -> None:
