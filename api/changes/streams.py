@@ -85,6 +85,7 @@ class ChangeStreams:
         self._timeout_s = timeout_s
         self._database, self._port, self._is_live = database, port, is_live
         self._clients: set[Client] = set()
+        self._begun = asyncio.Event()
         self._ring: Ring | None = None
         self._keys_checked_at = 0.0
         self.ending = asyncio.Event()
@@ -118,23 +119,26 @@ class ChangeStreams:
     async def run(self) -> None:
         """Loop: read the log while there are clients, and serve them."""
         while True:
+            if not self._clients:
+                self._begun.clear()
+                await self._begun.wait()
             is_busy = False
-            if self._clients:
-                try:
-                    with translated():
-                        await self._read()
-                        is_busy = await self._serve()
-                    self._is_up = True
-                except DatabaseUnavailable as error:
-                    if self._is_up:
-                        log.warning("the log of changes is not read, streams wait", error=str(error))
-                    self._is_up = False
-                except Exception:
-                    log.exception("the log of changes cannot be read")
+            try:
+                with translated():
+                    await self._read()
+                    is_busy = await self._serve()
+                self._is_up = True
+            except DatabaseUnavailable as error:
+                if self._is_up:
+                    log.warning("the log of changes is not read, streams wait", error=str(error))
+                self._is_up = False
+            except Exception:
+                log.exception("the log of changes cannot be read")
             await asyncio.sleep(BUSY_TURN_S if is_busy else TURN_S)
 
     async def _chunks(self, client: Client) -> AsyncIterator[bytes]:
         self._clients.add(client)
+        self._begun.set()
         STREAMS.inc()
         if self.ending.is_set():
             client.end("shutdown")

@@ -22,12 +22,14 @@ from api.http.negotiation import is_usual
 from api.http.problems import Rendered, render
 from api.services import Services
 from shared.access import scopes
-from shared.cache.reader import Basis, PriceReader, Source
+from shared.cache.near import Held
+from shared.cache.reader import PriceReader, Source
 from shared.pricing.answer import Quote
 from shared.pricing.compiled import Terms
 from shared.pricing.entries import PriceEntry
 from shared.pricing.query import PriceQuery
 from shared.pricing.quote import quote
+from shared.pricing.sheet import PriceSheet
 
 IsUsual = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 
@@ -41,9 +43,10 @@ _decoder = msgspec.json.Decoder(PriceQuery)
 
 
 class _Remembered(msgspec.Struct, frozen=True, gc=False):
-    """The answer to a body, what it was computed from, and its end, in seconds since 1970; None: no end is known."""
+    """The answer to a body, its sheet, and its end, in seconds since 1970; None: no end is known."""
 
-    basis: Basis
+    held: Held
+    sheet: PriceSheet
     answer: bytes
     until: float | None
 
@@ -76,6 +79,7 @@ class FastPath:
         self._now = now
         # Kept, since asking the framework's state for them costs more than the near cache.
         self._running: Services | None = None
+        # By the rulebook and the market values `_terms`.
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
         self._terms: Terms | None = None
         # By the length of the body: the last headers that said no more than any others.
@@ -112,7 +116,7 @@ class FastPath:
         if (
             known is not None
             and (known.until is None or known.until > self._now())
-            and self._started().reader.still_holds(known.basis)
+            and (self._running or self._started()).reader.still_holds(known.held, known.sheet, self._terms)
         ):
             return known.answer
         query = _decoded(body)
@@ -132,7 +136,7 @@ class FastPath:
         answer = encoded(priced, "cache")
         if not is_for_keys and len(body) <= ANSWERED_BYTES:
             until = None if priced.valid_until is None else priced.valid_until.timestamp()
-            self._remember(body, _Remembered(basis, answer, until))
+            self._remember(body, _Remembered(basis.held, basis.bound.sheet, answer, until), basis.terms)
         return answer
 
     async def answer(
@@ -224,8 +228,7 @@ class FastPath:
         keys = [self._services().keys.held(key_in(value.decode("latin-1"))) for value in found]
         return all(key is None or key.prices_per_s is None for key in keys)
 
-    def _remember(self, asked: bytes, answered: _Remembered) -> None:
-        terms = answered.basis.terms
+    def _remember(self, asked: bytes, answered: _Remembered, terms: Terms) -> None:
         if self._terms is not terms:
             # Answers of former rulebooks hold no longer, and would keep those in memory.
             self._remembered.clear()

@@ -87,7 +87,8 @@ class RequestTraces:
         self._reads, self._others = Share(read_ratio, per_s), Share(write_ratio, per_s)
         self._read_ratio = read_ratio
         self._key_of = key_of
-        self._drawn: list[RequestTrace] = []
+        # Traces of price queries to come; None: one that is recorded.
+        self._drawn: list[RequestTrace | None] = []
 
     def begin_read(self, scope: HTTPScope) -> RequestTrace:
         """The trace of a price query: the caller's, or a new one."""
@@ -98,11 +99,14 @@ class RequestTraces:
 
     def begin_new(self, scope: HTTPScope) -> RequestTrace:
         """The trace of a price query whose caller has none."""
-        if random.random() < self._read_ratio and self._reads.has_room():  # noqa: S311 # no secret
-            return _recorded(scope, sampled(Context()))
         if not self._drawn:
             self._draw()
-        return self._drawn.pop()
+        drawn = self._drawn.pop()
+        if drawn is not None:
+            return drawn
+        if self._reads.has_room():
+            return _recorded(scope, sampled(Context()))
+        return _unrecorded(random.getrandbits(128) or 1)
 
     def begin_other(self, scope: HTTPScope) -> RequestTrace:
         """The trace of any other request: with a key, the caller decides, or else the sampler."""
@@ -122,12 +126,16 @@ class RequestTraces:
         return _unrecorded(caller.trace_id)
 
     def _draw(self) -> None:
-        """Draw halves of ids, and join each first one with each second one."""
+        """Draw halves of ids, join each first one with each second one, and choose the share that is recorded."""
         digits = os.urandom(HALVES_AT_ONCE * 24).hex().encode()
         drawn = list(struct.iter_unpack("16s16s16s", digits))
         starts = [b"00-" + first for first, _, _ in drawn]
         ends = [b"%b-%b-00" % (second, span_id) for _, second, span_id in drawn]
-        self._drawn = [RequestTrace(None, (_NAME, start + end)) for start in starts for end in ends]
+        self._drawn = [
+            None if random.random() < self._read_ratio else RequestTrace(None, (_NAME, start + end))  # noqa: S311 # no secret
+            for start in starts
+            for end in ends
+        ]
 
 
 class Share:

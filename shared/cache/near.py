@@ -32,7 +32,7 @@ class Held(msgspec.Struct, gc=False):
         entry: The entry of Redis from which the sheet was decoded.
         asked_at: As `checked_at`, and no announcement changes it.
         announced_at: Another version was announced then; what Redis was asked for before may be older.
-        given_at: The last time that a query got the sheet; `NEVER`: it is not hot.
+        given_at: About the last time that a query got the sheet; `NEVER`: it is not hot.
     """
 
     sheet: PriceSheet
@@ -81,6 +81,8 @@ class NearCache:
         self._bytes = 0
         # What queries got in the last ten seconds.
         self._hot: dict[str, Held] = {}
+        # The last call of `due`. A time of its own for each query would be another object to make and to free.
+        self._turn_at = monotonic()
         self.epoch: int | None = None
         self._entered_at = NEVER
 
@@ -103,17 +105,16 @@ class NearCache:
 
     def given(self, held: Held) -> PriceSheet | None:
         """As `get`, for a sheet that was found before; None also where it is held no longer."""
-        now = self._monotonic()
-        if now - held.checked_at >= MAX_AGE_S:
+        if self._monotonic() - held.checked_at >= MAX_AGE_S:
             return None
         if held.given_at == NEVER:
             self._hot[held.sheet.product_id] = held
-        held.given_at = now
+        held.given_at = self._turn_at
         return held.sheet
 
     def due(self) -> list[str]:
-        """The products that were given in the last ten seconds, and whose second is nearly over."""
-        now = self._monotonic()
+        """The products that were given in the last ten seconds, and whose second is nearly over. For each turn."""
+        now = self._turn_at = self._monotonic()
         due = []
         for product_id, held in [item for item in self._hot.items() if item[1].checked_at <= now - READ_AHEAD_S]:
             if now - held.given_at < KEEP_S:

@@ -93,9 +93,9 @@ class PriceReader:
         self._near_hits += 1
         return Basis(held.bound(terms.rules), terms, held)
 
-    def still_holds(self, basis: Basis) -> bool:
-        """Whether `held` would return the same sheet and the same rulebook now."""
-        if self._near.given(basis.held) is not basis.bound.sheet or self.rulebook.terms is not basis.terms:
+    def still_holds(self, held: Held, sheet: PriceSheet, terms: Terms | None) -> bool:
+        """Whether the near cache would give this sheet now, and the rulebook is this one."""
+        if self._near.given(held) is not sheet or self.rulebook.terms is not terms:
             return False
         self._near_hits += 1
         return True

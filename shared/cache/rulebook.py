@@ -8,7 +8,6 @@ import structlog
 
 from shared.cache.near import NearCache
 from shared.errors import DatabaseUnavailable, translated
-from shared.postgres import epochs
 from shared.postgres.pools import AsyncPool, bounded
 from shared.pricing.compiled import CompiledRulebook, Terms
 from shared.rulebook import store
@@ -67,8 +66,8 @@ class RulebookCopy:
         began_at = time.monotonic()
         try:
             with translated():
-                self._near.enter(await bounded(epochs.current(self._database)), began_at)
                 loaded = await bounded(store.load(self._database, self._loaded))
+            self._near.enter(loaded.epoch, began_at)
             if loaded is not self._loaded:
                 # On a thread, so that a large rulebook holds up no query.
                 self.terms = await asyncio.to_thread(_compiled, loaded, self.terms, self._loaded)

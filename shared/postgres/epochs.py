@@ -5,15 +5,7 @@ A restored database, a recovery to a point in time and a failover have another e
 tables is found by the beat, a number that a listener raises every second: a lower one means that the data went back.
 """
 
-from shared.postgres.pools import AsyncPool, Conn
-
-
-async def current(pool: AsyncPool) -> int:
-    """The database's epoch."""
-    async with pool.connection() as conn:
-        row = await (await conn.execute(_CURRENT)).fetchone()
-    assert row  # noqa: S101 # the query always returns a row
-    return int(row["epoch"])
+from shared.postgres.pools import Conn
 
 
 def begin(conn: Conn) -> int:
@@ -28,8 +20,6 @@ def beat(conn: Conn) -> int:
     row = conn.execute("UPDATE epoch SET beat = beat + 1 RETURNING beat").fetchone()
     return int(row["beat"]) if row else 0
 
-
-_CURRENT = "SELECT current_epoch() AS epoch"
 
 # Microseconds since 1970: a number that no epoch had before.
 _BEGIN = """

@@ -48,7 +48,7 @@ class VersionView(msgspec.Struct, frozen=True):
 
 
 class Loaded(NamedTuple):
-    """The active rulebook and the market values, as a process of the API holds them.
+    """The active rulebook and the market values, as a process of the API holds them, with the database's epoch.
 
     `mark` tells the newest versions, also from those of a database that was restored.
     """
@@ -57,6 +57,7 @@ class Loaded(NamedTuple):
     rulebook: Rulebook
     values: MarketValues
     mark: tuple[object, ...]
+    epoch: int
 
 
 def active(conn: Conn) -> RulebookVersion:
@@ -161,9 +162,10 @@ async def load(pool: AsyncPool, held: Loaded | None = None) -> Loaded:
         row = await (await conn.execute(_MARK)).fetchone()
         if row is None or row["version"] is None:
             raise LookupError("no rulebook in the database: run `just migrate`")
+        epoch = int(row.pop("epoch"))
         mark = tuple(row.values())
         if held is not None and held.mark == mark:
-            return held
+            return held if held.epoch == epoch else held._replace(epoch=epoch)
         rulebook, found = held and held.rulebook, held and held.values
         if held is None or mark[:2] != held.mark[:2]:
             found_row = await (
@@ -178,7 +180,7 @@ async def load(pool: AsyncPool, held: Loaded | None = None) -> Loaded:
             found = values.built(await cursor.fetchall(), row["values_version"])
     assert rulebook is not None  # noqa: S101 # read above, or held
     assert found is not None  # noqa: S101 # likewise
-    return Loaded(row["version"], rulebook, found, mark)
+    return Loaded(row["version"], rulebook, found, mark, epoch)
 
 
 def check_strategy(policy: ActivePolicy, product: ProductInput) -> None:
@@ -223,7 +225,7 @@ RETURNING version, at
 
 # The times tell versions apart that a restored database counts anew.
 _MARK = """
-SELECT r.version, r.at, v.version AS values_version, v.recorded_at
+SELECT r.version, r.at, v.version AS values_version, v.recorded_at, current_epoch() AS epoch
 FROM (SELECT version, at FROM rulebooks ORDER BY version DESC LIMIT 1) r
 FULL JOIN (SELECT version, recorded_at FROM market_values ORDER BY version DESC, seq DESC LIMIT 1) v ON true
 """

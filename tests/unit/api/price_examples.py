@@ -33,8 +33,8 @@ class Reader:
         held = Held(self.sheet, b"", checked_at=0.0)
         return Basis(held.bound(self.terms.rules), self.terms, held) if self.holds else None
 
-    def still_holds(self, basis: Basis) -> bool:
-        return self.holds and basis.bound.sheet is self.sheet and basis.terms is self.terms
+    def still_holds(self, held: Held, sheet: PriceSheet, terms: Terms | None) -> bool:
+        return self.holds and held.sheet is sheet is self.sheet and terms is self.terms
 
     async def find_one(self, product_id: str) -> tuple[Found, Terms]:
         self.looked_up.append(product_id)
