@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 # The products of one message are decided in one transaction.
 PRODUCTS_PER_MESSAGE = 100
 TAKEN_AT_ONCE = 1_000
+# Targets that crashed a worker together are due together: one of them is to blame, and crashes the others' worker again
+# where they are in hand at the same time.
+APART_MS, MOST_APART_MS = 200, 2_000
 MOST_LINKS = 100
 
 Event = EventRecord | WaitingEvent
@@ -73,15 +76,15 @@ class Sweep:
     def _send(self, due: Sequence[DueTarget], events: Mapping[str, Event], reason: str) -> None:
         left = {each.target for each in due}
         try:
-            for targets in _batches(due):
-                self._send_batch(targets, events, reason)
+            for targets, delay_ms in _batches(due):
+                self._send_batch(targets, events, reason, delay_ms)
                 left -= set(targets)
         except redis.RedisError:
             with self._pool.connection() as conn:
                 repricing_queue.not_enqueued(conn, left)
             raise
 
-    def _send_batch(self, targets: Sequence[str], known: Mapping[str, Event], reason: str) -> None:
+    def _send_batch(self, targets: Sequence[str], known: Mapping[str, Event], reason: str, delay_ms: int) -> None:
         events = [known[target] for target in targets if target in known]
         carriers = [{"traceparent": event.traceparent, "tracestate": event.tracestate} for event in events]
         links = [link for carrier in carriers[1:MOST_LINKS] if (link := propagation.link_to(carrier))]
@@ -95,9 +98,9 @@ class Sweep:
         ):
             log.info("event received", event_id=events[0].id if events else None, targets=len(targets), by=reason)
             if targets[0].startswith("#"):
-                self._enqueue.market(targets[0][1:])
+                self._enqueue.market(targets[0][1:], delay_ms)
             else:
-                self._enqueue.products(targets)
+                self._enqueue.products(targets, delay_ms)
         actor = messages.CHANGE_MARKET if targets[0].startswith("#") else messages.REPRICE_PRODUCTS
         MESSAGES_ENQUEUED.labels(actor, reason).inc()
 
@@ -110,13 +113,19 @@ class Sweep:
         MESSAGES_ENQUEUED.labels(messages.TASK_ACTORS[task.kind], "sweep").inc()
 
 
-def _batches(due: Sequence[DueTarget]) -> Iterator[list[str]]:
-    """The targets of each message; a market, and a target that has crashed a worker, gets a message of its own."""
-    together = [each.target for each in due if not each.crashes and not each.target.startswith("#")]
+def _batches(due: Sequence[DueTarget]) -> Iterator[tuple[list[str], int]]:
+    """The targets of each message and its delay in ms.
+
+    A market, and a target that has crashed a worker, gets a message of its own. Those that crashed come one after the
+    other.
+    """
+    fine = [each.target for each in due if not each.crashes]
+    together = [target for target in fine if not target.startswith("#")]
     for start in range(0, len(together), PRODUCTS_PER_MESSAGE):
-        yield together[start : start + PRODUCTS_PER_MESSAGE]
-    alone = [each.target for each in due if each.crashes or each.target.startswith("#")]
-    yield from ([target] for target in alone)
+        yield together[start : start + PRODUCTS_PER_MESSAGE], 0
+    yield from (([target], 0) for target in fine if target.startswith("#"))
+    for place, suspect in enumerate(each.target for each in due if each.crashes):
+        yield [suspect], min(place * APART_MS, MOST_APART_MS)
 
 
 def _attributes(targets: Sequence[str], events: Sequence[Event]) -> dict[str, str | int]:

@@ -41,13 +41,13 @@ class Enqueuer:
         self._broker = broker.create(client)
         self._abortable = broker.abortable(client)
 
-    def products(self, product_ids: Sequence[str]) -> None:
-        """Enqueue the repricing of products by their waiting events."""
-        self._send(EVENTS_QUEUE, REPRICE_PRODUCTS, list(product_ids))
+    def products(self, product_ids: Sequence[str], delay_ms: int = 0) -> None:
+        """Enqueue the repricing of products by their waiting events, to begin after a delay."""
+        self._send(EVENTS_QUEUE, REPRICE_PRODUCTS, list(product_ids), delay_ms=delay_ms)
 
-    def market(self, code: str) -> None:
-        """Enqueue the change of a market by its waiting events."""
-        self._send(EVENTS_QUEUE, CHANGE_MARKET, code)
+    def market(self, code: str, delay_ms: int = 0) -> None:
+        """Enqueue the change of a market by its waiting events, to begin after a delay."""
+        self._send(EVENTS_QUEUE, CHANGE_MARKET, code, delay_ms=delay_ms)
 
     def task(self, kind: str, task_id: UUID) -> None:
         """Enqueue a task. The message has the task's id, by which an abort finds it."""
@@ -65,7 +65,7 @@ class Enqueuer:
         """Interrupt the worker that runs a task, and cancel messages for it that still wait."""
         abort(str(task_id), middleware=self._abortable)
 
-    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None) -> None:
+    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None, delay_ms: int = 0) -> None:
         attributes = spans.messaging("dramatiq", "send", queue) | {"pricing.actor": actor}
         with tracer.start_as_current_span(f"send {queue}", kind=SpanKind.PRODUCER, attributes=attributes) as span:
             message: Message[None] = Message(
@@ -77,4 +77,4 @@ class Enqueuer:
                 message_id=message_id or generate_unique_id(),
             )
             span.set_attribute("messaging.message.id", message.message_id)
-            self._broker.enqueue(message)
+            self._broker.enqueue(message, delay=delay_ms or None)

@@ -21,22 +21,24 @@ class Queues(Enqueuer):
     def __init__(self) -> None:
         self.sent: list[Any] = []
         self.traces: list[str] = []
+        self.delays_ms: list[int] = []
         self.failures = 0
 
-    def products(self, product_ids: Sequence[str]) -> None:
-        self._keep(list(product_ids))
+    def products(self, product_ids: Sequence[str], delay_ms: int = 0) -> None:
+        self._keep(list(product_ids), delay_ms)
 
-    def market(self, code: str) -> None:
-        self._keep(f"#{code}")
+    def market(self, code: str, delay_ms: int = 0) -> None:
+        self._keep(f"#{code}", delay_ms)
 
     def task(self, kind: str, task_id: UUID) -> None:
         self._keep(task_id)
 
-    def _keep(self, sent: Any) -> None:
+    def _keep(self, sent: Any, delay_ms: int = 0) -> None:
         if self.failures:
             self.failures -= 1
             raise redis.ConnectionError("the queue is away")
         self.sent.append(sent)
+        self.delays_ms.append(delay_ms)
         self.traces.append(propagation.trace_id(propagation.current()["traceparent"]))
 
     def times(self, product_id: str) -> int:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import format_trace_id
 
 from listener.inbox import Inbox
-from listener.sweep import PRODUCTS_PER_MESSAGE, Sweep
+from listener.sweep import APART_MS, PRODUCTS_PER_MESSAGE, Sweep
 from shared.market_events import views as event_views
 from shared.postgres.pools import Pool
 from shared.prices import repricing_queue
@@ -65,16 +65,17 @@ def test_products_share_messages_and_markets_have_their_own(pool: Pool, queues: 
     assert f"#{market}" in queues.sent
 
 
-def test_a_product_that_crashed_its_worker_has_a_message_of_its_own(
+def test_products_that_crashed_a_worker_have_messages_of_their_own_one_after_the_other(
     pool: Pool, queues: Queues, message: Message
 ) -> None:
-    suspect, others = new_id(), [new_id() for _ in range(3)]
-    events = Inbox(pool).record([message(data=demand(product_id)) for product_id in (suspect, *others)])
+    suspects, others = [new_id(), new_id()], [new_id() for _ in range(3)]
+    events = Inbox(pool).record([message(data=demand(product_id)) for product_id in (*suspects, *others)])
     with pool.connection() as conn:
-        conn.execute("UPDATE repricing_queue SET crashes = 1 WHERE target = %s", [suspect])
+        conn.execute("UPDATE repricing_queue SET crashes = 1 WHERE target = ANY(%s)", [suspects])
     Sweep(pool, queues).events(events)
-    assert sorted(map(len, queues.sent)) == [1, 3]
-    assert [suspect] in queues.sent
+    assert sorted(map(len, queues.sent)) == [1, 1, 3]
+    assert all([suspect] in queues.sent for suspect in suspects)
+    assert queues.delays_ms == [0, 0, APART_MS]
 
 
 def test_the_sweep_finds_events_whose_message_was_lost(pool: Pool, queues: Queues, message: Message) -> None:

@@ -40,7 +40,7 @@ class NoQueue(Enqueuer):
     def __init__(self) -> None:
         """Nothing is connected."""
 
-    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None) -> None:
+    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None, delay_ms: int = 0) -> None:
         """The test runs the job itself."""
 
 

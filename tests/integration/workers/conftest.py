@@ -31,7 +31,7 @@ class Queues(Enqueuer):
     def __init__(self) -> None:
         self.sent: list[tuple[Any, ...]] = []
 
-    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None) -> None:
+    def _send(self, queue: str, actor: str, *args: Any, message_id: str | None = None, delay_ms: int = 0) -> None:
         self.sent.append((actor, *args))
 
 
