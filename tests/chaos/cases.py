@@ -49,6 +49,7 @@ ALL: tuple[Case, ...] = (
     *plan_killed.CASES,
     *accidents.CASES,
     *failovers.CASES,
+    *run_holder.POOLED_CASES,
     *postgres_failover.CASES,
     *upgrade.CASES,
 )

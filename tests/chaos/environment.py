@@ -37,7 +37,7 @@ class Environment:
         broker: Redis' database of the queues, directly, with all rights.
         apps: The processes of api, worker and listener.
         servers: Those of postgres and redis, under a supervisor of their own.
-        to_postgres: The engine's way to PostgreSQL.
+        to_postgres: The engine's way to PostgreSQL, or to its pooler.
         to_redis: Its way to Redis, in all roles that the topology does not lead elsewhere.
         cache: Redis of the sheets, directly.
         added: The topology's own servers.
@@ -82,7 +82,8 @@ def standing(topology: Topology = "single") -> Iterator[Environment]:
         )
         undo.callback(broker.close)
         servers = Processes(home)
-        yield Environment(engine, broker, running.processes, servers, to_postgres, to_redis, running.feed, cache, more)
+        to_database = more.to_pooler or to_postgres
+        yield Environment(engine, broker, running.processes, servers, to_database, to_redis, running.feed, cache, more)
 
 
 def _machine() -> dict[str, str]:

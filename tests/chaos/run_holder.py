@@ -193,3 +193,15 @@ CASES = (
         limit_s=600,
     ),
 )
+
+# Beside the other case of that topology, whose stack it shares.
+POOLED_CASES = (
+    Case(
+        "holder-frozen-pooled",
+        "the holder of a part frozen in its transaction behind PgBouncer, whose connection it keeps",
+        f"{BAR}; the stale write is refused and counted",
+        lambda context: _freeze(context, IN_TRANSACTION),
+        products=(4_000, 8),
+        topology="pooler",
+    ),
+)

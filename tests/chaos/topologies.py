@@ -14,6 +14,7 @@ from shared.settings import Settings
 from tests.support import earlier_release, pgbouncer, standbys
 from tests.support.engine import Engine
 from tests.support.pgbouncer import PgBouncer
+from tests.support.proxy import Proxy, proxy_to
 from tests.support.redis_cluster import RedisCluster, redis_cluster
 from tests.support.sentinels import Failovers, failovers
 
@@ -30,6 +31,7 @@ class Added:
         sentinel: Redis in all roles, behind Sentinel.
         cluster: The cluster of the cache.
         pooler: The pooler before PostgreSQL.
+        to_pooler: The engine's way to it.
         standby_port: Where a case may start PostgreSQL's standby.
         earlier: A stack of an earlier release on the same servers, which was there first.
     """
@@ -39,6 +41,7 @@ class Added:
     sentinel: Failovers | None = None
     cluster: RedisCluster | None = None
     pooler: PgBouncer | None = None
+    to_pooler: Proxy | None = None
     standby_port: int = 0
     earlier: Engine | None = None
 
@@ -79,12 +82,13 @@ def added(topology: Topology, folder: Path, direct: Settings, to_postgres: str) 
                 database_pooler="transaction",
             )
             pgbouncer.migrated(pooled, pooler)
-            chosen = {
-                "PRICING_DATABASE_URL": pooled.database_url,
-                "PRICING_DATABASE_DIRECT_URL": pooled.database_direct_url,
-                "PRICING_DATABASE_POOLER": pooled.database_pooler,
-            }
-            yield Added(chosen, direct, pooler=pooler)
+            with proxy_to(pooled.database_url) as to_pooler:
+                chosen = {
+                    "PRICING_DATABASE_URL": to_pooler.url(),
+                    "PRICING_DATABASE_DIRECT_URL": pooled.database_direct_url,
+                    "PRICING_DATABASE_POOLER": pooled.database_pooler,
+                }
+                yield Added(chosen, direct, pooler=pooler, to_pooler=to_pooler)
     elif topology == "standby":
         port = ports.free_port()
         both = msgspec.structs.replace(direct, database_url=standbys.both(direct.database_url, port))
