@@ -30,7 +30,7 @@ def _upgraded(context: Context) -> Figure:
                 context.ended(api.recalculate())
             for updates in (to_old, context.traffic):
                 _flow(updates)
-        # As a load balancer does: nobody is sent to a process that is about to end.
+        # A load balancer sends no query to a process that is about to end.
         to_old.stop()
         reader.__exit__()
     gone_s = 0.0
