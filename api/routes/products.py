@@ -17,6 +17,7 @@ from api.http import cursors, etags
 from api.http.bodies import StrictBody
 from api.http.problems import documented
 from api.product_writes import Conditions
+from api.routes.audit_log import INSTANT, instant
 from api.routes.lists import Cursor, Next
 from api.services import Services
 from shared.catalogue import products
@@ -150,14 +151,18 @@ def get_price_history(
     ] = 100,
     cursor: Cursor = None,
     terms: Annotated[bool, Parameter(description="Also return the changes of the terms that the product has")] = False,
-    since: Annotated[datetime | None, Parameter(description="Only changes from this instant on")] = None,
-    until: Annotated[datetime | None, Parameter(description="Only changes before this instant")] = None,
+    since: Annotated[
+        str | None, Parameter(pattern=INSTANT, description="Only changes from this instant on, with UTC offset")
+    ] = None,
+    until: Annotated[
+        str | None, Parameter(pattern=INSTANT, description="Only changes before this instant, with UTC offset")
+    ] = None,
     before_version: Annotated[
         int | None, Parameter(description="Only changes before this version; not with `terms`")
     ] = None,
 ) -> History:
     """Look up a product's past prices."""
-    begins, end = _instant(since, "since"), _instant(until, "until")
+    begins, end = instant("since", since), instant("until", until)
     if terms:
         if before_version is not None:
             raise InvalidInput("does not go with `terms`: use `until`", "$.before_version")
@@ -193,12 +198,6 @@ def _timeline(
         None if last is None else cursors.encode(last.position),
         [change for change in changes if isinstance(change, TermChange)],
     )
-
-
-def _instant(at: datetime | None, name: str) -> datetime | None:
-    if at is not None and at.tzinfo is None:
-        raise InvalidInput("an instant needs an offset, such as Z", f"$.{name}")
-    return at
 
 
 def _view(services: Services, product_id: str) -> ProductView:

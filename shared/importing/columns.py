@@ -101,8 +101,12 @@ def parse_map(text: str, names: Sequence[str] = NAMES) -> dict[str, str]:
     Raises:
         ValueError: the text has another form, or a name that is not ours.
     """
+    try:
+        pairs = next(csv.reader([text]), [])
+    except csv.Error:
+        raise ValueError("the map must be one line, such as product_id=index,name=title") from None
     theirs: dict[str, str] = {}
-    for pair in next(csv.reader([text]), []):
+    for pair in pairs:
         ours, separator, name = pair.partition("=")
         if not separator or not name:
             raise ValueError(f"{pair!r} is not of the form ours=theirs")

@@ -145,3 +145,9 @@ def test_an_event_is_found_by_any_id_encoded(engine: Engine, event_id: str) -> N
 def test_a_version_beyond_all_versions_is_no_error_of_the_engines(engine: Engine) -> None:
     response = engine.http.get("/api/v1/products/P-100/price-history?before_version=99999999999999999999999")
     assert response.status_code in {200, 422}
+
+
+@pytest.mark.parametrize("query", ["since=0.5", "until=0.5", "until=2026-11-27T00:00:00"])
+def test_a_number_and_a_time_without_an_offset_are_no_instants(engine: Engine, query: str) -> None:
+    refused = engine.http.get(f"/api/v1/products/P-100/price-history?{query}")
+    problem(refused, 422, f"$.{query.partition('=')[0]}")

@@ -113,9 +113,9 @@ def test_a_constant_stands_in_only_where_a_row_has_none(file: Writing) -> None:
     assert [product.currency for product in products_in(path, Columns(constants={"currency": "USD"}))] == ["USD", "JPY"]
 
 
-@pytest.mark.parametrize("text", ["product_id", "id=index", "name=", "name=a,name=b", "name=a,,"])
+@pytest.mark.parametrize("text", ["product_id", "id=index", "name=", "name=a,name=b", "name=a,,", "name=a\nb"])
 def test_a_map_that_says_nothing_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"form|unknown|twice"):
+    with pytest.raises(ValueError, match=r"form|unknown|twice|one line"):
         parse_map(text)
 
 
