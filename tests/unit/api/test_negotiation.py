@@ -196,7 +196,7 @@ def test_every_operation_checks_its_query_string_its_accept_and_the_type_of_its_
     [
         ("listAuditLog", "key_id=null", True),
         ("getRulebook", "version=NULL", True),
-        ("getPriceHistory", "until=null", True),
+        ("getPriceHistory", "before_version=null", True),
         ("listHolds", "code=null", True),
         ("listProducts", "query=null", False),
     ],
