@@ -19,7 +19,7 @@ from shared.pricing.signal import Signal
 from shared.pricing.state import NEW, PastPrice, PriceState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PROPERTY = settings(deadline=None, max_examples=100)
+PROPERTY = settings(deadline=None, max_examples=200)
 
 
 def product(**fields: Any) -> ProductInput:

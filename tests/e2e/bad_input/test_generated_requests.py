@@ -46,7 +46,7 @@ GENERATED = [
 
 
 EXAMPLES = settings(
-    max_examples=8,
+    max_examples=15,
     deadline=None,
     database=None,
     derandomize=True,
