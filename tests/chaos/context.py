@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 
+from shared.cache import sheets
 from shared.jobs.tasks import ENDED
 from tests.chaos import catalogue
 from tests.chaos.catalogue import FIRST_PRICE, Catalogue
@@ -84,6 +85,13 @@ class Context:
         """Wait until every price that the reads are about was read from now on, and is cached."""
         ids, before = set(self.reader.product_ids), len(self.reader.reads)
         eventually(lambda: ids <= {read.product_id for read in self.reader.reads[before:]}, "all was read once")
+
+        def is_cached() -> bool:
+            entries = self.environment.cached(ids).values()
+            return all(entry and not sheets.parts(entry.encode()).is_mark for entry in entries)
+
+        # An update at the moment of the first read leaves a mark, which a later read replaces.
+        eventually(is_cached, "all that is read is cached")
 
     def whole(self) -> None:
         """Wait until every program runs and the stack is ready."""

@@ -5,7 +5,7 @@ A topology may put other servers in the place of Redis, or of a role of Redis, o
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ import redis
 from deploy.native import environment as stack_environment
 from deploy.native import stack, state
 from shared import settings
-from shared.cache.commands import SyncCache
+from shared.cache import sheets, tags
+from shared.cache.commands import SyncCache, is_cluster, run
 from shared.messaging import clients
+from shared.messaging.cluster import mget
 from shared.settings import Settings
 from tests.chaos.topologies import Added, Topology, added
 from tests.support import private_stack
@@ -26,6 +28,8 @@ from tests.support.engine import Engine
 from tests.support.feed import FakeFeed
 from tests.support.processes import Processes
 from tests.support.proxy import Proxy, proxy_to
+
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,18 @@ class Environment:
     feed: FakeFeed
     cache: SyncCache
     added: Added
+
+    def cached(self, product_ids: Iterable[str]) -> dict[str, str | None]:
+        """The entries of products in Redis; None: there is none."""
+        ids, found = list(product_ids), dict[str, str | None]()
+        for start in range(0, len(ids), BATCH):
+            groups = tags.grouped(ids[start : start + BATCH], str, is_cluster(self.cache))
+            reads = [
+                mget(tag, [sheets.key(product_id, tag) for product_id in of_tag]) for tag, of_tag in groups.items()
+            ]
+            for product_id, value in tags.each(groups, run(self.cache, reads)):
+                found[product_id] = value.decode() if isinstance(value, bytes) else value
+        return found
 
 
 @contextmanager

@@ -68,8 +68,14 @@ class Published:
 def failed_reads(reads: Iterable[Read], windows: Collection[Window]) -> list[str]:
     """Queries that were not answered with 200, outside the stated windows."""
     wrong = [r for r in reads if r.status != 200 and not any(window.excuses(r) for window in windows)]
-    kinds = Counter(f"{r.status or r.error}" for r in wrong)
-    return [f"{count} reads failed outside the window: {kind}" for kind, count in kinds.items()]
+    kinds: dict[object, list[Read]] = {}
+    for read in wrong:
+        kinds.setdefault(read.status or read.error, []).append(read)
+    return [
+        f"{len(of_kind)} reads failed outside the window: {kind}; the first, of {of_kind[0].product_id}: "
+        f"{of_kind[0].error}"
+        for kind, of_kind in kinds.items()
+    ]
 
 
 def versions_backwards(reads: Iterable[Read]) -> list[str]:

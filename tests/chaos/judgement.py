@@ -3,15 +3,11 @@
 import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from operator import itemgetter
 
 import httpx
 import psycopg
 import redis
 
-from shared.cache import sheets, tags
-from shared.cache.commands import is_cluster, run
-from shared.messaging.cluster import mget
 from tests.chaos import judge
 from tests.chaos.context import Context, is_whole
 from tests.chaos.judge import Change, Published
@@ -20,7 +16,6 @@ from tests.chaos.watch import queued, unacknowledged
 SETTLED_WITHIN_S = 60.0
 POLL_S = 0.25
 HERE = "CHI"  # its multiplier is 1: what is published is what is asked
-BATCH = 500
 
 
 def of(context: Context) -> list[str]:
@@ -126,15 +121,5 @@ def _queues(context: Context) -> list[str]:
 def _published(context: Context) -> list[Published]:
     columns = "product_id, version, published_price AS price, sheet, current_epoch() AS epoch"
     rows = context.environment.engine.sql(f"SELECT {columns} FROM prices")
-    published: list[Published] = []
-    cache = context.environment.cache
-    for start in range(0, len(rows), BATCH):
-        groups = tags.grouped(rows[start : start + BATCH], itemgetter("product_id"), is_cluster(cache))
-        reads = [mget(tag, [sheets.key(row["product_id"], tag) for row in of_tag]) for tag, of_tag in groups.items()]
-        found = tags.each(groups, run(cache, reads))
-        published += [Published(**row, cached=_text(value)) for row, value in found]
-    return published
-
-
-def _text(value: bytes | str | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
+    entries = context.environment.cached(row["product_id"] for row in rows)
+    return [Published(**row, cached=entries[row["product_id"]]) for row in rows]

@@ -21,7 +21,7 @@ class Read:
         connection: Which connection it went over; a new number after each failure.
         status: 0 where there was no answer.
         version: Of the price that was answered; 0 where none was.
-        error: Why there was no answer.
+        error: Why there was no answer, or no price in it.
     """
 
     at: float
@@ -86,5 +86,7 @@ class Reader:
             body = response.read()
         except (OSError, http.client.HTTPException) as error:
             return Read(at, time.monotonic(), number, product_id, 0, error=f"{type(error).__name__}: {error}")
-        version = json.loads(body)["version"] if response.status == 200 else 0
-        return Read(at, time.monotonic(), number, product_id, response.status, version)
+        ended = time.monotonic()
+        if response.status != 200:
+            return Read(at, ended, number, product_id, response.status, error=body.decode(errors="replace"))
+        return Read(at, ended, number, product_id, response.status, json.loads(body)["version"])

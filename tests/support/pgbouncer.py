@@ -19,7 +19,8 @@ from tests.support.prerequisites import need
 from tests.support.waiting import eventually
 
 INSTALL = "apt-get install pgbouncer"
-SERVER_CONNECTIONS = 8
+# PgBouncer's own default: more than the threads of two worker processes, which a frozen one may hold for 10 s.
+SERVER_CONNECTIONS = 20
 _CONFIG = """
 [databases]
 * = host={host} port={port} user={user} password={password}
