@@ -24,6 +24,9 @@ HEARTBEAT_S = 15.0
 CHECK_KEYS_S = 1.0
 # What the server holds for a client beside the kernel's buffers.
 SLICE = 64_000
+# One that has not taken all is asked again after this share of the time that it has taken so far: a thousand slow ones
+# cost little, and none waits much longer than it takes itself.
+LATER, LATEST_LOOK_S = 0.25, 1.0
 # A connection that is not found in so many looks over the process's files is not looked for any more.
 MOST_LOOKS = 20
 NOT_FOUND = -1
@@ -40,6 +43,8 @@ class Client:
     Attributes:
         position: Every entry up to this id was sent, or is in `unsent`.
         fd: Its connection; None: not found yet.
+        taken_at: When it took the last of what it was given, or was given more.
+        look_at: Not before then it is asked whether it has taken all.
     """
 
     def __init__(self, key: LiveKey | None, wanted: Wanted, position: int, peer: Peer) -> None:
@@ -48,7 +53,7 @@ class Client:
         self.looks = 0
         self.unsent = memoryview(ring.RETRY)
         self.reason = ""
-        self.taken_at = self.beat_at = time.monotonic()
+        self.taken_at = self.beat_at = self.look_at = time.monotonic()
         self.ready = asyncio.Event()
 
     @property
@@ -181,11 +186,14 @@ class ChangeStreams:
         assert self._ring is not None  # noqa: S101 # `_read` makes it
         is_busy = False
         for client in list(self._clients):
-            if client.reason or not (client.unsent or client.position < self._ring.last or _is_due(client, now)):
+            if client.reason or client.look_at > now:
+                continue
+            if not (client.unsent or client.position < self._ring.last or _is_due(client, now)):
                 continue
             if not client.is_free:
                 if now - client.taken_at > self._timeout_s:
                     client.end("slow")
+                client.look_at = now + min(LATER * (now - client.taken_at), LATEST_LOOK_S)
                 continue
             if not client.unsent:
                 await self._fill(client, self._ring, now)

@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,3 +58,35 @@ def test_beside_another_stream_it_begins_without_a_query(after: int | None, posi
         return new.position
 
     assert asyncio.run(position_of_new()) == position
+
+
+def test_one_that_takes_nothing_is_asked_ever_more_rarely_and_is_given_more_within_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, unreceived, looks = 0.0, 1, list[float]()
+
+    def look(fd: int) -> int:
+        looks.append(now)
+        return unreceived
+
+    monkeypatch.setattr("api.changes.streams.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("api.changes.sockets.unreceived", look)
+    streams = ChangeStreams(NoDatabase(), 8000, lambda _: True)  # type: ignore[arg-type] # no pool is used
+    streams._ring = ring(10, 11, 12)
+    streams._clients.add(client := Client(None, Wanted(), 10, PEER))
+    client.fd, client.unsent = 7, memoryview(b"")
+
+    async def serve(turns: int) -> None:
+        nonlocal now
+        for _ in range(turns):
+            now += 0.05
+            await streams._serve()
+
+    asyncio.run(serve(400))
+    # 20 s: at the first turns each time, then after a quarter of what it has waited, at last each second.
+    assert len(looks) < 60
+    assert all(later - earlier <= max(0.1, 0.25 * earlier + 0.1) for earlier, later in pairwise(looks))
+    assert max(later - earlier for earlier, later in pairwise(looks)) < 1.1
+    unreceived = 0
+    asyncio.run(serve(22))
+    assert (client.position, client.ready.is_set()) == (12, True)
