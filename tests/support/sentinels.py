@@ -72,8 +72,18 @@ class Failovers:
     def fail_over(self) -> int:
         """Have the Sentinels demote the primary, which goes on running; its port."""
         port = self.primary()
-        with self._client(self._sentinels[0]) as sentinel:
-            sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+
+        def begins() -> bool:
+            with self._client(self._sentinels[0]) as sentinel:
+                try:
+                    sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+                except redis.ResponseError as error:
+                    # The Sentinel has not heard of the replica for a moment, as on a busy machine.
+                    assert "NOGOODSLAVE" in str(error), error
+                    return False
+            return True
+
+        eventually(begins, "the failover begins")
         return port
 
     def are_level(self) -> bool:
