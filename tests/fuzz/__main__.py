@@ -31,18 +31,13 @@ OPENAPI_SHARE = 1 / 1_000
 NEAR_CACHE_ENTRIES = 200
 # Rounds of one size after the warm-up, which is as long as one of them. Memory is measured after each.
 ROUNDS = 3
-# Of the rare ways the warm-up sends as many as four rounds. A worker keeps some rulebooks of up to a megabyte: its
-# processes take 110 MB each after some 2,000 policies and rulebooks, and no more after 16,000.
-RARE, WARM_UP_ROUNDS = ("policy", "rulebook"), 4
 LARGEST_GROWTH_MB = 20.0
 LONGEST_HEALTH_S = 1.0
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[http|channel|import|policy|rulebook|openapi]...", type=click.Choice(WAYS))
-@click.option(
-    "--inputs", default=200_000, show_default=True, type=click.IntRange(100), help="Of all ways together, at least."
-)
+@click.option("--inputs", default=200_000, show_default=True, type=click.IntRange(100), help="Of all ways together.")
 @click.option("--seed", default=1, show_default=True, help="The same seed, the same inputs.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures.")
 def main(names: tuple[str, ...], inputs: int, seed: int, json_file: Path | None) -> None:
@@ -76,8 +71,7 @@ def _fuzz(stack: PrivateStack, names: tuple[str, ...], inputs: int, seed: int, c
         for name in [name for name in WAYS if name in names and (name != OPENAPI or number in {0, ROUNDS})]:
             began = time.monotonic()
             with watch.watching():
-                rounds = WARM_UP_ROUNDS if name in RARE and number == 0 else 1
-                count, found = _send(stack, name, names, rounds * inputs / (ROUNDS + 1), seed + 1_000_000 * number)
+                count, found = _send(stack, name, names, inputs / (ROUNDS + 1), seed + 1_000_000 * number)
             sent, failures = sent + count, failures + found
             took = f"round {number} of {ROUNDS}: {name}: {count:,} inputs in {time.monotonic() - began:.0f} s"
             console.print(f"· {took}; MB: {_listed(size := watch.megabytes())}")
