@@ -19,8 +19,7 @@ from tests.support.prerequisites import need
 from tests.support.waiting import eventually
 
 INSTALL = "apt-get install pgbouncer"
-# PgBouncer's own default: more than the threads of two worker processes, which a frozen one may hold for 10 s.
-SERVER_CONNECTIONS = 20
+SERVER_CONNECTIONS = 8
 _CONFIG = """
 [databases]
 * = host={host} port={port} user={user} password={password}

@@ -20,7 +20,7 @@ LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_time
 
 @pytest.fixture(scope="module")
 def pooler(servers: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PgBouncer]:
-    with pgbouncer(servers.database_url, tmp_path_factory.mktemp("pgbouncer"), size=8) as pooler:
+    with pgbouncer(servers.database_url, tmp_path_factory.mktemp("pgbouncer")) as pooler:
         yield pooler
 
 
