@@ -89,16 +89,18 @@ class LowestPrices:
             self._wanted[sheet.product_id] = wanted
         return Lows(tuple(lows), self._at + STEP_INTERVAL if wanted else _next_edge(bound, self._at))
 
-    def find(self, conn: Conn) -> bool:
-        """Find those that were left out, of as many products as time allows; returns whether there were any."""
-        if not self._wanted:
-            return False
+    @property
+    def are_all_found(self) -> bool:
+        """Whether none was left out."""
+        return not self._wanted
+
+    def find(self, conn: Conn) -> None:
+        """Find those that were left out, of as many products as time allows."""
         rules = {place.code: place.rules for place, _ in self._places}
         days = max(rules[market].lowest_price_days for by_market in self._wanted.values() for market in by_market)
         # Most reductions have just begun. Where one began earlier, its window needs the history from before.
         earlier = self._search(conn, self._wanted, self._at - timedelta(days=days + 1))
         self._search(conn, earlier, _BEGINNING)
-        return True
 
     def _search(self, conn: Conn, wanted: Wanted, since: datetime) -> Wanted:
         """Find the lowest prices in the history from an instant on; returns those whose window begins before it."""

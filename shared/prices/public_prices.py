@@ -102,14 +102,18 @@ def of_products(
                     query = public_price.query_in(market)
                     row = quoted.setdefault((product_id, market), [])
                     for period in _within(left, begins, ends):
-                        row += _quoted(terms, period, query, until)
+                        _extend(row, _quoted(terms, period, query, until))
     imported = imported_prices.of(conn, wanted, since, until)
-    keys = [(product_id, market) for product_id, markets in wanted.items() for market in markets]
-    found = {key: quoted.get(key, []) for key in keys}
-    for (product_id, market), rows in found.items():
+    found: dict[InMarket, list[Public]] = {}
+    for key in [(product_id, market) for product_id, markets in wanted.items() for market in markets]:
+        product_id, market = key
+        own, rows = quoted.get(key, []), list[Public]()
         earlier = imported.get((product_id, location_key(market)), [])
-        rows[:0] = [Public(row, IMPORTED, None) for row in earlier if not rows or row.at < rows[0].row.at]
-    return {key: [next(same) for _, same in groupby(rows, key=_price)] for key, rows in found.items() if rows}
+        _extend(rows, [Public(row, IMPORTED, None) for row in earlier if not own or row.at < own[0].row.at])
+        _extend(rows, own)
+        if rows:
+            found[key] = rows
+    return found
 
 
 def changes(conn: Conn, product_ids: Iterable[str], since: datetime, until: datetime) -> dict[str, int]:
@@ -117,6 +121,13 @@ def changes(conn: Conn, product_ids: Iterable[str], since: datetime, until: date
     common = len(_terms_change(conn, since, until)) + 1
     rows = conn.execute(_COUNT, {"ids": arrays.texts(product_ids), "since": since})
     return {row["product_id"]: row["n"] + common for row in rows}
+
+
+def _extend(rows: list[Public], quoted: Iterable[Public]) -> None:
+    """Append the prices that differ from the one before: of years only the changes are held."""
+    for public in quoted:
+        if not rows or _price(public) != _price(rows[-1]):
+            rows.append(public)
 
 
 def _price(public: Public) -> tuple[Any, ...]:

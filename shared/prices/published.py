@@ -213,7 +213,9 @@ def _decided(conn: Conn, batch: Batch, setting: Setting) -> Made:
     if made.counted and not breaker.passes(conn, setting.rules.breaker, made.counted, setting.at):
         setting = setting._replace(is_stopped=True)
         made = batch.decide(setting)
-    if setting.lowest is not None and setting.lowest.find(conn):
+    if setting.lowest is not None and not setting.lowest.are_all_found:
+        del made  # some megabytes, which the search needs
+        setting.lowest.find(conn)
         made = batch.decide(setting)
     return made
 
