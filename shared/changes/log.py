@@ -12,6 +12,7 @@ import msgspec
 
 from shared.changes.entries import MOST_PRODUCTS, Entry
 from shared.errors import ChangesGone
+from shared.postgres.arrays import Documents
 from shared.postgres.pools import AsyncPool, Conn
 
 GIVEN_AT_ONCE = 1_000
@@ -53,7 +54,7 @@ def append_prices(conn: Conn, items: bytes) -> None:
     lines = items.decode().split("\n")[:-1]
     parts = [lines[start : start + MOST_PRODUCTS] for start in range(0, len(lines), MOST_PRODUCTS)]
     if parts:
-        conn.execute(_APPEND, ["prices", [f"[{','.join(part)}]" for part in parts]])
+        conn.execute(_APPEND, ["prices", Documents(f"[{','.join(part)}]" for part in parts)])
 
 
 def append_edges(conn: Conn, edges: Sequence[dict[str, object]], until: datetime) -> None:
