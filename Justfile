@@ -203,10 +203,11 @@ setup:
         { {{ sync }} 2>/dev/null || UV_SYSTEM_CERTS=1 {{ sync }}; } && \
         cp requirements-dev.lock .venv/installed.lock; }
 
-# A file's tests run in one process. The slow ones, of whole stacks, come first, so that both processes end together.
-everything := "-n 2 --dist loadfile --no-loadscope-reorder"
+# A file's tests run in one process; a third uses what two leave of two cores while they wait. The slow ones, of whole
+# stacks, come first, so that all processes end together.
+everything := "-n 3 --dist loadfile --no-loadscope-reorder"
 
-# Run the tests, on servers of their own that start on free ports and stop at the end: all in two processes, or chosen ones
+# Run the tests, on servers of their own that start on free ports and stop at the end: all in three processes, or chosen ones
 test *arguments: setup
     @{{ python }} -m pytest {{ if arguments == "" { everything } else { arguments } }}
 
