@@ -14,13 +14,14 @@ from typing import NoReturn
 
 import click
 
-from tests.bench import cores, report, wrk
+from tests.bench import cores, outcome, report, wrk
 from tests.bench.outcome import Options, Outcome
 from tests.bench.wrk import CannotMeasure
 from tests.support.ending import ends_once
 
 BENCHMARKS = {
     "reads": "price queries beside a ceiling and a fair peer, from near cache, Redis and PostgreSQL",
+    "against": "price queries beside those of an earlier commit (also --commit NAME)",
     "staleness": "how soon every process serves a changed price",
     "bulk": "500 queries at once, and single ones beside them",
     "processes": "one process and two",
@@ -67,11 +68,12 @@ class NotMeasured(click.ClickException):
 @click.argument("benchmark", type=click.Choice(list(BENCHMARKS)), default="reads")
 @click.option("--quick", is_flag=True, help="Few and short windows: within a minute, and rougher.")
 @click.option("--rounds", default=0, type=click.IntRange(0), help="How often each is measured; 0: as seems right.")
+@click.option("--commit", default="HEAD", help="With `against`: the commit; HEAD: what is not committed is measured.")
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the figures here."
 )
 @click.pass_context
-def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_file: Path | None) -> None:
+def main(context: click.Context, benchmark: str, quick: bool, rounds: int, commit: str, json_file: Path | None) -> None:
     """Measure in a temporary folder, on servers of its own; the running stack is not touched."""
     ends_once()
     if benchmark in OF_THEIR_OWN:
@@ -81,7 +83,7 @@ def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_
     try:
         wrk.find()
         with cores.chosen() as where:
-            options = Options(quick, rounds, where, say=lambda line: console.print(f"· {line}"))
+            options = Options(quick, rounds, where, say=lambda line: console.print(f"· {line}"), commit=commit)
             options.say(f"server on core {where.server}; load, PostgreSQL and Redis on {where.others}; neither halts")
             found: Outcome = import_module(f"tests.bench.{benchmark}").run(options)
     except CannotMeasure as error:
@@ -92,7 +94,7 @@ def main(context: click.Context, benchmark: str, quick: bool, rounds: int, json_
         written = {"benchmark": benchmark, "quick": quick, "connections": wrk.CONNECTIONS, "machine": machine}
         json_file.write_text(json.dumps(written | found.as_json(), indent=2, ensure_ascii=False))
     if not found.is_conclusive:
-        raise NotMeasured("Inconclusive: others took too much of the server's core. Try again when less runs here.")
+        raise NotMeasured(outcome.INCONCLUSIVE)
     sys.exit(0 if found.holds else 1)
 
 

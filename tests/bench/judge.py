@@ -30,3 +30,9 @@ def ratio(numerator: list[float], denominator: list[float]) -> float:
     if not numerator or not denominator or not median(denominator):
         return float("nan")
     return median(numerator) / median(denominator)
+
+
+def of_rounds(numerator: list[float], denominator: list[float]) -> float:
+    """The median of the rounds' ratios, which a machine that slows down between rounds moves little; NaN: not known."""
+    found = [one / other for one, other in zip(numerator, denominator, strict=True) if other]
+    return median(found) if found else float("nan")

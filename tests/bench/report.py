@@ -52,7 +52,7 @@ def _series(found: Outcome) -> Table:
 def _bars(found: Outcome) -> Table:
     table = Table("what must be shown", "", "", "", box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"
-    for bar in found.bars:
+    for bar in (*found.bars, *found.controls):
         mark = "[green]✓[/]" if bar.holds else "[red]✗[/]"
         table.add_row(bar.what, _figure(bar, bar.measured), f"{bar.sign} {_figure(bar, bar.bound)}", mark)
     return table

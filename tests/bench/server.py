@@ -25,9 +25,9 @@ POLL_S = 0.05
 class Server:
     """A running server, of one process or of a main one with its children."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int) -> None:
-        self._process = psutil.Process(process.pid)
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, pid: int, url: str) -> None:
+        self._process = psutil.Process(pid)
+        self.url = url
 
     @property
     def family(self) -> list[psutil.Process]:
@@ -79,8 +79,9 @@ def running(
         finally:
             os.sched_setaffinity(0, before)
     try:
-        _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", home / "log")
-        yield Server(process, port)
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(process, url + ready, home / "log")
+        yield Server(process.pid, url)
     finally:
         process.terminate()
         try:

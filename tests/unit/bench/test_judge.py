@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench import catalogue, report, wrk
 from tests.bench.cores import Busy
-from tests.bench.judge import Bar, Sign, ratio
+from tests.bench.judge import Bar, Sign, of_rounds, ratio
 from tests.bench.outcome import Outcome
 from tests.bench.reads import bars, ratios
 from tests.bench.series import FIGURES, Series, Window
@@ -76,6 +76,21 @@ def test_a_ratio_is_one_of_medians_and_not_of_the_best() -> None:
     assert math.isnan(ratio([], [1.0]))
     assert math.isnan(ratio([1.0], []))
     assert math.isnan(ratio([1.0], [0.0]))
+
+
+def test_a_machine_that_slows_down_between_rounds_moves_no_ratio_of_rounds() -> None:
+    assert of_rounds([10.0, 21.0, 30.0], [10.0, 20.0, 30.0]) == 1
+    assert math.isnan(of_rounds([], []))
+    assert math.isnan(of_rounds([1.0], [0.0]))
+
+
+def test_a_missed_control_makes_a_run_inconclusive() -> None:
+    bars = [Bar("what", 1, "≤", 2)]
+    assert Outcome(bars, controls=[Bar("control", 1.02, "≤", 1.03)]).is_conclusive
+    found = Outcome(bars, controls=[Bar("control", 1.04, "≤", 1.03)])
+    assert (found.holds, found.is_conclusive) == (True, False)
+    assert [each["holds"] for each in found.as_json()["controls"]] == [False]
+    assert not Outcome(bars, controls=[Bar("control", math.nan, "≤", 1.03)]).is_conclusive
 
 
 def test_the_figures_of_a_series_are_medians_of_its_windows() -> None:
