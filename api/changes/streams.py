@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 import structlog
 
 from api.changes import ring, sockets
+from api.changes.agenda import Agenda
 from api.changes.ring import Ring
 from api.changes.sockets import Peer
 from shared.access.keys import LiveKey
@@ -21,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 TURN_S, BUSY_TURN_S = 0.05, 0.02
 HEARTBEAT_S = 15.0
-CHECK_KEYS_S = 1.0
+CHECK_S = 1.0
 # What the server holds for a client beside the kernel's buffers.
 SLICE = 64_000
 # One that has not taken all is asked again after this share of the time that it has taken so far: a thousand slow ones
@@ -44,7 +45,7 @@ class Client:
         position: Every entry up to this id was sent, or is in `unsent`.
         fd: Its connection; None: not found yet.
         taken_at: When it took the last of what it was given, or was given more.
-        look_at: Not before then it is asked whether it has taken all.
+        is_gone: Its connection is closed.
     """
 
     def __init__(self, key: LiveKey | None, wanted: Wanted, position: int, peer: Peer) -> None:
@@ -53,7 +54,8 @@ class Client:
         self.looks = 0
         self.unsent = memoryview(ring.RETRY)
         self.reason = ""
-        self.taken_at = self.beat_at = self.look_at = time.monotonic()
+        self.is_gone = False
+        self.taken_at = self.beat_at = time.monotonic()
         self.ready = asyncio.Event()
 
     @property
@@ -90,9 +92,11 @@ class ChangeStreams:
         self._timeout_s = timeout_s
         self._database, self._port, self._is_live = database, port, is_live
         self._clients: set[Client] = set()
+        self._unfound: set[Client] = set()
+        self._agenda, self._served = Agenda[Client](), 0
         self._begun = asyncio.Event()
         self._ring: Ring | None = None
-        self._keys_checked_at = 0.0
+        self._checked_at = 0.0
         self.ending = asyncio.Event()
         self._is_up = True
 
@@ -142,8 +146,7 @@ class ChangeStreams:
             await asyncio.sleep(BUSY_TURN_S if is_busy else TURN_S)
 
     async def _chunks(self, client: Client) -> AsyncIterator[bytes]:
-        self._clients.add(client)
-        self._begun.set()
+        self._add(client)
         STREAMS.inc()
         if self.ending.is_set():
             client.end("shutdown")
@@ -159,10 +162,21 @@ class ChangeStreams:
             # A message that was begun is ended first.
             yield bytes(client.unsent) + ring.ending(client.reason)
         finally:
-            self._clients.discard(client)
+            self._drop(client)
             STREAMS.dec()
             if client.reason == "slow" and client.fd is not None:
                 asyncio.get_running_loop().call_later(LAST_READ_S, sockets.hang_up, client.fd, client.peer)
+
+    def _add(self, client: Client) -> None:
+        self._clients.add(client)
+        self._unfound.add(client)
+        self._agenda.look_at(client, client.taken_at)
+        self._begun.set()
+
+    def _drop(self, client: Client) -> None:
+        client.is_gone = True
+        for group in (self._clients, self._unfound, self._agenda.resting):
+            group.discard(client)
 
     async def _read(self) -> None:
         """Read what is new in the log."""
@@ -178,31 +192,48 @@ class ChangeStreams:
 
     async def _serve(self) -> bool:
         """Give each client what its connection takes; returns whether one wants more."""
+        assert self._ring is not None  # noqa: S101 # `_read` makes it
         now = time.monotonic()
         self._find_connections()
-        if now - self._keys_checked_at >= CHECK_KEYS_S:
-            self._keys_checked_at = now
+        if now - self._checked_at >= CHECK_S:
+            self._checked_at = now
             self._end_without_keys()
-        assert self._ring is not None  # noqa: S101 # `_read` makes it
+            self._agenda.wake({client for client in self._agenda.resting if _is_due(client, now)})
+        if self._ring.last != self._served:
+            self._served = self._ring.last
+            self._agenda.wake(set(self._agenda.resting))
         is_busy = False
-        for client in list(self._clients):
-            if client.reason or client.look_at > now:
+        for client in self._agenda.due(now):
+            if client.is_gone or client.reason:
                 continue
-            if not (client.unsent or client.position < self._ring.last or _is_due(client, now)):
-                continue
-            if not client.is_free:
-                if now - client.taken_at > self._timeout_s:
-                    client.end("slow")
-                client.look_at = now + min(LATER * (now - client.taken_at), LATEST_LOOK_S)
-                continue
-            if not client.unsent:
-                await self._fill(client, self._ring, now)
-            if client.unsent:
-                client.beat_at = now
-                client.ready.set()
-                is_busy = is_busy or len(client.unsent) > SLICE or client.position < self._ring.last
-            client.taken_at = now
+            try:
+                is_busy |= await self._look(client, self._ring, now)
+            except Exception:
+                self._agenda.look_at(client, now)
+                raise
         return is_busy
+
+    async def _look(self, client: Client, held: Ring, now: float) -> bool:
+        """Give a client what its connection takes, and note its next look; returns whether it wants more at once."""
+        if not (client.unsent or client.position < held.last or _is_due(client, now)):
+            self._agenda.rest(client)
+            return False
+        if not client.is_free:
+            if now - client.taken_at > self._timeout_s:
+                client.end("slow")
+            self._agenda.look_at(client, now + min(LATER * (now - client.taken_at), LATEST_LOOK_S))
+            return False
+        if not client.unsent:
+            await self._fill(client, held, now)
+        if client.unsent:
+            client.beat_at = now
+            client.ready.set()
+        client.taken_at = now
+        if len(client.unsent) > SLICE or client.position < held.last:
+            self._agenda.look_at(client, now)
+            return bool(client.unsent)
+        self._agenda.rest(client)
+        return False
 
     async def _fill(self, client: Client, held: Ring, now: float) -> None:
         """Put the next events of a client into `unsent`: about a slice."""
@@ -223,15 +254,16 @@ class ChangeStreams:
         client.unsent = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def _find_connections(self) -> None:
-        unknown = {client.peer: client for client in self._clients if client.fd is None}
-        if not unknown:
+        if not self._unfound:
             return
-        for peer, fd in sockets.of_peers(unknown, self._port).items():
-            unknown[peer].fd = fd
-        for client in unknown.values():
+        unfound = {client.peer: client for client in self._unfound}
+        for peer, fd in sockets.of_peers(unfound, self._port).items():
+            unfound[peer].fd = fd
+        for client in unfound.values():
             client.looks += 1
             if client.fd is None and client.looks == MOST_LOOKS:
                 client.fd = NOT_FOUND
+        self._unfound = {client for client in self._unfound if client.fd is None}
 
     def _end_without_keys(self) -> None:
         dead = {key for key in {client.key for client in self._clients} if key is not None and not self._is_live(key)}

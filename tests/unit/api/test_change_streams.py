@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.changes.ring import Ring
-from api.changes.streams import ChangeStreams, Client
+from api.changes.streams import HEARTBEAT_S, NOT_FOUND, ChangeStreams, Client
 from shared.changes.entries import Entry, Wanted
 
 AT = datetime(2026, 11, 27, tzinfo=UTC)
@@ -48,7 +48,7 @@ def test_an_entry_that_made_room_is_known_no_more(monkeypatch: pytest.MonkeyPatc
 def test_beside_another_stream_it_begins_without_a_query(after: int | None, position: int) -> None:
     streams = ChangeStreams(NoDatabase(), 8000, lambda _: True)  # type: ignore[arg-type] # no pool is used
     streams._ring = ring(10, 11, 12)
-    streams._clients.add(first := Client(None, Wanted(), 12, PEER))
+    streams._add(first := Client(None, Wanted(), 12, PEER))
 
     async def position_of_new() -> int:
         chunks = await streams.open(None, Wanted(), after, PEER)
@@ -73,7 +73,7 @@ def test_one_that_takes_nothing_is_asked_ever_more_rarely_and_is_given_more_with
     monkeypatch.setattr("api.changes.sockets.unreceived", look)
     streams = ChangeStreams(NoDatabase(), 8000, lambda _: True)  # type: ignore[arg-type] # no pool is used
     streams._ring = ring(10, 11, 12)
-    streams._clients.add(client := Client(None, Wanted(), 10, PEER))
+    streams._add(client := Client(None, Wanted(), 10, PEER))
     client.fd, client.unsent = 7, memoryview(b"")
 
     async def serve(turns: int) -> None:
@@ -90,3 +90,55 @@ def test_one_that_takes_nothing_is_asked_ever_more_rarely_and_is_given_more_with
     unreceived = 0
     asyncio.run(serve(22))
     assert (client.position, client.ready.is_set()) == (12, True)
+
+
+def served(streams: ChangeStreams, *clients: Client) -> list[bool]:
+    """One turn; which of the clients, whose connections take everything, are given something."""
+    for client in clients:
+        client.fd, client.unsent = NOT_FOUND, memoryview(b"")
+        client.ready.clear()
+    asyncio.run(streams._serve())
+    return [client.ready.is_set() for client in clients]
+
+
+def test_those_that_have_everything_are_looked_at_for_a_new_entry_and_for_a_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, looks = 100.0, list[Client]()
+    monkeypatch.setattr("api.changes.streams.time", SimpleNamespace(monotonic=lambda: now))
+    streams = ChangeStreams(NoDatabase(), 8000, lambda _: True)  # type: ignore[arg-type] # no pool is used
+    streams._ring = held = ring(10)
+    clients = [Client(None, Wanted(), 10, (PEER[0], port)) for port in range(3)]
+    for client in clients:
+        streams._add(client)
+    look = streams._look
+
+    async def counted(client: Client, *more: Any) -> bool:
+        looks.append(client)
+        return await look(client, *more)
+
+    monkeypatch.setattr(streams, "_look", counted)
+    for _ in range(10):
+        now += 0.05
+        assert served(streams, *clients) == [False] * 3
+    assert len(looks) == 3
+    held.add([entry(11)])
+    now += 0.05
+    assert served(streams, *clients) == [True] * 3
+    streams._drop(clients[2])
+    now += HEARTBEAT_S + 1
+    assert served(streams, *clients) == [True, True, False]
+
+
+def test_a_client_whose_entries_could_not_be_read_is_served_in_a_later_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("api.changes.streams.time", SimpleNamespace(monotonic=lambda: now))
+    streams = ChangeStreams(NoDatabase(), 8000, lambda _: True)  # type: ignore[arg-type] # no pool is used
+    streams._ring = ring(10, 11, start=9)
+    streams._add(client := Client(None, Wanted(), 5, PEER))
+    now += 0.05
+    with pytest.raises(AssertionError, match="a query"):
+        served(streams, client)
+    client.position = 9
+    now += 0.05
+    assert served(streams, client) == [True]
