@@ -45,11 +45,15 @@ def _event(context: Context) -> Figure:
     engine = context.environment.engine
     product_id = str(engine.put_product(product_id=f"{context.run}-own", strategy="match")["product_id"])
 
+    path = ""
+
     def kill(port: int) -> bool:
         process = process_at(port, context.environment.apps.family("worker"))
-        if process:
-            process.kill()
-        return process is not None
+        # Without the event the sheet crashes nobody.
+        if process is None or (path and engine.http.get(path).json()["status"] == "failed"):
+            return False
+        process.kill()
+        return True
 
     put = (b"EVAL", f"pricing:sheet:{product_id}\r\n".encode())
     with context.environment.to_redis.trap(Trap(put, Fate.CUT, times=MANY, act=kill)) as trap:
