@@ -17,7 +17,9 @@ from shared.settings import InvalidSettings
 WRITE_TIMEOUT_MS = 30_000
 # Shorter than a lease (12 s): the locks of a frozen process are released before another process takes over.
 IDLE_TIMEOUT_MS = 10_000
-LOCK_TIMEOUT_MS = 10_000
+# Shorter again: where one transaction of a frozen process waits for another, it ends first. It would get the lock of
+# the other one, and keep it for as long once more.
+LOCK_TIMEOUT_MS = 8_000
 
 LIMITS = {
     "statement_timeout": WRITE_TIMEOUT_MS,
