@@ -32,18 +32,20 @@ def delete_command() -> None:
 
 @delete_command.command("product")
 @click.argument("product_ids", nargs=-1, metavar="[ID]…")
-@click.option("--category", help="All products of this category.")
+@click.option("--category", "categories", multiple=True, help="All products of this category; may be given again.")
 @rule_changes.CONFIRM
 @click.pass_obj
-def delete_products(settings: Settings, product_ids: tuple[str, ...], category: str | None, *, confirm: bool) -> None:
-    """Delete products by their ids or of a category: `just delete product P-100 P-101`.
+def delete_products(
+    settings: Settings, product_ids: tuple[str, ...], categories: tuple[str, ...], *, confirm: bool
+) -> None:
+    """Delete products by their ids or of categories: `just delete product P-100 P-101`.
 
     Where one id does not exist, nothing is deleted. More products than the breaker lets move need --confirm.
     """
-    if bool(product_ids) == (category is not None):
+    if bool(product_ids) == bool(categories):
         raise click.UsageError("Name products, or a --category: `just delete product P-100`.")
     with connection(settings) as conn:
-        found = _in_category(conn, category) if category is not None else _existing(conn, product_ids)
+        found = _in_categories(conn, categories) if categories else _existing(conn, product_ids)
         if not confirm:
             _check_number(conn, len(found))
     _delete(settings, found)
@@ -114,10 +116,11 @@ def _existing(conn: Conn, product_ids: Sequence[str]) -> list[str]:
     return found
 
 
-def _in_category(conn: Conn, category: str) -> list[str]:
-    check_category(conn, category)
-    query = "SELECT product_id FROM products WHERE category = %s ORDER BY product_id"
-    return [row["product_id"] for row in conn.execute(query, [category])]
+def _in_categories(conn: Conn, categories: Sequence[str]) -> list[str]:
+    for category in categories:
+        check_category(conn, category)
+    query = "SELECT product_id FROM products WHERE category = ANY(%s) ORDER BY product_id"
+    return [row["product_id"] for row in conn.execute(query, [list(categories)])]
 
 
 def _delete(settings: Settings, product_ids: Sequence[str]) -> None:

@@ -118,7 +118,7 @@ def _report(console: Console, done: Imported, rejects: Path, *, dry_run: bool) -
         _report_differences(console, done.differences, in_full=dry_run)
     print_line(f"{'dry run, nothing was kept: ' if dry_run else ''}{summary(done)}", console)
     if not dry_run and done.created + done.changed:
-        print_line(f"just undo --import {done.import_id} takes it back", console)
+        print_line(f"just undo --import {done.import_id} --apply takes it back", console)
 
 
 def _report_differences(console: Console, changes: Differences, *, in_full: bool) -> None:

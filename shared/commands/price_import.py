@@ -86,7 +86,7 @@ def import_prices(
         report_rejects(console, done, rejects)
         print_line(summary(done))
         if done.import_id:
-            print_line(f"just undo --import {done.import_id} takes it back")
+            print_line(f"just undo --import {done.import_id} --apply takes it back")
         code = done.exit_code
     except ValueError as error:
         raise click.UsageError(printable(str(error))) from None

@@ -9,7 +9,7 @@ import msgspec
 from shared.access import audit
 from shared.commands import plan_progress
 from shared.commands.instants import INSTANT
-from shared.commands.terminal import add_row, connection, out, print_line, table, writing
+from shared.commands.terminal import add_row, connection, out, plural, print_line, table, writing
 from shared.jobs import tasks
 from shared.plans import undo_making, views
 from shared.plans.store import Author
@@ -59,19 +59,29 @@ def undo_command(
         tasks.release(conn, [made.task_id])
     found = plan_progress.reached(settings, made.plan_id, "ready")
     if not as_json:
-        _show(settings, found)
+        _show(settings, found, applies=applies)
     if applies:
         found = plan_progress.apply(settings, made.plan_id)
     if as_json:
         click.echo(printable(msgspec.json.encode(found).decode()))
 
 
-def _show(settings: Settings, found: PlanView) -> None:
+def _show(settings: Settings, found: PlanView, *, applies: bool) -> None:
     with connection(settings) as conn:
         items = views.items(conn, found.plan_id, ItemFilter(), "product_id", SHOWN, None)
-    rows = table("product", "price", "after", "undo")
+    rows = table("product", "market", "price", "after", "undo")
     for item in items:
-        add_row(rows, item.product_id, str(item.old_price), f"{item.new_price} {item.currency}", item.undo or "")
+        after = "–" if item.new_price is None else f"{item.new_price} {item.currency}"
+        add_row(rows, item.product_id, item.market or "", str(item.old_price or "–"), after, item.undo or "")
     out.print(rows, soft_wrap=False)
-    counts = ", ".join(f"{count:,} {name}" for name, count in (found.result or {})["undo"].items())
-    print_line(f"plan {found.plan_id}: {counts or 'nothing is left to undo'}", out)
+    result = found.result or {}
+    counts = [f"{count:,} {name}" for name, count in result["undo"].items()]
+    if public := sum(each["products"] for each in result["public"]["markets"]):
+        counts.append(f"{plural(public, 'public price')} moved")
+    if found.changes:
+        counts.append(f"{plural(len(found.changes), 'rule')} taken back")
+    print_line(f"plan {found.plan_id}: {', '.join(counts) or 'nothing is left to undo'}", out)
+    if len(items) == SHOWN:
+        print_line(f"the first {SHOWN}; all of them: just plan {found.plan_id} --csv -", out)
+    if counts and not applies:
+        print_line(f"nothing is taken back yet; to do it: just apply {found.plan_id}", out)

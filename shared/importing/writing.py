@@ -148,7 +148,10 @@ FROM import_before o JOIN products p USING (product_id) JOIN import_written w US
 _WAKE = """
 UPDATE repricing_queue SET has_more = true, due_at = clock_timestamp()
 WHERE target = ANY(ARRAY(
-    SELECT target FROM repricing_queue JOIN import_written w ON w.product_id = target AND w.is_new
+    SELECT target FROM repricing_queue JOIN (
+        SELECT product_id AS target FROM import_written WHERE is_new
+        UNION ALL SELECT unnest(product_ids) FROM import_new WHERE EXISTS (SELECT FROM repricing_queue)
+    ) AS new USING (target)
     ORDER BY target FOR UPDATE OF repricing_queue)) AND lease_until <= clock_timestamp()
 """
 

@@ -11,7 +11,7 @@ from shared.catalogue import products
 from shared.errors import NotFound
 from shared.importing import writing
 from shared.postgres.pools import Pool
-from shared.prices import new_versions, published
+from shared.prices import new_versions, published, repricing_queue
 from shared.prices.history import price_changes
 from shared.rulebook import store
 from tests.integration.catalogue_examples import add_competitor, at_once, new_id, task_cause
@@ -37,6 +37,17 @@ def test_new_changed_and_unchanged_products_are_counted(pool: Pool, file: Writin
     assert counts(done) == "3 rows: 1 new, 1 changed, 1 unchanged, 0 rejected"
     assert [publications(pool, product_id) for product_id in (one, two, three)] == [1, 0, 0]
     assert stored(pool, one).base_price == Decimal("1.10")
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_an_event_that_came_before_its_product_is_due_with_the_import(pool: Pool, file: Writing, rows: int) -> None:
+    early, others = new_id(), [new_id() for _ in range(rows - 1)]
+    with pool.connection() as conn:
+        repricing_queue.make_due(conn, [early])
+        conn.execute("UPDATE repricing_queue SET due_at = now() + interval '1 hour' WHERE target = %s", [early])
+    imported(pool, file("\n".join([HEADER, *(f"{one},Kettle,USD,1.00" for one in (early, *others))])))
+    with pool.connection() as conn:
+        assert [one.target for one in repricing_queue.take_due(conn, [early])] == [early]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from shared.commands.undo import undo_command
 from shared.errors import NotFound
+from shared.plans.changes import Change
+from shared.pricing.rulebook import Promotion
 from tests.integration.catalogue_examples import add_competitor, product
 from tests.integration.plans.shop import Shop
 from tests.integration.plans.undo_shop import UndoShop
@@ -143,3 +145,25 @@ def waiting(shop: UndoShop, kind: str) -> UUID | None:
     with shop.services.pool.connection() as conn:
         row = conn.execute("SELECT task_id FROM tasks WHERE kind = %s AND status = 'queued'", [kind]).fetchone()
     return None if row is None else row["task_id"]
+
+
+def test_the_command_shows_what_the_undo_of_a_promotion_moves_and_that_nothing_is_done_yet(undo_shop: UndoShop) -> None:
+    shop = undo_shop
+    shop.stock(1)
+    plan = shop.apply(shop.plan(Change(promotion=Promotion(id="sale", percent=Decimal(10)))).plan_id)
+
+    def shown() -> str:
+        worker = threading.Thread(
+            target=lambda: plans.make(shop.services, eventually(lambda: waiting(shop, "plan"), "a plan waits"))
+        )
+        worker.start()
+        result = CliRunner().invoke(undo_command, ["--plan", str(plan.plan_id)], obj=shop.services.settings)
+        worker.join(timeout=60)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    said = shown()
+    assert "1 public price moved, 1 rule taken back" in said
+    assert "nothing is taken back yet; to do it: just apply" in said
+    shop.undo(plan=plan.plan_id)
+    assert "nothing is left to undo" in shown()
