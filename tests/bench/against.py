@@ -3,11 +3,9 @@
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -18,6 +16,7 @@ from tests.bench.outcome import CONTROL, Options, Outcome
 from tests.bench.series import FIGURES, Series, alternate, known
 from tests.bench.server import REPOSITORY, STOP_S, Server
 from tests.bench.wrk import CannotMeasure
+from tests.support.checkouts import check_out
 
 DEARER = 1.05
 
@@ -59,9 +58,7 @@ def _checked_out(commit: str, folder: Path) -> str:
     if found.returncode:
         raise CannotMeasure(f"There is no commit {commit!r} here: {found.stderr.strip()}")
     name = found.stdout.strip()
-    packed = subprocess.run([*git, "archive", name], capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=BytesIO(packed)) as files:
-        files.extractall(folder, filter="data")
+    check_out(name, folder)
     return name
 
 

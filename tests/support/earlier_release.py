@@ -4,10 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 
 from deploy import ports
@@ -16,6 +14,7 @@ from deploy.native.programs import APPS, REPOSITORY
 from deploy.native.supervisor_client import Supervisor
 from shared import settings
 from shared.settings import Settings
+from tests.support.checkouts import check_out
 from tests.support.engine import Engine
 
 # The last commit without Sentinel, poolers and the retention of events; its schema is 0037.
@@ -38,11 +37,9 @@ def running(folder: Path, **chosen: str) -> Iterator[Engine]:
         folder: For its files and its data.
         chosen: Settings of its own; with the URLs of other servers none are started.
     """
-    archive = _git("archive", BEFORE)
-    assert archive is not None, missing()
+    assert not (reason := missing()), reason
     code, home = folder / "earlier", folder / "earlier-home"
-    with tarfile.open(fileobj=BytesIO(archive)) as files:
-        files.extractall(code, filter="data")
+    check_out(BEFORE, code)
     machine = {name: value for name, value in os.environ.items() if not name.startswith(("PRICING_", "OTEL_"))}
     names = ("PRICING_PORT", "PRICING_WORKER_METRICS_PORT", "PRICING_LISTENER_METRICS_PORT")
     env = machine | {name: str(ports.free_port()) for name in names} | {"PRICING_HOME": str(home)} | chosen

@@ -47,7 +47,7 @@ def test_a_process_refuses_to_start_until_the_limits_are_in_force_and_says_what_
     migrated(pooled, pooler)
     with pools.pool(pooled, "tests", size=1) as pool, pool.connection() as conn:
         found = [conn.execute("SELECT current_setting(%s) AS value", [name]).fetchone() for name in LIMITS]
-    assert [row and row["value"] for row in found] == ["30s", "10s", "10s", "UTC"]
+    assert [row and row["value"] for row in found] == ["30s", "8s", "10s", "UTC"]
 
 
 def test_a_process_starts_while_the_pooler_is_away(pooled: Settings) -> None:
